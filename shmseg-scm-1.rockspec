@@ -1,0 +1,67 @@
+rockspec_format = "3.0"
+package = "shmseg"
+version = "scm-1"
+
+source = {
+  url = "git+https://github.com/shmseg/shmseg.git",
+}
+
+description = {
+  summary = "Shared memory for Lua: segments that processes read and write together",
+  detailed = [[
+    POSIX shared memory objects, anonymous memory and mapped files as segments: read, written, packed,
+    searched and sliced in place, on Lua 5.1 to 5.4 and LuaJIT. Whatever another process does to the
+    object, the interpreter survives it. C, Python and everybody else open the same names.
+  ]],
+  homepage = "https://github.com/shmseg/shmseg",
+  labels = { "ipc", "shared-memory", "mmap", "posix", "linux" },
+  license = "MIT",
+}
+
+supported_platforms = { "unix" }
+
+dependencies = {
+  "lua >= 5.1, < 5.6",
+}
+
+build = {
+  type = "builtin",
+  modules = {
+    ["shmseg"] = "lua/shmseg/init.lua",
+    ["shmseg.core"] = {
+      sources = {
+        "src/os/clock.c",
+        "src/os/fault.c",
+        "src/os/map.c",
+        "src/os/object_linux.c",
+        "src/os/object_posix.c",
+        "src/os/signals.c",
+        "src/os/temporary.c",
+        "src/shared/segment.c",
+        "src/shared/wait.c",
+        "src/binding/binding.c",
+        "src/binding/module.c",
+        "src/binding/pack.c",
+        "src/binding/segment.c",
+        "src/binding/signals.c",
+        "src/binding/time.c",
+      },
+      incdirs = { "src" },
+    },
+  },
+  platforms = {
+    linux = {
+      modules = {
+        ["shmseg.core"] = {
+          libraries = { "rt", "dl", "pthread" },   -- of their own in a glibc before 2.34
+        },
+      },
+    },
+  },
+  copy_directories = { "examples" },
+}
+
+test = {
+  type = "command",
+  command = "make test",
+}
