@@ -1,0 +1,69 @@
+-- SPDX-License-Identifier: MIT
+-- What the benchmarks are given: the library, the C helper, segments that are removed in the end.
+
+local context = {}
+
+local lua_version = _VERSION:match("%d+%.%d+")
+local version = jit and "luajit" or lua_version -- what the tree in build/ is called
+
+--- The first line that a command prints.
+function context.output_of(command)
+  local pipe = io.popen(command)
+  local line = pipe:read("*l")
+  pipe:close()
+  return line or ""
+end
+
+local function helper_path(root)
+  return ("%s/build/bench/native-%s.so"):format(root, version)
+end
+
+--- Lets `require` find the library in the tree that `make` builds, after LUA_PATH.
+function context.use_tree(root)
+  local tree = root .. "/build/" .. version
+  local share = ("%s/share/lua/%s"):format(tree, lua_version)
+  local lib = ("%s/lib/lua/%s"):format(tree, lua_version)
+  package.path = ("%s;%s/?.lua;%s/?/init.lua"):format(package.path, share, share)
+  package.cpath = ("%s;%s/?.so"):format(package.cpath, lib)
+end
+
+--- Compiles the C helper into build/bench.
+function context.build_helper(root)
+  local name = jit and "luajit" or "lua" .. lua_version
+  local flags = context.output_of(("pkg-config --cflags %s 2>/dev/null"):format(name))
+  if not flags:find("%S") then
+    flags = "-I/usr/include/" .. name
+  end
+  local compile = "%s -std=c11 -O2 -Wall -Wextra -shared -fPIC %s -o '%s' '%s/bench/native.c'"
+  local compiler, library = os.getenv("CC") or "cc", helper_path(root)
+  os.execute(("mkdir -p '%s/build/bench'"):format(root))
+  local done = os.execute(compile:format(compiler, flags, library, root))
+  assert(done == true or done == 0, "the C helper does not compile")
+end
+
+--- Loads everything. The caller calls close() in the end; if it cannot, the guard removes the objects.
+function context.open(root, slice)
+  local bench = { root = root, slice = slice, opened = {} }
+  bench.native = assert(package.loadlib(helper_path(root), "luaopen_native"))()
+  bench.shmseg = require "shmseg"
+  bench.prefix = ("shmseg-bench-%d-"):format(bench.native.pid())
+  bench.native.guard(bench.prefix)
+
+  --- A new segment; and its name.
+  function bench.segment(size)
+    local name = bench.prefix .. (#bench.opened + 1)
+    local segment = assert(bench.shmseg.open(name, "x", size))
+    table.insert(bench.opened, segment)
+    return segment, name
+  end
+
+  function bench.close()
+    for _, segment in ipairs(bench.opened) do
+      pcall(segment.unlink, segment)
+      pcall(segment.close, segment)
+    end
+  end
+  return bench
+end
+
+return context

@@ -1,0 +1,158 @@
+-- SPDX-License-Identifier: MIT
+-- Runs the benchmarks: lua5.4 bench/run.lua [suite ...] [--rounds N] [--slice MS] [--check]
+
+local root = arg[0]:match("^(.*)/bench/[^/]*$") or "."
+package.path = root .. "/?.lua;" .. package.path
+
+local context = require "bench.context"
+local peers = require "bench.peers"
+local report = require "bench.report"
+local results = require "bench.results"
+
+-- In the order in which they run. `share` of the rounds: the slow ones get fewer.
+-- Short slices and many laps: what disturbs the machine then disturbs all contestants alike.
+local SUITES = {
+  { name = "segment", share = 1, laps = 5 },
+  { name = "bulk", share = 1 / 3, laps = 3 },
+  { name = "array", share = 1, laps = 5 },
+  { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
+}
+local USAGE = [[
+usage: lua5.4 bench/run.lua [suite ...] [options]
+  suites       segment bulk array peers (default: all of them)
+  --rounds N   processes for each suite (default 15; bulk and peers a third of it)
+  --slice MS   milliseconds that each contestant runs in a lap (default 2)
+  --check      exit status 1 if a target is missed; otherwise it is 0 whatever the ratios]]
+
+local function fail(message)
+  io.stderr:write("bench: ", tostring(message), "\n")
+  os.exit(2)
+end
+
+local function suite_named(name)
+  for _, suite in ipairs(SUITES) do
+    if suite.name == name then
+      return suite
+    end
+  end
+end
+
+local function parse(words)
+  local options = { rounds = 15, slice = 2, check = false, suites = {} }
+  local i = 1
+  while words[i] do
+    local word = words[i]
+    if word == "--help" then
+      print(USAGE)
+      os.exit(0)
+    elseif word == "--check" then
+      options.check = true
+    elseif word == "--rounds" or word == "--slice" then
+      i = i + 1
+      local number = tonumber(words[i])
+      if not number or number < 1 then
+        fail(word .. " wants a number, 1 or more")
+      end
+      options[word:sub(3)] = math.floor(number)
+    elseif suite_named(word) then
+      table.insert(options.suites, suite_named(word))
+    else
+      fail("what is '" .. word .. "'?\n" .. USAGE)
+    end
+    i = i + 1
+  end
+  if #options.suites == 0 then
+    options.suites = SUITES
+  end
+  return options
+end
+
+--- The command that this interpreter was started with.
+local function interpreter()
+  local lowest = 0
+  while arg[lowest - 1] do
+    lowest = lowest - 1
+  end
+  return arg[lowest]
+end
+
+--- Runs a command that prints the lines of a round.
+local function collect(found, command)
+  local lines = io.popen(command)
+  for line in lines:lines() do
+    if not found:add(line) then
+      print(line)
+    end
+  end
+  local good = lines:close()
+  if good == nil or good == false then
+    error("failed: " .. command, 0)
+  end
+end
+
+local function run_suite(suite, options)
+  local rounds = math.max(3, math.floor(options.rounds * suite.share))
+  local slice = options.slice * 1000000
+  local found = results.new()
+  local own = ("%s '%s/bench/round.lua' '%s' %s %d %d"):format(
+    interpreter(), root, root, suite.name, slice, suite.laps)
+  local close, commands = function() end, {}
+  if suite.elsewhere then
+    commands, close = suite.elsewhere.prepare(context.open(root, slice), found)
+  end
+  table.insert(commands, 1, own)
+  local good, message = pcall(function()
+    for number = 1, rounds do
+      for i = 1, #commands do
+        collect(found, commands[(i + number - 2) % #commands + 1])
+      end
+    end
+  end)
+  close()
+  if not good then
+    error(message, 0)
+  end
+  local title = ("%s: %d rounds of %d laps"):format(suite.name, rounds, suite.laps)
+  report.times(found, title, suite.ranked)
+  return report.targets(found)
+end
+
+local function header(options)
+  local cpu = context.output_of("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null")
+  local load = context.output_of("cut -d' ' -f1 /proc/loadavg 2>/dev/null")
+  print(("%s, %s, load before the start %s, slices of %d ms"):format(
+    jit and jit.version or _VERSION,
+    cpu ~= "" and cpu or "unknown processor",
+    load ~= "" and load or "unknown",
+    options.slice
+  ))
+  print([[
+Times are medians. gross: a turn of the loop. net: less the empty loop of the same lap, the call alone.
+Targets are judged by net, as nothing hides behind the loop; the ratio of gross times stands beside it.
+Noise: half of the samples lie in a band of `spread`; the middle half of the single laps' ratios lies
+between the two figures of `laps`; the same contestant twice shows how far from 1 chance takes a ratio.]])
+end
+
+local function main(options)
+  context.build_helper(root)
+  header(options)
+  local targets, missed = 0, 0
+  for _, suite in ipairs(options.suites) do
+    local bounded, not_met = run_suite(suite, options)
+    targets, missed = targets + bounded, missed + not_met
+  end
+  print(("\n%d of %d targets met"):format(targets - missed, targets))
+  return missed
+end
+
+context.use_tree(root)
+local options = parse(arg)
+if not pcall(require, "shmseg") then
+  fail("shmseg is not built for " .. _VERSION .. ": run `make` first")
+end
+io.stdout:setvbuf("line")
+local good, result = pcall(main, options)
+if not good then
+  fail(result)
+end
+os.exit(options.check and result > 0 and 1 or 0)
