@@ -41,5 +41,5 @@ return function(suite, bench)
   suite:target("memcpy into the segment, again", "memcpy into the segment", {})
   suite:target("seg:read(), 64 MiB", "lua_pushlstring, private", { most = 1.05 })
   suite:target("seg:write(0, 64 MiB)", "memcpy into the segment", { most = 1.05 })
-  suite:note("A new 64 MiB string is fresh memory from the kernel: its page faults count on both sides.")
+  suite:note("A new 64 MiB string is fresh memory: its page faults count on both sides.")
 end

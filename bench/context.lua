@@ -41,7 +41,7 @@ function context.build_helper(root)
   assert(done == true or done == 0, "the C helper does not compile")
 end
 
---- Loads everything. The caller calls close() in the end; if it cannot, the guard removes the objects.
+--- Loads everything. The caller closes it in the end; if it cannot, the guard removes the objects.
 function context.open(root, slice)
   local bench = { root = root, slice = slice, opened = {} }
   bench.native = assert(package.loadlib(helper_path(root), "luaopen_native"))()

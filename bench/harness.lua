@@ -37,7 +37,7 @@ function Suite:add(who, run, options)
 end
 
 --- A target: the time of `subject` over that of `reference` is at most bound.most; or `subject` is
--- at least bound.least times as fast as `reference`. With neither, the ratio is shown for comparison.
+-- at least bound.least times as fast as `reference`. With neither it is only shown.
 function Suite:target(subject, reference, bound)
   local kind = bound.most and "most" or bound.least and "least" or "none"
   table.insert(self.lines, { "target", subject, reference, kind, bound.most or bound.least or 0 })

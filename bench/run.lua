@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Runs the benchmarks: lua5.4 bench/run.lua [suite ...] [--rounds N] [--slice MS] [--check]
 
-local root = arg[0]:match("^(.*)/bench/[^/]*$") or "."
+local root = arg[0]:match("^(.*)/bench/[^/]*$") or (arg[0]:find("^bench/") and "." or "..")
 package.path = root .. "/?.lua;" .. package.path
 
 local context = require "bench.context"
@@ -127,10 +127,10 @@ local function header(options)
     options.slice
   ))
   print([[
-Times are medians. gross: a turn of the loop. net: less the empty loop of the same lap, the call alone.
-Targets are judged by net, as nothing hides behind the loop; the ratio of gross times stands beside it.
-Noise: half of the samples lie in a band of `spread`; the middle half of the single laps' ratios lies
-between the two figures of `laps`; the same contestant twice shows how far from 1 chance takes a ratio.]])
+Times are medians. gross: a turn of the loop. net: less the empty loop of the same lap, so the
+call alone. Targets are judged by net, as nothing hides behind the loop; the gross ratio stands
+beside it. Noise: half of the samples lie in a band of `spread`; half of the single laps' ratios lie
+between the two figures of `laps`; the same contestant twice shows what chance does to a ratio.]])
 end
 
 local function main(options)
