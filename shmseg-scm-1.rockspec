@@ -32,28 +32,34 @@ build = {
       sources = {
         "src/os/clock.c",
         "src/os/fault.c",
+        "src/os/features.c",
         "src/os/map.c",
+        "src/os/object.c",
         "src/os/object_linux.c",
         "src/os/object_posix.c",
+        "src/os/random.c",
         "src/os/signals.c",
         "src/os/temporary.c",
         "src/shared/segment.c",
         "src/shared/wait.c",
         "src/binding/binding.c",
         "src/binding/module.c",
-        "src/binding/pack.c",
         "src/binding/segment.c",
+        "src/binding/segment_access.c",
+        "src/binding/segment_pack.c",
+        "src/binding/segment_scalar.c",
         "src/binding/signals.c",
         "src/binding/time.c",
       },
       incdirs = { "src" },
+      defines = { "_FILE_OFFSET_BITS=64" }, -- large objects on 32-bit machines
     },
   },
   platforms = {
     linux = {
       modules = {
         ["shmseg.core"] = {
-          libraries = { "rt", "dl", "pthread" },   -- of their own in a glibc before 2.34
+          libraries = { "m", "rt", "dl", "pthread" },   -- of their own in a glibc before 2.34
         },
       },
     },

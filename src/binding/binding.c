@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: MIT */
+/* Argument checks, results and interrupted waits: what every binding file uses. */
+#include "binding/binding.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+#include "os/signals.h"
+#include "shared/wait.h"
+
+#define SECOND 1e9
+#define TWO_63 9223372036854775808.0
+
+static const struct {
+  int err;
+  const char *code;
+  const char *message; /* NULL: strerror's */
+} codes[] = {
+  { SHMSEG_TIMEOUT, "timeout", "timeout" },
+  { SHMSEG_EMPTY, "empty", "empty" },
+  { SHMSEG_SHUTDOWN, "shutdown", "shutdown" },
+  { SHMSEG_INTERRUPTED, "interrupted", "interrupted" },
+  { SHMSEG_TOO_SMALL, "too small", "the object is smaller than asked for, or empty" },
+  { SHMSEG_TRUNCATED, "truncated", "another process has shrunk the object" },
+  { SHMSEG_CORRUPT, "corrupt", "the object is damaged" },
+  { SHMSEG_INCOMPATIBLE, "incompatible", "the object is of another kind or format" },
+  { SHMSEG_RENAMED, "ENOENT", "the name does not lead to this object any more" },
+  { SHMSEG_CLOSED, "EBADF", "the segment was closed meanwhile" },
+  { EACCES, "EACCES", NULL },
+  { EAGAIN, "EAGAIN", NULL },
+  { EBADF, "EBADF", NULL },
+  { EBUSY, "EBUSY", NULL },
+  { EDQUOT, "EDQUOT", NULL },
+  { EEXIST, "EEXIST", NULL },
+  { EFAULT, "EFAULT", NULL },
+  { EFBIG, "EFBIG", NULL },
+  { EINTR, "EINTR", NULL },
+  { EINVAL, "EINVAL", NULL },
+  { EIO, "EIO", NULL },
+  { EISDIR, "EISDIR", NULL },
+  { ELOOP, "ELOOP", NULL },
+  { EMFILE, "EMFILE", NULL },
+  { ENAMETOOLONG, "ENAMETOOLONG", NULL },
+  { ENFILE, "ENFILE", NULL },
+  { ENODEV, "ENODEV", "not a regular file or shared memory object" },
+  { ENOENT, "ENOENT", NULL },
+  { ENOLCK, "ENOLCK", NULL },
+  { ENOMEM, "ENOMEM", NULL },
+  { ENOSPC, "ENOSPC", NULL },
+  { ENOSYS, "ENOSYS", NULL },
+  { ENOTDIR, "ENOTDIR", NULL },
+  { ENOTSUP, "ENOTSUP", NULL },
+  { ENXIO, "ENXIO", NULL },
+  { EOVERFLOW, "EOVERFLOW", NULL },
+  { EPERM, "EPERM", NULL },
+  { EROFS, "EROFS", NULL },
+  { ETXTBSY, "ETXTBSY", NULL },
+  { EXDEV, "EXDEV", NULL },
+};
+
+/* --- Lua versions ------------------------------------------------------------------------- */
+
+void binding_register(lua_State *L, const luaL_Reg *functions) {
+  for (; functions->name; functions++) {
+    lua_pushcfunction(L, functions->func);
+    lua_setfield(L, -2, functions->name);
+  }
+}
+
+void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metamethods,
+                       const luaL_Reg *methods) {
+  luaL_newmetatable(L, name);
+  lua_pushstring(L, name);
+  lua_setfield(L, -2, "__name");
+  binding_register(L, metamethods);
+  lua_newtable(L);
+  binding_register(L, methods);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "__index");
+}
+
+/* --- arguments ---------------------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM < 503
+int64_t check_integer(lua_State *L, int arg) {
+  lua_Number n = luaL_checknumber(L, arg);
+  luaL_argcheck(L, n == floor(n) && n >= -TWO_63 && n < TWO_63, arg,
+                "number has no integer representation");
+  return (int64_t)n;
+}
+#endif
+
+bool check_boolean(lua_State *L, int arg) {
+  luaL_checktype(L, arg, LUA_TBOOLEAN);
+  return lua_toboolean(L, arg);
+}
+
+int64_t check_duration(lua_State *L, int arg) {
+  lua_Number seconds = luaL_checknumber(L, arg);
+  luaL_argcheck(L, !isnan(seconds), arg, "not a number of seconds");
+  if (seconds <= 0)
+    return 0;
+  return seconds < TWO_63 / 2 / SECOND ? (int64_t)ceil(seconds * SECOND) : SHMSEG_FOREVER;
+}
+
+int64_t opt_deadline(lua_State *L, int arg) {
+  return lua_isnoneornil(L, arg) ? SHMSEG_FOREVER : shmseg_wait_deadline(check_duration(L, arg));
+}
+
+/* --- results ------------------------------------------------------------------------------ */
+
+static void push_message(lua_State *L, int err, const char *message) {
+  if (message)
+    lua_pushstring(L, message);
+  else
+    lua_pushstring(L, strerror(err));
+}
+
+int push_failure(lua_State *L, int err, const char *subject, const char *hint) {
+  size_t i = 0;
+  size_t count = sizeof codes / sizeof *codes;
+  while (i < count && codes[i].err != err)
+    i++;
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s%s", subject ? subject : "", subject ? ": " : "");
+  push_message(L, err, i < count ? codes[i].message : NULL);
+  lua_pushfstring(L, "%s%s%s", hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
+  lua_concat(L, 3);
+  if (i < count)
+    lua_pushstring(L, codes[i].code);
+  else
+    lua_pushfstring(L, "E%d", err);
+  return 3;
+}
+
+int push_outcome(lua_State *L, const char *word) {
+  lua_pushnil(L);
+  lua_pushstring(L, word);
+  lua_pushvalue(L, -1);
+  return 3;
+}
+
+#if LUA_VERSION_NUM >= 503
+void push_int64(lua_State *L, int64_t value) {
+  lua_pushinteger(L, value);
+}
+
+void push_uint64(lua_State *L, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+}
+#else
+void push_int64(lua_State *L, int64_t value) {
+  lua_Number n = (lua_Number)value;
+  if (n >= TWO_63 || (int64_t)n != value)
+    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
+  lua_pushnumber(L, n);
+}
+
+void push_uint64(lua_State *L, uint64_t value) {
+  lua_Number n = (lua_Number)value;
+  if (n >= 2 * TWO_63 || (uint64_t)n != value)
+    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
+  lua_pushnumber(L, n);
+}
+#endif
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static int do_nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+static lua_State *main_state(lua_State *L) {
+  lua_State *main;
+#if LUA_VERSION_NUM >= 502
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+#else
+  lua_getfield(L, LUA_REGISTRYINDEX, "shmseg.main"); /* from luaopen */
+#endif
+  main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return main;
+}
+
+/* A signal handler sets its hook on the state that it was installed from, the main one as a rule,
+ * where it would wait until the coroutine that runs is done. Such a hook wants every call, return
+ * and instruction, which no debugger asks for: it moves to the running state. */
+static void move_signal_hook(lua_State *from, lua_State *to) {
+  const int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
+  lua_Hook hook = lua_gethook(from);
+  if (!hook || (lua_gethookmask(from) & mask) != mask || lua_gethookcount(from) != 1)
+    return;
+  lua_sethook(to, hook, lua_gethookmask(from), 1);
+  lua_sethook(from, NULL, 0, 0);
+}
+
+bool binding_interrupted(lua_State *L) {
+  lua_State *main = main_state(L);
+  if (main && main != L && lua_gethook(main) != lua_gethook(L)) /* LuaJIT's are the same */
+    move_signal_hook(main, L);
+  if (lua_gethook(L)) {
+    lua_pushcfunction(L, do_nothing); /* its call and return run the hook */
+    lua_call(L, 0, 0);
+  }
+  return shmseg_signals_pending();
+}

@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+/* What every binding file uses: one Lua API for 5.1 to 5.4 and LuaJIT, argument checks, results. */
+#ifndef SHMSEG_BINDING_BINDING_H
+#define SHMSEG_BINDING_BINDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+/* --- Lua versions ------------------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM < 502
+#define lua_rawlen lua_objlen
+#define lua_getuservalue lua_getfenv
+#define lua_setuservalue lua_setfenv
+#endif /* from 5.4 on lua.h has lua_newuserdata and these two with one user value */
+
+/* luaL_setfuncs without upvalues, which 5.1 lacks. */
+void binding_register(lua_State *L, const luaL_Reg *functions);
+
+/* Pushes a new metatable, stored in the registry under its name, with __name, the metamethods,
+ * and as __index a table of the methods; that one is left on the stack above the metatable. */
+void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metamethods,
+                       const luaL_Reg *methods);
+
+/* --- arguments ---------------------------------------------------------------------------- */
+
+#if LUA_VERSION_NUM >= 503
+static inline int64_t check_integer(lua_State *L, int arg) {
+  int exact;
+  lua_Integer n = lua_tointegerx(L, arg, &exact);
+  return exact ? n : luaL_checkinteger(L, arg); /* which raises */
+}
+#else
+/* A number without an integer's value is an error here too, as it is from 5.3 on. */
+int64_t check_integer(lua_State *L, int arg);
+#endif
+
+/* An offset or a count. A negative one becomes huge, and fails the bounds check that follows. */
+static inline uint64_t check_size(lua_State *L, int arg) {
+  return (uint64_t)check_integer(L, arg);
+}
+
+static inline uint64_t opt_size(lua_State *L, int arg, uint64_t otherwise) {
+  return lua_isnoneornil(L, arg) ? otherwise : check_size(L, arg);
+}
+
+/* Raises unless the argument is a boolean. */
+bool check_boolean(lua_State *L, int arg);
+
+/* Seconds as a duration; NaN raises, negative ones count as 0. */
+int64_t check_duration(lua_State *L, int arg);
+
+/* A timeout in seconds as a deadline; nil is for ever. */
+int64_t opt_deadline(lua_State *L, int arg);
+
+/* --- results ------------------------------------------------------------------------------ */
+
+/* nil, message, code. subject (may be NULL) opens the message, hint (may be NULL) ends it. */
+int push_failure(lua_State *L, int err, const char *subject, const char *hint);
+
+/* nil, "timeout", "timeout" and its like, for outcomes that are expected. */
+int push_outcome(lua_State *L, const char *word);
+
+/* An integer; raises before 5.3 when a number cannot hold it exactly. */
+void push_int64(lua_State *L, int64_t value);
+void push_uint64(lua_State *L, uint64_t value);
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+/* After SHMSEG_INTERRUPTED: runs the hooks that a signal handler has set, which may raise and may
+ * run any Lua code: every handle is to be checked again. True when a signal of shmseg.signals is
+ * waiting to be taken: give up with "interrupted". */
+bool binding_interrupted(lua_State *L);
+
+/* --- segments ----------------------------------------------------------------------------- */
+
+/* A segment or a slice: both have the same methods. */
+typedef struct view {
+  const void *kind;        /* &view_kind: tells our userdata from others' */
+  shmseg_segment *segment; /* NULL: a slice that was closed */
+  uint64_t offset, size;   /* of a slice */
+  bool is_slice;
+} view;
+
+extern const char view_kind;
+
+static inline view *test_view(lua_State *L, int arg) {
+  view *v = lua_touserdata(L, arg);
+  /* a light userdata has no length */
+  return v && lua_rawlen(L, arg) >= sizeof(view) && v->kind == &view_kind ? v : NULL;
+}
+
+/* Raises that the argument is no view. */
+view *view_type_error(lua_State *L, int arg);
+
+/* Raises unless the argument is a segment or slice; it may be closed. */
+static inline view *check_view(lua_State *L, int arg) {
+  view *v = test_view(L, arg);
+  return v ? v : view_type_error(L, arg);
+}
+
+static inline bool view_is_closed(const view *v) {
+  return !v->segment || v->segment->fd < 0;
+}
+
+/* Bytes that can be touched through the view: a slice may reach beyond a segment that shrank. */
+static inline uint64_t view_limit(const view *v) {
+  uint64_t size = v->segment->size;
+  if (!v->is_slice)
+    return size;
+  uint64_t rest = v->offset < size ? size - v->offset : 0;
+  return v->size < rest ? v->size : rest;
+}
+
+/* Raises why count bytes at offset, whose argument is arg, cannot be touched. */
+int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count);
+
+/* The address of these bytes; raises when the view, the n-th argument, is closed or too short. */
+static inline unsigned char *check_bytes(lua_State *L, const view *v, int arg, uint64_t offset,
+                                         uint64_t count) {
+  if (!view_is_closed(v)) {
+    uint64_t limit = view_limit(v);
+    if (offset <= limit && count <= limit - offset)
+      return v->segment->data + v->offset + offset;
+  }
+  view_range_error(L, v, arg, offset, count);
+  return NULL;
+}
+
+/* Raises when the view is closed. */
+void check_open(lua_State *L, const view *v);
+
+/* Raises when the view is closed or read-only. */
+void check_writable(lua_State *L, const view *v);
+
+/* nil, message, code for a failure of the view's segment. */
+int push_view_failure(lua_State *L, const view *v, int err);
+
+/* Pushes the bytes as a string, by way of private memory where the string will be interned:
+ * two strings whose bytes changed on the way in would be equal and different. Runs no Lua code
+ * before the bytes are copied; on 5.1 and LuaJIT, where it may, they are checked again. */
+void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
+
+/* The methods that stand in files of their own. */
+extern const luaL_Reg segment_access_methods[];
+extern const luaL_Reg segment_scalar_methods[];
+extern const luaL_Reg segment_pack_methods[];
+
+/* --- each file's open function: adds to the module's table, which is at the top ------------ */
+
+void binding_open_segment(lua_State *L);
+void binding_open_signals(lua_State *L);
+void binding_open_time(lua_State *L);
+
+#pragma GCC visibility pop
+
+#endif

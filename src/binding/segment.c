@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: MIT */
+/* The segment userdata: opening, closing, size, names. Its bytes are in segment_access.c,
+ * segment_scalar.c and segment_pack.c.
+ *
+ * A slice is a userdata of its own that reaches the segment through its user value, the table of
+ * the segment's views: [1] is the segment, the keys are the views (weak, so that the table knows
+ * which of them are alive). */
+#include "binding/binding.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "os/map.h"
+#include "os/object.h"
+#include "os/random.h"
+
+#define CLASS "shmseg.segment"
+#define SLICE_CLASS "shmseg.slice"
+#define LISTING_CLASS "shmseg.listing"
+
+const char view_kind;
+
+typedef struct {
+  view view; /* first: every method takes either */
+  shmseg_segment segment;
+  bool has_views; /* the user value is the table of views */
+  char name[];    /* borrowed by segment.place */
+} root;
+
+/* --- checks and results ------------------------------------------------------------------- */
+
+view *view_type_error(lua_State *L, int arg) {
+  luaL_checkudata(L, arg, CLASS); /* raises for all but a forged metatable */
+  luaL_argerror(L, arg, CLASS " expected");
+  return NULL;
+}
+
+int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count) {
+  char text[160];
+  check_open(L, v);
+  snprintf(text, sizeof text, "out of range: offset %lld, count %lld, size %llu", (long long)offset,
+           (long long)count, (unsigned long long)view_limit(v));
+  return luaL_argerror(L, arg, text);
+}
+
+void check_open(lua_State *L, const view *v) {
+  if (view_is_closed(v))
+    luaL_error(L, "attempt to use a closed %s", v->is_slice ? "slice" : "segment");
+}
+
+void check_writable(lua_State *L, const view *v) {
+  check_open(L, v);
+  if (!v->segment->writable)
+    luaL_error(L, "attempt to change a read-only segment");
+}
+
+int push_view_failure(lua_State *L, const view *v, int err) {
+  const char *name = v->segment && v->segment->place.name ? v->segment->place.name : "segment";
+  const char *hint = err == SHMSEG_TRUNCATED ? "segment:refresh() makes the handle usable" : NULL;
+  return push_failure(L, err, name, hint);
+}
+
+/* The segment itself, open: what the method does makes no sense for a slice. */
+static root *check_root(lua_State *L) {
+  view *v = check_view(L, 1);
+  if (v->is_slice)
+    luaL_error(L, "a slice cannot do this: call it on the segment");
+  check_open(L, v);
+  return (root *)v;
+}
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+/* A closed handle: whatever fails from here on leaves nothing behind. */
+static root *new_root(lua_State *L, const char *name) {
+  size_t length = name ? strlen(name) + 1 : 0;
+  root *r = lua_newuserdata(L, sizeof *r + length);
+  r->view.kind = &view_kind;
+  r->view.segment = &r->segment;
+  r->view.offset = r->view.size = 0;
+  r->view.is_slice = false;
+  r->has_views = false;
+  if (name)
+    memcpy(r->name, name, length);
+  shmseg_segment_init(&r->segment);
+  luaL_getmetatable(L, CLASS);
+  lua_setmetatable(L, -2);
+  return r;
+}
+
+/* A size that the option or argument gives, or 0. */
+static size_t opt_bytes(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg))
+    return 0;
+  int64_t n = check_integer(L, arg);
+  luaL_argcheck(L, n > 0, arg, "not a positive number of bytes");
+  luaL_argcheck(L, (uint64_t)n <= SIZE_MAX / 2, arg, "more than the address space");
+  return (size_t)n;
+}
+
+/* The options stand as arguments: size, perm, reserve, max, populate, pin, temporary. */
+static shmseg_options check_options(lua_State *L, int arg) {
+  shmseg_options options = { 0 };
+  options.size = opt_bytes(L, arg);
+  options.perm = (mode_t)luaL_checknumber(L, arg + 1);
+  options.sparse = !lua_toboolean(L, arg + 2);
+  options.max = opt_bytes(L, arg + 3);
+  options.populate = lua_toboolean(L, arg + 4);
+  options.pin = lua_toboolean(L, arg + 5);
+  options.temporary = lua_toboolean(L, arg + 6);
+  return options;
+}
+
+/* Where the stack holds what call_init needs; the function may raise, and is caught. */
+typedef struct {
+  lua_State *L;
+  int function, segment;
+  bool failed; /* its error is at the top */
+} init_call;
+
+static int call_init(shmseg_segment *segment, void *context) {
+  init_call *call = context;
+  (void)segment;
+  lua_pushvalue(call->L, call->function);
+  lua_pushvalue(call->L, call->segment);
+  call->failed = lua_pcall(call->L, 1, 0, 0) != 0;
+  return call->failed ? ECANCELED : 0;
+}
+
+/* A free name, when none is given. */
+static const char *random_name(lua_State *L) {
+  uint64_t bits;
+  char name[32];
+  int err = shmseg_random_draw(&bits);
+  if (err)
+    luaL_error(L, "no random numbers: %s", strerror(err));
+  snprintf(name, sizeof name, "shmseg-%016llx", (unsigned long long)bits);
+  lua_pushstring(L, name);
+  return lua_tostring(L, -1);
+}
+
+static int push_open_failure(lua_State *L, int err, const char *name, shmseg_mode mode) {
+  const char *hint = NULL;
+  if (err == ENOENT && (mode == SHMSEG_READ || mode == SHMSEG_WRITE))
+    hint = "mode \"c\" creates it";
+  return push_failure(L, err, name, hint);
+}
+
+/* open(name | nil, is_file, mode, size … temporary, init) -> segment, created | nil, … */
+static int segment_open(lua_State *L) {
+  static const char *const modes[] = { "r", "rw", "c", "x", NULL };
+  lua_settop(L, 11);
+  const char *name = lua_isnil(L, 1) ? random_name(L) : luaL_checkstring(L, 1);
+  shmseg_kind kind = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
+  shmseg_mode mode = (shmseg_mode)luaL_checkoption(L, 3, NULL, modes);
+  shmseg_options options = check_options(L, 4);
+  root *r = new_root(L, name);
+  init_call call = { L, 11, lua_gettop(L), false };
+  shmseg_place place = { kind, r->name };
+  bool created;
+  if (!lua_isnoneornil(L, 11)) {
+    options.init = call_init;
+    options.context = &call;
+  }
+  int err = shmseg_segment_open(&r->segment, place, mode, &options, &created);
+  if (call.failed)
+    return lua_error(L);
+  if (err)
+    return push_open_failure(L, err, name, mode);
+  lua_pushboolean(L, created);
+  return 2;
+}
+
+/* anonymous(size … temporary) -> segment | nil, … */
+static int segment_anonymous(lua_State *L) {
+  shmseg_options options = check_options(L, 1);
+  root *r = new_root(L, NULL);
+  int err = shmseg_segment_anonymous(&r->segment, &options);
+  return err ? push_failure(L, err, "anonymous segment", NULL) : 1;
+}
+
+/* from_fd(fd [, mode]) -> segment | nil, …; the mode is that of the descriptor */
+static int segment_from_fd(lua_State *L) {
+  static const char *const modes[] = { "r", "rw", NULL };
+  int64_t fd = check_integer(L, 1);
+  luaL_argcheck(L, fd >= 0 && fd <= INT32_MAX, 1, "not a file descriptor");
+  int flags = fcntl((int)fd, F_GETFL);
+  int fits = flags != -1 && (flags & O_ACCMODE) == O_RDONLY ? 0 : 1;
+  int mode = luaL_checkoption(L, 2, modes[fits], modes);
+  root *r = new_root(L, NULL);
+  int err = shmseg_segment_from_fd(&r->segment, (int)fd, mode == 1);
+  return err ? push_failure(L, err, "descriptor", NULL) : 1;
+}
+
+/* --- closing ------------------------------------------------------------------------------ */
+
+/* A slice closes alone; a segment ends with everything built on it. */
+static int segment_close(lua_State *L) {
+  view *v = check_view(L, 1);
+  if (v->is_slice)
+    v->segment = NULL;
+  else
+    shmseg_segment_close(v->segment);
+  return 0;
+}
+
+/* unlink() -> true | nil, message, code */
+static int segment_unlink(lua_State *L) {
+  root *r = check_root(L);
+  if (!r->segment.place.name)
+    return luaL_error(L, "the segment has no name");
+  int err = shmseg_segment_unlink(&r->segment);
+  if (err)
+    return push_view_failure(L, &r->view, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* unlink(name) -> true | nil, message, code */
+static int module_unlink(lua_State *L) {
+  shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
+  int err = shmseg_segment_remove(place);
+  if (err)
+    return push_failure(L, err, place.name, NULL);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- size and growth ---------------------------------------------------------------------- */
+
+static int segment_size(lua_State *L) {
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  push_uint64(L, v->is_slice ? v->size : v->segment->size);
+  return 1;
+}
+
+/* Raises when a live view reaches beyond size. Views have no __gc, so the collector is asked. */
+static void check_views(lua_State *L, const root *r, uint64_t size) {
+  if (!r->has_views)
+    return;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  lua_getuservalue(L, 1);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pop(L, 1);
+    view *v = test_view(L, -1);
+    if (v && v->segment && v->offset + v->size > size)
+      luaL_error(L, "a slice of the segment reaches beyond the new size");
+  }
+  lua_pop(L, 1);
+}
+
+/* resize(size) -> size | nil, message, code */
+static int segment_resize(lua_State *L) {
+  size_t size = opt_bytes(L, 2);
+  root *r = check_root(L);
+  luaL_argcheck(L, size > 0, 2, "not a positive number of bytes");
+  if (size < r->segment.size)
+    check_views(L, r, size); /* which may run finalizers */
+  check_writable(L, &r->view);
+  int err = shmseg_segment_resize(&r->segment, size);
+  if (err)
+    return push_view_failure(L, &r->view, err);
+  push_uint64(L, r->segment.size);
+  return 1;
+}
+
+/* refresh() -> size | nil, message, code */
+static int segment_refresh(lua_State *L) {
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  int err = shmseg_segment_refresh(v->segment);
+  return err ? push_view_failure(L, v, err) : segment_size(L);
+}
+
+/* --- slices ------------------------------------------------------------------------------- */
+
+/* Pushes the table of views of the segment that the view at arg is or belongs to. */
+static void push_views(lua_State *L, int arg) {
+  view *v = check_view(L, arg);
+  if (v->is_slice || ((root *)v)->has_views) {
+    lua_getuservalue(L, arg);
+    return;
+  }
+  lua_newtable(L);
+  lua_pushvalue(L, arg);
+  lua_rawseti(L, -2, 1);
+  luaL_getmetatable(L, "shmseg.views");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_setuservalue(L, arg);
+  ((root *)v)->has_views = true;
+}
+
+/* slice(offset [, count]) -> slice */
+static int segment_slice(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  bool to_end = lua_isnoneornil(L, 3);
+  uint64_t count = to_end ? 0 : check_size(L, 3);
+  view *slice = lua_newuserdata(L, sizeof *slice);
+  slice->kind = &view_kind;
+  slice->segment = NULL;
+  slice->is_slice = true;
+  luaL_getmetatable(L, SLICE_CLASS);
+  lua_setmetatable(L, -2);
+  push_views(L, 1);
+  lua_pushvalue(L, -1);
+  lua_setuservalue(L, -3);
+  lua_pushvalue(L, -2);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  check_bytes(L, v, 2, offset, count); /* nothing runs Lua code from here on */
+  slice->offset = v->offset + offset;
+  slice->size = to_end ? view_limit(v) - offset : count;
+  slice->segment = v->segment;
+  return 1;
+}
+
+/* --- questions ---------------------------------------------------------------------------- */
+
+static int segment_name(lua_State *L) {
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  lua_pushstring(L, v->segment->place.name); /* NULL pushes nil */
+  return 1;
+}
+
+static int segment_mode(lua_State *L) {
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  lua_pushstring(L, v->segment->writable ? "rw" : "r");
+  return 1;
+}
+
+static int segment_fd(lua_State *L) {
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  lua_pushinteger(L, v->segment->fd);
+  return 1;
+}
+
+/* pointer() -> the address of the first byte, as a number */
+static int segment_pointer(lua_State *L) {
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  push_uint64(L, (uint64_t)(uintptr_t)v->segment->data + v->offset);
+  return 1;
+}
+
+static int segment_tostring(lua_State *L) {
+  view *v = check_view(L, 1);
+  const char *name = v->segment ? v->segment->place.name : NULL;
+  if (view_is_closed(v)) {
+    lua_pushfstring(L, CLASS " (closed)");
+  } else if (v->is_slice) {
+    char text[96];
+    snprintf(text, sizeof text, CLASS " (slice of %llu bytes at %llu)", (unsigned long long)v->size,
+             (unsigned long long)v->offset);
+    lua_pushstring(L, text);
+  } else {
+    char text[64];
+    snprintf(text, sizeof text, "%llu bytes, %s", (unsigned long long)v->segment->size,
+             v->segment->writable ? "rw" : "r");
+    lua_pushfstring(L, CLASS " (%s%s%s)", name ? name : "", name ? ", " : "", text);
+  }
+  return 1;
+}
+
+static void set_number(lua_State *L, const char *key, int64_t value) {
+  push_int64(L, value);
+  lua_setfield(L, -2, key);
+}
+
+static void set_time(lua_State *L, const char *key, struct timespec time) {
+  lua_pushnumber(L, (lua_Number)time.tv_sec + (lua_Number)time.tv_nsec / 1e9);
+  lua_setfield(L, -2, key);
+}
+
+#if defined(__APPLE__)
+#define st_atim st_atimespec
+#define st_mtim st_mtimespec
+#define st_ctim st_ctimespec
+#endif
+
+static int push_stat(lua_State *L, const struct stat *status) {
+  char perm[8];
+  lua_createtable(L, 0, 11);
+  snprintf(perm, sizeof perm, "%03o", (unsigned)(status->st_mode & 07777));
+  lua_pushstring(L, perm);
+  lua_setfield(L, -2, "perm");
+  set_number(L, "size", (int64_t)status->st_size);
+  set_number(L, "allocated", (int64_t)status->st_blocks * 512);
+  set_number(L, "uid", (int64_t)status->st_uid);
+  set_number(L, "gid", (int64_t)status->st_gid);
+  set_number(L, "links", (int64_t)status->st_nlink);
+  set_number(L, "device", (int64_t)status->st_dev);
+  set_number(L, "inode", (int64_t)status->st_ino);
+  set_time(L, "accessed", status->st_atim);
+  set_time(L, "modified", status->st_mtim);
+  set_time(L, "changed", status->st_ctim);
+  return 1;
+}
+
+static int segment_stat(lua_State *L) {
+  struct stat status;
+  view *v = check_view(L, 1);
+  check_open(L, v);
+  if (fstat(v->segment->fd, &status) != 0)
+    return push_view_failure(L, v, errno);
+  return push_stat(L, &status);
+}
+
+/* stat(name) -> table | nil, message, code */
+static int module_stat(lua_State *L) {
+  struct stat status;
+  shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
+  int err = shmseg_object_stat(place, &status);
+  if (!err && !S_ISREG(status.st_mode))
+    err = ENODEV;
+  return err ? push_failure(L, err, place.name, NULL) : push_stat(L, &status);
+}
+
+static int listing_close(lua_State *L) {
+  shmseg_object_list_close(luaL_checkudata(L, 1, LISTING_CLASS));
+  return 0;
+}
+
+/* list() -> array of names, in no order | nil, message, code */
+static int module_list(lua_State *L) {
+  const char *name;
+  shmseg_listing *listing = lua_newuserdata(L, sizeof *listing);
+  listing->directory = NULL;
+  luaL_getmetatable(L, LISTING_CLASS);
+  lua_setmetatable(L, -2);
+  lua_newtable(L);
+  int err = shmseg_object_list(listing);
+  for (int i = 1; !err; i++) {
+    err = shmseg_object_next(listing, &name);
+    if (err || !name)
+      break;
+    lua_pushstring(L, name);
+    lua_rawseti(L, -2, i);
+  }
+  shmseg_object_list_close(listing);
+  return err ? push_failure(L, err, "list", NULL) : 1;
+}
+
+/* --- tables ------------------------------------------------------------------------------- */
+
+static const luaL_Reg methods[] = {
+  { "close", segment_close },   { "fd", segment_fd },           { "mode", segment_mode },
+  { "name", segment_name },     { "pointer", segment_pointer }, { "refresh", segment_refresh },
+  { "resize", segment_resize }, { "size", segment_size },       { "slice", segment_slice },
+  { "stat", segment_stat },     { "unlink", segment_unlink },   { NULL, NULL },
+};
+
+static const luaL_Reg metamethods[] = {
+  { "__gc", segment_close },
+  { "__close", segment_close },
+  { "__len", segment_size },
+  { "__tostring", segment_tostring },
+  { NULL, NULL },
+};
+
+static const luaL_Reg listing_metamethods[] = { { "__gc", listing_close }, { NULL, NULL } };
+
+static const luaL_Reg functions[] = {
+  { "open", segment_open },
+  { "anonymous", segment_anonymous },
+  { "from_fd", segment_from_fd },
+  { "unlink", module_unlink },
+  { "stat", module_stat },
+  { "list", module_list },
+  { NULL, NULL },
+};
+
+/* The module's table is at the top, and gets the methods as segment_methods for what the Lua
+ * layer adds to them. */
+void binding_open_segment(lua_State *L) {
+  binding_register(L, functions);
+  binding_new_class(L, CLASS, metamethods, methods);
+  binding_register(L, segment_access_methods);
+  binding_register(L, segment_scalar_methods);
+  binding_register(L, segment_pack_methods);
+  binding_new_class(L, SLICE_CLASS, metamethods, segment_access_methods);
+  lua_pop(L, 1);
+  lua_pushnil(L);
+  lua_setfield(L, -2, "__gc"); /* a view ends with its segment */
+  lua_pushvalue(L, -2);
+  lua_setfield(L, -2, "__index");
+  lua_pop(L, 1);
+  lua_setfield(L, -3, "segment_methods");
+  luaL_newmetatable(L, "shmseg.views");
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  binding_new_class(L, LISTING_CLASS, listing_metamethods, listing_metamethods);
+  lua_pop(L, 4);
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* The segment's bytes: read, write, fill, copy, compare, find, flush, advise.
+ *
+ * Each method converts its arguments, which may run Lua code, then checks the handle and the
+ * range, then touches memory, then asks whether that met a hole. */
+#define _GNU_SOURCE
+#include "binding/binding.h"
+
+#include <string.h>
+
+#include "os/map.h"
+
+/* Lua interns strings up to this length from 5.2 to 5.4, and every string before. */
+#define INTERNED_MAX 40
+
+/* Bytes compared at a time, so that what peers change meanwhile is looked at once more. */
+#define COMPARE_PIECE 4096
+
+void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count) {
+  char bytes[INTERNED_MAX];
+  const unsigned char *source = check_bytes(L, v, arg, offset, count);
+  if (count <= sizeof bytes) {
+    if (count > 0)
+      memcpy(bytes, source, count);
+    lua_pushlstring(L, bytes, count);
+    return;
+  }
+#if LUA_VERSION_NUM >= 502 /* LuaJIT says 501 */
+  lua_pushlstring(L, (const char *)source, count);
+#else
+  void *copy = lua_newuserdata(L, count); /* may run finalizers: the segment may be gone */
+  memcpy(copy, check_bytes(L, v, arg, offset, count), count);
+  lua_pushlstring(L, copy, count);
+  lua_remove(L, -2);
+#endif
+}
+
+/* The failure of an access, or the results that are on the stack. */
+static int finish(lua_State *L, const view *v, int results) {
+  int err = shmseg_segment_status(v->segment);
+  return err ? push_view_failure(L, v, err) : results;
+}
+
+/* The optional offset and count at arg and arg + 1: by default all there is. */
+static unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset,
+                                 uint64_t *count) {
+  bool to_end = lua_isnoneornil(L, arg + 1);
+  *offset = opt_size(L, arg, 0);
+  *count = to_end ? 0 : check_size(L, arg + 1);
+  unsigned char *bytes = check_bytes(L, v, arg, *offset, *count);
+  if (to_end)
+    *count = view_limit(v) - *offset;
+  return bytes;
+}
+
+/* read([offset [, count]]) -> string */
+static int segment_read(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset, count;
+  check_span(L, v, 2, &offset, &count);
+  push_bytes(L, v, 2, offset, (size_t)count);
+  check_open(L, v); /* making the string may have run a finalizer that closed it */
+  return finish(L, v, 1);
+}
+
+/* write(offset, data) -> next offset */
+static int segment_write(lua_State *L) {
+  view *v = check_view(L, 1);
+  size_t count;
+  uint64_t offset = check_size(L, 2);
+  const char *data = luaL_checklstring(L, 3, &count);
+  check_writable(L, v);
+  unsigned char *bytes = check_bytes(L, v, 2, offset, count);
+  if (count > 0)
+    memcpy(bytes, data, count);
+  push_uint64(L, offset + count);
+  return finish(L, v, 1);
+}
+
+/* fill(offset, count [, byte]) -> next offset */
+static int segment_fill(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  uint64_t count = check_size(L, 3);
+  int64_t byte = lua_isnoneornil(L, 4) ? 0 : check_integer(L, 4);
+  luaL_argcheck(L, byte >= 0 && byte <= UINT8_MAX, 4, "not a byte (0 to 255)");
+  check_writable(L, v);
+  unsigned char *bytes = check_bytes(L, v, 2, offset, count);
+  if (count > 0)
+    memset(bytes, (int)byte, (size_t)count);
+  push_uint64(L, offset + count);
+  return finish(L, v, 1);
+}
+
+static bool same_object(const view *a, const view *b) {
+  return a->segment->identity.device == b->segment->identity.device &&
+         a->segment->identity.inode == b->segment->identity.inode;
+}
+
+/* copy(offset, source [, from [, count]]) -> next offset; ranges may overlap */
+static int segment_copy(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  view *source = check_view(L, 3);
+  uint64_t from, count;
+  check_writable(L, v);
+  const unsigned char *input = check_span(L, source, 4, &from, &count);
+  unsigned char *output = check_bytes(L, v, 2, offset, count);
+  uint64_t at = source->offset + from;
+  /* two mappings of one object: in one of them memmove sees the overlap */
+  if (same_object(v, source) && at + count <= v->segment->size)
+    input = v->segment->data + at;
+  if (count > 0)
+    memmove(output, input, (size_t)count);
+  push_uint64(L, offset + count);
+  int err = shmseg_segment_status(source->segment);
+  return err ? push_view_failure(L, source, err) : finish(L, v, 1);
+}
+
+/* -1, 0 or 1, and in *at the first difference. Bytes that differ no more at the second look,
+ * because a peer changed them, count as equal. */
+static int compare(const volatile unsigned char *a, const volatile unsigned char *b, size_t count,
+                   size_t *at) {
+  for (size_t piece = 0; piece < count; piece += COMPARE_PIECE) {
+    size_t size = count - piece < COMPARE_PIECE ? count - piece : COMPARE_PIECE;
+    if (memcmp((const void *)(a + piece), (const void *)(b + piece), size) == 0)
+      continue;
+    for (*at = piece; *at < piece + size; ++*at) {
+      unsigned char left = a[*at], right = b[*at];
+      if (left != right)
+        return left < right ? -1 : 1;
+    }
+  }
+  return 0;
+}
+
+/* compare(offset, string | segment) -> -1 | 0 | 1, offset of the first difference */
+static int segment_compare(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  view *source = test_view(L, 3);
+  size_t count, at;
+  const unsigned char *other;
+  if (source) {
+    check_open(L, source);
+    count = (size_t)view_limit(source);
+    other = check_bytes(L, source, 3, 0, count);
+  } else {
+    other = (const unsigned char *)luaL_checklstring(L, 3, &count);
+  }
+  const unsigned char *own = check_bytes(L, v, 2, offset, count);
+  int order = compare(own, other, count, &at);
+  if (source && shmseg_segment_status(source->segment) != 0)
+    return push_view_failure(L, source, shmseg_segment_status(source->segment));
+  lua_pushinteger(L, order);
+  if (order == 0)
+    return finish(L, v, 1);
+  push_uint64(L, offset + at);
+  return finish(L, v, 2);
+}
+
+/* find(bytes [, offset [, count]]) -> offset | nil */
+static int segment_find(lua_State *L) {
+  view *v = check_view(L, 1);
+  size_t length;
+  const char *wanted = luaL_checklstring(L, 2, &length);
+  uint64_t offset, count;
+  const unsigned char *bytes = check_span(L, v, 3, &offset, &count);
+  const unsigned char *found =
+      count == 0 ? (length == 0 ? bytes : NULL) : memmem(bytes, (size_t)count, wanted, length);
+  bool is_found = length == 0 || found;
+  if (is_found)
+    push_uint64(L, length == 0 ? offset : offset + (uint64_t)(found - bytes));
+  else
+    lua_pushnil(L);
+  return finish(L, v, 1);
+}
+
+/* flush([offset [, count]]) -> true */
+static int segment_flush(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset, count;
+  check_span(L, v, 2, &offset, &count);
+  int err = shmseg_segment_flush(v->segment, (size_t)(v->offset + offset), (size_t)count);
+  if (err)
+    return push_view_failure(L, v, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* advise(hint) -> true | nil, message, code; for a slice, the pages that it lies on */
+static int segment_advise(lua_State *L) {
+  view *v = check_view(L, 1);
+  int hint = luaL_checkoption(L, 2, NULL, shmseg_map_hints);
+  check_open(L, v);
+  uint64_t count = view_limit(v);
+  unsigned char *bytes = check_bytes(L, v, 1, 0, count);
+  size_t before = (size_t)((uintptr_t)bytes % shmseg_map_page());
+  int err = count == 0 ? 0 : shmseg_map_advise(bytes - before, (size_t)count + before, hint);
+  if (err)
+    return push_view_failure(L, v, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+const luaL_Reg segment_access_methods[] = {
+  { "advise", segment_advise }, { "compare", segment_compare }, { "copy", segment_copy },
+  { "fill", segment_fill },     { "find", segment_find },       { "flush", segment_flush },
+  { "read", segment_read },     { "write", segment_write },     { NULL, NULL },
+};

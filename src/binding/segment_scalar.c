@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* get_i32, set_i32 and their like: one value of a C type at any offset, in native order. */
+#include "binding/scalar.h"
+
+static const char *const names[SCALARS] = { "bool", "i8",  "u8",  "i16", "u16", "i32",
+                                            "u32",  "i64", "u64", "f32", "f64" };
+
+void scalar_range_error(lua_State *L, int arg, scalar type) {
+  luaL_argerror(L, arg, lua_pushfstring(L, "out of range for %s", names[type]));
+}
+
+#if LUA_VERSION_NUM >= 503
+uint64_t check_uint64(lua_State *L, int arg) {
+  return (uint64_t)check_integer(L, arg);
+}
+#else
+uint64_t check_uint64(lua_State *L, int arg) {
+  lua_Number n = luaL_checknumber(L, arg);
+  if (n >= 9223372036854775808.0 && n < 18446744073709551616.0)
+    return (uint64_t)n; /* from 2^63 on every number is an integer */
+  return (uint64_t)check_integer(L, arg);
+}
+#endif
+
+static inline int get(lua_State *L, scalar type) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  scalar_value value;
+  memcpy(&value, check_bytes(L, v, 2, offset, scalar_size(type)), scalar_size(type));
+  int err = shmseg_segment_status(v->segment);
+  if (err)
+    return push_view_failure(L, v, err);
+  scalar_push(L, type, value);
+  return 1;
+}
+
+static inline int set(lua_State *L, scalar type) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  scalar_value value = scalar_check(L, 3, type);
+  check_writable(L, v);
+  memcpy(check_bytes(L, v, 2, offset, scalar_size(type)), &value, scalar_size(type));
+  int err = shmseg_segment_status(v->segment);
+  if (err)
+    return push_view_failure(L, v, err);
+  push_uint64(L, offset + scalar_size(type));
+  return 1;
+}
+
+/* The two methods of one type. */
+#define ACCESSORS(name)                                                                            \
+  static int segment_get_##name(lua_State *L) {                                                    \
+    return get(L, SCALAR_##name);                                                                  \
+  }                                                                                                \
+  static int segment_set_##name(lua_State *L) {                                                    \
+    return set(L, SCALAR_##name);                                                                  \
+  }
+
+ACCESSORS(bool)
+ACCESSORS(i8)
+ACCESSORS(u8)
+ACCESSORS(i16)
+ACCESSORS(u16)
+ACCESSORS(i32)
+ACCESSORS(u32)
+ACCESSORS(i64)
+ACCESSORS(u64)
+ACCESSORS(f32)
+ACCESSORS(f64)
+
+const luaL_Reg segment_scalar_methods[] = {
+  { "get_bool", segment_get_bool },
+  { "set_bool", segment_set_bool },
+  { "get_i8", segment_get_i8 },
+  { "set_i8", segment_set_i8 },
+  { "get_u8", segment_get_u8 },
+  { "set_u8", segment_set_u8 },
+  { "get_i16", segment_get_i16 },
+  { "set_i16", segment_set_i16 },
+  { "get_u16", segment_get_u16 },
+  { "set_u16", segment_set_u16 },
+  { "get_i32", segment_get_i32 },
+  { "set_i32", segment_set_i32 },
+  { "get_u32", segment_get_u32 },
+  { "set_u32", segment_set_u32 },
+  { "get_i64", segment_get_i64 },
+  { "set_i64", segment_set_i64 },
+  { "get_u64", segment_get_u64 },
+  { "set_u64", segment_set_u64 },
+  { "get_f32", segment_get_f32 },
+  { "set_f32", segment_set_f32 },
+  { "get_f64", segment_get_f64 },
+  { "set_f64", segment_set_f64 },
+  { NULL, NULL },
+};

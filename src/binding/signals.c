@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* shmseg.signals: signals that end waits instead of the process. */
+#include "binding/binding.h"
+
+#include <errno.h>
+
+#include "os/signals.h"
+#include "shared/wait.h"
+
+#define CLASS "shmseg.signals"
+#define SIGNALS_MAX 32
+
+typedef struct {
+  bool open;
+} stop;
+
+static stop *check_stop(lua_State *L) {
+  return luaL_checkudata(L, 1, CLASS);
+}
+
+/* signals(name...) -> stop; INT and TERM when nothing is named */
+static int signals_catch(lua_State *L) {
+  int numbers[SIGNALS_MAX];
+  int count = lua_gettop(L);
+  if (count == 0) {
+    lua_pushliteral(L, "INT");
+    lua_pushliteral(L, "TERM");
+    count = 2;
+  }
+  luaL_argcheck(L, count <= SIGNALS_MAX, SIGNALS_MAX + 1, "too many signals");
+  for (int i = 1; i <= count; i++) {
+    numbers[i - 1] = shmseg_signals_number(luaL_checkstring(L, i));
+    luaL_argcheck(L, numbers[i - 1] != 0, i, "not the name of a signal that can be caught");
+  }
+  stop *s = lua_newuserdata(L, sizeof *s);
+  s->open = false;
+  luaL_getmetatable(L, CLASS);
+  lua_setmetatable(L, -2);
+  int err = shmseg_signals_catch(numbers, (size_t)count);
+  if (err == EBUSY)
+    return luaL_error(L, "signals are caught in this process already: close that handle first");
+  if (err)
+    return push_failure(L, err, "signals", NULL);
+  s->open = true;
+  return 1;
+}
+
+/* stop:wait([timeout]) -> name | nil, "timeout" */
+static int stop_wait(lua_State *L) {
+  stop *s = check_stop(L);
+  int64_t deadline = opt_deadline(L, 2);
+  for (;;) {
+    luaL_argcheck(L, s->open, 1, "signals handle is closed");
+    int number = shmseg_signals_take();
+    if (number) {
+      lua_pushstring(L, shmseg_signals_name(number));
+      return 1;
+    }
+    if (shmseg_wait_sleep(deadline) == SHMSEG_TIMEOUT)
+      return push_outcome(L, "timeout");
+    binding_interrupted(L);
+  }
+}
+
+static int stop_close(lua_State *L) {
+  stop *s = check_stop(L);
+  if (s->open)
+    shmseg_signals_release();
+  s->open = false;
+  return 0;
+}
+
+static int stop_tostring(lua_State *L) {
+  lua_pushstring(L, check_stop(L)->open ? CLASS " (open)" : CLASS " (closed)");
+  return 1;
+}
+
+static const luaL_Reg methods[] = { { "wait", stop_wait },
+                                    { "close", stop_close },
+                                    { NULL, NULL } };
+
+static const luaL_Reg metamethods[] = {
+  { "__gc", stop_close },
+  { "__close", stop_close },
+  { "__tostring", stop_tostring },
+  { NULL, NULL },
+};
+
+void binding_open_signals(lua_State *L) {
+  binding_new_class(L, CLASS, metamethods, methods);
+  lua_pop(L, 2);
+  lua_pushcfunction(L, signals_catch);
+  lua_setfield(L, -2, "signals");
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Time: a clock that only goes forward, and sleeping on it. */
+#define _GNU_SOURCE
+#include "os/clock.h"
+
+#include <errno.h>
+#include <time.h>
+
+#define SECOND 1000000000
+
+int64_t shmseg_clock_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+int shmseg_clock_sleep(int64_t nanoseconds) {
+  struct timespec duration = { (time_t)(nanoseconds / SECOND), (long)(nanoseconds % SECOND) };
+  return nanosleep(&duration, NULL) == 0 ? 0 : errno;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Time: a clock that only goes forward, and sleeping on it. */
+#ifndef SHMSEG_OS_CLOCK_H
+#define SHMSEG_OS_CLOCK_H
+
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* Nanoseconds since some moment before; the same in every process. */
+int64_t shmseg_clock_now(void);
+
+/* Sleeps so many nanoseconds. 0, or EINTR when a signal handler ran. */
+int shmseg_clock_sleep(int64_t nanoseconds);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/* The fault guard: SIGBUS in one of our mappings, turned into a code. */
+#define _GNU_SOURCE
+#include "os/fault.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shmseg.h"
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+/* More than the kernel maps for one process (vm.max_map_count is 65,530). The table is zero
+ * pages until it is used, and it never moves: the handler reads it without a lock. */
+#define RECORDS 65536
+
+static shmseg_fault records[RECORDS];
+static unsigned used;  /* records from here on were never taken */
+static unsigned first; /* hint: no free record below */
+
+static struct sigaction previous;
+static uintptr_t page_size;
+
+enum { ABSENT, INSTALLING, INSTALLED };
+static int handler_state;
+
+static uintptr_t round_up(uintptr_t n) {
+  return (n + page_size - 1) & ~(page_size - 1);
+}
+
+/* A fault may hit while another thread changes its own record: a record that changes
+ * meanwhile is not the faulting thread's, and does not match. */
+static bool covers(const shmseg_fault *record, uintptr_t address) {
+  unsigned turn = __atomic_load_n(&record->turn, __ATOMIC_ACQUIRE);
+  uintptr_t base = __atomic_load_n(&record->base, __ATOMIC_RELAXED);
+  size_t length = __atomic_load_n(&record->length, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the release in change_done() */
+  return turn % 2 == 0 && turn == __atomic_load_n(&record->turn, __ATOMIC_RELAXED) &&
+         address - base < length;
+}
+
+static shmseg_fault *find(uintptr_t address) {
+  unsigned count = __atomic_load_n(&used, __ATOMIC_ACQUIRE);
+  for (unsigned i = 0; i < count && i < RECORDS; i++)
+    if (covers(&records[i], address))
+      return &records[i];
+  return NULL;
+}
+
+static bool put_zeroes(uintptr_t from, uintptr_t end) {
+  return mmap((void *)from, end - from, PROT_READ | PROT_WRITE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
+}
+
+/* Covers the hole at address. Everything from the end of the file on goes at once: a page at a
+ * time, a large sparse touch would reach the kernel's limit of mappings. */
+static bool mend(shmseg_fault *record, uintptr_t address) {
+  struct stat status;
+  uintptr_t end = record->base + round_up(record->length);
+  uintptr_t page = address & ~(page_size - 1);
+  uintptr_t from = page;
+  int code = SHMSEG_TRUNCATED;
+  if (fstat(record->fd, &status) == 0) {
+    uint64_t file_end = ((uint64_t)status.st_size + page_size - 1) / page_size * page_size;
+    if (address - record->base >= file_end) {
+      from = record->base + (uintptr_t)file_end;
+    } else if (record->retried != page) {
+      record->retried = page; /* cut and grown again since the fault, perhaps: look once more */
+      return true;
+    } else {
+      from = record->base; /* the file system has no page to give */
+      code = ENOSPC;
+    }
+  }
+  /* A whole mapping can be replaced even where the number of mappings is exhausted. */
+  if (!put_zeroes(from, end) && !put_zeroes(record->base, end))
+    return false;
+  record->code = code;
+  return true;
+}
+
+/* Not ours: as if we had never been there. */
+static void chain(int number, siginfo_t *info, void *context) {
+  if (previous.sa_flags & SA_SIGINFO) {
+    previous.sa_sigaction(number, info, context);
+  } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
+    previous.sa_handler(number);
+  } else if (info->si_code > 0) {
+    sigaction(number, &previous, NULL); /* the access faults again, and the kernel acts */
+  } else if (previous.sa_handler == SIG_DFL) {
+    sigaction(number, &previous, NULL);
+    raise(number); /* sent by a process; pending until we return */
+  }
+}
+
+static void on_fault(int number, siginfo_t *info, void *context) {
+  int saved = errno;
+  uintptr_t address = (uintptr_t)info->si_addr;
+  shmseg_fault *record = info->si_code > 0 ? find(address) : NULL; /* > 0: from the kernel */
+  if (!record || !mend(record, address))
+    chain(number, info, context);
+  errno = saved;
+}
+
+/* lua_close unloads modules, and the handler must outlive that. */
+static void pin_library(void) {
+  Dl_info library;
+  if (dladdr((void *)(uintptr_t)records, &library) && library.dli_fname)
+    dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+static int install(void) {
+  struct sigaction action = { 0 };
+  page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
+  pin_library();
+  action.sa_sigaction = on_fault;
+  action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
+  sigemptyset(&action.sa_mask);
+  /* previous is filled before the handler can run: a fault between the two calls is the host's */
+  if (sigaction(SIGBUS, NULL, &previous) != 0 || sigaction(SIGBUS, &action, NULL) != 0)
+    return errno;
+  return 0;
+}
+
+static int install_once(void) {
+  int state = ABSENT;
+  if (__atomic_load_n(&handler_state, __ATOMIC_ACQUIRE) == INSTALLED)
+    return 0;
+  if (__atomic_compare_exchange_n(&handler_state, &state, INSTALLING, false, __ATOMIC_ACQUIRE,
+                                  __ATOMIC_ACQUIRE)) {
+    int err = install();
+    __atomic_store_n(&handler_state, err ? ABSENT : INSTALLED, __ATOMIC_RELEASE);
+    return err;
+  }
+  for (int i = 0; i < 100000 && state != INSTALLED; i++) { /* another thread is at it */
+    sched_yield();
+    state = __atomic_load_n(&handler_state, __ATOMIC_ACQUIRE);
+  }
+  return state == INSTALLED ? 0 : EAGAIN;
+}
+
+static shmseg_fault *take_from(unsigned start) {
+  for (unsigned i = start; i < RECORDS; i++) {
+    unsigned taken = 0;
+    if (__atomic_load_n(&records[i].taken, __ATOMIC_RELAXED) == 0 &&
+        __atomic_compare_exchange_n(&records[i].taken, &taken, 1, false, __ATOMIC_ACQUIRE,
+                                    __ATOMIC_RELAXED)) {
+      __atomic_store_n(&first, i + 1, __ATOMIC_RELAXED);
+      unsigned count = __atomic_load_n(&used, __ATOMIC_RELAXED);
+      while (count <= i && !__atomic_compare_exchange_n(&used, &count, i + 1, false,
+                                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+        continue;
+      return &records[i];
+    }
+  }
+  return NULL;
+}
+
+static void change_begin(shmseg_fault *record) {
+  __atomic_store_n(&record->turn, record->turn | 1, __ATOMIC_RELAXED);
+  __atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+static void change_done(shmseg_fault *record) {
+  __atomic_store_n(&record->turn, record->turn + 1, __ATOMIC_RELEASE);
+}
+
+int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd) {
+  int err = install_once();
+  if (err)
+    return err;
+  shmseg_fault *record = take_from(__atomic_load_n(&first, __ATOMIC_RELAXED));
+  if (!record)
+    record = take_from(0);
+  if (!record)
+    return ENFILE;
+  record->fd = fd;
+  shmseg_fault_move(record, base, length);
+  *result = record;
+  return 0;
+}
+
+void shmseg_fault_move(shmseg_fault *record, void *base, size_t length) {
+  change_begin(record);
+  __atomic_store_n(&record->base, (uintptr_t)base, __ATOMIC_RELAXED);
+  __atomic_store_n(&record->length, length, __ATOMIC_RELAXED);
+  record->code = 0;
+  record->retried = 0;
+  change_done(record);
+}
+
+void shmseg_fault_forget(shmseg_fault *record) {
+  unsigned index = (unsigned)(record - records);
+  change_begin(record); /* odd until the next watch */
+  __atomic_store_n(&record->taken, 0, __ATOMIC_RELEASE);
+  if (index < __atomic_load_n(&first, __ATOMIC_RELAXED))
+    __atomic_store_n(&first, index, __ATOMIC_RELAXED);
+}

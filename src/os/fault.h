@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/* The fault guard: a hole under a mapping becomes a code instead of a death by SIGBUS.
+ *
+ * A page of a mapping can be missing because a peer truncated the object or because a sparse
+ * one finds the file system full. Touching it raises SIGBUS. The handler puts private zeroes
+ * over the hole and notes the code in the mapping's record; the access goes on, and whoever
+ * made it looks at the code afterwards. */
+#ifndef SHMSEG_OS_FAULT_H
+#define SHMSEG_OS_FAULT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#pragma GCC visibility push(hidden)
+
+/* One guarded mapping. Written by its handle's thread and by the handler in that thread;
+ * handlers in other threads read it and must get nothing torn: hence turn. */
+typedef struct shmseg_fault {
+  volatile int code; /* 0, SHMSEG_TRUNCATED or ENOSPC */
+  int fd;
+  unsigned turn;  /* odd while the record changes or is free */
+  unsigned taken; /* 1: a handle has this record */
+  uintptr_t base;
+  size_t length;
+  uintptr_t retried; /* last address whose fault was answered by trying again */
+} shmseg_fault;
+
+/* Installs the handler when it is the first, and gives the caller a record that guards
+ * [base, base + length) of the object behind fd until it is forgotten. ENFILE when 65,536
+ * are in use, or what sigaction says. */
+int shmseg_fault_watch(shmseg_fault **record, void *base, size_t length, int fd);
+
+/* The mapping has moved or changed; the code is cleared. */
+void shmseg_fault_move(shmseg_fault *record, void *base, size_t length);
+
+void shmseg_fault_forget(shmseg_fault *record);
+
+/* The accesses before this call cannot be moved behind it, so it sees their faults. */
+static inline int shmseg_fault_code(const shmseg_fault *record) {
+  __asm__ volatile("" ::: "memory");
+  return record->code;
+}
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT */
+/* Address space: an object's bytes at an address, with room to grow behind them. */
+#define _GNU_SOURCE
+#include "os/map.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+#ifndef MADV_POPULATE_READ /* Linux 5.14; older headers */
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define NO_HINT (-1)
+
+const char *const shmseg_map_hints[] = { "normal",   "random",   "sequential", "willneed",
+                                         "dontneed", "hugepage", "nohugepage", NULL };
+
+static const int advices[] = {
+  MADV_NORMAL,   MADV_RANDOM,     MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED,
+#ifdef MADV_HUGEPAGE
+  MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+#else
+  NO_HINT,     NO_HINT,
+#endif
+};
+
+size_t shmseg_map_page(void) {
+  static size_t page; /* the same value whoever writes it */
+  if (page == 0)
+    page = (size_t)sysconf(_SC_PAGESIZE);
+  return page;
+}
+
+size_t shmseg_map_round(size_t n) {
+  size_t page = shmseg_map_page();
+  return n > SIZE_MAX - (page - 1) ? 0 : (n + page - 1) / page * page;
+}
+
+static int protection(bool writable) {
+  return writable ? PROT_READ | PROT_WRITE : PROT_READ;
+}
+
+static void *hold(void *base, size_t room) {
+  return mmap(base, room, PROT_NONE,
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (base ? MAP_FIXED : 0), -1, 0);
+}
+
+int shmseg_map_open(void **base, size_t room, size_t length, int fd, bool writable) {
+  if (length == room) {
+    *base = mmap(NULL, length, protection(writable), MAP_SHARED, fd, 0);
+    return *base == MAP_FAILED ? errno : 0;
+  }
+  *base = hold(NULL, room);
+  if (*base == MAP_FAILED)
+    return errno;
+  int err = shmseg_map_again(*base, room, length, fd, writable);
+  if (err)
+    munmap(*base, room);
+  return err;
+}
+
+int shmseg_map_again(void *base, size_t room, size_t length, int fd, bool writable) {
+  if (length > 0 &&
+      mmap(base, length, protection(writable), MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
+    return errno;
+  if (length < room && hold((char *)base + length, room - length) == MAP_FAILED)
+    return errno;
+  return 0;
+}
+
+void shmseg_map_close(void *base, size_t room) {
+  munmap(base, room);
+}
+
+/* For kernels without MADV_POPULATE: the fault guard watches over these reads. */
+static int touch(const volatile unsigned char *base, size_t length) {
+  size_t page = shmseg_map_page();
+  for (size_t i = 0; i < length; i += page)
+    (void)base[i];
+  return 0;
+}
+
+int shmseg_map_populate(void *base, size_t length, bool writable) {
+  int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+  while (madvise(base, length, advice) != 0) {
+    if (errno == EINVAL)
+      return touch(base, length);
+    if (errno == EFAULT) /* a touch would raise SIGBUS */
+      return ENOSPC;
+    if (errno != EINTR)
+      return errno;
+  }
+  return 0;
+}
+
+int shmseg_map_pin(void *base, size_t length) {
+  return mlock(base, length) == 0 ? 0 : errno;
+}
+
+int shmseg_map_flush(void *base, size_t length) {
+  return msync(base, length, MS_SYNC) == 0 ? 0 : errno;
+}
+
+int shmseg_map_advise(void *base, size_t length, int hint) {
+  if (advices[hint] == NO_HINT)
+    return EINVAL;
+  return madvise(base, length, advices[hint]) == 0 ? 0 : errno;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Address space: an object's bytes at an address, with room to grow behind them. */
+#ifndef SHMSEG_OS_MAP_H
+#define SHMSEG_OS_MAP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#pragma GCC visibility push(hidden)
+
+size_t shmseg_map_page(void);
+
+/* n rounded up to whole pages; 0 when that overflows. */
+size_t shmseg_map_round(size_t n);
+
+/* Maps the first length bytes of fd into room bytes of new address space (both whole pages,
+ * length <= room, room > 0); what is left over can be neither read nor written. errno. */
+int shmseg_map_open(void **base, size_t room, size_t length, int fd, bool writable);
+
+/* Maps the object anew over an address range that shmseg_map_open gave. errno. */
+int shmseg_map_again(void *base, size_t room, size_t length, int fd, bool writable);
+
+void shmseg_map_close(void *base, size_t room);
+
+/* Brings every page in. ENOSPC when there is a hole that cannot be filled. */
+int shmseg_map_populate(void *base, size_t length, bool writable);
+
+int shmseg_map_pin(void *base, size_t length);
+int shmseg_map_flush(void *base, size_t length);
+
+/* hint is one of the names that shmseg_map_hints lists. EINVAL when the platform lacks it. */
+int shmseg_map_advise(void *base, size_t length, int hint);
+
+/* NULL-terminated; the index is the hint. */
+extern const char *const shmseg_map_hints[];
+
+#pragma GCC visibility pop
+
+#endif

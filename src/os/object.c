@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared memory objects: what is the same on every platform. */
+#include "os/object.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+shmseg_identity shmseg_object_identity(const struct stat *status) {
+  shmseg_identity identity = { (uint64_t)status->st_dev, (uint64_t)status->st_ino };
+  return identity;
+}
+
+static bool same(shmseg_identity a, shmseg_identity b) {
+  return a.device == b.device && a.inode == b.inode;
+}
+
+/* While the object at place is locked, its name can go only by our hand, so the name cannot be
+ * given to another object between the look and the unlink. */
+static int remove_locked(shmseg_place place, int lock, const shmseg_identity *only) {
+  struct stat named, locked;
+  int err = shmseg_object_stat(place, &named);
+  if (err)
+    return err;
+  if (lock >= 0 && fstat(lock, &locked) != 0)
+    return errno;
+  if (lock >= 0 && !same(shmseg_object_identity(&named), shmseg_object_identity(&locked)))
+    return EAGAIN;
+  if (only && !same(shmseg_object_identity(&named), *only))
+    return SHMSEG_RENAMED;
+  return shmseg_object_unlink(place);
+}
+
+int shmseg_object_remove(shmseg_place place, const shmseg_identity *only) {
+  int lock;
+  int err = shmseg_object_lock_place(place, &lock);
+  if (err == EACCES)
+    return remove_locked(place, -1, only);
+  if (err)
+    return err;
+  err = remove_locked(place, lock, only);
+  close(lock);
+  return err;
+}

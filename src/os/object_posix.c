@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* Shared memory objects where only POSIX is there (macOS, the BSDs). Untested.
+ *
+ * An object is made under its final name, with no permissions until it is complete: only the
+ * superuser can open it too early, and a killed creator leaves it behind. */
+#if !defined(__linux__)
+#include "os/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+typedef struct {
+  char bytes[SHMSEG_NAME_MAX + 2];
+} path;
+
+static const char *shm_name(shmseg_place place, path *buffer) {
+  snprintf(buffer->bytes, sizeof buffer->bytes, "/%s", place.name);
+  return buffer->bytes;
+}
+
+static int open_place(shmseg_place place, int flags, int *fd) {
+  path buffer;
+  *fd = place.kind == SHMSEG_FILE ? open(place.name, flags | O_CLOEXEC, 0)
+                                  : shm_open(shm_name(place, &buffer), flags, 0);
+  if (*fd < 0)
+    return errno;
+  fcntl(*fd, F_SETFD, FD_CLOEXEC);
+  return 0;
+}
+
+int shmseg_object_open(shmseg_place place, bool writable, int *fd) {
+  struct stat status;
+  int err = open_place(place, writable ? O_RDWR : O_RDONLY, fd);
+  if (err)
+    return err;
+  if (fstat(*fd, &status) == 0 && !S_ISDIR(status.st_mode) && !S_ISCHR(status.st_mode) &&
+      !S_ISFIFO(status.st_mode))
+    return 0;
+  close(*fd);
+  return ENODEV;
+}
+
+int shmseg_object_build(shmseg_place place, mode_t perm, int *fd) {
+  (void)perm;
+  return open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
+}
+
+int shmseg_object_publish(int fd, shmseg_place place, mode_t perm) {
+  (void)place;
+  return fchmod(fd, perm) == 0 ? 0 : errno;
+}
+
+void shmseg_object_abandon(int fd, shmseg_place place) {
+  (void)fd;
+  shmseg_object_unlink(place);
+}
+
+int shmseg_object_anonymous(int *fd) {
+  char name[32];
+  for (unsigned i = 0; i < 100; i++) {
+    snprintf(name, sizeof name, "shmseg-%ld-%u", (long)getpid(), i);
+    shmseg_place place = { SHMSEG_NAME, name };
+    int err = open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
+    if (err == 0)
+      shmseg_object_unlink(place);
+    if (err != EEXIST)
+      return err;
+  }
+  return EEXIST;
+}
+
+int shmseg_object_seal(int fd) {
+  (void)fd; /* nobody else can reach it but through a passed descriptor */
+  return 0;
+}
+
+int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
+  (void)from;
+  (void)sparse; /* no way to take the memory of an object */
+  return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
+}
+
+static int lock_or_close(int lock) {
+  if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+    return 0;
+  int err = errno;
+  close(lock);
+  return err == EWOULDBLOCK ? EAGAIN : err;
+}
+
+/* The descriptor cannot be opened anew: processes that share it by fork are not kept apart. */
+int shmseg_object_lock(int fd, int *lock) {
+  *lock = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return *lock < 0 ? errno : lock_or_close(*lock);
+}
+
+int shmseg_object_lock_place(shmseg_place place, int *lock) {
+  int err = shmseg_object_open(place, true, lock);
+  return err ? err : lock_or_close(*lock);
+}
+
+int shmseg_object_stat(shmseg_place place, struct stat *status) {
+  int fd;
+  int err = shmseg_object_open(place, false, &fd);
+  if (err)
+    return err;
+  err = fstat(fd, status) == 0 ? 0 : errno;
+  close(fd);
+  return err;
+}
+
+int shmseg_object_unlink(shmseg_place place) {
+  path buffer;
+  int result =
+      place.kind == SHMSEG_FILE ? unlink(place.name) : shm_unlink(shm_name(place, &buffer));
+  return result == 0 ? 0 : errno;
+}
+
+/* The names cannot be enumerated. */
+int shmseg_object_list(shmseg_listing *listing) {
+  listing->directory = NULL;
+  return ENOTSUP;
+}
+
+int shmseg_object_next(shmseg_listing *listing, const char **name) {
+  (void)listing;
+  *name = NULL;
+  return ENOTSUP;
+}
+
+void shmseg_object_list_close(shmseg_listing *listing) {
+  (void)listing;
+}
+
+#else
+typedef int shmseg_object_posix_is_empty; /* ISO C forbids an empty file */
+#endif

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* Signals that ask a process to stop: caught, and kept until somebody takes them. */
+#define _GNU_SOURCE
+#include "os/signals.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+
+static const struct {
+  const char *name;
+  int number;
+} signals[] = {
+  { "HUP", SIGHUP },   { "INT", SIGINT },   { "QUIT", SIGQUIT }, { "TERM", SIGTERM },
+  { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "ALRM", SIGALRM }, { "CHLD", SIGCHLD },
+  { "CONT", SIGCONT }, { "TSTP", SIGTSTP }, { "PIPE", SIGPIPE }, { "WINCH", SIGWINCH },
+};
+
+#define SIGNALS (sizeof signals / sizeof *signals)
+
+static int owned;        /* somebody has called catch and not yet release */
+static uint32_t pending; /* a bit for each signal of the table */
+static struct sigaction old[SIGNALS];
+static size_t caught[SIGNALS]; /* indexes, in the order they were caught */
+static size_t caught_count;
+
+static size_t index_of(int number) {
+  size_t i = 0;
+  while (i < SIGNALS && signals[i].number != number)
+    i++;
+  return i;
+}
+
+static void note(int number) {
+  __atomic_fetch_or(&pending, 1u << index_of(number), __ATOMIC_RELAXED);
+}
+
+static int catch_one(int number) {
+  size_t i = index_of(number);
+  if (i == SIGNALS)
+    return EINVAL;
+  for (size_t j = 0; j < caught_count; j++)
+    if (caught[j] == i)
+      return 0; /* named twice */
+  struct sigaction action = { 0 };
+  action.sa_handler = note; /* no SA_RESTART: it has to end a wait */
+  sigfillset(&action.sa_mask);
+  if (sigaction(number, &action, &old[i]) != 0)
+    return errno;
+  caught[caught_count++] = i;
+  return 0;
+}
+
+int shmseg_signals_catch(const int *numbers, size_t count) {
+  if (__atomic_exchange_n(&owned, 1, __ATOMIC_ACQUIRE))
+    return EBUSY;
+  caught_count = 0;
+  __atomic_store_n(&pending, 0, __ATOMIC_RELAXED);
+  for (size_t i = 0; i < count; i++) {
+    int err = catch_one(numbers[i]);
+    if (err) {
+      shmseg_signals_release();
+      return err;
+    }
+  }
+  return 0;
+}
+
+bool shmseg_signals_pending(void) {
+  return __atomic_load_n(&pending, __ATOMIC_RELAXED) != 0;
+}
+
+int shmseg_signals_take(void) {
+  for (size_t i = 0; i < SIGNALS; i++)
+    if (__atomic_fetch_and(&pending, ~(1u << i), __ATOMIC_RELAXED) & 1u << i)
+      return signals[i].number;
+  return 0;
+}
+
+void shmseg_signals_release(void) {
+  while (caught_count > 0) {
+    size_t i = caught[--caught_count];
+    struct sigaction current;
+    if (sigaction(signals[i].number, NULL, &current) == 0 && current.sa_handler == note)
+      sigaction(signals[i].number, &old[i], NULL);
+  }
+  __atomic_store_n(&pending, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&owned, 0, __ATOMIC_RELEASE);
+}
+
+const char *shmseg_signals_name(int number) {
+  size_t i = index_of(number);
+  return i < SIGNALS ? signals[i].name : NULL;
+}
+
+int shmseg_signals_number(const char *name) {
+  for (size_t i = 0; i < SIGNALS; i++)
+    if (strcmp(signals[i].name, name) == 0)
+      return signals[i].number;
+  return 0;
+}
