@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define DIRECTORY "/dev/shm"
@@ -145,16 +146,19 @@ static int allocate(int fd, int mode, uint64_t from, uint64_t count) {
   return 0;
 }
 
-/* What can never fit is refused before it has filled the file system for everybody. */
+/* What can never fit is refused before it has filled the file system, or a memfd all memory, at
+ * everybody's cost. */
 static int check_space(int fd, uint64_t size) {
   struct statvfs space;
   struct stat status;
-  if (fstatvfs(fd, &space) != 0 || fstat(fd, &status) != 0)
+  struct sysinfo machine;
+  if (fstatvfs(fd, &space) != 0 || fstat(fd, &status) != 0 || sysinfo(&machine) != 0)
     return errno;
   uint64_t has = (uint64_t)status.st_blocks * 512;
-  if (space.f_blocks == 0 || has >= size) /* no limit, or nothing to take */
-    return 0;
-  return (size - has) / space.f_frsize > space.f_bavail ? ENOSPC : 0;
+  uint64_t wanted = size > has ? size - has : 0;
+  if (space.f_blocks > 0) /* else it is not limited */
+    return wanted / space.f_frsize > space.f_bavail ? ENOSPC : 0;
+  return wanted / machine.mem_unit > machine.totalram + machine.totalswap ? ENOMEM : 0;
 }
 
 /* Takes the memory of [0, size) and leaves the size as it is. */
