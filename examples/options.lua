@@ -21,11 +21,12 @@ local function seconds(text)
 end
 
 local function object_name(text)
-  return #text <= 255 and text:match("^/?[^/]+$")
+  local name = text:match("^/?([^/]+)$")
+  return name and #name <= 255 and name ~= "." and name ~= ".." and name or nil
 end
 
 local check = {
-  name = { object_name, "a name without slashes" },
+  name = { object_name, "a name of 255 bytes at most, without slashes" },
   size = { whole_number, "a whole number of bytes, 1 at least" },
   interval = { seconds, "a number of seconds" },
   count = { whole_number, "a whole number of lines, 1 at least" },

@@ -22,7 +22,7 @@ end
 local function run(stop)
   local segment, message, code = shmseg.open(options.name, "r", options.size)
   if code == "ENOENT" then
-    return nil, message .. "; start writer.lua first"
+    return nil, options.name .. " is not there yet: start writer.lua first"
   elseif not segment then
     return nil, message
   end

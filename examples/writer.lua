@@ -36,7 +36,11 @@ local function write_lines(segment, stop)
 end
 
 local function run(stop)
-  local segment, message = shmseg.open(options.name, "c", options.size, { perm = "644" })
+  -- temporary: closing unlinks it, and so does an error that ends the program
+  local segment, message = shmseg.open(options.name, "c", options.size, {
+    perm = "644",
+    temporary = true,
+  })
   if not segment then
     return nil, message
   end
@@ -45,7 +49,6 @@ local function run(stop)
 
   local ok
   ok, message = write_lines(segment, stop)
-  segment:unlink()
   segment:close()
   return ok, message
 end
