@@ -1,0 +1,502 @@
+-- SPDX-License-Identifier: MIT
+-- Nothing that another process does to an object kills the interpreter: a peer that shrinks it, and
+-- a file system that is full.
+
+local shmseg = require "shmseg"
+local expect = require "spec.support.expect"
+local peer = require "spec.support.peer"
+local scratch = require "spec.support.scratch"
+local shell = require "spec.support.shell"
+
+local unpack_table = table.unpack or unpack
+local MiB = 2 ^ 20
+local page = shmseg.pagesize
+
+local function cut(name, size)
+  assert(shell.succeeds(("truncate -s %d %s%s"):format(size, scratch.objects, name)))
+end
+
+-- An object of `size` bytes, all of them `text` again and again, and a peer in which `seg` has it
+-- mapped; nil and the reason where there is no room for it.
+local function victim(size, text)
+  local name = scratch.name()
+  local seg, message, code = shmseg.open(name, "x", size)
+  if code == "ENOSPC" then
+    return nil, message
+  end
+  expect.success(seg, message, code)
+  if text then
+    seg:write(0, text:rep(size / #text))
+  end
+  seg:close()
+  local other = peer.start()
+  other:call([[
+    seg = assert(shmseg.open(...))
+    whole = seg:slice(0)
+    private = assert(shmseg.anonymous(seg:size()))
+    summary = function(value, ...)
+      if type(value) == "string" then return #value, ... end
+      return value, ...
+    end]], name)
+  return other, name
+end
+
+-- Every operation, on the segment `seg` of `size` bytes and a private one, `private`, as large.
+local operations = {
+  { "read", "seg:read()" },
+  { "read of a part", "seg:read(size - 10000, 10000)" },
+  { "read of few bytes", "seg:read(size - 8, 8)" },
+  { "write", "seg:write(0, ('x'):rep(size))" },
+  { "write of few bytes", "seg:write(size - 8, '12345678')" },
+  { "fill", "seg:fill(0, size, 1)" },
+  { "fill of few bytes", "seg:fill(size - 8, 8, 1)" },
+  { "copy to it", "seg:copy(0, private)" },
+  { "copy from it", "private:copy(0, seg)" },
+  { "copy within it", "seg:copy(0, seg, 1)" },
+  { "compare with a string", "seg:compare(0, ('\\0'):rep(size))" },
+  { "compare with a segment", "seg:compare(0, private)" },
+  { "compare as the source", "private:compare(0, seg)" },
+  { "find", "seg:find('needle')" },
+  { "find of a byte", "seg:find('n')" },
+  { "find of many bytes", "seg:find(('n'):rep(5000))" },
+  { "pack of an integer", "seg:pack(size - 8, '<i8', 1)" },
+  { "pack of a string", "seg:pack(0, '<s8', ('x'):rep(size - 8))" },
+  { "pack of zeroes", "seg:pack(0, 'c' .. ('%d'):format(size), '')" },
+  { "unpack of an integer", "seg:unpack(size - 8, '<i8')" },
+  { "unpack of a string", "seg:unpack(0, 'c' .. ('%d'):format(size))" },
+  { "unpack of a string to its zero", "seg:unpack(size - 8, 'z')" },
+  { "dump", "seg:dump(size - 65536)" },
+  { "flush", "seg:flush()", true },
+}
+for _, name in ipairs { "bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64" } do
+  local value = name == "bool" and "true" or "1"
+  operations[#operations + 1] = { "get_" .. name, "seg:get_" .. name .. "(size - 8)" }
+  operations[#operations + 1] = { "set_" .. name, "seg:set_" .. name .. "(size - 8, " .. value .. ")" }
+end
+
+describe("when a peer has cut the object", function()
+  after_each(scratch.clean)
+
+  local size = 64 * page
+  for _, view in ipairs { "seg", "whole" } do
+    for _, rest in ipairs { 0, size / 2 } do
+      local kind = view == "seg" and "a segment" or "a slice"
+      local to = rest == 0 and "to nothing" or "in the middle"
+
+      it(("%s, every operation on %s fails as truncated and the process lives"):format(to, kind), function()
+        local other, name = assert(victim(size))
+        for _, operation in ipairs(operations) do
+          local what, source, may_do = unpack_table(operation)
+          local call = ("local size, seg, private = ..., %s, private return summary(%s)"):format(
+            view,
+            source
+          )
+          cut(name, rest)
+          local value, message, code = other:call(call, size)
+          if not (may_do and value) then
+            assert.same({ nil, "truncated" }, { value, code }, what)
+            assert.equal("string", type(message), what)
+          end
+          cut(name, size)
+          assert.equal(size, other:call "return seg:refresh()")
+          value, message, code = other:call(call, size)
+          assert.is_nil(code, what .. ": " .. tostring(message))
+          if not what:find "^find" and not what:find "^get_bool" then
+            assert.truthy(value, what)
+          end
+        end
+      end)
+    end
+  end
+
+  it("stays truncated until it is refreshed, also where there are bytes again", function()
+    local other, name = assert(victim(size, "text"))
+    cut(name, 0)
+    expect.failure("truncated", other:call "return seg:read()")
+    cut(name, size)
+    for _, call in ipairs { "seg:read(0, 4)", "whole:read(0, 4)", "seg:get_u8(0)", "seg:write(0, 'x')", "seg:find('t')" } do
+      expect.failure("truncated", other:call("return " .. call))
+    end
+    assert.equal(size, other:call "return seg:refresh()")
+    assert.equal("\0\0\0\0", other:call "return whole:read(0, 4)")
+    assert.equal(1, other:call "return seg:write(0, 'x')")
+    assert.equal("x", scratch.bytes(name):sub(1, 1))
+  end)
+
+  it("gives the bytes that are left before it meets the hole", function()
+    local other, name = assert(victim(size, "text"))
+    cut(name, 10 * page)
+    assert.equal("text", other:call "return seg:read(0, 4)")
+    assert.equal(("text"):rep(page / 2), other:call("return seg:read(0, ...)", 2 * page))
+    expect.failure("truncated", other:call "return seg:read()")
+    assert.equal(10 * page, other:call "return seg:refresh()")
+    assert.equal(("text"):rep(10 * page / 4), other:call "return seg:read()")
+    expect.misuse("out of range", function()
+      other:call("return seg:read(..., 1)", 10 * page)
+    end)
+  end)
+
+  it("to nothing, a refresh gives size 0, and every access raises until it grows", function()
+    local other, name = assert(victim(size, "text"))
+    cut(name, 0)
+    assert.equal(0, other:call "return seg:refresh()")
+    assert.equal(0, other:call "return seg:size()")
+    for _, call in ipairs { "seg:read(0, 1)", "seg:write(0, 'x')", "seg:get_u8(0)", "whole:read(0, 1)" } do
+      expect.misuse("out of range", function()
+        other:call("return " .. call)
+      end)
+    end
+    assert.equal("", other:call "return seg:read()")
+    cut(name, 100)
+    assert.equal(100, other:call "return seg:refresh()")
+    assert.equal(("\0"):rep(100), other:call "return seg:read()")
+  end)
+
+  it("inside a page, the rest of the page reads as zeroes", function()
+    local other, name = assert(victim(2 * page, "text"))
+    cut(name, page + 100)
+    assert.equal("texttext" .. ("\0"):rep(8), other:call("return seg:read(..., 16)", page + 92))
+    assert.equal(page + 100, other:call "return seg:refresh()")
+  end)
+
+  it("and grown it again, zeroes are read and nothing fails", function()
+    local other, name = assert(victim(4 * page, "text"))
+    cut(name, 0)
+    cut(name, 4 * page)
+    assert.equal(("\0"):rep(4 * page), other:call "return seg:read()")
+  end)
+
+  it("a read-only handle fails and recovers the same way", function()
+    local other, name = assert(victim(size, "text"))
+    other:call("reader = assert(shmseg.open(..., 'r'))", name)
+    cut(name, 0)
+    expect.failure("truncated", other:call "return reader:read()")
+    expect.failure("truncated", other:call "return reader:find('x')")
+    cut(name, size)
+    assert.equal(size, other:call "return reader:refresh()")
+    assert.equal(size, other:call "return #reader:read()")
+  end)
+
+  it("other handles go on", function()
+    local other, name = assert(victim(size, "text"))
+    local untouched = scratch.name()
+    other:call("fine = assert(shmseg.open(..., 'x', 4096))", untouched)
+    other:call("again = assert(shmseg.open(...))", name)
+    cut(name, 0)
+    expect.failure("truncated", other:call "return seg:read()")
+    assert.equal(4, other:call "return fine:write(0, 'fine')")
+    cut(name, size)
+    assert.equal(size, other:call "return #again:read()")
+  end)
+
+  it("the handle can be resized, closed, collected and unlinked", function()
+    local other, name = assert(victim(size, "text"))
+    cut(name, 0)
+    expect.failure("truncated", other:call "return seg:read()")
+    other:call "seg:unlink() seg:close()"
+    expect.misuse("closed", function()
+      other:call "seg:read()"
+    end)
+    assert.is_nil(scratch.bytes(name))
+    other, name = assert(victim(size, "text"))
+    cut(name, 0)
+    expect.failure("truncated", other:call "return seg:read()")
+    other:call "seg, whole = nil collectgarbage() collectgarbage()"
+    assert.equal(0, other:quit())
+    other, name = assert(victim(size, "text"))
+    cut(name, 0)
+    expect.failure("truncated", other:call "return seg:read()")
+    other:call "whole:close() whole = nil seg:refresh()"
+    assert.equal(size, other:call("return seg:resize(...)", size))
+    assert.equal(size, other:call "return #seg:read()")
+  end)
+
+  it("a mapped file and a segment from a descriptor fail the same way", function()
+    local other = peer.start()
+    local path = scratch.path()
+    other:call([[
+      file = assert(shmseg.map(..., "x", 65536))
+      copy = assert(shmseg.from_fd(file:fd()))]], path)
+    assert(shell.succeeds("truncate -s 0 " .. path))
+    expect.failure("truncated", other:call "return file:read()")
+    expect.failure("truncated", other:call "return copy:write(60000, 'x')")
+    assert(shell.succeeds("truncate -s 65536 " .. path))
+    assert.equal(65536, other:call "return file:refresh()")
+    assert.equal(65536, other:call "return #file:read()")
+  end)
+
+  it("a thousand times, it recovers a thousand times", function()
+    local other, name = assert(victim(size))
+    local failures = other:call(
+      [[
+      local name, size = ...
+      local cutter = assert(shmseg.open(name))
+      local failures = 0
+      for round = 1, 1000 do
+        cutter:resize(round % 2 * 4096 + 1)
+        local value, _, code = seg:read()
+        assert(value == nil and code == "truncated")
+        failures = failures + 1
+        cutter:resize(size)
+        assert(seg:refresh() == size)
+        assert(#seg:read() == size)
+      end
+      return failures]],
+      name,
+      size
+    )
+    assert.equal(1000, failures)
+    local maps = assert(io.open("/proc/" .. other.pid .. "/maps"))
+    local count = select(2, maps:read("*a"):gsub("\n", ""))
+    maps:close()
+    assert.truthy(count < 300)
+  end)
+end)
+
+describe("when a peer cuts the object during", function()
+  after_each(scratch.clean)
+
+  -- What the peer runs, the size in MiB, and how this process sees that it is under way: a byte
+  -- changes ("watch"), or some part of the time that it takes has passed ("time").
+  local runs = {
+    { "a read", "seg:read()", 256, "time" },
+    { "a write", "seg:write(0, text)", 256, "watch", "text = ('x'):rep(size)" },
+    { "a slice's read", "whole:read()", 16, "time" },
+    { "a slice's write", "whole:write(0, text)", 16, "watch", "text = ('x'):rep(size)" },
+    { "a find", "seg:find('needle')", 16, "time" },
+    { "a compare with a string", "seg:compare(0, text)", 16, "time", "text = ('\\0'):rep(size)" },
+    { "a compare with a segment", "seg:compare(0, private)", 16, "time", "private:read()" },
+    { "a copy to it", "seg:copy(0, private)", 16, "watch", "private:fill(0, size, 1)" },
+    { "a copy from it", "private:copy(0, seg)", 16, "time" },
+    { "a fill", "seg:fill(0, size, 1)", 16, "watch" },
+    { "a pack", "seg:pack(0, 'B s8', 1, text)", 16, "watch", "text = ('x'):rep(size - 9)" },
+    { "an unpack", "seg:unpack(0, 'c' .. ('%d'):format(size))", 16, "time" },
+    { "an unpack to a zero", "seg:unpack(1, 'z')", 16, "time", "seg:fill(0, size - 1, 1)", true },
+    { "a dump", "seg:dump()", 2, "time" },
+  }
+
+  -- Returns once the peer is at it: a byte of the second page has changed (memcpy may store the very
+  -- first ones last), or the flag is set and some time is over.
+  local function await(way, seg, flag, seconds)
+    local watched, offset = seg, page
+    if way == "time" then
+      watched, offset = flag, 0
+    end
+    repeat
+      local byte = watched:get_u8(offset)
+    until byte ~= 0
+    local begin = shmseg.now()
+    repeat
+      local now = shmseg.now()
+    until way == "watch" or now - begin >= seconds
+  end
+
+  -- At once, as no shell could.
+  local function cut_now(name, seg, size)
+    if size == 0 then
+      assert(io.open(scratch.objects .. name, "w")):close()
+    else
+      expect.success(seg:resize(size))
+    end
+  end
+
+  for _, run in ipairs(runs) do
+    local what, source, megabytes, way, prepare, again = unpack_table(run)
+
+    for _, share in ipairs { 0, 0.5 } do
+      local to = share == 0 and "to nothing" or "in the middle"
+      local sentence = "%s of %d MiB %s, it is truncated or whole and recovers"
+
+      it(sentence:format(what, megabytes, to), function()
+        local size = megabytes * MiB
+        local other, name = victim(size)
+        if not other then
+          return pending("no room for it: " .. name)
+        end
+        local flag_name = scratch.name()
+        local flag = expect.success(shmseg.open(flag_name, "x", 64))
+        local seg = expect.success(shmseg.open(name))
+        other:call("flag, size = assert(shmseg.open((...))), select(2, ...)", flag_name, size)
+        other:call(prepare or "")
+        local call = [[
+          flag:set_u8(0, 1)
+          local began = shmseg.now()
+          local value, message, code = ]] .. source .. [[
+          return value ~= nil or code == nil, code, shmseg.now() - began]]
+
+        local wait = way == "time" and select(3, other:call(call)) / 2
+        local done, code
+        for _ = 1, 12 do
+          other:call(again and prepare or "")
+          flag:set_u8(0, 0)
+          other:send(call)
+          await(way, seg, flag, wait)
+          cut_now(name, seg, size * share)
+          done, code = other:receive()
+          assert.truthy(done or code == "truncated", code)
+          if not done then
+            break
+          end
+          wait = wait and wait / 2
+          cut(name, size)
+          other:call "seg:refresh()"
+          seg:refresh()
+        end
+        assert.equal("truncated", code)
+        assert.equal(size * share, other:call "return seg:refresh()")
+        cut(name, size)
+        assert.equal(size, other:call "return seg:refresh()")
+        assert.equal(8, other:call "return #seg:read(size - 8)")
+      end)
+    end
+  end
+
+  it("anything at all, the process lives", function()
+    local size = 256 * page
+    local other, name = assert(victim(size))
+    local seg = expect.success(shmseg.open(name))
+    other:send([[
+      local size, count = ...
+      local seen = { truncated = 0, whole = 0, raised = 0 }
+      local operations = {
+        function() return seg:read() end,
+        function() return seg:write(0, ("x"):rep(seg:size())) end,
+        function() return seg:fill(0, seg:size(), 1) end,
+        function() return private:copy(0, seg) end,
+        function() return seg:copy(0, seg, 1) end,
+        function() return seg:compare(0, private) end,
+        function() return seg:find("needle") or 0 end,
+        function() return seg:unpack(0, "z") end,
+        function() return seg:pack(0, "s8", ("y"):rep(size - 8)) end,
+        function() return seg:dump(0, 4096) end,
+        function() return seg:get_i32(seg:size() - 4) end,
+        function() return whole:read() end,
+        function() return seg:flush() end,
+      }
+      for round = 1, count do
+        local ok, value, message, code = pcall(operations[round % #operations + 1])
+        if not ok then
+          seen.raised = seen.raised + 1
+        elseif value == nil then
+          assert(code == "truncated", message)
+          seen.truncated = seen.truncated + 1
+        else
+          seen.whole = seen.whole + 1
+        end
+        if round % 3 == 0 then seg:refresh() end
+      end
+      return seen]], size, 2000)
+    -- This process cuts and grows until the peer reports: its line is awaited by a second handle's
+    -- byte, so that no call blocks.
+    local flag_name = scratch.name()
+    local flag = expect.success(shmseg.open(flag_name, "x", 64))
+    other:send("assert(shmseg.open(...)):set_u8(0, 1)", flag_name)
+    local round = 0
+    repeat
+      round = round + 1
+      expect.success(seg:resize(round % 4 == 0 and 1 or round % 4 * 64 * page))
+    until flag:get_u8(0) == 1
+    local seen = other:receive()
+    assert.truthy(seen.truncated > 0 and seen.whole > 0)
+  end)
+end)
+
+describe("a full file system", function()
+  after_each(scratch.clean)
+
+  local mount = "mount -t tmpfs -o size=1m tmpfs /dev/shm && exec \"$@\""
+  local ways = { { "unshare", "-m", "sh", "-c", mount, "sh" }, { "unshare", "-rm", "sh", "-c", mount, "sh" } }
+
+  -- A peer that has a /dev/shm of 1 MiB to itself, or nil.
+  local function cramped()
+    for _, way in ipairs(ways) do
+      if shell.succeeds(shell.quote(unpack_table(way)) .. " true") then
+        return peer.start(way)
+      end
+    end
+  end
+
+  local function in_cramped(chunk)
+    return function()
+      local other = cramped()
+      if not other then
+        return pending("a mount namespace of one's own is refused here")
+      end
+      assert.equal("done", other:call(chunk))
+    end
+  end
+
+  it("is ENOSPC at open, and leaves nothing behind", in_cramped [[
+    for _, mode in ipairs { "c", "x" } do
+      local seg, message, code = shmseg.open("large", mode, 2 * 2 ^ 20)
+      assert(seg == nil and code == "ENOSPC", code)
+      assert(message:find("large", 1, true))
+      assert(#shmseg.list() == 0)
+    end
+    local seg = assert(shmseg.open("fits", "x", 900 * 1024))
+    local other, _, code = shmseg.open("more", "x", 200 * 1024)
+    assert(other == nil and code == "ENOSPC")
+    assert(#shmseg.list() == 1)
+    seg:unlink()
+    seg:close()
+    assert(shmseg.open("fits", "x", 900 * 1024))
+    return "done"]])
+
+  it("is ENOSPC at resize, which changes nothing", in_cramped [[
+    local seg = assert(shmseg.open("seg", "x", 65536))
+    seg:fill(0, 65536, 65)
+    local size, message, code = seg:resize(2 * 2 ^ 20)
+    assert(size == nil and code == "ENOSPC", code)
+    assert(type(message) == "string")
+    assert(seg:size() == 65536 and seg:stat().size == 65536)
+    assert(seg:stat().allocated == 65536, seg:stat().allocated)
+    assert(seg:read() == ("A"):rep(65536))
+    assert(seg:resize(131072) == 131072)
+    return "done"]])
+
+  it("is ENOSPC at the write into a sparse segment, and at the read of its hole", in_cramped [[
+    local size = 4 * 2 ^ 20
+    local text = ("x"):rep(size)
+    local calls = {
+      function(seg) return seg:write(0, text) end,
+      function(seg) return seg:fill(0, size, 1) end,
+      function(seg) return seg:read() end,
+      function(seg) return seg:find("needle") end,
+      function(seg) return seg:compare(0, ("\0"):rep(size)) end,
+      function(seg) return seg:pack(0, "s8", text:sub(9)) end,
+      function(seg) return seg:unpack(0, "c" .. ("%d"):format(size)) end,
+      function(seg) return seg:slice(0):write(0, text) end,
+      function(seg) return seg:copy(0, assert(shmseg.anonymous(size))) end,
+    }
+    for i, call in ipairs(calls) do
+      local seg = assert(shmseg.open("sparse", "x", size, { reserve = false }))
+      local value, message, code = call(seg)
+      assert(value == nil and code == "ENOSPC", i .. ": " .. tostring(code))
+      assert(type(message) == "string")
+      seg:unlink()
+      seg:close()
+    end
+    local file = assert(shmseg.open("full", "x", 1000 * 1024))
+    local seg = assert(shmseg.open("sparse", "x", size, { reserve = false }))
+    local last = shmseg.stat("full").allocated
+    local offset, code = 0, nil
+    repeat
+      local value
+      value, _, code = seg:set_u8(offset, 1)
+      offset = offset + 4096
+    until not value
+    assert(code == "ENOSPC", code)
+    return "done"]])
+
+  it("is recovered from by a refresh when there is room again", in_cramped [[
+    local hog = assert(shmseg.open("hog", "x", 1016 * 1024))
+    local seg = assert(shmseg.open("sparse", "x", 65536, { reserve = false }))
+    local value, _, code = seg:write(0, ("x"):rep(65536))
+    assert(value == nil and code == "ENOSPC")
+    hog:unlink()
+    hog:close()
+    assert(seg:refresh() == 65536)
+    assert(seg:write(0, ("y"):rep(65536)) == 65536)
+    assert(seg:read() == ("y"):rep(65536))
+    return "done"]])
+end)

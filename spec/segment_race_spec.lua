@@ -1,0 +1,296 @@
+-- SPDX-License-Identifier: MIT
+-- Other processes at the same moment: bytes that change under a read, creators and attachers,
+-- unlink and namesakes, and creators that are killed.
+
+local shmseg = require "shmseg"
+local build = require "spec.support.build"
+local expect = require "spec.support.expect"
+local peer = require "spec.support.peer"
+local scratch = require "spec.support.scratch"
+local shell = require "spec.support.shell"
+
+local rounds = 10000
+
+describe("a string that is read while a peer flips the bytes", function()
+  after_each(scratch.clean)
+
+  -- Reads strings of 1 to 200 bytes and counts those that are broken: not equal to the same bytes
+  -- gone through a buffer, or not found in a table under them.
+  local reader = [[
+    local source, most = ...
+    if jit then jit.off(true, true) end
+    local read = assert((loadstring or load)("local seg, size = ... return " .. source))
+    local broken, torn = 0, 0
+    for round = 1, 500 do
+      for size = 1, 200 do
+        local text = read(seg, size)
+        local same = text:sub(1, 1) .. text:sub(2)
+        local known = { [text] = true }
+        if text ~= same or not known[same] then
+          broken = broken + 1
+        end
+        if size > 1 and text:find("AB", 1, true) or text:find("BA", 1, true) then
+          torn = torn + 1
+        end
+      end
+    end
+    return broken, torn]]
+
+  local sources = {
+    read = "seg:read(0, size)",
+    ["slice and read"] = "seg:slice(0, size):read()",
+    ["unpack of c"] = "(seg:unpack(0, 'c' .. size))",
+    ["unpack of s"] = "(seg:unpack(0, 's1'))",
+    ["unpack of z"] = "(seg:unpack(1, 'z'))",
+  }
+  for name, source in pairs(sources) do
+    it("is never broken: " .. name, function()
+      local object = scratch.name()
+      local seg = expect.success(shmseg.open(object, "x", 4096))
+      local flipper, other = peer.start(), peer.start()
+      flipper:send([[
+        local seg = assert(shmseg.open((...)))
+        while seg:get_u8(2000) == 0 do
+          seg:fill(0, 210, 65)
+          seg:fill(0, 210, 66)
+        end
+        return "stopped"]], object)
+      seg:set_u8(1000, 0)
+      other:call("seg = assert(shmseg.open(...))", object)
+      local broken, torn = other:call(reader, source)
+      seg:set_u8(2000, 1)
+      assert.equal("stopped", flipper:receive())
+      assert.equal(0, broken)
+      -- That the bytes did change while they were read.
+      assert.truthy(torn > 0)
+    end)
+  end
+end)
+
+describe("an attacher that races a creator", function()
+  after_each(scratch.clean)
+
+  it("ten thousand times never sees a wrong size or bytes not yet there", function()
+    local name, control_name = scratch.name(), scratch.name()
+    local control = expect.success(shmseg.open(control_name, "x", 64))
+    local creator = peer.start()
+    creator:send([[
+      local name, control_name, rounds = ...
+      local control = assert(shmseg.open(control_name))
+      local text = ("ready"):rep(20)
+      local function init(seg) seg:write(0, text) end
+      for round = 1, rounds do
+        local seg, created = assert(shmseg.open(name, round % 2 == 0 and "x" or "c", 100, { init = init }))
+        assert(created and seg:size() == 100)
+        assert(seg:unlink())
+        seg:close()
+      end
+      control:set_u8(0, 1)
+      return rounds]], name, control_name, rounds)
+    local text = ("ready"):rep(20)
+    local attempts, met = 0, 0
+    repeat
+      attempts = attempts + 1
+      local seg, message, code = shmseg.open(name, attempts % 2 == 0 and "r" or "rw")
+      if seg then
+        met = met + 1
+        if seg:size() ~= 100 or seg:read() ~= text then
+          error(("saw %d bytes: %s"):format(seg:size(), seg:read()))
+        end
+        seg:close()
+      elseif code ~= "ENOENT" then
+        error(message)
+      end
+    until control:get_u8(0) == 1 and attempts >= rounds
+    assert.equal(rounds, creator:receive())
+    assert.truthy(met > 0)
+  end)
+
+  it("and creates where it is absent gets the right size ten thousand times", function()
+    local name = scratch.name()
+    local work = [[
+      local name, rounds = ...
+      local created_here, attached = 0, 0
+      local function init(seg) seg:write(0, "ready") end
+      for round = 1, rounds do
+        local seg, created, code = shmseg.open(name, "c", 100, { init = init })
+        if seg then
+          assert(seg:size() == 100 and seg:read(0, 5) == "ready")
+          if created then created_here = created_here + 1 else attached = attached + 1 end
+          assert(seg:unlink() or true)
+          seg:close()
+        else
+          assert(code == "EAGAIN", code)
+        end
+      end
+      return created_here, attached]]
+    local one, two = peer.start(), peer.start()
+    one:send(work, name, rounds)
+    two:send(work, name, rounds)
+    local first, shared = one:receive()
+    local second, shared_too = two:receive()
+    assert.truthy(first > 0 and second > 0)
+    assert.truthy(shared + shared_too > 0)
+    assert.is_nil(scratch.bytes(name))
+  end)
+end)
+
+describe("a stale handle's unlink", function()
+  after_each(scratch.clean)
+
+  -- Each object has a number of its own. Whoever unlinks one counts it; nobody can do so twice, and
+  -- an object that its creator finds gone has been counted by somebody.
+  local work = [[
+    local name, tally_name, who, rounds = ...
+    local tally = assert(shmseg.open(tally_name))
+    local function mine(number) return 64 + 4 * (2 * number + who) end
+    local held, next_number = {}, who
+    local stale = 0
+    for round = 1, rounds do
+      local number = next_number
+      local seg, created = shmseg.open(name, "c", 64, { init = function(new) new:set_u32(0, number) end })
+      if seg then
+        if created then next_number = next_number + 2 end
+        held[#held + 1] = seg
+        -- Handles of all ages try to unlink.
+        for i = #held, math.max(1, #held - 3), -1 do
+          local old = held[i]
+          local done, _, code = old:unlink()
+          if done then
+            local at = mine(old:get_u32(0))
+            tally:set_u32(at, tally:get_u32(at) + 1)
+          else
+            assert(code == "ENOENT", code)
+            stale = stale + 1
+          end
+        end
+        if #held > 4 then table.remove(held, 1):close() end
+      end
+    end
+    return next_number, stale]]
+
+  it("never removes a namesake, also when both race", function()
+    local name, tally_name = scratch.name(), scratch.name()
+    local tally = expect.success(shmseg.open(tally_name, "x", 64 + 16 * (rounds + 2)))
+    local peers = { peer.start(), peer.start() }
+    for i, each in ipairs(peers) do
+      each:send(work, name, tally_name, i - 1, rounds / 2)
+    end
+    local ends, stale = {}, {}
+    for i, each in ipairs(peers) do
+      ends[i], stale[i] = each:receive()
+    end
+    assert.truthy(stale[1] > 0 and stale[2] > 0)
+    local lost, twice = 0, 0
+    for who = 0, 1 do
+      for number = who, ends[who + 1] - 2, 2 do
+        local count = tally:get_u32(64 + 8 * number) + tally:get_u32(64 + 8 * number + 4)
+        lost = lost + (count == 0 and 1 or 0)
+        twice = twice + (count > 1 and 1 or 0)
+      end
+    end
+    assert.equal(0, twice)
+    -- The last one may still be there.
+    assert.equal(scratch.bytes(name) and 1 or 0, lost)
+  end)
+
+  it("leaves a namesake to a creator that holds on to it", function()
+    local name, control_name = scratch.name(), scratch.name()
+    local control = expect.success(shmseg.open(control_name, "x", 64))
+    local other = peer.start()
+    expect.success(shmseg.open(name, "x", 64)):close()
+    other:send([[
+      local name, control_name = ...
+      local control = assert(shmseg.open(control_name))
+      local old = assert(shmseg.open(name))
+      report "attached"
+      local tries = 0
+      while control:get_u8(0) == 0 do
+        -- Its object is gone as soon as this is 1.
+        if control:get_u8(1) == 1 then
+          local done, _, code = old:unlink()
+          assert(not done and code == "ENOENT")
+          tries = tries + 1
+        end
+      end
+      return tries]], name, control_name)
+    assert.equal("attached", other:receive())
+    expect.success(shmseg.unlink(name))
+    control:set_u8(1, 1)
+    for _ = 1, rounds do
+      local seg = expect.success(shmseg.open(name, "x", 64))
+      expect.success(seg:unlink())
+      seg:close()
+    end
+    control:set_u8(0, 1)
+    assert.truthy(other:receive() > 0)
+  end)
+end)
+
+describe("a creator that is killed", function()
+  after_each(scratch.clean)
+
+  local creator = [[
+    local shmseg = require "shmseg"
+    local what, name, mode = ...
+    local function init(seg)
+      seg:write(0, "ready")
+      seg:flush()
+      seg:write(8192, "steady")
+    end
+    io.write("go\n")
+    io.flush()
+    local seg = assert(shmseg[what](name, mode, 10000, { init = init, perm = "640" }))
+    seg:close()]]
+
+  local function read_file(path)
+    local file = io.open(path, "rb")
+    local bytes = file and file:read("*a")
+    if file then
+      file:close()
+    end
+    return bytes
+  end
+
+  for _, case in ipairs { { "open", "x" }, { "open", "c" }, { "map", "c" } } do
+    local what, mode = case[1], case[2]
+
+    it(("at any moment of %s in mode %s leaves no half-made object"):format(what, mode), function()
+      if not build.possible() then
+        return pending("there is no C compiler here")
+      end
+      local program, reason = build.program { "spec/support/kill_at.c" }
+      if not program then
+        return pending("system calls cannot be traced here: " .. reason)
+      end
+      local script = scratch.file(creator, "creator.lua")
+      local directory = scratch.path("directory")
+      assert(shell.succeeds("mkdir " .. directory))
+      local name = what == "open" and scratch.name() or directory .. "/file"
+      local path = what == "open" and scratch.objects .. name or name
+      local finished = "ready" .. ("\0"):rep(8187) .. "steady" .. ("\0"):rep(1802)
+      local words = peer.command()
+      local absent, complete, step, status = 0, 0, 0
+      repeat
+        step = step + 1
+        local lua = shell.quote(words[1], words[2], words[3], script, what, name, mode)
+        _, status = shell.run(shell.quote(program, step) .. " " .. lua .. " >/dev/null")
+        if status == 2 then
+          return pending("ptrace is refused here")
+        end
+        local bytes = read_file(path)
+        if not bytes then
+          absent = absent + 1
+        else
+          complete = complete + 1
+          assert.equal(finished, bytes)
+          assert.equal("640\n", (shell.run("stat -c %a " .. shell.quote(path))))
+          assert(os.remove(path))
+        end
+        assert.equal("", (shell.run("ls -A " .. directory)))
+        assert.same({}, shmseg.list((name:gsub("%-", "%%-"))))
+      until status == 1
+      assert.truthy(absent > 5 and complete > 2 and step > 10)
+    end)
+  end
+end)

@@ -1,0 +1,93 @@
+-- SPDX-License-Identifier: MIT
+-- A second process: its lines, its end, and signals to it.
+
+local scratch = require "spec.support.scratch"
+local shell = require "spec.support.shell"
+
+local process = {}
+process.__index = process
+
+--- Seconds after which a process is killed: a guard against hanging, never a measure.
+process.limit = 100
+
+--- Starts a command, given as a list of words. `options.input` is a file for its stdin.
+function process.start(words, options)
+  local self = setmetatable({ errors = scratch.path("stderr") }, process)
+  local command = ("exec 2>%s; timeout -s KILL %d sh -c 'echo $$; exec \"$@\"' sh %s <%s; echo \"status $?\""):format(
+    shell.quote(self.errors),
+    process.limit,
+    shell.quote((table.unpack or unpack)(words)),
+    shell.quote(options and options.input or "/dev/null")
+  )
+  self.pipe = assert(io.popen(command, "r"))
+  scratch.defer(function()
+    self:stop()
+  end)
+  if options and options.opened then
+    options.opened()
+  end
+  self.pid = assert(tonumber(self:line()))
+  return self
+end
+
+--- The next line that the process prints, or nil once it has ended; `status` is set then.
+function process:line()
+  if self.status then
+    return nil
+  end
+  local line = self.pipe:read("*l")
+  local status = line and line:match("^status (%d+)$")
+  if status or not line then
+    self.status = tonumber(status) or -1
+    self.pipe:close()
+    return nil
+  end
+  return line
+end
+
+function process:signal(name)
+  assert(not self.status, "the process has ended")
+  shell.run("kill -" .. name .. " " .. self.pid)
+end
+
+--- Returns once the process sleeps in the kernel.
+function process:await_sleep()
+  repeat
+    local file = assert(io.open("/proc/" .. self.pid .. "/stat"))
+    local state = file:read("*a"):match("%) (%a)")
+    file:close()
+  until state == "S"
+end
+
+--- Reads to the end: the exit status (128 and the signal's number after a signal), and the lines.
+function process:finish()
+  local lines = {}
+  for line in
+    function()
+      return self:line()
+    end
+  do
+    lines[#lines + 1] = line
+  end
+  return self.status, lines
+end
+
+--- What it wrote on stderr so far.
+function process:stderr()
+  local file = io.open(self.errors)
+  local text = file and file:read("*a") or ""
+  if file then
+    file:close()
+  end
+  return text
+end
+
+--- Ends it, whatever it is doing.
+function process:stop()
+  if not self.status then
+    self:signal("KILL")
+    self:finish()
+  end
+end
+
+return process
