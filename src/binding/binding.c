@@ -83,17 +83,28 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 /* --- arguments ---------------------------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 503
-int64_t check_integer(lua_State *L, int arg) {
-  lua_Number n = luaL_checknumber(L, arg);
-  luaL_argcheck(L, n == floor(n) && n >= -TWO_63 && n < TWO_63, arg,
-                "number has no integer representation");
-  return (int64_t)n;
+int64_t to_integer(lua_State *L, int index, int *exact) {
+  lua_Number n = to_number(L, index, exact);
+  *exact = *exact && n == floor(n) && n >= -TWO_63 && n < TWO_63;
+  return *exact ? (int64_t)n : 0;
+}
+
+uint64_t to_uint64(lua_State *L, int index, int *exact) {
+  lua_Number n = to_number(L, index, exact);
+  if (*exact && n >= TWO_63 && n < 2 * TWO_63)
+    return (uint64_t)n; /* from 2^53 on every number is an integer */
+  return (uint64_t)to_integer(L, index, exact);
+}
+
+lua_Number to_number(lua_State *L, int index, int *exact) {
+  *exact = lua_isnumber(L, index);
+  return lua_tonumber(L, index);
 }
 #endif
 
-bool check_boolean(lua_State *L, int arg) {
-  luaL_checktype(L, arg, LUA_TBOOLEAN);
-  return lua_toboolean(L, arg);
+int64_t integer_error(lua_State *L, int arg) {
+  luaL_checknumber(L, arg);
+  return luaL_argerror(L, arg, "number has no integer representation");
 }
 
 int64_t check_duration(lua_State *L, int arg) {

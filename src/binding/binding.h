@@ -32,16 +32,35 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 
 /* --- arguments ---------------------------------------------------------------------------- */
 
+/* What stands at index as an integer, a number or 64 unsigned bits (before 5.3 up to 2^64 - 1);
+ * *exact tells whether it is one. A float with an integer's value is an integer. Raise nothing. */
 #if LUA_VERSION_NUM >= 503
-static inline int64_t check_integer(lua_State *L, int arg) {
-  int exact;
-  lua_Integer n = lua_tointegerx(L, arg, &exact);
-  return exact ? n : luaL_checkinteger(L, arg); /* which raises */
+static inline int64_t to_integer(lua_State *L, int index, int *exact) {
+  return lua_tointegerx(L, index, exact);
+}
+
+static inline uint64_t to_uint64(lua_State *L, int index, int *exact) {
+  return (uint64_t)lua_tointegerx(L, index, exact);
+}
+
+static inline lua_Number to_number(lua_State *L, int index, int *exact) {
+  return lua_tonumberx(L, index, exact);
 }
 #else
-/* A number without an integer's value is an error here too, as it is from 5.3 on. */
-int64_t check_integer(lua_State *L, int arg);
+int64_t to_integer(lua_State *L, int index, int *exact);
+uint64_t to_uint64(lua_State *L, int index, int *exact);
+lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
+
+/* Raises why the argument is no integer. */
+int64_t integer_error(lua_State *L, int arg);
+
+/* Also before 5.3 a number with a fraction is an error and not cut. */
+static inline int64_t check_integer(lua_State *L, int arg) {
+  int exact;
+  int64_t n = to_integer(L, arg, &exact);
+  return exact ? n : integer_error(L, arg);
+}
 
 /* An offset or a count. A negative one becomes huge, and fails the bounds check that follows. */
 static inline uint64_t check_size(lua_State *L, int arg) {
@@ -51,9 +70,6 @@ static inline uint64_t check_size(lua_State *L, int arg) {
 static inline uint64_t opt_size(lua_State *L, int arg, uint64_t otherwise) {
   return lua_isnoneornil(L, arg) ? otherwise : check_size(L, arg);
 }
-
-/* Raises unless the argument is a boolean. */
-bool check_boolean(lua_State *L, int arg);
 
 /* Seconds as a duration; NaN raises, negative ones count as 0. */
 int64_t check_duration(lua_State *L, int arg);
@@ -80,25 +96,32 @@ void push_uint64(lua_State *L, uint64_t value);
  * waiting to be taken: give up with "interrupted". */
 bool binding_interrupted(lua_State *L);
 
-/* --- segments ----------------------------------------------------------------------------- */
+/* --- views -------------------------------------------------------------------------------- */
 
-/* A segment or a slice: both have the same methods. */
+/* The head of every userdata through which a segment's bytes are reached: the segment itself and
+ * its parts (slices, arrays, records, atomics). */
 typedef struct view {
-  const void *kind;        /* &view_kind: tells our userdata from others' */
-  shmseg_segment *segment; /* NULL: a slice that was closed */
-  uint64_t offset, size;   /* of a slice */
-  bool is_slice;
+  const void *kind;        /* the address of a constant: tells our userdata from others' */
+  shmseg_segment *segment; /* NULL: a slice that was closed, or a part that is not aimed yet */
+  uint64_t offset, size;   /* of a part, from the segment's first byte */
+  bool is_part;
+  bool has_parts; /* of a segment: the user value is the table of its views */
 } view;
 
-extern const char view_kind;
+extern const char segment_kind; /* segments and slices, which have the same methods */
 
-static inline view *test_view(lua_State *L, int arg) {
+/* The userdata at arg when it is of that kind, or NULL. */
+static inline void *test_kind(lua_State *L, int arg, const void *kind) {
   view *v = lua_touserdata(L, arg);
   /* a light userdata has no length */
-  return v && lua_rawlen(L, arg) >= sizeof(view) && v->kind == &view_kind ? v : NULL;
+  return v && lua_rawlen(L, arg) >= sizeof(view) && v->kind == kind ? v : NULL;
 }
 
-/* Raises that the argument is no view. */
+static inline view *test_view(lua_State *L, int arg) {
+  return test_kind(L, arg, &segment_kind);
+}
+
+/* Raises that the argument is no segment. */
 view *view_type_error(lua_State *L, int arg);
 
 /* Raises unless the argument is a segment or slice; it may be closed. */
@@ -111,10 +134,10 @@ static inline bool view_is_closed(const view *v) {
   return !v->segment || v->segment->fd < 0;
 }
 
-/* Bytes that can be touched through the view: a slice may reach beyond a segment that shrank. */
+/* Bytes that can be touched through the view: a part may reach beyond a segment that shrank. */
 static inline uint64_t view_limit(const view *v) {
   uint64_t size = v->segment->size;
-  if (!v->is_slice)
+  if (!v->is_part)
     return size;
   uint64_t rest = v->offset < size ? size - v->offset : 0;
   return v->size < rest ? v->size : rest;
@@ -123,7 +146,7 @@ static inline uint64_t view_limit(const view *v) {
 /* Raises why count bytes at offset, whose argument is arg, cannot be touched. */
 int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count);
 
-/* The address of these bytes; raises when the view, the n-th argument, is closed or too short. */
+/* The address of these bytes; raises when the view is closed or too short. */
 static inline unsigned char *check_bytes(lua_State *L, const view *v, int arg, uint64_t offset,
                                          uint64_t count) {
   if (!view_is_closed(v)) {
@@ -135,6 +158,9 @@ static inline unsigned char *check_bytes(lua_State *L, const view *v, int arg, u
   return NULL;
 }
 
+/* The same for the optional offset and count at arg and arg + 1: by default all there is. */
+unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset, uint64_t *count);
+
 /* Raises when the view is closed. */
 void check_open(lua_State *L, const view *v);
 
@@ -144,21 +170,41 @@ void check_writable(lua_State *L, const view *v);
 /* nil, message, code for a failure of the view's segment. */
 int push_view_failure(lua_State *L, const view *v, int err);
 
+/* The same as an error "code: message", where results are no place for it. */
+int view_raise(lua_State *L, const view *v, int err);
+
+/* Pushes a userdata of so many bytes, whose head is a view of the segment that the segment or slice
+ * at arg belongs to. It has no metatable yet, and is not aimed. */
+void *push_new_view(lua_State *L, int arg, size_t size, const void *kind);
+
+/* Aims a part at bytes of base that were checked. */
+void view_aim(view *part, const view *base, uint64_t offset, uint64_t size);
+
+/* Raises when a live part of the segment at arg reaches beyond size. Collects garbage first, so
+ * any handle may be closed afterwards. */
+void check_views(lua_State *L, int arg, uint64_t size);
+
 /* Pushes the bytes as a string, by way of private memory where the string will be interned:
  * two strings whose bytes changed on the way in would be equal and different. Runs no Lua code
  * before the bytes are copied; on 5.1 and LuaJIT, where it may, they are checked again. */
 void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
 
-/* The methods that stand in files of their own. */
+/* The methods of segments that stand in files of their own. */
 extern const luaL_Reg segment_access_methods[];
 extern const luaL_Reg segment_scalar_methods[];
 extern const luaL_Reg segment_pack_methods[];
+extern const luaL_Reg segment_dump_methods[];
+extern const luaL_Reg segment_array_methods[];
+extern const luaL_Reg segment_atomic_methods[];
 
 /* --- each file's open function: adds to the module's table, which is at the top ------------ */
 
+void binding_open_array(lua_State *L);
+void binding_open_atomic(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
 void binding_open_time(lua_State *L);
+void binding_open_view(lua_State *L);
 
 #pragma GCC visibility pop
 

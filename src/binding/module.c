@@ -35,6 +35,9 @@ static void push_features(lua_State *L) {
 int luaopen_shmseg_core(lua_State *L) {
   note_main_state(L);
   lua_newtable(L);
+  binding_open_view(L);
+  binding_open_array(L);
+  binding_open_atomic(L);
   binding_open_segment(L);
   binding_open_signals(L);
   binding_open_time(L);

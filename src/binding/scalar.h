@@ -46,48 +46,66 @@ static inline size_t scalar_size(scalar type) {
 
 #pragma GCC visibility push(hidden)
 
-/* Raises that the argument's integer does not fit. */
-void scalar_range_error(lua_State *L, int arg, scalar type);
+/* By scalar; NULL ends the list. */
+extern const char *const scalar_names[];
 
-/* An integer from -2^63 to 2^64 - 1, as its 64 bits. */
-uint64_t check_uint64(lua_State *L, int arg);
+/* Raises why the argument is no value of that type. */
+void scalar_error(lua_State *L, int arg, scalar type);
 
 #pragma GCC visibility pop
 
-static inline int64_t scalar_check_signed(lua_State *L, int arg, scalar type) {
-  int64_t n = check_integer(L, arg);
+/* Is the integer n in the range of a type of so many bytes? An unsigned one takes either reading of
+ * its bits: -2^(n-1) to 2^n - 1. */
+static inline bool scalar_fits(int64_t n, scalar type, bool is_signed) {
   int64_t limit = (int64_t)1 << (8 * scalar_size(type) - 1);
-  if (n < -limit || n >= limit)
-    scalar_range_error(L, arg, type);
-  return n;
+  return n >= -limit && n < (is_signed ? limit : 2 * limit);
 }
 
-/* Either reading of the bits: -2^(n-1) to 2^n - 1. */
-static inline int64_t scalar_check_unsigned(lua_State *L, int arg, scalar type) {
-  int64_t n = check_integer(L, arg);
-  int64_t limit = (int64_t)1 << (8 * scalar_size(type) - 1);
-  if (n < -limit || n >= 2 * limit)
-    scalar_range_error(L, arg, type);
-  return n;
+/* Sets *value to what stands at index; false when that is no value of the type. Raises nothing. */
+static inline bool scalar_try(lua_State *L, int index, scalar type, scalar_value *value) {
+  int ok;
+  int64_t n;
+  value->u64 = 0;
+  switch (type) {
+  case SCALAR_bool: value->u8 = lua_toboolean(L, index) != 0; return lua_isboolean(L, index);
+  case SCALAR_i8:
+    value->i8 = (int8_t)(n = to_integer(L, index, &ok));
+    return ok && scalar_fits(n, type, true);
+  case SCALAR_u8:
+    value->u8 = (uint8_t)(n = to_integer(L, index, &ok));
+    return ok && scalar_fits(n, type, false);
+  case SCALAR_i16:
+    value->i16 = (int16_t)(n = to_integer(L, index, &ok));
+    return ok && scalar_fits(n, type, true);
+  case SCALAR_u16:
+    value->u16 = (uint16_t)(n = to_integer(L, index, &ok));
+    return ok && scalar_fits(n, type, false);
+  case SCALAR_i32:
+    value->i32 = (int32_t)(n = to_integer(L, index, &ok));
+    return ok && scalar_fits(n, type, true);
+  case SCALAR_u32:
+    value->u32 = (uint32_t)(n = to_integer(L, index, &ok));
+    return ok && scalar_fits(n, type, false);
+  case SCALAR_i64: value->i64 = to_integer(L, index, &ok); return ok;
+  case SCALAR_u64: value->u64 = to_uint64(L, index, &ok); return ok;
+  case SCALAR_f32: value->f32 = (float)to_number(L, index, &ok); return ok;
+  case SCALAR_f64: value->f64 = to_number(L, index, &ok); return ok;
+  }
+  return false;
 }
 
 /* The argument as a value of that type; raises when it is none. */
 static inline scalar_value scalar_check(lua_State *L, int arg, scalar type) {
   scalar_value value;
-  value.u64 = 0;
-  switch (type) {
-  case SCALAR_bool: value.u8 = check_boolean(L, arg); break;
-  case SCALAR_i8: value.i8 = (int8_t)scalar_check_signed(L, arg, type); break;
-  case SCALAR_u8: value.u8 = (uint8_t)scalar_check_unsigned(L, arg, type); break;
-  case SCALAR_i16: value.i16 = (int16_t)scalar_check_signed(L, arg, type); break;
-  case SCALAR_u16: value.u16 = (uint16_t)scalar_check_unsigned(L, arg, type); break;
-  case SCALAR_i32: value.i32 = (int32_t)scalar_check_signed(L, arg, type); break;
-  case SCALAR_u32: value.u32 = (uint32_t)scalar_check_unsigned(L, arg, type); break;
-  case SCALAR_i64: value.i64 = check_integer(L, arg); break;
-  case SCALAR_u64: value.u64 = check_uint64(L, arg); break;
-  case SCALAR_f32: value.f32 = (float)luaL_checknumber(L, arg); break;
-  case SCALAR_f64: value.f64 = luaL_checknumber(L, arg); break;
-  }
+  if (!scalar_try(L, arg, type, &value))
+    scalar_error(L, arg, type);
+  return value;
+}
+
+/* The value that stands at bytes of a mapping, read once. */
+static inline scalar_value scalar_load(const unsigned char *bytes, scalar type) {
+  scalar_value value;
+  memcpy(&value, bytes, scalar_size(type));
   return value;
 }
 

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The segment userdata: opening, closing, size, names. Its bytes are in segment_access.c,
- * segment_scalar.c and segment_pack.c.
- *
- * A slice is a userdata of its own that reaches the segment through its user value, the table of
- * the segment's views: [1] is the segment, the keys are the views (weak, so that the table knows
- * which of them are alive). */
+ * segment_scalar.c and segment_pack.c. */
 #include "binding/binding.h"
 
 #include <errno.h>
@@ -21,52 +17,18 @@
 #define SLICE_CLASS "shmseg.slice"
 #define LISTING_CLASS "shmseg.listing"
 
-const char view_kind;
-
 typedef struct {
   view view; /* first: every method takes either */
   shmseg_segment segment;
-  bool has_views; /* the user value is the table of views */
-  char name[];    /* borrowed by segment.place */
+  char name[]; /* borrowed by segment.place */
 } root;
 
-/* --- checks and results ------------------------------------------------------------------- */
-
-view *view_type_error(lua_State *L, int arg) {
-  luaL_checkudata(L, arg, CLASS); /* raises for all but a forged metatable */
-  luaL_argerror(L, arg, CLASS " expected");
-  return NULL;
-}
-
-int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count) {
-  char text[160];
-  check_open(L, v);
-  snprintf(text, sizeof text, "out of range: offset %lld, count %lld, size %llu", (long long)offset,
-           (long long)count, (unsigned long long)view_limit(v));
-  return luaL_argerror(L, arg, text);
-}
-
-void check_open(lua_State *L, const view *v) {
-  if (view_is_closed(v))
-    luaL_error(L, "attempt to use a closed %s", v->is_slice ? "slice" : "segment");
-}
-
-void check_writable(lua_State *L, const view *v) {
-  check_open(L, v);
-  if (!v->segment->writable)
-    luaL_error(L, "attempt to change a read-only segment");
-}
-
-int push_view_failure(lua_State *L, const view *v, int err) {
-  const char *name = v->segment && v->segment->place.name ? v->segment->place.name : "segment";
-  const char *hint = err == SHMSEG_TRUNCATED ? "segment:refresh() makes the handle usable" : NULL;
-  return push_failure(L, err, name, hint);
-}
+/* --- checks ----------------------------------------------------------------------------------------- */
 
 /* The segment itself, open: what the method does makes no sense for a slice. */
 static root *check_root(lua_State *L) {
   view *v = check_view(L, 1);
-  if (v->is_slice)
+  if (v->is_part)
     luaL_error(L, "a slice cannot do this: call it on the segment");
   check_open(L, v);
   return (root *)v;
@@ -78,11 +40,7 @@ static root *check_root(lua_State *L) {
 static root *new_root(lua_State *L, const char *name) {
   size_t length = name ? strlen(name) + 1 : 0;
   root *r = lua_newuserdata(L, sizeof *r + length);
-  r->view.kind = &view_kind;
-  r->view.segment = &r->segment;
-  r->view.offset = r->view.size = 0;
-  r->view.is_slice = false;
-  r->has_views = false;
+  r->view = (view){ .kind = &segment_kind, .segment = &r->segment };
   if (name)
     memcpy(r->name, name, length);
   shmseg_segment_init(&r->segment);
@@ -200,7 +158,7 @@ static int segment_from_fd(lua_State *L) {
 /* A slice closes alone; a segment ends with everything built on it. */
 static int segment_close(lua_State *L) {
   view *v = check_view(L, 1);
-  if (v->is_slice)
+  if (v->is_part)
     v->segment = NULL;
   else
     shmseg_segment_close(v->segment);
@@ -234,24 +192,8 @@ static int module_unlink(lua_State *L) {
 static int segment_size(lua_State *L) {
   view *v = check_view(L, 1);
   check_open(L, v);
-  push_uint64(L, v->is_slice ? v->size : v->segment->size);
+  push_uint64(L, v->is_part ? v->size : v->segment->size);
   return 1;
-}
-
-/* Raises when a live view reaches beyond size. Views have no __gc, so the collector is asked. */
-static void check_views(lua_State *L, const root *r, uint64_t size) {
-  if (!r->has_views)
-    return;
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  lua_getuservalue(L, 1);
-  lua_pushnil(L);
-  while (lua_next(L, -2)) {
-    lua_pop(L, 1);
-    view *v = test_view(L, -1);
-    if (v && v->segment && v->offset + v->size > size)
-      luaL_error(L, "a slice of the segment reaches beyond the new size");
-  }
-  lua_pop(L, 1);
 }
 
 /* resize(size) -> size | nil, message, code */
@@ -260,7 +202,7 @@ static int segment_resize(lua_State *L) {
   root *r = check_root(L);
   luaL_argcheck(L, size > 0, 2, "not a positive number of bytes");
   if (size < r->segment.size)
-    check_views(L, r, size); /* which may run finalizers */
+    check_views(L, 1, size); /* which may run finalizers */
   check_writable(L, &r->view);
   int err = shmseg_segment_resize(&r->segment, size);
   if (err)
@@ -279,46 +221,17 @@ static int segment_refresh(lua_State *L) {
 
 /* --- slices ------------------------------------------------------------------------------- */
 
-/* Pushes the table of views of the segment that the view at arg is or belongs to. */
-static void push_views(lua_State *L, int arg) {
-  view *v = check_view(L, arg);
-  if (v->is_slice || ((root *)v)->has_views) {
-    lua_getuservalue(L, arg);
-    return;
-  }
-  lua_newtable(L);
-  lua_pushvalue(L, arg);
-  lua_rawseti(L, -2, 1);
-  luaL_getmetatable(L, "shmseg.views");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_setuservalue(L, arg);
-  ((root *)v)->has_views = true;
-}
-
 /* slice(offset [, count]) -> slice */
 static int segment_slice(lua_State *L) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
   bool to_end = lua_isnoneornil(L, 3);
   uint64_t count = to_end ? 0 : check_size(L, 3);
-  view *slice = lua_newuserdata(L, sizeof *slice);
-  slice->kind = &view_kind;
-  slice->segment = NULL;
-  slice->is_slice = true;
+  view *slice = push_new_view(L, 1, sizeof *slice, &segment_kind);
   luaL_getmetatable(L, SLICE_CLASS);
   lua_setmetatable(L, -2);
-  push_views(L, 1);
-  lua_pushvalue(L, -1);
-  lua_setuservalue(L, -3);
-  lua_pushvalue(L, -2);
-  lua_pushboolean(L, 1);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
-  check_bytes(L, v, 2, offset, count); /* nothing runs Lua code from here on */
-  slice->offset = v->offset + offset;
-  slice->size = to_end ? view_limit(v) - offset : count;
-  slice->segment = v->segment;
+  check_bytes(L, v, 2, offset, count); /* no Lua code runs from here on */
+  view_aim(slice, v, offset, to_end ? view_limit(v) - offset : count);
   return 1;
 }
 
@@ -358,7 +271,7 @@ static int segment_tostring(lua_State *L) {
   const char *name = v->segment ? v->segment->place.name : NULL;
   if (view_is_closed(v)) {
     lua_pushfstring(L, CLASS " (closed)");
-  } else if (v->is_slice) {
+  } else if (v->is_part) {
     char text[96];
     snprintf(text, sizeof text, CLASS " (slice of %llu bytes at %llu)", (unsigned long long)v->size,
              (unsigned long long)v->offset);
@@ -468,6 +381,14 @@ static const luaL_Reg metamethods[] = {
   { NULL, NULL },
 };
 
+/* A view ends with its segment: no __gc. */
+static const luaL_Reg slice_metamethods[] = {
+  { "__close", segment_close },
+  { "__len", segment_size },
+  { "__tostring", segment_tostring },
+  { NULL, NULL },
+};
+
 static const luaL_Reg listing_metamethods[] = { { "__gc", listing_close }, { NULL, NULL } };
 
 static const luaL_Reg functions[] = {
@@ -480,25 +401,21 @@ static const luaL_Reg functions[] = {
   { NULL, NULL },
 };
 
-/* The module's table is at the top, and gets the methods as segment_methods for what the Lua
- * layer adds to them. */
+/* The module's table is at the top. */
 void binding_open_segment(lua_State *L) {
   binding_register(L, functions);
   binding_new_class(L, CLASS, metamethods, methods);
   binding_register(L, segment_access_methods);
   binding_register(L, segment_scalar_methods);
   binding_register(L, segment_pack_methods);
-  binding_new_class(L, SLICE_CLASS, metamethods, segment_access_methods);
+  binding_register(L, segment_dump_methods);
+  binding_register(L, segment_array_methods);
+  binding_register(L, segment_atomic_methods);
+  binding_new_class(L, SLICE_CLASS, slice_metamethods, slice_metamethods);
   lua_pop(L, 1);
-  lua_pushnil(L);
-  lua_setfield(L, -2, "__gc"); /* a view ends with its segment */
   lua_pushvalue(L, -2);
-  lua_setfield(L, -2, "__index");
-  lua_pop(L, 1);
-  lua_setfield(L, -3, "segment_methods");
-  luaL_newmetatable(L, "shmseg.views");
-  lua_pushliteral(L, "k");
-  lua_setfield(L, -2, "__mode");
+  lua_setfield(L, -2, "__index"); /* the segment's methods */
+  lua_pop(L, 3);
   binding_new_class(L, LISTING_CLASS, listing_metamethods, listing_metamethods);
-  lua_pop(L, 4);
+  lua_pop(L, 2);
 }

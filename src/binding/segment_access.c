@@ -41,18 +41,6 @@ static int finish(lua_State *L, const view *v, int results) {
   return err ? push_view_failure(L, v, err) : results;
 }
 
-/* The optional offset and count at arg and arg + 1: by default all there is. */
-static unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset,
-                                 uint64_t *count) {
-  bool to_end = lua_isnoneornil(L, arg + 1);
-  *offset = opt_size(L, arg, 0);
-  *count = to_end ? 0 : check_size(L, arg + 1);
-  unsigned char *bytes = check_bytes(L, v, arg, *offset, *count);
-  if (to_end)
-    *count = view_limit(v) - *offset;
-  return bytes;
-}
-
 /* read([offset [, count]]) -> string */
 static int segment_read(lua_State *L) {
   view *v = check_view(L, 1);

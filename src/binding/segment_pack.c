@@ -6,7 +6,7 @@
 #include <ctype.h>
 #include <string.h>
 
-#include "binding/scalar.h"
+#include "binding/binding.h"
 
 #define INTEGER_MAX 16 /* bytes of the longest integer, as in lstrlib.c */
 #define VALUE_SIZE 8   /* bytes of Lua's integers, and of ours before 5.3 */
@@ -165,7 +165,11 @@ static void check_fits(lua_State *L, int arg, item it, uint64_t bits) {
 }
 
 static uint64_t check_packed_integer(lua_State *L, int arg, item it) {
-  uint64_t bits = it.kind == ITEM_UNSIGNED ? check_uint64(L, arg) : (uint64_t)check_integer(L, arg);
+  int exact;
+  uint64_t bits =
+      it.kind == ITEM_UNSIGNED ? to_uint64(L, arg, &exact) : (uint64_t)to_integer(L, arg, &exact);
+  if (!exact)
+    integer_error(L, arg);
   if (it.size < VALUE_SIZE)
     check_fits(L, arg, it, bits);
   return bits;

@@ -2,31 +2,10 @@
 /* get_i32, set_i32 and their like: one value of a C type at any offset, in native order. */
 #include "binding/scalar.h"
 
-static const char *const names[SCALARS] = { "bool", "i8",  "u8",  "i16", "u16", "i32",
-                                            "u32",  "i64", "u64", "f32", "f64" };
-
-void scalar_range_error(lua_State *L, int arg, scalar type) {
-  luaL_argerror(L, arg, lua_pushfstring(L, "out of range for %s", names[type]));
-}
-
-#if LUA_VERSION_NUM >= 503
-uint64_t check_uint64(lua_State *L, int arg) {
-  return (uint64_t)check_integer(L, arg);
-}
-#else
-uint64_t check_uint64(lua_State *L, int arg) {
-  lua_Number n = luaL_checknumber(L, arg);
-  if (n >= 9223372036854775808.0 && n < 18446744073709551616.0)
-    return (uint64_t)n; /* from 2^63 on every number is an integer */
-  return (uint64_t)check_integer(L, arg);
-}
-#endif
-
 static inline int get(lua_State *L, scalar type) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
-  scalar_value value;
-  memcpy(&value, check_bytes(L, v, 2, offset, scalar_size(type)), scalar_size(type));
+  scalar_value value = scalar_load(check_bytes(L, v, 2, offset, scalar_size(type)), type);
   int err = shmseg_segment_status(v->segment);
   if (err)
     return push_view_failure(L, v, err);

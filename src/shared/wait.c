@@ -2,14 +2,19 @@
 /* Waiting: the only place that sleeps or wakes. */
 #include "shared/wait.h"
 
+#include <errno.h>
+
 #include "os/clock.h"
-#include "shmseg.h"
+#include "os/futex.h"
+#include "shared/word.h"
 
-/* No sleep is longer. A signal that comes just before the sleep begins, or to another thread,
- * is noticed after this time; so is what a dead or hostile peer does not tell us. */
-#define SLICE ((int64_t)50 * 1000000)
+/* Nanoseconds. A signal that comes just before the sleep begins, or to another thread, is noticed
+ * after this time; so is what a dead or hostile peer does not tell us. */
+#if !defined(SHMSEG_SLICE)
+#define SHMSEG_SLICE 50000000
+#endif
 
-#define PAUSE ((int64_t)1000000)
+#define PAUSE 1000000
 
 int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   int64_t now = shmseg_clock_now();
@@ -25,7 +30,7 @@ static int64_t left(int64_t deadline, int64_t limit) {
 }
 
 int shmseg_wait_sleep(int64_t deadline) {
-  int64_t duration = left(deadline, SLICE);
+  int64_t duration = left(deadline, SHMSEG_SLICE);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
@@ -38,4 +43,43 @@ int shmseg_wait_pause(int64_t deadline) {
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
   return 0;
+}
+
+#if defined(SHMSEG_COUNT_LATE)
+uint64_t shmseg_wait_late;
+
+static void count_late(const uint32_t *word, uint32_t seen, int err) {
+  if (err == ETIMEDOUT && load_ordered(word) != seen)
+    shmseg_wait_late++;
+}
+#else
+static void count_late(const uint32_t *word, uint32_t seen, int err) {
+  (void)word, (void)seen, (void)err;
+}
+#endif
+
+/* Has the word changed? A word on a missing page reads as zero and proves nothing. */
+static int look(const shmseg_segment *segment, const uint32_t *word, uint32_t seen) {
+  bool changed = load_ordered(word) != seen;
+  int err = shmseg_segment_status(segment);
+  return err ? err : changed ? 0 : SHMSEG_INTERRUPTED;
+}
+
+int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32_t seen,
+                     int64_t deadline) {
+  int err = look(segment, word, seen);
+  if (err != SHMSEG_INTERRUPTED)
+    return err;
+  int64_t duration = left(deadline, SHMSEG_SLICE);
+  if (duration == 0)
+    return SHMSEG_TIMEOUT;
+  err = shmseg_futex_wait(word, seen, duration);
+  count_late(word, seen, err);
+  if (err == EFAULT)
+    return SHMSEG_TRUNCATED;
+  return look(segment, word, seen);
+}
+
+int shmseg_wait_wake(const uint32_t *word, int count) {
+  return shmseg_futex_wake(word, count);
 }

@@ -1,23 +1,43 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting: the only place that sleeps or wakes. */
+/* Waiting: the only place that sleeps or wakes.
+ *
+ * No sleep is longer than a slice. A wait that is not over when its slice is returns
+ * SHMSEG_INTERRUPTED, as it does after a signal: the caller looks around (a handle may have been
+ * closed by a signal's hook, a peer may have died) and calls again with the same deadline. */
 #ifndef SHMSEG_SHARED_WAIT_H
 #define SHMSEG_SHARED_WAIT_H
 
 #include <stdint.h>
 
-#pragma GCC visibility push(hidden)
+#include "shmseg.h"
 
-/* Sleeps until the deadline, but no longer than a slice. SHMSEG_TIMEOUT when the deadline is
- * reached; SHMSEG_INTERRUPTED when a signal handler ran or the slice is over, and the caller
- * looks around and calls again. */
-int shmseg_wait_sleep(int64_t deadline);
+#pragma GCC visibility push(hidden)
 
 /* The deadline so many nanoseconds from now. */
 int64_t shmseg_wait_deadline(int64_t nanoseconds);
 
+/* Sleeps until the deadline: SHMSEG_TIMEOUT when it is reached, or SHMSEG_INTERRUPTED. */
+int shmseg_wait_sleep(int64_t deadline);
+
 /* Between two tries of something that a peer holds for a moment: sleeps a millisecond.
  * SHMSEG_TIMEOUT when the deadline is reached. */
 int shmseg_wait_pause(int64_t deadline);
+
+/* Waits until *word, which lies in segment, is not seen: 0 then; or SHMSEG_TIMEOUT,
+ * SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED. Whoever changes the word has to call shmseg_wait_wake
+ * afterwards. */
+int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32_t seen,
+                     int64_t deadline);
+
+/* Wakes at most count of those who wait on word. How many, or -1 when the page is gone. */
+int shmseg_wait_wake(const uint32_t *word, int count);
+
+#define SHMSEG_WAKE_ALL INT32_MAX
+
+#if defined(SHMSEG_COUNT_LATE)
+/* Waits that ended with their slice although the word had changed: nobody had woken them. */
+extern uint64_t shmseg_wait_late;
+#endif
 
 #pragma GCC visibility pop
 

@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: MIT */
+/* The atomic userdata: one aligned integer, changed in one step and waited for. */
+#include "binding/scalar.h"
+#include "os/signals.h"
+#include "shared/wait.h"
+#include "shared/word.h"
+
+#define CLASS "shmseg.atomic"
+
+/* Tries of an operation on 64 bits where Lua's numbers are floats; each failure is another's
+ * success. */
+#define TRIES 1000000
+
+static const char atomic_kind;
+
+typedef struct {
+  view view;
+  scalar type;
+} atomic;
+
+typedef enum { OP_SWAP, OP_ADD, OP_AND, OP_OR, OP_XOR } operation;
+
+static const char *const types[] = { "i32", "u32", "i64", "u64", NULL };
+static const scalar scalars[] = { SCALAR_i32, SCALAR_u32, SCALAR_i64, SCALAR_u64 };
+
+static inline atomic *check_atomic(lua_State *L) {
+  atomic *n = test_kind(L, 1, &atomic_kind);
+  return n ? n : luaL_checkudata(L, 1, CLASS); /* which raises */
+}
+
+static inline bool is_wide(const atomic *n) {
+  return scalar_size(n->type) == sizeof(uint64_t);
+}
+
+/* An operand: any integer, of which the low bits count. */
+static inline uint64_t check_operand(lua_State *L, int arg) {
+  int exact;
+  uint64_t bits = to_uint64(L, arg, &exact);
+  return exact ? bits : (uint64_t)integer_error(L, arg);
+}
+
+/* The word. The view was aimed at an aligned one. */
+static inline void *check_word(lua_State *L, const atomic *n) {
+  return check_bytes(L, &n->view, 1, 0, n->view.size);
+}
+
+static inline void push_value(lua_State *L, const atomic *n, uint64_t bits) {
+  scalar_value value;
+  if (is_wide(n))
+    value.u64 = bits;
+  else
+    value.u32 = (uint32_t)bits;
+  scalar_push(L, n->type, value);
+}
+
+static inline int push_result(lua_State *L, const atomic *n, uint64_t bits) {
+  int err = shmseg_segment_status(n->view.segment);
+  if (err)
+    return push_view_failure(L, &n->view, err);
+  push_value(L, n, bits);
+  return 1;
+}
+
+static inline uint64_t load(const atomic *n, const void *word) {
+  return is_wide(n) ? load_ordered((const uint64_t *)word) : load_ordered((const uint32_t *)word);
+}
+
+static inline uint64_t apply32(uint32_t *word, operation op, uint32_t operand) {
+  switch (op) {
+  case OP_SWAP: return swap_ordered(word, operand);
+  case OP_ADD: return add_ordered(word, operand);
+  case OP_AND: return and_ordered(word, operand);
+  case OP_OR: return or_ordered(word, operand);
+  default: return xor_ordered(word, operand);
+  }
+}
+
+#if LUA_VERSION_NUM >= 503
+static inline uint64_t apply64(lua_State *L, const atomic *n, uint64_t *word, operation op,
+                               uint64_t operand) {
+  (void)L, (void)n;
+  switch (op) {
+  case OP_SWAP: return swap_ordered(word, operand);
+  case OP_ADD: return add_ordered(word, operand);
+  case OP_AND: return and_ordered(word, operand);
+  case OP_OR: return or_ordered(word, operand);
+  default: return xor_ordered(word, operand);
+  }
+}
+#else
+static uint64_t result_of(operation op, uint64_t old, uint64_t operand) {
+  switch (op) {
+  case OP_SWAP: return operand;
+  case OP_ADD: return old + operand;
+  case OP_AND: return old & operand;
+  case OP_OR: return old | operand;
+  default: return old ^ operand;
+  }
+}
+
+/* The old value is the result, and one that a number cannot hold has to raise before the word
+ * changes. */
+static uint64_t apply64(lua_State *L, const atomic *n, uint64_t *word, operation op,
+                        uint64_t operand) {
+  uint64_t old = load_ordered(word);
+  for (int i = 0; i < TRIES; i++) {
+    push_value(L, n, old);
+    lua_pop(L, 1);
+    if (cas_ordered(word, &old, result_of(op, old, operand)))
+      return old;
+  }
+  return (uint64_t)luaL_error(L, "the word changed at every one of %d tries", TRIES);
+}
+#endif
+
+/* Inline, so that each method has its one operation. */
+static inline int apply(lua_State *L, operation op, uint64_t sign) {
+  atomic *n = check_atomic(L);
+  uint64_t operand = check_operand(L, 2) * sign;
+  check_writable(L, &n->view);
+  void *word = check_word(L, n);
+  uint64_t old =
+      is_wide(n) ? apply64(L, n, word, op, operand) : apply32(word, op, (uint32_t)operand);
+  return push_result(L, n, old);
+}
+
+static int atomic_add(lua_State *L) {
+  return apply(L, OP_ADD, 1);
+}
+
+static int atomic_sub(lua_State *L) {
+  return apply(L, OP_ADD, (uint64_t)-1);
+}
+
+static int atomic_band(lua_State *L) {
+  return apply(L, OP_AND, 1);
+}
+
+static int atomic_bor(lua_State *L) {
+  return apply(L, OP_OR, 1);
+}
+
+static int atomic_bxor(lua_State *L) {
+  return apply(L, OP_XOR, 1);
+}
+
+static int atomic_swap(lua_State *L) {
+  return apply(L, OP_SWAP, 1);
+}
+
+/* load() -> value */
+static int atomic_load(lua_State *L) {
+  atomic *n = check_atomic(L);
+  return push_result(L, n, load(n, check_word(L, n)));
+}
+
+/* store(value) -> true */
+static int atomic_store(lua_State *L) {
+  atomic *n = check_atomic(L);
+  uint64_t bits = check_operand(L, 2);
+  check_writable(L, &n->view);
+  void *word = check_word(L, n);
+  if (is_wide(n))
+    store_ordered((uint64_t *)word, bits);
+  else
+    store_ordered((uint32_t *)word, (uint32_t)bits);
+  int err = shmseg_segment_status(n->view.segment);
+  if (err)
+    return push_view_failure(L, &n->view, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* cas(expected, new) -> true | false, actual */
+static int atomic_cas(lua_State *L) {
+  atomic *n = check_atomic(L);
+  uint64_t expected = check_operand(L, 2);
+  uint64_t bits = check_operand(L, 3);
+  check_writable(L, &n->view);
+  void *word = check_word(L, n);
+  bool done;
+  if (is_wide(n)) {
+    done = cas_ordered((uint64_t *)word, &expected, bits);
+  } else {
+    uint32_t narrow = (uint32_t)expected;
+    done = cas_ordered((uint32_t *)word, &narrow, (uint32_t)bits);
+    expected = narrow;
+  }
+  int err = shmseg_segment_status(n->view.segment);
+  if (err)
+    return push_view_failure(L, &n->view, err);
+  lua_pushboolean(L, done);
+  if (done)
+    return 1;
+  push_value(L, n, expected);
+  return 2;
+}
+
+static void check_narrow(lua_State *L, const atomic *n) {
+  if (is_wide(n))
+    luaL_error(L, "only an i32 or u32 can be waited for, not an %s", scalar_names[n->type]);
+}
+
+/* wait(seen [, timeout]) -> value | nil, "timeout" */
+static int atomic_wait(lua_State *L) {
+  atomic *n = check_atomic(L);
+  uint32_t seen = (uint32_t)check_operand(L, 2);
+  int64_t deadline = opt_deadline(L, 3);
+  check_narrow(L, n);
+  bool stopped = shmseg_signals_pending();
+  for (;;) {
+    const uint32_t *word = check_word(L, n); /* a hook may have closed the segment */
+    uint32_t now = load_ordered(word);
+    int err = shmseg_segment_status(n->view.segment);
+    if (!err && now != seen) {
+      push_value(L, n, now);
+      return 1;
+    }
+    if (stopped)
+      return push_outcome(L, "interrupted");
+    if (!err)
+      err = shmseg_wait_word(n->view.segment, word, seen, deadline);
+    if (err == SHMSEG_TIMEOUT)
+      return push_outcome(L, "timeout");
+    if (err && err != SHMSEG_INTERRUPTED)
+      return push_view_failure(L, &n->view, err);
+    stopped = err && binding_interrupted(L);
+  }
+}
+
+/* notify([count]) -> how many were woken */
+static int atomic_notify(lua_State *L) {
+  atomic *n = check_atomic(L);
+  int64_t count = lua_isnoneornil(L, 2) ? SHMSEG_WAKE_ALL : check_integer(L, 2);
+  luaL_argcheck(L, count >= 0, 2, "negative number of waiters");
+  check_narrow(L, n);
+  const uint32_t *word = check_word(L, n);
+  int woken = 0;
+  if (count > 0)
+    woken = shmseg_wait_wake(word, count < SHMSEG_WAKE_ALL ? (int)count : SHMSEG_WAKE_ALL);
+  if (woken < 0)
+    return push_view_failure(L, &n->view, SHMSEG_TRUNCATED);
+  lua_pushinteger(L, woken);
+  return 1;
+}
+
+static int atomic_tostring(lua_State *L) {
+  atomic *n = check_atomic(L);
+  lua_pushfstring(L, CLASS " (%s)", view_is_closed(&n->view) ? "closed" : scalar_names[n->type]);
+  return 1;
+}
+
+/* segment:atomic(offset, type) -> atomic */
+static int segment_atomic(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  scalar type = scalars[luaL_checkoption(L, 3, NULL, types)];
+  atomic *n = push_new_view(L, 1, sizeof *n, &atomic_kind);
+  n->type = type;
+  luaL_getmetatable(L, CLASS);
+  lua_setmetatable(L, -2);
+  check_bytes(L, v, 2, offset, scalar_size(type));
+  if ((v->offset + offset) % scalar_size(type) != 0)
+    luaL_argerror(L, 2,
+                  lua_pushfstring(L, "misaligned: an %s lies at a multiple of %d",
+                                  scalar_names[type], (int)scalar_size(type)));
+  view_aim(&n->view, v, offset, scalar_size(type));
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+  { "add", atomic_add },   { "band", atomic_band },     { "bor", atomic_bor },
+  { "bxor", atomic_bxor }, { "cas", atomic_cas },       { "load", atomic_load },
+  { "sub", atomic_sub },   { "store", atomic_store },   { "swap", atomic_swap },
+  { "wait", atomic_wait }, { "notify", atomic_notify }, { NULL, NULL },
+};
+
+static const luaL_Reg metamethods[] = { { "__tostring", atomic_tostring }, { NULL, NULL } };
+
+const luaL_Reg segment_atomic_methods[] = { { "atomic", segment_atomic }, { NULL, NULL } };
+
+void binding_open_atomic(lua_State *L) {
+  binding_new_class(L, CLASS, metamethods, methods);
+  lua_pop(L, 2);
+}

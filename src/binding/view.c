@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* Views: what slices, arrays, records and atomics have in common with the segment they lie in.
+ *
+ * A view is a userdata of its own without __gc. Its user value is the table of its segment's
+ * views: [1] is the segment, which so lives as long as they do, and the keys are the views, weak,
+ * so that the segment knows which of them are alive. */
+#include "binding/binding.h"
+
+#include <stdio.h>
+
+#define VIEWS_CLASS "shmseg.views"
+
+const char segment_kind;
+
+view *view_type_error(lua_State *L, int arg) {
+  luaL_checkudata(L, arg, "shmseg.segment"); /* raises for all but a forged metatable */
+  luaL_argerror(L, arg, "shmseg.segment expected");
+  return NULL;
+}
+
+int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count) {
+  char text[160];
+  check_open(L, v);
+  snprintf(text, sizeof text, "out of range: offset %lld, count %lld, size %llu", (long long)offset,
+           (long long)count, (unsigned long long)view_limit(v));
+  return luaL_argerror(L, arg, text);
+}
+
+unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset, uint64_t *count) {
+  bool to_end = lua_isnoneornil(L, arg + 1);
+  *offset = opt_size(L, arg, 0);
+  *count = to_end ? 0 : check_size(L, arg + 1);
+  unsigned char *bytes = check_bytes(L, v, arg, *offset, *count);
+  if (to_end)
+    *count = view_limit(v) - *offset;
+  return bytes;
+}
+
+void check_open(lua_State *L, const view *v) {
+  if (view_is_closed(v))
+    luaL_error(L, "attempt to use a closed %s", v->segment ? "segment" : "slice");
+}
+
+void check_writable(lua_State *L, const view *v) {
+  check_open(L, v);
+  if (!v->segment->writable)
+    luaL_error(L, "attempt to change a read-only segment");
+}
+
+int push_view_failure(lua_State *L, const view *v, int err) {
+  const char *name = v->segment && v->segment->place.name ? v->segment->place.name : "segment";
+  const char *hint = err == SHMSEG_TRUNCATED ? "segment:refresh() makes the handle usable" : NULL;
+  return push_failure(L, err, name, hint);
+}
+
+int view_raise(lua_State *L, const view *v, int err) {
+  push_view_failure(L, v, err);
+  return luaL_error(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));
+}
+
+/* Pushes the table of views of the segment that the view at arg is or lies in. */
+static void push_views(lua_State *L, int arg) {
+  view *v = check_view(L, arg);
+  if (v->is_part || v->has_parts) {
+    lua_getuservalue(L, arg);
+    return;
+  }
+  lua_newtable(L);
+  lua_pushvalue(L, arg);
+  lua_rawseti(L, -2, 1);
+  luaL_getmetatable(L, VIEWS_CLASS);
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_setuservalue(L, arg);
+  v->has_parts = true;
+}
+
+void *push_new_view(lua_State *L, int arg, size_t size, const void *kind) {
+  view *part = lua_newuserdata(L, size);
+  *part = (view){ .kind = kind, .is_part = true };
+  push_views(L, arg);
+  lua_pushvalue(L, -1);
+  lua_setuservalue(L, -3);
+  lua_pushvalue(L, -2);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+  return part;
+}
+
+void view_aim(view *part, const view *base, uint64_t offset, uint64_t size) {
+  part->offset = base->offset + offset;
+  part->size = size;
+  part->segment = base->segment;
+}
+
+void check_views(lua_State *L, int arg, uint64_t size) {
+  if (!check_view(L, arg)->has_parts)
+    return;
+  lua_gc(L, LUA_GCCOLLECT, 0); /* views have no __gc that would tell */
+  lua_getuservalue(L, arg);
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    lua_pop(L, 1);
+    const view *part = lua_touserdata(L, -1); /* NULL for the key 1 */
+    if (part && part->segment && part->offset + part->size > size)
+      luaL_error(L, "a view of the segment reaches beyond the new size");
+  }
+  lua_pop(L, 1);
+}
+
+void binding_open_view(lua_State *L) {
+  luaL_newmetatable(L, VIEWS_CLASS);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_pop(L, 1);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Sleeping until a shared word changes: Linux futexes, not private to the process. */
+#if defined(__linux__)
+#define _GNU_SOURCE
+#include "os/futex.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stddef.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* What the system call takes, whatever the C library's time_t is. */
+#if defined(SYS_futex)
+typedef long kernel_time;
+#define FUTEX_CALL SYS_futex
+#else
+typedef int64_t kernel_time;
+#define FUTEX_CALL SYS_futex_time64
+#endif
+
+int shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds) {
+  struct {
+    kernel_time seconds, nanoseconds;
+  } timeout = { 0, (kernel_time)nanoseconds };
+  if (nanoseconds >= 1000000000) {
+    timeout.seconds = 1;
+    timeout.nanoseconds = 0;
+  }
+  if (syscall(FUTEX_CALL, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0)
+    return 0;
+  return errno == EAGAIN ? 0 : errno; /* EAGAIN: the word was another already */
+}
+
+int shmseg_futex_wake(const uint32_t *word, int count) {
+  return (int)syscall(FUTEX_CALL, word, FUTEX_WAKE, count, NULL, NULL, 0);
+}
+
+#else
+typedef int shmseg_futex_linux_is_empty; /* ISO C forbids an empty file */
+#endif
