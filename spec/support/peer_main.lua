@@ -33,8 +33,17 @@ local function run(chunk, ...)
   conclude(pcall(f, ...))
 end
 
+-- The next request, or nil at the end; a signal that a handler takes is not the end.
+local function request()
+  local line, code, _
+  repeat
+    line, _, code = io.read("*l")
+  until line or not code
+  return line
+end
+
 while running do
-  local line = io.read("*l")
+  local line = request()
   if not line then
     break
   end

@@ -1,0 +1,230 @@
+-- SPDX-License-Identifier: MIT
+-- shmseg.signals: stopping in order.
+
+local shmseg = require "shmseg"
+local expect = require "spec.support.expect"
+local peer = require "spec.support.peer"
+local scratch = require "spec.support.scratch"
+
+local TERMINATED = 128 + 15
+
+-- A peer that owns the signals, and has them as `stop`.
+local function owner(names)
+  local other = peer.start()
+  other:call("stop = shmseg.signals(" .. (names or "") .. ")")
+  return other
+end
+
+describe("signals", function()
+  after_each(scratch.clean)
+
+  for _, name in ipairs { "INT", "TERM" } do
+    it("of kind " .. name .. " do not kill, and interrupt a sleep at once", function()
+      local other = owner '"INT", "TERM"'
+      other:send [[report "sleeps" return shmseg.sleep(600)]]
+      assert.equal("sleeps", other:receive())
+      other:await_sleep()
+      other:signal(name)
+      local message = expect.failure("interrupted", other:receive())
+      assert.equal("interrupted", message)
+    end)
+
+    it("of kind " .. name .. " are taken by wait, which asks with 0", function()
+      local other = owner '"INT", "TERM"'
+      expect.failure("timeout", other:call "return stop:wait(0)")
+      other:send [[report "waits" return stop:wait(600)]]
+      assert.equal("waits", other:receive())
+      other:await_sleep()
+      other:signal(name)
+      assert.equal(name, other:receive())
+      expect.failure("timeout", other:call "return stop:wait(0)")
+      assert.True(other:call "return shmseg.sleep(0)")
+    end)
+  end
+
+  it("that have arrived interrupt every blocking call until they are taken", function()
+    local other = owner()
+    other:signal "TERM"
+    for _ = 1, 3 do
+      expect.failure("interrupted", other:call "return shmseg.sleep(600)")
+    end
+    assert.equal("TERM", other:call "return stop:wait()")
+    assert.True(other:call "return shmseg.sleep(0.001)")
+  end)
+
+  it("are INT and TERM when none is named", function()
+    local other = owner()
+    for _, name in ipairs { "INT", "TERM" } do
+      other:signal(name)
+      assert.equal(name, other:call "return stop:wait(60)")
+    end
+  end)
+
+  it("of several kinds are all taken, each once", function()
+    local other = owner '"INT", "TERM", "USR1", "HUP"'
+    for _, name in ipairs { "INT", "TERM", "USR1", "HUP" } do
+      other:signal(name)
+    end
+    local seen = {}
+    for i = 1, 4 do
+      seen[i] = other:call "return stop:wait(60)"
+    end
+    table.sort(seen)
+    assert.same({ "HUP", "INT", "TERM", "USR1" }, seen)
+    expect.failure("timeout", other:call "return stop:wait(0)")
+  end)
+
+  it("that are not named do what they did", function()
+    local other = owner '"INT"'
+    other:signal "TERM"
+    assert.equal(TERMINATED, (other:finish()))
+  end)
+
+  it("that are not named interrupt a wait as they do anything else", function()
+    local other = owner '"TERM"'
+    other:send [[report "waits" return pcall(stop.wait, stop, 600)]]
+    assert.equal("waits", other:receive())
+    other:await_sleep()
+    other:signal "INT"
+    local ok, message = other:receive()
+    assert.False(ok)
+    assert.truthy(message:find("interrupted!", 1, true))
+  end)
+
+  it("end the demo's loop, and what stands after it runs", function()
+    local other = owner()
+    other:send [[
+      local rounds = 0
+      repeat
+        rounds = rounds + 1
+        if rounds == 3 then report "goes round" end
+      until stop:wait(rounds < 5 and 0.001 or 600)
+      return "finally"]]
+    assert.equal("goes round", other:receive())
+    other:signal "TERM"
+    assert.equal("finally", other:receive())
+  end)
+
+  it("go to their old handlers again after close", function()
+    local other = owner()
+    other:call "stop:close()"
+    other:send [[report "sleeps" return pcall(shmseg.sleep, 600)]]
+    assert.equal("sleeps", other:receive())
+    other:await_sleep()
+    other:signal "INT"
+    local ok, message = other:receive()
+    assert.False(ok)
+    assert.truthy(message:find("interrupted!", 1, true))
+    other:signal "TERM"
+    assert.equal(TERMINATED, (other:finish()))
+  end)
+
+  it("go to their old handlers again when the handle is collected", function()
+    local other = owner()
+    other:call "stop = nil collectgarbage() collectgarbage()"
+    other:signal "TERM"
+    assert.equal(TERMINATED, (other:finish()))
+  end)
+
+  it("that were ignored are ignored again", function()
+    local other = peer.start { "sh", "-c", 'trap "" TERM; exec "$@"', "sh" }
+    other:call 'stop = shmseg.signals "TERM"'
+    other:signal "TERM"
+    assert.equal("TERM", other:call "return stop:wait(60)")
+    other:call "stop:close()"
+    other:signal "TERM"
+    assert.equal("alive", other:call 'return "alive"')
+  end)
+
+  it("have one owner at a time", function()
+    local other = owner()
+    for _, names in ipairs { "", '"INT"', '"USR1"' } do
+      expect.misuse("", function()
+        other:call("shmseg.signals(" .. names .. ")")
+      end)
+    end
+    other:call "stop:close() stop = shmseg.signals('USR1')"
+    other:signal "USR1"
+    assert.equal("USR1", other:call "return stop:wait(60)")
+  end)
+
+  it("refuse names that are none, and those that nobody can catch", function()
+    for _, name in ipairs { "KILL", "STOP", "NONE", "", "int", "SIGINT", "INT\0", 2.5, true, {} } do
+      expect.misuse("bad argument #1", function()
+        shmseg.signals(name)
+      end)
+      expect.misuse("bad argument #2", function()
+        shmseg.signals("INT", name)
+      end)
+    end
+    -- None of these has left an owner behind.
+    shmseg.signals("USR1"):close()
+  end)
+
+  it("take a timeout as every call does", function()
+    local stop = shmseg.signals "USR1"
+    for _, timeout in ipairs { 0, -1, -math.huge, 0.001 } do
+      expect.failure("timeout", stop:wait(timeout))
+    end
+    for _, timeout in ipairs { 0 / 0, "soon", true, {} } do
+      expect.misuse("bad argument #1", function()
+        stop:wait(timeout)
+      end)
+    end
+    stop:close()
+  end)
+
+  it("have a handle that closes twice, prints, and is of no use afterwards", function()
+    local stop = shmseg.signals "USR1"
+    assert.truthy(tostring(stop):find("^shmseg%.signals"))
+    stop:close()
+    stop:close()
+    assert.truthy(tostring(stop):find("closed"))
+    expect.misuse("closed", function()
+      stop:wait(0)
+    end)
+    for _, self in ipairs { 1, {}, io.stdout } do
+      expect.misuse("bad argument", stop.wait, self, 0)
+      expect.misuse("bad argument", stop.close, self)
+    end
+    local metatable = getmetatable(stop)
+    if type(metatable) == "table" then
+      assert.equal("shmseg.signals", metatable.__name)
+      assert.equal("function", type(metatable.__gc))
+      assert.equal("function", type(metatable.__close))
+    end
+  end)
+
+  if _VERSION == "Lua 5.4" then
+    it("close with their block in Lua 5.4", function()
+      local f = assert(load 'local stop <close> = ... return stop:wait(0)')
+      expect.failure("timeout", f(shmseg.signals "USR1"))
+      shmseg.signals("USR1"):close()
+    end)
+  end
+
+  it("that arrive in a storm lose nothing and break nothing", function()
+    local other = owner '"USR1", "TERM"'
+    local name = scratch.name()
+    other:send([[
+      local seg = assert(shmseg.open(..., "x", 65536))
+      local text = ("x"):rep(60000)
+      local taken = 0
+      report "ready"
+      repeat
+        assert(seg:write(0, text) == 60000)
+        assert(seg:read(0, 60000) == text)
+        seg:resize(65536 + taken)
+        local signal = stop:wait(0)
+        if signal == "USR1" then taken = taken + 1 end
+      until signal == "TERM"
+      return taken]], name)
+    assert.equal("ready", other:receive())
+    for _ = 1, 50 do
+      other:signal "USR1"
+    end
+    other:signal "TERM"
+    local taken = other:receive()
+    assert.truthy(taken >= 1 and taken <= 50)
+  end)
+end)

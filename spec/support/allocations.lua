@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: MIT
+-- Runs in host.c: lets every allocation of every call fail once, and looks for what is lost then.
+-- Prints a line for each call that loses something or that succeeds wrongly, and "done" at the end.
+
+local shmseg = require "shmseg"
+
+local base = ...
+local pattern = "^" .. base:gsub("%-", "%%-")
+local path = os.tmpname()
+os.remove(path)
+local compile = loadstring or load
+
+if jit then
+  jit.off() -- compiling code takes memory of its own, at moments of its own
+end
+
+-- What a case may use. `keep` closes a segment when the case is over.
+local kept = {}
+local function keep(segment)
+  kept[#kept + 1] = segment
+  return segment
+end
+
+local function anonymous()
+  local segment = keep(assert(shmseg.anonymous(8192)))
+  segment:pack(0, "<i8 z s4 d", 7, "zero", ("x"):rep(100), 0.5)
+  return segment
+end
+
+local function named()
+  return keep(assert(shmseg.open(base, "c", 8192)))
+end
+
+local function result(segment)
+  segment:close()
+end
+
+local function created(segment)
+  assert(segment:unlink())
+  segment:close()
+end
+
+-- Name of the case, what is done before, the call, and what is done with its result.
+local cases = {
+  { "open in mode x", nil, function() return shmseg.open(base, "x", 64) end, created },
+  { "open in mode c", nil, function() return shmseg.open(base, "c", 64) end, created },
+  { "open with all options", nil, function()
+    return shmseg.open(base, "x", 64, { perm = "rw-r--r--", reserve = false, max = 2 ^ 20, populate = true })
+  end, created },
+  { "open with init", nil, function()
+    return shmseg.open(base, "x", 64, { init = function(new) new:write(0, "text") end })
+  end, created },
+  { "open of a temporary segment", nil, function()
+    return shmseg.open(base, "x", 64, { temporary = true })
+  end, result },
+  { "open under a free name", nil, function() return shmseg.open(nil, "x", 64, { temporary = true }) end, result },
+  { "open of an existing one", named, function() return shmseg.open(base) end, result },
+  { "open for reading", named, function() return shmseg.open(base, "r") end, result },
+  { "open that fails", nil, function() return shmseg.open(base, "r") end, nil, "ENOENT" },
+  { "open that is too small", named, function() return shmseg.open(base, "r", 10000) end, nil, "too small" },
+  { "anonymous", nil, function() return shmseg.anonymous(64) end, result },
+  { "map", nil, function() return shmseg.map(path, "c", 64) end, result },
+  { "map of a new file", function() os.remove(path) end, function() return shmseg.map(path, "x", 64) end, result },
+  { "from_fd", anonymous, function(seg) return shmseg.from_fd(seg:fd()) end, result },
+  { "resize that shrinks", named, function(seg) return seg:resize(100) end },
+  { "stat", named, function() return shmseg.stat(base) end },
+  { "list", named, function() return shmseg.list(pattern) end },
+  { "unlink that fails", nil, function() return shmseg.unlink(base) end, nil, "ENOENT" },
+  { "features", nil, function() return shmseg.features() end },
+  { "sleep", nil, function() return shmseg.sleep(0) end },
+  { "signals", nil, function() return shmseg.signals("USR1", "USR2") end, function(stop) stop:close() end },
+}
+
+local methods = {
+  "size()", "name()", "mode()", "fd()", "pointer()", "stat()", "read()", "read(0, 20)", "read(0, 100)",
+  "write(0, 'text')", "fill(0, 100, 1)", "compare(0, 'text')", "copy(0, seg, 10, 20)", "find('zero')",
+  "pack(0, '<i8 z s4 d', 7, 'zero', ('x'):rep(100), 0.5)", "pack(0, 'c100', 'short')",
+  "unpack(0, '<i8 z s4 d')", "slice(0, 100)", "slice(0, 100):read()", "resize(20000)",
+  "refresh()", "flush()", "advise('normal')", "dump()", "dump(0, 100)", "get_i64(0)", "set_i64(0, 7)",
+  "get_f64(0)", "set_f64(0, 0.5)", "get_bool(0)", "set_bool(0, true)", "get_u32(0)", "set_u32(0, 1)",
+}
+for _, call in ipairs(methods) do
+  cases[#cases + 1] = { call, anonymous, compile("local seg = ... return seg:" .. call) }
+end
+for _, call in ipairs { "read(8190, 3)", "unpack(0, 'y')", "pack(0, 'i1', 1000)", "write(true, 1)" } do
+  cases[#cases + 1] = { "misuse: " .. call, anonymous, compile("local seg = ... return pcall(seg." .. call:gsub("%(", ", seg, ") .. "") }
+end
+cases[#cases + 1] = { "tostring", anonymous, tostring }
+cases[#cases + 1] = { "unlink of a segment", function()
+  shmseg.unlink(base)
+  return named()
+end, function(seg) return seg:unlink() end }
+
+local function read_file(name)
+  local file = assert(io.open(name))
+  local text = file:read("*a")
+  file:close()
+  return text
+end
+
+-- Descriptors, shared mappings and objects that there are now.
+local function census()
+  collectgarbage()
+  collectgarbage()
+  local pipe = assert(io.popen("ls /proc/$PPID/fd | wc -l"))
+  local descriptors = pipe:read("*a"):match("%d+")
+  pipe:close()
+  local shared = select(2, read_file("/proc/self/maps"):gsub("%S%S%S%Ss ", ""))
+  return ("%s descriptors, %d mappings, %d objects"):format(descriptors, shared, #shmseg.list(pattern))
+end
+
+local function complain(...)
+  print(table.concat({ ... }, " "))
+end
+
+-- Runs the call with its n-th allocation failing: true if it came to that.
+local function attempt(case, n, sticky)
+  local name, prepare, call, finish, expected = case[1], case[2], case[3], case[4], case[5]
+  local argument = prepare and prepare()
+  host.fail(n, sticky)
+  local ok, value, message, code = pcall(call, argument)
+  local hit = host.fail(0)
+  if ok and value and finish then
+    finish(value)
+  elseif not ok and not tostring(value):find("not enough memory") then
+    complain(name, "raises", tostring(value))
+  elseif ok and value == nil and code ~= expected and code ~= "ENOMEM" and not name:find("find") then
+    complain(name, "fails with", tostring(code), tostring(message))
+  elseif not hit and not ok then
+    complain(name, "fails with no allocation failing")
+  end
+  for i = #kept, 1, -1 do
+    table.remove(kept):close()
+  end
+  return hit
+end
+
+local function exhaust(case, sticky)
+  shmseg.unlink(base)
+  attempt(case, 0)
+  os.remove(base)
+  shmseg.unlink(base)
+  local before = census()
+  local n = 0
+  repeat
+    n = n + 1
+    -- A failed call must not have made anything: the next one would meet it.
+    local hit = attempt(case, n, sticky)
+    if case[4] == created and hit and shmseg.stat(base) then
+      complain(case[1], "leaves an object behind when allocation", n, "fails")
+      shmseg.unlink(base)
+    end
+    if case[2] == named then
+      shmseg.unlink(base)
+    end
+  until not hit or n > 500
+  shmseg.unlink(base)
+  local after = census()
+  if before ~= after then
+    complain(case[1], "loses something:", before, "->", after)
+  end
+  return n - 1
+end
+
+local failures = 0
+for _, case in ipairs(cases) do
+  failures = failures + exhaust(case, false) + exhaust(case, true)
+end
+os.remove(path)
+print(failures .. " allocations failed")
+print "done"
