@@ -28,6 +28,7 @@ build = {
   type = "builtin",
   modules = {
     ["shmseg"] = "lua/shmseg/init.lua",
+    ["shmseg.struct"] = "lua/shmseg/struct.lua",
     ["shmseg.core"] = {
       sources = {
         "src/os/clock.c",
@@ -47,6 +48,7 @@ build = {
         "src/binding/array.c",
         "src/binding/atomic.c",
         "src/binding/binding.c",
+        "src/binding/element.c",
         "src/binding/module.c",
         "src/binding/scalar.c",
         "src/binding/segment.c",
@@ -55,6 +57,7 @@ build = {
         "src/binding/segment_pack.c",
         "src/binding/segment_scalar.c",
         "src/binding/signals.c",
+        "src/binding/struct.c",
         "src/binding/time.c",
         "src/binding/view.c",
       },

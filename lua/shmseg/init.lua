@@ -2,6 +2,7 @@
 -- @module shmseg
 
 local core = require "shmseg.core"
+local struct = require "shmseg.struct"
 
 local shmseg = {
   _VERSION = "shmseg scm",
@@ -9,6 +10,7 @@ local shmseg = {
   now = core.now,
   sleep = core.sleep,
   signals = core.signals,
+  struct = struct.define,
 }
 
 -- Options: what each function takes, and what type it must have.

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The array userdata: elements of one scalar type, 1-based, through a[i] and in bulk. */
+/* The array userdata: elements of one type, 1-based, through a[i] and in bulk. */
 #include <limits.h>
 #include <stdio.h>
 
-#include "binding/scalar.h"
+#include "binding/element.h"
 
 #define CLASS "shmseg.array"
 
@@ -12,7 +12,7 @@ static const char array_kind;
 typedef struct {
   view view;
   uint64_t count;
-  scalar type;
+  element element;
 } array;
 
 static array *check_array(lua_State *L, int arg) {
@@ -21,11 +21,11 @@ static array *check_array(lua_State *L, int arg) {
 }
 
 /* The address of element i if all of the array is there; NULL when i is outside or it is not. */
-static inline unsigned char *element(const array *a, uint64_t i) {
+static inline unsigned char *element_at(const array *a, uint64_t i) {
   const shmseg_segment *segment = a->view.segment;
   if (i - 1 >= a->count || a->view.offset + a->view.size > segment->size)
     return NULL;
-  return segment->data + a->view.offset + (i - 1) * scalar_size(a->type);
+  return segment->data + a->view.offset + (i - 1) * a->element.size;
 }
 
 /* Raises unless the whole array is there. */
@@ -42,6 +42,25 @@ static int index_method(lua_State *L) {
   return 1;
 }
 
+/* Pushes element i, which is no scalar: a string, or a record of its own. */
+static int push_composite(lua_State *L, const array *a, uint64_t i) {
+  uint64_t offset = (i - 1) * a->element.size;
+  if (a->element.type == ELEMENT_STRUCT) {
+    lua_getuservalue(L, 1);
+    void *record = push_record(L, lua_gettop(L), a->element.shape);
+    check_present(L, a);
+    record_aim(record, &a->view, offset);
+    return 1;
+  }
+  unsigned char *copy = lua_newuserdata(L, a->element.size);
+  memcpy(copy, check_bytes(L, &a->view, 1, offset, a->element.size), a->element.size);
+  int err = shmseg_segment_status(a->view.segment);
+  if (err)
+    return view_raise(L, &a->view, err);
+  element_push(L, &a->element, copy);
+  return 1;
+}
+
 /* a[i] -> value, or nil outside */
 static int array_index(lua_State *L) {
   array *a = check_array(L, 1);
@@ -49,16 +68,18 @@ static int array_index(lua_State *L) {
     return index_method(L);
   int exact;
   uint64_t i = (uint64_t)to_integer(L, 2, &exact);
-  const unsigned char *bytes = element(a, i);
+  const unsigned char *bytes = element_at(a, i);
   if (!bytes || !exact) {
     check_present(L, a);
     return 0;
   }
-  scalar_value value = scalar_load(bytes, a->type);
+  if (a->element.type >= SCALARS)
+    return push_composite(L, a, i);
+  scalar_value value = scalar_load(bytes, (scalar)a->element.type);
   int err = shmseg_segment_status(a->view.segment);
   if (err)
     return view_raise(L, &a->view, err);
-  scalar_push(L, a->type, value);
+  scalar_push(L, (scalar)a->element.type, value);
   return 1;
 }
 
@@ -70,16 +91,35 @@ static int index_error(lua_State *L, const array *a, int arg) {
   return luaL_argerror(L, arg, text);
 }
 
+/* a[i] = value that is no scalar */
+static int set_composite(lua_State *L, const array *a, uint64_t i) {
+  unsigned char *mask;
+  size_t size = a->element.size;
+  lua_settop(L, 3);
+  unsigned char *image = push_image(L, size, &mask);
+  element_encode(L, 3, &a->element, "value", image, mask);
+  check_writable(L, &a->view);
+  unsigned char *bytes = element_at(a, i);
+  if (!bytes)
+    return index_error(L, a, 2);
+  element_write(bytes, image, mask, size);
+  return 0;
+}
+
 /* a[i] = value */
 static int array_newindex(lua_State *L) {
   array *a = check_array(L, 1);
   uint64_t i = (uint64_t)check_integer(L, 2);
-  scalar_value value = scalar_check(L, 3, a->type);
-  check_writable(L, &a->view);
-  unsigned char *bytes = element(a, i);
-  if (!bytes)
-    return index_error(L, a, 2);
-  memcpy(bytes, &value, scalar_size(a->type));
+  if (a->element.type >= SCALARS) {
+    set_composite(L, a, i);
+  } else {
+    scalar_value value = scalar_check(L, 3, (scalar)a->element.type);
+    check_writable(L, &a->view);
+    unsigned char *bytes = element_at(a, i);
+    if (!bytes)
+      return index_error(L, a, 2);
+    memcpy(bytes, &value, a->element.size);
+  }
   int err = shmseg_segment_status(a->view.segment);
   return err ? view_raise(L, &a->view, err) : 0;
 }
@@ -121,7 +161,7 @@ static int64_t opt_integer(lua_State *L, int arg, int64_t otherwise) {
 }
 
 static unsigned char *bytes_of(const array *a, range r) {
-  return a->view.segment->data + a->view.offset + r.first * scalar_size(a->type);
+  return a->view.segment->data + a->view.offset + r.first * a->element.size;
 }
 
 static int finish(lua_State *L, const array *a, int results) {
@@ -129,15 +169,28 @@ static int finish(lua_State *L, const array *a, int results) {
   return err ? push_view_failure(L, &a->view, err) : results;
 }
 
-/* get(i [, j]) -> values */
+/* The range's bytes: scalars where they are, each read once; others in private memory, which is
+ * pushed. Scalars' values can be pushed from here on without an allocation. */
+static const unsigned char *push_source(lua_State *L, const array *a, range r) {
+  if (a->element.type < SCALARS) {
+    check_present(L, a);
+    return bytes_of(a, r);
+  }
+  unsigned char *copy = lua_newuserdata(L, r.count * a->element.size + 1);
+  check_present(L, a);
+  memcpy(copy, bytes_of(a, r), r.count * a->element.size);
+  return copy;
+}
+
+/* get(i [, j]) -> values; structs as tables */
 static int array_get(lua_State *L) {
   array *a = check_array(L, 1);
   int64_t i = check_integer(L, 2);
   range r = check_range(L, a, i, opt_integer(L, 3, i));
-  luaL_checkstack(L, (int)r.count + 3, "too many values");
-  const unsigned char *bytes = bytes_of(a, r);
+  luaL_checkstack(L, (int)r.count + 4, "too many values");
+  const unsigned char *bytes = push_source(L, a, r);
   for (uint64_t k = 0; k < r.count; k++)
-    scalar_push(L, a->type, scalar_load(bytes + k * scalar_size(a->type), a->type));
+    element_push(L, &a->element, bytes + k * a->element.size);
   return finish(L, a, (int)r.count);
 }
 
@@ -147,63 +200,83 @@ static int array_totable(lua_State *L) {
   int64_t i = opt_integer(L, 2, 1);
   int64_t j = opt_integer(L, 3, (int64_t)a->count);
   range r = check_range(L, a, i, j);
+  lua_settop(L, 3);
   lua_createtable(L, (int)r.count, 0);
-  check_present(L, a); /* a finalizer may have closed it; from here on nothing allocates */
-  const unsigned char *bytes = bytes_of(a, r);
+  const unsigned char *bytes = push_source(L, a, r);
   for (uint64_t k = 0; k < r.count; k++) {
-    scalar_push(L, a->type, scalar_load(bytes + k * scalar_size(a->type), a->type));
-    lua_rawseti(L, -2, (int)k + 1);
+    element_push(L, &a->element, bytes + k * a->element.size);
+    lua_rawseti(L, 4, (int)k + 1);
   }
+  lua_settop(L, 4);
   return finish(L, a, 1);
 }
 
-/* Converts the values that stand from arg on, or in the table there, into new private memory that
- * is left on the stack. All of them, before a byte is written. */
-static const unsigned char *check_values(lua_State *L, const array *a, int arg, size_t *count) {
-  size_t size = scalar_size(a->type);
-  bool in_table = lua_istable(L, arg);
-  *count = in_table ? lua_rawlen(L, arg) : (size_t)(lua_gettop(L) - arg + 1);
-  luaL_argcheck(L, *count <= a->count, arg, "more values than elements");
-  unsigned char *values = lua_newuserdata(L, *count * size + 1);
-  for (size_t k = 0; k < *count; k++) {
-    scalar_value value;
-    if (!in_table) {
-      value = scalar_check(L, arg + (int)k, a->type);
-    } else {
-      lua_pushinteger(L, (lua_Integer)k + 1);
-      lua_gettable(L, arg);
-      if (!scalar_try(L, -1, a->type, &value))
-        luaL_error(L, "value %d of the table is no %s", (int)k + 1, scalar_names[a->type]);
-      lua_pop(L, 1);
+/* The values that stand from index 3 on, or in the table there. */
+typedef struct {
+  bool in_table;
+  size_t count;
+} source;
+
+/* One table is a list of values; for an array of structs it is one value unless it has elements. */
+static source check_source(lua_State *L, const array *a) {
+  source s = { lua_istable(L, 3) && lua_gettop(L) == 3, (size_t)lua_gettop(L) - 2 };
+  if (s.in_table && a->element.type == ELEMENT_STRUCT && lua_rawlen(L, 3) == 0)
+    s.in_table = false;
+  if (s.in_table)
+    s.count = lua_rawlen(L, 3);
+  luaL_argcheck(L, s.count <= a->count, 3, "more values than elements");
+  return s;
+}
+
+/* Converts all values to an image, which is pushed, before a byte is written. */
+static const unsigned char *check_values(lua_State *L, const array *a, source s,
+                                         unsigned char **mask) {
+  char what[32];
+  size_t size = a->element.size;
+  unsigned char *image = push_image(L, s.count * size, mask);
+  for (size_t k = 0; k < s.count; k++) {
+    int index = 3 + (int)k;
+    if (s.in_table) {
+      push_uint64(L, k + 1);
+      lua_gettable(L, 3);
+      index = lua_gettop(L);
     }
-    memcpy(values + k * size, &value, size);
+    snprintf(what, sizeof what, "value %zu", k + 1);
+    element_encode(L, index, &a->element, what, image + k * size, *mask + k * size);
+    if (s.in_table)
+      lua_pop(L, 1);
   }
-  return values;
+  return image;
 }
 
 /* set(i, values... | table) */
 static int array_set(lua_State *L) {
   array *a = check_array(L, 1);
   int64_t i = check_integer(L, 2);
-  size_t count;
-  const unsigned char *values = check_values(L, a, 3, &count);
+  unsigned char *mask;
+  luaL_checkany(L, 3);
+  source s = check_source(L, a);
+  const unsigned char *image = check_values(L, a, s, &mask);
   check_writable(L, &a->view);
-  range r = check_range(L, a, i, i <= (int64_t)a->count ? i + (int64_t)count - 1 : i);
+  range r = check_range(L, a, i, i <= (int64_t)a->count ? i + (int64_t)s.count - 1 : i);
   if (r.count > 0)
-    memcpy(bytes_of(a, r), values, r.count * scalar_size(a->type));
+    element_write(bytes_of(a, r), image, mask, r.count * a->element.size);
   return finish(L, a, 0);
 }
 
 /* fill(value) */
 static int array_fill(lua_State *L) {
   array *a = check_array(L, 1);
-  scalar_value value = scalar_check(L, 2, a->type);
-  size_t size = scalar_size(a->type);
+  unsigned char *mask;
+  size_t size = a->element.size;
+  luaL_checkany(L, 2);
+  unsigned char *image = push_image(L, size, &mask);
+  element_encode(L, 2, &a->element, "value", image, mask);
   check_writable(L, &a->view);
   check_present(L, a);
   unsigned char *bytes = a->view.segment->data + a->view.offset;
   for (uint64_t k = 0; k < a->count; k++)
-    memcpy(bytes + k * size, &value, size);
+    element_write(bytes + k * size, image, mask, size);
   return finish(L, a, 0);
 }
 
@@ -228,45 +301,57 @@ static int array_ipairs(lua_State *L) {
 
 static int array_tostring(lua_State *L) {
   array *a = check_array(L, 1);
+  int type = a->element.type;
   char text[96];
-  snprintf(text, sizeof text, CLASS " (%llu of %s)", (unsigned long long)a->count,
-           scalar_names[a->type]);
+  const char *name = type < SCALARS ? scalar_names[type] : type == ELEMENT_CHAR ? "char" : "struct";
+  snprintf(text, sizeof text, CLASS " (%llu of %s)", (unsigned long long)a->count, name);
   lua_pushstring(L, view_is_closed(&a->view) ? CLASS " (closed)" : text);
   return 1;
 }
 
+bool is_array(lua_State *L, int index) {
+  return test_kind(L, index, &array_kind) != NULL;
+}
+
 /* --- making ------------------------------------------------------------------------------- */
 
-void push_array(lua_State *L, int arg, scalar type) {
-  array *a = push_new_view(L, arg, sizeof *a, &array_kind);
-  a->type = type;
-  a->count = 0;
+void *push_array(lua_State *L, int views, const element *e) {
+  array *a = push_part(L, views, sizeof *a, &array_kind);
+  a->element = *e;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
+  return a;
 }
 
 void array_aim(void *userdata, const view *base, uint64_t offset, uint64_t count) {
   array *a = userdata;
-  view_aim(&a->view, base, offset, count * scalar_size(a->type));
+  view_aim(&a->view, base, offset, count * a->element.size);
   a->count = count;
+}
+
+int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, const element *e) {
+  view *v = check_view(L, arg);
+  uint64_t offset = check_size(L, offset_arg);
+  bool to_end = lua_isnoneornil(L, count_arg);
+  uint64_t count = to_end ? 0 : check_size(L, count_arg);
+  push_views(L, arg);
+  void *array = push_array(L, lua_gettop(L), e);
+  check_bytes(L, v, offset_arg, offset, 0);
+  if (to_end)
+    count = (view_limit(v) - offset) / e->size;
+  /* a count that overflows is out of range like the largest that does not */
+  check_bytes(L, v, offset_arg, offset, count <= INT64_MAX / e->size ? count * e->size : INT64_MAX);
+  array_aim(array, v, offset, count);
+  return 1;
 }
 
 /* segment:array(offset, type [, count]) -> array; by default of all that fit */
 static int segment_array(lua_State *L) {
-  view *v = check_view(L, 1);
-  uint64_t offset = check_size(L, 2);
+  check_view(L, 1);
+  check_integer(L, 2);
   scalar type = (scalar)luaL_checkoption(L, 3, NULL, scalar_names);
-  bool to_end = lua_isnoneornil(L, 4);
-  uint64_t count = to_end ? 0 : check_size(L, 4);
-  size_t size = scalar_size(type);
-  push_array(L, 1, type);
-  check_bytes(L, v, 2, offset, 0);
-  if (to_end)
-    count = (view_limit(v) - offset) / size;
-  /* a count that overflows is out of range like the largest that does not */
-  check_bytes(L, v, 2, offset, count <= INT64_MAX / size ? count * size : INT64_MAX);
-  array_aim(lua_touserdata(L, -1), v, offset, count);
-  return 1;
+  element e = { type, scalar_size(type), NULL };
+  return push_checked_array(L, 1, 2, 4, &e);
 }
 
 static const luaL_Reg methods[] = {

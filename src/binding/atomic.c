@@ -255,7 +255,8 @@ static int segment_atomic(lua_State *L) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
   scalar type = scalars[luaL_checkoption(L, 3, NULL, types)];
-  atomic *n = push_new_view(L, 1, sizeof *n, &atomic_kind);
+  push_views(L, 1);
+  atomic *n = push_part(L, lua_gettop(L), sizeof *n, &atomic_kind);
   n->type = type;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);

@@ -173,9 +173,12 @@ int push_view_failure(lua_State *L, const view *v, int err);
 /* The same as an error "code: message", where results are no place for it. */
 int view_raise(lua_State *L, const view *v, int err);
 
-/* Pushes a userdata of so many bytes, whose head is a view of the segment that the segment or slice
- * at arg belongs to. It has no metatable yet, and is not aimed. */
-void *push_new_view(lua_State *L, int arg, size_t size, const void *kind);
+/* Pushes the table of views of the segment that the segment or slice at arg belongs to. */
+void push_views(lua_State *L, int arg);
+
+/* Pushes a userdata of so many bytes, zero but for the head, which is a part among the views whose
+ * table is at index views (an absolute one). It has no metatable yet, and is not aimed. */
+void *push_part(lua_State *L, int views, size_t size, const void *kind);
 
 /* Aims a part at bytes of base that were checked. */
 void view_aim(view *part, const view *base, uint64_t offset, uint64_t size);
@@ -203,6 +206,7 @@ void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
+void binding_open_struct(lua_State *L);
 void binding_open_time(lua_State *L);
 void binding_open_view(lua_State *L);
 

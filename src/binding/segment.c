@@ -227,7 +227,8 @@ static int segment_slice(lua_State *L) {
   uint64_t offset = check_size(L, 2);
   bool to_end = lua_isnoneornil(L, 3);
   uint64_t count = to_end ? 0 : check_size(L, 3);
-  view *slice = push_new_view(L, 1, sizeof *slice, &segment_kind);
+  push_views(L, 1);
+  view *slice = push_part(L, lua_gettop(L), sizeof *slice, &segment_kind);
   luaL_getmetatable(L, SLICE_CLASS);
   lua_setmetatable(L, -2);
   check_bytes(L, v, 2, offset, count); /* no Lua code runs from here on */

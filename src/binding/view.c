@@ -7,6 +7,7 @@
 #include "binding/binding.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define VIEWS_CLASS "shmseg.views"
 
@@ -58,8 +59,7 @@ int view_raise(lua_State *L, const view *v, int err) {
   return luaL_error(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));
 }
 
-/* Pushes the table of views of the segment that the view at arg is or lies in. */
-static void push_views(lua_State *L, int arg) {
+void push_views(lua_State *L, int arg) {
   view *v = check_view(L, arg);
   if (v->is_part || v->has_parts) {
     lua_getuservalue(L, arg);
@@ -75,16 +75,16 @@ static void push_views(lua_State *L, int arg) {
   v->has_parts = true;
 }
 
-void *push_new_view(lua_State *L, int arg, size_t size, const void *kind) {
+void *push_part(lua_State *L, int views, size_t size, const void *kind) {
   view *part = lua_newuserdata(L, size);
-  *part = (view){ .kind = kind, .is_part = true };
-  push_views(L, arg);
+  memset(part, 0, size);
+  part->kind = kind;
+  part->is_part = true;
+  lua_pushvalue(L, views);
+  lua_setuservalue(L, -2);
   lua_pushvalue(L, -1);
-  lua_setuservalue(L, -3);
-  lua_pushvalue(L, -2);
   lua_pushboolean(L, 1);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
+  lua_rawset(L, views);
   return part;
 }
 
@@ -95,7 +95,9 @@ void view_aim(view *part, const view *base, uint64_t offset, uint64_t size) {
 }
 
 void check_views(lua_State *L, int arg, uint64_t size) {
-  if (!check_view(L, arg)->has_parts)
+  const view *v = check_view(L, arg);
+  const shmseg_segment *segment = v->segment;
+  if (!v->has_parts)
     return;
   lua_gc(L, LUA_GCCOLLECT, 0); /* views have no __gc that would tell */
   lua_getuservalue(L, arg);
@@ -103,7 +105,7 @@ void check_views(lua_State *L, int arg, uint64_t size) {
   while (lua_next(L, -2)) {
     lua_pop(L, 1);
     const view *part = lua_touserdata(L, -1); /* NULL for the key 1 */
-    if (part && part->segment && part->offset + part->size > size)
+    if (part && part->segment == segment && part->offset + part->size > size)
       luaL_error(L, "a view of the segment reaches beyond the new size");
   }
   lua_pop(L, 1);

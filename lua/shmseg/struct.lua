@@ -1,0 +1,244 @@
+--- Structs: layouts as a C compiler would make them.
+-- @module shmseg.struct
+
+local core = require "shmseg.core"
+
+local struct = {}
+
+-- What is known of each struct, by the table that the user has: name, fields, shape, packed.
+local definitions = setmetatable({}, { __mode = "k" })
+
+local c_types = {
+  bool = "bool", f32 = "float", f64 = "double",
+  i8 = "int8_t", i16 = "int16_t", i32 = "int32_t", i64 = "int64_t",
+  u8 = "uint8_t", u16 = "uint16_t", u32 = "uint32_t", u64 = "uint64_t",
+}
+
+local keywords = {}
+for word in ([[
+  auto break case char const continue default do double else enum extern float for goto if inline
+  int long register restrict return short signed sizeof static struct switch typedef union unsigned
+  void volatile while bool true false
+]]):gmatch("%a+") do
+  keywords[word] = true
+end
+
+-- Raises misuse of shmseg.struct: the caller's caller's caller is to blame.
+local function misuse(level, message, ...)
+  error(message:format(...), level + 1)
+end
+
+local function is_identifier(name)
+  return type(name) == "string" and name:find("^[%a_][%w_]*$") and not keywords[name]
+end
+
+local function is_count(n)
+  return type(n) == "number" and n >= 1 and n < 2 ^ 31 and n == math.floor(n)
+end
+
+-- One field of a definition, checked: name, type, size and align of an element, count, is_array.
+-- A field of type "char" is a string whose length is the third entry; the count is then the fourth.
+local function check_field(entry, index, level)
+  if type(entry) ~= "table" then
+    misuse(level, "field %d: table { name, type [, count] } expected, got %s", index, type(entry))
+  end
+  local name, kind, count = entry[1], entry[2], entry[3]
+  if not is_identifier(name) then
+    misuse(level, "field %d: %s is no name for a C identifier", index, tostring(name))
+  end
+  local field = { name = name, type = kind }
+  local layout = core.layouts[kind]
+  local inner = definitions[kind]
+  if kind == "char" or kind == "pad" then
+    if not is_count(count) then
+      misuse(level, "field %q: length in bytes expected, got %s", name, tostring(count))
+    end
+    field.size, field.align, field.length = count, 1, count
+    count = entry[4]
+    field.is_pad = kind == "pad"
+  elseif layout then
+    field.size, field.align = layout.size, layout.align
+  elseif inner then
+    field.size, field.align, field.inner, field.shape = inner.size, inner.align, inner, inner.shape
+    field.type = inner.name
+  else
+    misuse(level, "field %q: unknown type %s", name, tostring(kind))
+  end
+  if count ~= nil and not is_count(count) then
+    misuse(level, "field %q: number of elements expected, got %s", name, tostring(count))
+  end
+  field.is_array = count ~= nil
+  field.count = count or 1
+  return field
+end
+
+local function round_up(n, align)
+  return n + (align - n % align) % align
+end
+
+-- Sets the fields' offsets, and returns the struct's size and alignment.
+local function lay_out(fields, packed)
+  local size, widest = 0, 1
+  for _, field in ipairs(fields) do
+    local align = packed and 1 or field.align
+    size = round_up(size, align)
+    field.offset = size
+    size = size + field.size * field.count
+    widest = math.max(widest, align)
+  end
+  return round_up(size, widest), widest
+end
+
+local function check_fields(list, level)
+  local fields, by_name = {}, {}
+  for index, entry in ipairs(list) do
+    local field = check_field(entry, index, level + 1)
+    if by_name[field.name] then
+      misuse(level, "field %q: there are two of that name", field.name)
+    end
+    by_name[field.name] = field
+    fields[index] = field
+  end
+  if #fields == 0 then
+    misuse(level, "a struct has one field at least")
+  end
+  return fields, by_name
+end
+
+-- C text of one field: "double pos[3];"
+local function declaration(field)
+  local c_type = field.inner and field.inner.name or c_types[field.type] or "char"
+  local dimensions = (field.is_array and ("[%d]"):format(field.count) or "")
+    .. (field.length and ("[%d]"):format(field.length) or "")
+  return ("  %s %s%s;\n"):format(c_type, field.name, dimensions)
+end
+
+-- Appends the typedefs of the definition's inner structs and its own, each once.
+local function append_cdef(definition, texts, seen)
+  if seen[definition] then
+    return
+  end
+  seen[definition] = true
+  local lines = {}
+  for index, field in ipairs(definition.fields) do
+    if field.inner then
+      append_cdef(field.inner, texts, seen)
+    end
+    lines[index] = declaration(field)
+  end
+  local packed = definition.packed and "__attribute__((packed)) " or ""
+  texts[#texts + 1] = ("typedef struct %s%s {\n%s} %s;\n"):format(packed, definition.name,
+    table.concat(lines), definition.name)
+end
+
+-- Follows one step of a path ("pos", "[2]"): the offset, and the field that it leads to.
+local function step(definition, path, level)
+  local name, index, rest = path:match("^([%a_][%w_]*)%[?(%d*)%]?%.?(.*)$")
+  local field = name and definition.by_name[name]
+  if not field or path ~= name .. path:sub(#name + 1) then
+    misuse(level, "struct %s has no field %q", definition.name, path)
+  end
+  local offset = field.offset
+  if index ~= "" then
+    local i = tonumber(index)
+    if not field.is_array or i < 1 or i > field.count then
+      misuse(level, "struct %s: %q is out of range", definition.name, path)
+    end
+    offset = offset + (i - 1) * field.size
+  end
+  return offset, field, rest
+end
+
+local function resolve(definition, path, level)
+  if type(path) ~= "string" then
+    misuse(level, "path: string expected, got %s", type(path))
+  end
+  local total, field, rest = 0, nil, path
+  repeat
+    local offset
+    if not definition then
+      misuse(level, "%q: %q is no struct", path, field.name)
+    end
+    offset, field, rest = step(definition, rest, level + 1)
+    total, definition = total + offset, field.inner
+  until rest == ""
+  return total, field
+end
+
+local Struct = {}
+Struct.__index = Struct
+Struct.__name = "shmseg.struct"
+
+function Struct:__tostring()
+  return ("shmseg.struct (%s, %d bytes)"):format(self.name, self.size)
+end
+
+--- The 0-based offset of a field: "id", "child.x", "pos[2]".
+-- @tparam string path
+-- @treturn integer bytes from the struct's beginning
+function Struct:offset(path)
+  return (resolve(definitions[self], path, 3))
+end
+
+--- The same struct in C, with those that it contains.
+-- @treturn string typedefs
+function Struct:cdef()
+  local texts = {}
+  append_cdef(definitions[self], texts, {})
+  return table.concat(texts)
+end
+
+--- An atomic on a field.
+-- @tparam segment segment
+-- @tparam integer offset of the struct
+-- @tparam string path of a field of type i32, u32, i64 or u64
+-- @treturn atomic
+function Struct:atomic(segment, offset, path)
+  local inner, field = resolve(definitions[self], path, 3)
+  return segment:atomic(offset + inner, field.type)
+end
+
+--- Defines a struct.
+-- @tparam string name a C identifier
+-- @tparam {table,...} fields { name, type [, count] }; type is one of i8 u8 i16 u16 i32 u32 i64 u64
+-- f32 f64 bool, "char" (with the string's length, and perhaps a count), "pad" (with its length) or a
+-- struct
+-- @tparam[opt] table options packed: no padding, alignment 1
+-- @treturn struct with size, align, name and at, read, write, array, encode, decode
+function struct.define(name, fields, options)
+  if not is_identifier(name) then
+    misuse(2, "name: %s is no C identifier", tostring(name))
+  elseif type(fields) ~= "table" then
+    misuse(2, "fields: table expected, got %s", type(fields))
+  elseif options ~= nil and type(options) ~= "table" then
+    misuse(2, "options: table expected, got %s", type(options))
+  end
+  for key, value in pairs(options or {}) do
+    if key ~= "packed" then
+      misuse(2, "unknown option %s", tostring(key))
+    elseif type(value) ~= "boolean" then
+      misuse(2, "option \"packed\": boolean expected, got %s", type(value))
+    end
+  end
+  local packed = options and options.packed or false
+  local list, by_name = check_fields(fields, 3)
+  local size, align = lay_out(list, packed)
+  local named = {}
+  for _, field in ipairs(list) do
+    if not field.is_pad then
+      named[#named + 1] = field
+    end
+  end
+  local shape, functions = core.shape(size, named)
+  local result = setmetatable({ name = name, size = size, align = align }, Struct)
+  for key, value in pairs(functions) do
+    result[key] = value
+  end
+  definitions[result] = {
+    name = name, size = size, align = align, fields = list, by_name = by_name, packed = packed,
+    shape = shape,
+  }
+  return result
+end
+
+return struct

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* Elements: what arrays hold and fields are. A scalar, a fixed string or a struct.
+ *
+ * Values are converted between Lua and private memory: an image of the element's bytes, and where
+ * a table may leave fields out, a mask of the bytes that were named. */
+#ifndef SHMSEG_BINDING_ELEMENT_H
+#define SHMSEG_BINDING_ELEMENT_H
+
+#include "binding/scalar.h"
+
+typedef struct shape shape;
+
+enum { ELEMENT_CHAR = SCALARS, ELEMENT_STRUCT }; /* go on where the scalars end */
+
+typedef struct {
+  int type;           /* a scalar or one of the above */
+  size_t size;        /* bytes */
+  const shape *shape; /* of a struct */
+} element;
+
+typedef struct {
+  const shape *owner;
+  const char *name;
+  element element;
+  uint64_t offset;
+  uint64_t count; /* elements */
+  bool is_array;
+} field;
+
+/* The layout of a struct. It lives as long as the Lua state. */
+struct shape {
+  int record_class; /* the records' metatable, in the registry */
+  uint64_t size;
+  int count;
+  field fields[];
+};
+
+#pragma GCC visibility push(hidden)
+
+/* Pushes the value that private bytes hold: a struct as a table. */
+void element_push(lua_State *L, const element *e, const unsigned char *bytes);
+
+/* Converts the value at index, which is not negative, to an image. mask gets 1 for each byte that
+ * the value names. Raises what is wrong with it; what names it in the message. */
+void element_encode(lua_State *L, int index, const element *e, const char *what,
+                    unsigned char *image, unsigned char *mask);
+
+/* Raises that the value at index is not what was expected. */
+int element_error(lua_State *L, int index, const char *what, const char *expected);
+
+/* The same for a field: one element, or a table of them. */
+void field_encode(lua_State *L, int index, const field *f, unsigned char *image,
+                  unsigned char *mask);
+void field_push(lua_State *L, const field *f, const unsigned char *bytes);
+
+/* Copies the bytes that the mask names into a mapping. */
+void element_write(unsigned char *to, const unsigned char *image, const unsigned char *mask,
+                   size_t size);
+
+/* Pushes scratch memory for an image of size bytes and its mask, both zero. */
+unsigned char *push_image(lua_State *L, size_t size, unsigned char **mask);
+
+/* Pushes an array of e among the parts whose table is at index views; it is to be aimed. */
+void *push_array(lua_State *L, int views, const element *e);
+void array_aim(void *array, const view *base, uint64_t offset, uint64_t count);
+
+/* Makes the array that segment:array and Point:array give: the segment is at arg, offset and
+ * optional count stand where they say. */
+int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, const element *e);
+
+bool is_array(lua_State *L, int index);
+
+/* Pushes a record, likewise. */
+void *push_record(lua_State *L, int views, const shape *s);
+void record_aim(void *record, const view *base, uint64_t offset);
+
+#pragma GCC visibility pop
+
+#endif
