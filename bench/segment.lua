@@ -75,6 +75,7 @@ return function(suite, bench)
 
   suite:target("object:empty(), again (the control)", "object:empty()", {})
   suite:target("seg:read(4, 32)", "sub(text, 5, 36)", { most = 1.15 })
+  suite:target("seg:read(4, 32)", "text:sub(5, 36)", {}) -- a method, too
   suite:target("seg:write(4, 32 bytes)", "object:empty()", { most = 2.2 })
   suite:target("seg:get_i32(4)", "object:empty()", { most = 1.75 })
   if unpack then
