@@ -33,7 +33,9 @@ enum {
   SHMSEG_OUT_OF_RANGE = -9, /* misuse: offset and count reach past the end */
   SHMSEG_READ_ONLY = -10,   /* misuse: the handle was opened for reading */
   SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */
-  SHMSEG_RENAMED = -12      /* the name leads to another object, or to none */
+  SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
+  SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
+  SHMSEG_NOT_HELD = -14     /* misuse: this handle does not hold the lock */
 };
 
 /* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
@@ -61,7 +63,15 @@ typedef enum {
 } shmseg_mode;
 
 struct shmseg_fault;
+struct shmseg_hold;
 typedef struct shmseg_segment shmseg_segment;
+
+/* A segment handle as one of those who lock: its identity, taken at the first lock. */
+typedef struct shmseg_member {
+  uint32_t id;    /* 0: none yet */
+  int slot;       /* of this process's table */
+  unsigned forks; /* when it was taken: a forked child has none of its parent's */
+} shmseg_member;
 
 typedef struct shmseg_options {
   size_t size;    /* of a new object; for an existing one the least that will do */
@@ -88,6 +98,9 @@ struct shmseg_segment {
   int temporary; /* ticket of os/temporary.h, 0 for none */
   int fd;        /* -1: closed */
   bool writable, sparse, populate, pin;
+  shmseg_member member;
+  struct shmseg_hold *holds; /* what this handle has locked */
+  unsigned recoveries;       /* refreshes after a hole: objects from before have ended */
 };
 
 /* The code for a closed handle; must be set before open if close may come first. */
@@ -132,6 +145,116 @@ int shmseg_segment_unlink(shmseg_segment *segment);
 
 /* Removes whatever object the name leads to. */
 int shmseg_segment_remove(shmseg_place place);
+
+/* --- objects -------------------------------------------------------------------------------
+ *
+ * An object lies in a segment, at a multiple of 64. Opening one attaches to it or, as the mode
+ * says, builds it there: ENOENT, EEXIST, SHMSEG_INCOMPATIBLE when something else is there or an
+ * option disagrees (object.mismatch names it), SHMSEG_TOO_SMALL when it does not fit in room
+ * bytes, SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at
+ * one address while it is open, and is closed before its segment's memory goes; closing the
+ * segment ends it.
+ *
+ * Calls that wait take a deadline and may return SHMSEG_INTERRUPTED early, for any reason: call
+ * again with the same deadline. After SHMSEG_TRUNCATED all locks of the segment handle are lost. */
+
+#define SHMSEG_ALIGN 64
+
+typedef struct shmseg_object {
+  shmseg_segment *segment; /* NULL: closed */
+  uint64_t offset;
+  uint64_t size;
+  uint64_t capacity;    /* what the kind makes of it: bytes, permits */
+  unsigned recoveries;  /* the segment's, when this was opened */
+  const char *mismatch; /* after SHMSEG_INCOMPATIBLE: what disagrees */
+} shmseg_object;
+
+/* A word that a handle has locked; in the list of its segment handle. */
+typedef struct shmseg_hold {
+  struct shmseg_hold *next, **link; /* link: NULL when nothing is held */
+  uint64_t offset;                  /* of the word */
+  void (*abandon)(struct shmseg_hold *hold);
+} shmseg_hold;
+
+/* A mutex. *abandoned: the last owner died, or closed its handle, while holding. */
+typedef struct shmseg_mutex {
+  shmseg_object object;
+  shmseg_hold hold;
+} shmseg_mutex;
+
+uint64_t shmseg_mutex_size(void);
+int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, bool *created);
+int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
+int shmseg_mutex_unlock(shmseg_mutex *mutex);
+bool shmseg_mutex_holds(const shmseg_mutex *mutex);
+void shmseg_mutex_close(shmseg_mutex *mutex);
+
+/* A lock of many readers or one writer, 64 readers at once, writers first. *abandoned: a writer
+ * died while holding, and none has unlocked since. */
+typedef struct shmseg_rwlock {
+  shmseg_object object;
+  shmseg_hold hold;
+  uint32_t slot; /* where a reader is entered; SHMSEG_RWLOCK_WRITER for a writer */
+  bool draining; /* a writer that waits for the readers to leave */
+  bool dirty;
+} shmseg_rwlock;
+
+#define SHMSEG_RWLOCK_READERS 64
+#define SHMSEG_RWLOCK_WRITER SHMSEG_RWLOCK_READERS
+
+uint64_t shmseg_rwlock_size(void);
+int shmseg_rwlock_open(shmseg_rwlock *rwlock, shmseg_segment *segment, uint64_t offset,
+                       uint64_t room, shmseg_mode mode, bool *created);
+int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
+int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
+/* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again: it keeps
+ * its place before new readers until then. */
+void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
+int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
+bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
+void shmseg_rwlock_close(shmseg_rwlock *rwlock);
+
+/* A semaphore of 1 to 65,535 permits. A dead process's permits come back. */
+typedef struct shmseg_semaphore {
+  shmseg_object object;
+  shmseg_hold hold;
+  uint32_t permits; /* that this handle has acquired */
+  uint32_t hint;    /* where to look for a free one first */
+} shmseg_semaphore;
+
+#define SHMSEG_PERMITS_MAX 65535
+
+/* 0 for a number of permits that cannot be. permits 0: whatever an existing object has. */
+uint64_t shmseg_semaphore_size(uint64_t permits);
+int shmseg_semaphore_open(shmseg_semaphore *semaphore, shmseg_segment *segment, uint64_t offset,
+                          uint64_t room, shmseg_mode mode, uint64_t permits, bool *created);
+int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline);
+int shmseg_semaphore_release(shmseg_semaphore *semaphore);
+int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
+void shmseg_semaphore_close(shmseg_semaphore *semaphore);
+
+/* An event that stays set until it is cleared. A wait that began before a set returns, even when
+ * it is cleared at once; *began is 0 at the first call of a wait and keeps its beginning. */
+typedef struct shmseg_event {
+  shmseg_object object;
+} shmseg_event;
+
+uint64_t shmseg_event_size(void);
+int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, bool *created);
+int shmseg_event_set(shmseg_event *event);
+int shmseg_event_clear(shmseg_event *event);
+int shmseg_event_is_set(const shmseg_event *event, bool *set);
+int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline);
+void shmseg_event_close(shmseg_event *event);
+
+/* Names the first invariant of the object that its bytes break, or NULL. Nobody may use the object
+ * meanwhile. */
+const char *shmseg_mutex_check(const shmseg_mutex *mutex);
+const char *shmseg_rwlock_check(const shmseg_rwlock *rwlock);
+const char *shmseg_semaphore_check(const shmseg_semaphore *semaphore);
+const char *shmseg_event_check(const shmseg_event *event);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The atomic userdata: one aligned integer, changed in one step and waited for. */
 #include "binding/scalar.h"
-#include "os/signals.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -201,31 +200,36 @@ static void check_narrow(lua_State *L, const atomic *n) {
     luaL_error(L, "only an i32 or u32 can be waited for, not an %s", scalar_names[n->type]);
 }
 
+typedef struct {
+  uint32_t seen, now;
+} change;
+
+static int wait_for_change(void *handle, int64_t deadline, void *context) {
+  const atomic *n = handle;
+  change *c = context;
+  if (view_is_closed(&n->view) || view_limit(&n->view) < n->view.size)
+    return SHMSEG_CLOSED; /* by a hook */
+  const uint32_t *word = (uint32_t *)(n->view.segment->data + n->view.offset);
+  int err = shmseg_wait_word(n->view.segment, word, c->seen, deadline);
+  if (err)
+    return err;
+  c->now = load_ordered(word);
+  return c->now == c->seen ? shmseg_wait_again(deadline) : 0;
+}
+
 /* wait(seen [, timeout]) -> value | nil, "timeout" */
 static int atomic_wait(lua_State *L) {
   atomic *n = check_atomic(L);
-  uint32_t seen = (uint32_t)check_operand(L, 2);
+  change c = { (uint32_t)check_operand(L, 2), 0 };
   int64_t deadline = opt_deadline(L, 3);
   check_narrow(L, n);
-  bool stopped = shmseg_signals_pending();
-  for (;;) {
-    const uint32_t *word = check_word(L, n); /* a hook may have closed the segment */
-    uint32_t now = load_ordered(word);
-    int err = shmseg_segment_status(n->view.segment);
-    if (!err && now != seen) {
-      push_value(L, n, now);
-      return 1;
-    }
-    if (stopped)
-      return push_outcome(L, "interrupted");
-    if (!err)
-      err = shmseg_wait_word(n->view.segment, word, seen, deadline);
-    if (err == SHMSEG_TIMEOUT)
-      return push_outcome(L, "timeout");
-    if (err && err != SHMSEG_INTERRUPTED)
-      return push_view_failure(L, &n->view, err);
-    stopped = err && binding_interrupted(L);
-  }
+  check_word(L, n);
+  int err = binding_wait(L, wait_for_change, n, deadline, &c, NULL);
+  if (err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED)
+    return push_outcome(L, err == SHMSEG_TIMEOUT ? "timeout" : "interrupted");
+  if (err == SHMSEG_CLOSED)
+    check_word(L, n); /* raises */
+  return err ? push_view_failure(L, &n->view, err) : push_result(L, n, c.now);
 }
 
 /* notify([count]) -> how many were woken */

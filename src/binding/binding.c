@@ -27,6 +27,7 @@ static const struct {
   { SHMSEG_INCOMPATIBLE, "incompatible", "the object is of another kind or format" },
   { SHMSEG_RENAMED, "ENOENT", "the name does not lead to this object any more" },
   { SHMSEG_CLOSED, "EBADF", "the segment was closed meanwhile" },
+  { SHMSEG_READ_ONLY, "EACCES", "the segment is open for reading only" },
   { EACCES, "EACCES", NULL },
   { EAGAIN, "EAGAIN", NULL },
   { EBADF, "EBADF", NULL },
@@ -207,13 +208,36 @@ static void move_signal_hook(lua_State *from, lua_State *to) {
   lua_sethook(from, NULL, 0, 0);
 }
 
-bool binding_interrupted(lua_State *L) {
+/* Returns lua_pcall's status, with the error on the stack. */
+static int run_hooks(lua_State *L) {
   lua_State *main = main_state(L);
   if (main && main != L && lua_gethook(main) != lua_gethook(L)) /* LuaJIT's are the same */
     move_signal_hook(main, L);
-  if (lua_gethook(L)) {
-    lua_pushcfunction(L, do_nothing); /* its call and return run the hook */
-    lua_call(L, 0, 0);
-  }
+  if (!lua_gethook(L))
+    return 0;
+  lua_pushcfunction(L, do_nothing); /* its call and return run the hook */
+  return lua_pcall(L, 0, 0, 0);
+}
+
+bool binding_interrupted(lua_State *L) {
+  if (run_hooks(L) != 0)
+    lua_error(L);
   return shmseg_signals_pending();
+}
+
+int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
+                 void *handle, int64_t deadline, void *context, void (*cancel)(void *handle)) {
+  for (;;) {
+    bool stop = shmseg_signals_pending();
+    int err = wait(handle, stop ? 0 : deadline, context);
+    if (err == SHMSEG_TIMEOUT && stop && shmseg_wait_left(deadline))
+      return SHMSEG_INTERRUPTED;
+    if (err != SHMSEG_INTERRUPTED)
+      return err;
+    if (run_hooks(L) != 0) {
+      if (cancel)
+        cancel(handle);
+      return lua_error(L);
+    }
+  }
 }

@@ -96,6 +96,13 @@ void push_uint64(lua_State *L, uint64_t value);
  * waiting to be taken: give up with "interrupted". */
 bool binding_interrupted(lua_State *L);
 
+/* Calls wait(handle, deadline, context) until it returns something else than SHMSEG_INTERRUPTED;
+ * that is returned when a signal of shmseg.signals is there, after one try that does not wait.
+ * Between two calls hooks may run, which can close the handle: wait has to check it. When a hook
+ * raises, cancel(handle) is called first, if given. */
+int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
+                 void *handle, int64_t deadline, void *context, void (*cancel)(void *handle));
+
 /* --- views -------------------------------------------------------------------------------- */
 
 /* The head of every userdata through which a segment's bytes are reached: the segment itself and
@@ -204,7 +211,12 @@ extern const luaL_Reg segment_atomic_methods[];
 
 void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
+void binding_open_event(lua_State *L);
+void binding_open_mutex(lua_State *L);
+void binding_open_object(lua_State *L);
+void binding_open_rwlock(lua_State *L);
 void binding_open_segment(lua_State *L);
+void binding_open_semaphore(lua_State *L);
 void binding_open_signals(lua_State *L);
 void binding_open_struct(lua_State *L);
 void binding_open_time(lua_State *L);

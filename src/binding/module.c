@@ -40,6 +40,11 @@ int luaopen_shmseg_core(lua_State *L) {
   binding_open_atomic(L);
   binding_open_segment(L);
   binding_open_struct(L);
+  binding_open_object(L);
+  binding_open_mutex(L);
+  binding_open_rwlock(L);
+  binding_open_semaphore(L);
+  binding_open_event(L);
   binding_open_signals(L);
   binding_open_time(L);
   push_int64(L, (int64_t)shmseg_map_page());

@@ -3,6 +3,7 @@
 #include "binding/binding.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "os/signals.h"
 #include "shared/wait.h"
@@ -29,8 +30,10 @@ static int signals_catch(lua_State *L) {
   }
   luaL_argcheck(L, count <= SIGNALS_MAX, SIGNALS_MAX + 1, "too many signals");
   for (int i = 1; i <= count; i++) {
-    numbers[i - 1] = shmseg_signals_number(luaL_checkstring(L, i));
-    luaL_argcheck(L, numbers[i - 1] != 0, i, "not the name of a signal that can be caught");
+    const char *name = luaL_checkstring(L, i);
+    numbers[i - 1] = shmseg_signals_number(name);
+    luaL_argcheck(L, numbers[i - 1] != 0 && strlen(name) == lua_rawlen(L, i), i,
+                  "not the name of a signal that can be caught");
   }
   stop *s = lua_newuserdata(L, sizeof *s);
   s->open = false;

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SECOND 1000000000
 
@@ -17,4 +18,11 @@ int64_t shmseg_clock_now(void) {
 int shmseg_clock_sleep(int64_t nanoseconds) {
   struct timespec duration = { (time_t)(nanoseconds / SECOND), (long)(nanoseconds % SECOND) };
   return nanosleep(&duration, NULL) == 0 ? 0 : errno;
+}
+
+int shmseg_clock_processors(void) {
+  static int processors; /* the same value whoever writes it */
+  if (processors == 0)
+    processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
+  return processors;
 }

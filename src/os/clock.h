@@ -13,6 +13,9 @@ int64_t shmseg_clock_now(void);
 /* Sleeps so many nanoseconds. 0, or EINTR when a signal handler ran. */
 int shmseg_clock_sleep(int64_t nanoseconds);
 
+/* How many processors this process may run on. */
+int shmseg_clock_processors(void);
+
 #pragma GCC visibility pop
 
 #endif

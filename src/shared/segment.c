@@ -28,6 +28,7 @@
 #include "os/map.h"
 #include "os/object.h"
 #include "os/temporary.h"
+#include "shared/hold.h"
 #include "shared/wait.h"
 
 /* Rounds of create and attach against peers that create and unlink. */
@@ -277,6 +278,7 @@ void shmseg_segment_close(shmseg_segment *segment) {
       shmseg_segment_unlink(segment);
     segment->temporary = 0;
   }
+  shmseg_hold_abandon_all(segment);
   give_up(segment, 0);
 }
 
@@ -384,6 +386,10 @@ int shmseg_segment_refresh(shmseg_segment *segment) {
     return err;
   if (size == segment->size && shmseg_segment_status(segment) == 0)
     return 0;
+  if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
+    shmseg_hold_forget_all(segment);
+    segment->recoveries++;
+  }
   err = map_again(segment, size);
   return err ? err : prepare_pages(segment);
 }

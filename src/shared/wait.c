@@ -16,6 +16,10 @@
 
 #define PAUSE 1000000
 
+/* About what a futex sleep and wake cost: a peer that is awake answers sooner. */
+#define SPIN 20000
+#define SPIN_LOOKS 64 /* between two looks at the clock */
+
 int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   int64_t now = shmseg_clock_now();
   return nanoseconds > SHMSEG_FOREVER - now ? SHMSEG_FOREVER : now + nanoseconds;
@@ -43,6 +47,28 @@ int shmseg_wait_pause(int64_t deadline) {
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
   return 0;
+}
+
+bool shmseg_wait_left(int64_t deadline) {
+  return left(deadline, 1) > 0;
+}
+
+int shmseg_wait_again(int64_t deadline) {
+  return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
+}
+
+bool shmseg_wait_spin(const uint32_t *word, uint32_t seen) {
+  if (shmseg_clock_processors() < 2)
+    return false;
+  int64_t deadline = shmseg_clock_now() + SPIN;
+  do {
+    for (int i = 0; i < SPIN_LOOKS; i++) {
+      if (load_relaxed(word) != seen)
+        return true;
+      spin_pause();
+    }
+  } while (shmseg_clock_now() < deadline);
+  return false;
 }
 
 #if defined(SHMSEG_COUNT_LATE)

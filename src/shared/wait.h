@@ -7,6 +7,7 @@
 #ifndef SHMSEG_SHARED_WAIT_H
 #define SHMSEG_SHARED_WAIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "shmseg.h"
@@ -28,6 +29,16 @@ int shmseg_wait_pause(int64_t deadline);
  * afterwards. */
 int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32_t seen,
                      int64_t deadline);
+
+/* Is there time left? */
+bool shmseg_wait_left(int64_t deadline);
+
+/* What a wait returns that is not over: SHMSEG_INTERRUPTED, or SHMSEG_TIMEOUT. */
+int shmseg_wait_again(int64_t deadline);
+
+/* Looks at the word for as long as waking a sleeper would take, unless there is one processor only:
+ * true when it is not seen any more. */
+bool shmseg_wait_spin(const uint32_t *word, uint32_t seen);
 
 /* Wakes at most count of those who wait on word. How many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);

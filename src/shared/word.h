@@ -44,6 +44,15 @@
 /* What is loaded after is loaded after what was loaded before. */
 #define fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 
+/* Tells the processor that this is a loop that waits for another one. */
+static inline void spin_pause(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+  __asm__ volatile("yield");
+#endif
+}
+
 /* Bytes that a peer may change at the same time: what is copied is then any mixture. */
 static inline void copy_from_shared(void *to, const void *shared, size_t count) {
   memcpy(to, shared, count);

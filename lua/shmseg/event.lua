@@ -1,0 +1,4 @@
+--- An event: set until somebody clears it.
+-- @module shmseg.event
+
+return (require "shmseg.object".module("event"))

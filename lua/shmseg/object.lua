@@ -1,0 +1,129 @@
+--- What mutex, rwlock, semaphore, event and the other objects have in common: how they are opened.
+-- @module shmseg.object
+
+local core = require "shmseg.core"
+local segment = require "shmseg.segment"
+
+local object = {}
+
+-- Options of shmseg.open that an object with a segment of its own may be given.
+local segment_options = {
+  max = true, perm = true, pin = true, populate = true, reserve = true, temporary = true,
+}
+
+-- Splits the options into those of the segment and the object's own capacity; or nil and what is
+-- wrong with them.
+local function split(class, options)
+  if options ~= nil and type(options) ~= "table" then
+    return nil, ("options: table expected, got %s"):format(type(options))
+  end
+  local own, capacity = {}, nil
+  for name, value in pairs(options or {}) do
+    if name == class.capacity then
+      if type(value) ~= "number" or not class.core.size_for(value) then
+        return nil, ("option %q: out of range: %s"):format(name, tostring(value))
+      end
+      capacity = value
+    elseif segment_options[name] then
+      own[name] = value
+    else
+      return nil, ("unknown option %q"):format(tostring(name))
+    end
+  end
+  return own, capacity
+end
+
+-- Opens on a name: the object lies in a segment of its own, and is built before anyone can see it.
+-- Raises misuse without a position.
+local function open_named(class, name, mode, own, capacity)
+  local size, failure
+  if mode == "c" or mode == "x" then
+    if class.capacity and not capacity then
+      error(("option %q: needed to create"):format(class.capacity), 0)
+    end
+    size = class.core.size_for(capacity or 1)
+    function own.init(new)
+      local built, message, code = class.core.attach(new, "x", capacity)
+      if not built then
+        failure = { message, code }
+        error(message, 0)
+      end
+      built:close()
+    end
+  end
+  local opened, created, code = segment.open(name, mode, size, own)
+  if failure then
+    return nil, failure[1], failure[2]
+  elseif not opened then
+    return nil, created, code
+  end
+  local result, message, why = class.core.attach(opened, opened:mode(), capacity, true)
+  if not result then
+    opened:close()
+    return nil, message, why
+  end
+  return result, created
+end
+
+-- Opens on a name, or on a segment or slice. Raises misuse without a position.
+local function open(class, where, mode, options)
+  local own, capacity = split(class, options)
+  if not own then
+    error(capacity, 0)
+  elseif type(where) ~= "userdata" then
+    return open_named(class, where, mode or "rw", own, capacity)
+  elseif next(own) then
+    error(("option %q: the segment is there already"):format(next(own)), 0)
+  end
+  return class.core.attach(where, mode, capacity)
+end
+
+-- The results of a pcall; what it caught is the public function's caller's misuse.
+local function results(ok, ...)
+  if not ok then
+    local message = tostring((...)):gsub("^[^:]*%.lua:%d+: ", "", 1)
+    error(message, 3)
+  end
+  return ...
+end
+
+--- The public table of a kind of object: open and size_for; and the methods of its handles.
+-- @tparam string noun
+-- @tparam[opt] string capacity the name of the option that sizes it
+function object.module(noun, capacity)
+  local class = { core = core[noun], capacity = capacity }
+  local module = {}
+
+  --- Opens the object.
+  -- @param where a name, a segment or a slice
+  -- @tparam[opt] string mode as for shmseg.open; on a segment, by default the segment's
+  -- @tparam[opt] table options
+  -- @return the object, or nil
+  -- @return whether it was created, or the message
+  -- @return the error code
+  function module.open(where, mode, options)
+    local opened, created, code = results(pcall(open, class, where, mode, options))
+    return opened, created, code
+  end
+
+  --- The bytes that an object takes.
+  -- @tparam table options
+  -- @treturn integer
+  function module.size_for(options)
+    local value = capacity and type(options) == "table" and options[capacity] or nil
+    local size = class.core.size_for(value)
+    if capacity and (value == nil or not size) then
+      error(("option %q: out of range: %s"):format(capacity, tostring(value)), 2)
+    end
+    return size
+  end
+
+  --- Removes the name of the object's segment, as segment:unlink does.
+  function class.core.methods.unlink(self)
+    return self:segment():unlink()
+  end
+
+  return module, class.core.methods
+end
+
+return object

@@ -1,0 +1,4 @@
+--- A lock of many readers or one writer, who may die.
+-- @module shmseg.rwlock
+
+return (require "shmseg.object".module("rwlock"))

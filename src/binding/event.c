@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* The event userdata. */
+#include "binding/object.h"
+
+typedef struct {
+  object object;
+  shmseg_event event;
+} event;
+
+static int open_event(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, uint64_t capacity, bool *created) {
+  (void)capacity;
+  return shmseg_event_open(&((event *)o)->event, segment, offset, room, mode, created);
+}
+
+static void close_event(object *o) {
+  shmseg_event_close(&((event *)o)->event);
+}
+
+static shmseg_object *core(object *o) {
+  return &((event *)o)->event.object;
+}
+
+static uint64_t size_for(uint64_t capacity) {
+  (void)capacity;
+  return shmseg_event_size();
+}
+
+static const object_class class = { "shmseg.event", sizeof(event), open_event,
+                                    close_event,    core,          size_for };
+
+static int push_done(lua_State *L, event *e, int err) {
+  if (err)
+    return push_object_failure(L, &e->object, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* set() -> true | nil, message, code */
+static int event_set(lua_State *L) {
+  event *e = check_object(L, &class);
+  return push_done(L, e, shmseg_event_set(&e->event));
+}
+
+/* clear() -> true | nil, message, code */
+static int event_clear(lua_State *L) {
+  event *e = check_object(L, &class);
+  return push_done(L, e, shmseg_event_clear(&e->event));
+}
+
+/* is_set() -> boolean | nil, message, code */
+static int event_is_set(lua_State *L) {
+  event *e = check_object(L, &class);
+  bool set;
+  int err = shmseg_event_is_set(&e->event, &set);
+  if (err)
+    return push_object_failure(L, &e->object, err);
+  lua_pushboolean(L, set);
+  return 1;
+}
+
+static int wait(void *handle, int64_t deadline, void *began) {
+  return shmseg_event_wait(&((event *)handle)->event, began, deadline);
+}
+
+/* wait([timeout]) -> true | nil, "timeout" */
+static int event_wait(lua_State *L) {
+  event *e = check_object(L, &class);
+  int64_t deadline = opt_deadline(L, 2);
+  uint32_t began = 0;
+  int err = binding_wait(L, wait, e, deadline, &began, NULL);
+  lua_pushboolean(L, 1);
+  return push_lock_result(L, &e->object, err, false);
+}
+
+static const luaL_Reg methods[] = {
+  { "clear", event_clear }, { "is_set", event_is_set },
+  { "set", event_set },     { "wait", event_wait },
+  { NULL, NULL },
+};
+
+void binding_open_event(lua_State *L) {
+  binding_open_class(L, "event", &class, methods);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* What the userdata of all objects have in common.
+ *
+ * An object's user value is a table of its own: [1] the table of its segment's views, [2] the
+ * segment or slice that it was opened on, [3] the guard of a lock, [4] the object. */
+#ifndef SHMSEG_BINDING_OBJECT_H
+#define SHMSEG_BINDING_OBJECT_H
+
+#include "binding/binding.h"
+
+typedef struct object_class object_class;
+
+/* The head of an object's userdata; the C handle follows. */
+typedef struct {
+  view view; /* kind is the class */
+  const object_class *class;
+  bool owns_segment; /* close ends the segment too, which was opened for the object alone */
+} object;
+
+struct object_class {
+  const char *name; /* "shmseg.mutex" */
+  size_t size;      /* of the userdata */
+  int (*open)(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room, shmseg_mode mode,
+              uint64_t capacity, bool *created);
+  void (*close)(object *o);
+  shmseg_object *(*core)(object *o); /* the C handle's head */
+  uint64_t (*size_for)(uint64_t capacity);
+};
+
+#pragma GCC visibility push(hidden)
+
+/* The object at index 1; raises when it is none of the class. It may be closed. */
+void *check_object(lua_State *L, const object_class *class);
+
+/* Raises what err says of the object: "mutex: interrupted". */
+int object_raise(lua_State *L, const object *o, int err);
+
+/* nil, message, code for the world's failures; raises for misuse. */
+int push_object_failure(lua_State *L, const object *o, int err);
+
+/* Pushes the guard of the lock at index 1, made at the first call: before the lock is taken. Its end
+ * calls unlock, whatever that says. */
+void push_guard(lua_State *L, object *o, void (*unlock)(object *o));
+
+/* A lock's results, when the guard is at the top: it and perhaps "abandoned", or nil, "timeout"; all
+ * other failures raise. Does not allocate when the lock was taken. */
+int push_lock_result(lua_State *L, object *o, int err, bool abandoned);
+
+/* Adds the class to the module's table, which is at the top, as a table { attach, size_for, methods }
+ * under that name. */
+void binding_open_class(lua_State *L, const char *name, const object_class *class,
+                        const luaL_Reg *methods);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* The rwlock userdata. */
+#include "binding/object.h"
+
+typedef struct {
+  object object;
+  shmseg_rwlock rwlock;
+} rwlock;
+
+static int open_rwlock(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                       shmseg_mode mode, uint64_t capacity, bool *created) {
+  (void)capacity;
+  return shmseg_rwlock_open(&((rwlock *)o)->rwlock, segment, offset, room, mode, created);
+}
+
+static void close_rwlock(object *o) {
+  shmseg_rwlock_close(&((rwlock *)o)->rwlock);
+}
+
+static shmseg_object *core(object *o) {
+  return &((rwlock *)o)->rwlock.object;
+}
+
+static uint64_t size_for(uint64_t capacity) {
+  (void)capacity;
+  return shmseg_rwlock_size();
+}
+
+static const object_class class = { "shmseg.rwlock", sizeof(rwlock), open_rwlock,
+                                    close_rwlock,    core,           size_for };
+
+static void unlock_at_scope_end(object *o) {
+  if (shmseg_rwlock_holds(&((rwlock *)o)->rwlock))
+    shmseg_rwlock_unlock(&((rwlock *)o)->rwlock);
+}
+
+static int read_lock(void *handle, int64_t deadline, void *abandoned) {
+  return shmseg_rwlock_read_lock(&((rwlock *)handle)->rwlock, deadline, abandoned);
+}
+
+static int write_lock(void *handle, int64_t deadline, void *abandoned) {
+  return shmseg_rwlock_write_lock(&((rwlock *)handle)->rwlock, deadline, abandoned);
+}
+
+static void cancel(void *handle) {
+  shmseg_rwlock_cancel(&((rwlock *)handle)->rwlock);
+}
+
+static int take(lua_State *L, int (*how)(void *, int64_t, void *)) {
+  rwlock *rw = check_object(L, &class);
+  int64_t deadline = opt_deadline(L, 2);
+  bool abandoned = false;
+  push_guard(L, &rw->object, unlock_at_scope_end);
+  int err = binding_wait(L, how, rw, deadline, &abandoned, cancel);
+  if (err == SHMSEG_INTERRUPTED)
+    cancel(rw);
+  return push_lock_result(L, &rw->object, err, abandoned);
+}
+
+/* read_lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
+static int rwlock_read_lock(lua_State *L) {
+  return take(L, read_lock);
+}
+
+/* write_lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
+static int rwlock_write_lock(lua_State *L) {
+  return take(L, write_lock);
+}
+
+/* unlock() -> true | nil, message, code */
+static int rwlock_unlock(lua_State *L) {
+  rwlock *rw = check_object(L, &class);
+  int err = shmseg_rwlock_unlock(&rw->rwlock);
+  if (err)
+    return push_object_failure(L, &rw->object, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+  { "read_lock", rwlock_read_lock },
+  { "unlock", rwlock_unlock },
+  { "write_lock", rwlock_write_lock },
+  { NULL, NULL },
+};
+
+void binding_open_rwlock(lua_State *L) {
+  binding_open_class(L, "rwlock", &class, methods);
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is alive: identities that the kernel takes back when their process ends. */
+#define _GNU_SOURCE
+#include "os/liveness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "os/map.h"
+#include "os/random.h"
+
+#define SLOTS 65536
+#define DRAWS 16
+
+/* The byte of identity i is FIRST_BYTE + i. */
+#define FIRST_BYTE ((off_t)1 << 62)
+
+#if !defined(F_OFD_SETLK) /* locks of the whole process: two handles of it look like one */
+#define F_OFD_SETLK F_SETLK
+#define F_OFD_GETLK F_GETLK
+#endif
+
+/* A fork between opening a descriptor and noting it would leave the child with a lock that keeps
+ * its parent alive: fork waits for this mutex. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static int descriptors[SLOTS]; /* descriptor + 1, or 0 */
+static int used;               /* slots from here on were never taken */
+static unsigned forks;
+
+/* 1; in a child it reads 0, also when no atfork handler ran (a raw clone). */
+static volatile unsigned char *forked_page;
+static volatile unsigned char always_one = 1;
+
+static int prepared;
+
+static void before_fork(void) {
+  pthread_mutex_lock(&mutex);
+}
+
+static void after_fork_in_parent(void) {
+  pthread_mutex_unlock(&mutex);
+}
+
+/* Closing leaves the parent's locks alone: they belong to the description that it still has open.
+ * An unlock would take them away. */
+static void drop_inherited(void) {
+  for (int i = 0; i < used; i++) {
+    if (descriptors[i] > 0)
+      close(descriptors[i] - 1);
+    descriptors[i] = 0;
+  }
+  __atomic_fetch_add(&forks, 1, __ATOMIC_RELAXED);
+  *forked_page = 1;
+}
+
+static void after_fork_in_child(void) {
+  drop_inherited();
+  pthread_mutex_unlock(&mutex);
+}
+
+/* The mutex is held. */
+static int prepare_once(void) {
+  if (prepared)
+    return 0;
+  void *page = MAP_FAILED;
+#if defined(MADV_WIPEONFORK)
+  size_t size = shmseg_map_page();
+  page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED && madvise(page, size, MADV_WIPEONFORK) != 0) {
+    munmap(page, size);
+    page = MAP_FAILED;
+  }
+#endif
+  forked_page = page != MAP_FAILED ? page : &always_one;
+  *forked_page = 1;
+  int err = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  prepared = err == 0;
+  return err;
+}
+
+static struct flock byte_of(uint32_t id, short type) {
+  struct flock lock = {
+    .l_type = type, .l_whence = SEEK_SET, .l_start = FIRST_BYTE + (off_t)id, .l_len = 1
+  };
+  return lock;
+}
+
+/* Locks the byte of a number that nobody has. */
+static int draw(int fd, uint32_t *id) {
+  for (int i = 0; i < DRAWS; i++) {
+    uint64_t bits;
+    int err = shmseg_random_draw(&bits);
+    if (err)
+      return err;
+    *id = (uint32_t)bits & SHMSEG_ID_MAX;
+    if (*id < SHMSEG_ID_MIN)
+      continue;
+    struct flock lock = byte_of(*id, F_WRLCK);
+    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+      return 0;
+    if (errno != EAGAIN && errno != EACCES)
+      return errno;
+  }
+  return EAGAIN;
+}
+
+/* A description of its own: a duplicated or inherited one would share the lock. */
+static int reopen(int fd) {
+  char path[32];
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+  return open(path, O_RDWR | O_CLOEXEC);
+}
+
+static int free_slot(void) {
+  int slot = 0;
+  while (slot < used && descriptors[slot] != 0)
+    slot++;
+  return slot;
+}
+
+/* The mutex is held. */
+static int attach(int fd, shmseg_member *member) {
+  int err = prepare_once();
+  if (err)
+    return err;
+  if (!*forked_page) /* a raw clone */
+    drop_inherited();
+  int slot = free_slot();
+  if (slot == SLOTS)
+    return ENFILE;
+  int own = reopen(fd);
+  if (own < 0)
+    return errno;
+  err = draw(own, &member->id);
+  if (err) {
+    close(own);
+    member->id = 0;
+    return err;
+  }
+  descriptors[slot] = own + 1;
+  if (slot == used)
+    used++;
+  member->slot = slot;
+  member->forks = __atomic_load_n(&forks, __ATOMIC_RELAXED);
+  return 0;
+}
+
+int shmseg_liveness_attach(int fd, shmseg_member *member) {
+  pthread_mutex_lock(&mutex);
+  int err = attach(fd, member);
+  pthread_mutex_unlock(&mutex);
+  return err;
+}
+
+void shmseg_liveness_detach(shmseg_member *member) {
+  if (member->id == 0)
+    return;
+  pthread_mutex_lock(&mutex);
+  if (shmseg_liveness_own(member)) {
+    close(descriptors[member->slot] - 1);
+    descriptors[member->slot] = 0;
+  }
+  pthread_mutex_unlock(&mutex);
+  member->id = 0;
+}
+
+bool shmseg_liveness_own(const shmseg_member *member) {
+  return member->forks == __atomic_load_n(&forks, __ATOMIC_RELAXED) && *forked_page;
+}
+
+bool shmseg_liveness_probe(int fd, uint32_t id) {
+  struct flock lock = byte_of(id, F_RDLCK); /* a peer's read lock is no sign of life */
+  return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Who is alive: identities that the kernel takes back when their process ends.
+ *
+ * An identity is a number and a lock on one byte, far behind the object's data. The lock belongs
+ * to an open file description of its own, so the kernel drops it when the process dies, executes
+ * another program or closes it, and not before: a stopped process is alive. It works across PID
+ * namespaces, and nothing has to be trusted that a peer can write. */
+#ifndef SHMSEG_OS_LIVENESS_H
+#define SHMSEG_OS_LIVENESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+/* Identities are SHMSEG_ID_MIN to SHMSEG_ID_MAX; what is below has other meanings in lock words. */
+#define SHMSEG_ID_BITS 30
+#define SHMSEG_ID_MIN 16u
+#define SHMSEG_ID_MAX ((1u << SHMSEG_ID_BITS) - 1)
+
+/* Takes an identity on the object behind fd, which has to be open for writing. EAGAIN when 16
+ * numbers in a row were taken, EACCES when the descriptor was passed by another user, ENFILE. */
+int shmseg_liveness_attach(int fd, shmseg_member *member);
+
+/* Gives it up: from now on it counts as dead. */
+void shmseg_liveness_detach(shmseg_member *member);
+
+/* False when this process was forked since: the identity is the parent's. Costs two loads. */
+bool shmseg_liveness_own(const shmseg_member *member);
+
+/* Is the process that took this identity alive? fd is the segment's own descriptor, which never
+ * carries a lock: a probe through the one that does would see no lock. When the kernel does not
+ * answer, it is alive. */
+bool shmseg_liveness_probe(int fd, uint32_t id);
+
+#pragma GCC visibility pop
+
+#endif

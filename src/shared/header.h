@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+/* The head of every object: what it is, which format, how large.
+ *
+ * LAYOUT      offset  size
+ *             0       4     state: 0 not initialised; INIT | identity while somebody builds;
+ *                           SHMSEG_HEADER_MAGIC when complete
+ *             4       4     kind
+ *             8       4     format version of the kind
+ *             12      4     0
+ *             16      8     size of the object, from this header on
+ *             24      8     capacity: what the kind makes of it
+ *             32      32    0
+ *             64            the kind's own words
+ *
+ * All in the byte order of the machine: the magic of the other order is none.
+ *
+ * INVARIANTS  H1  a complete header never changes.
+ *             H2  under INIT the rest of the object is nobody's but the builder's.
+ *
+ * PROTOCOL    build: compare-and-swap 0 (or INIT of a dead builder) to INIT | identity, write the
+ *             object, store the magic with release: that publishes. An attacher reads the magic
+ *             with acquire, then each field once, checks them, and keeps its own copies.
+ *
+ * CRASHES     a dead builder is recognised by its identity, and the next one starts from zeroes. */
+#ifndef SHMSEG_SHARED_HEADER_H
+#define SHMSEG_SHARED_HEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SHMSEG_HEADER_MAGIC 0x53484d53u /* bit 31 clear in either byte order, as INIT is not */
+#define SHMSEG_HEADER_INIT 0x80000000u
+#define SHMSEG_HEADER_SIZE 64
+
+typedef enum {
+  SHMSEG_KIND_MUTEX = 1,
+  SHMSEG_KIND_RWLOCK = 2,
+  SHMSEG_KIND_SEMAPHORE = 3,
+  SHMSEG_KIND_EVENT = 4
+} shmseg_object_kind;
+
+/* What a structure tells of its kind. */
+typedef struct shmseg_kind_info {
+  uint32_t kind, version;
+  const char *capacity_name; /* for messages */
+  /* Bytes of the whole object, or 0 for a capacity that cannot be. */
+  uint64_t (*size_for)(uint64_t capacity);
+  /* Writes what follows the header, which is zero. */
+  void (*build)(unsigned char *object, uint64_t capacity);
+} shmseg_kind_info;
+
+/* Attaches to or builds the object at offset of the segment, of which room bytes are its. capacity
+ * is wanted when not 0, and must be there to build. */
+int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t offset,
+                       uint64_t room, shmseg_mode mode, const shmseg_kind_info *info,
+                       uint64_t capacity, bool *created);
+
+/* 0 when the object can be used; SHMSEG_CLOSED; SHMSEG_TRUNCATED or ENOSPC when the segment has met
+ * a hole since it was opened: then the handle's locks are forgotten too. */
+int shmseg_header_ready(const shmseg_object *object);
+
+/* The address of the word at that offset of the object, which lies in it. */
+static inline void *shmseg_object_at(const shmseg_object *object, uint64_t offset) {
+  return object->segment->data + object->offset + offset;
+}
+
+/* Does the complete header still say what the handle knows? Names what it does not, or NULL. */
+const char *shmseg_header_check(const shmseg_object *object, const shmseg_kind_info *info);
+
+#pragma GCC visibility pop
+
+#endif

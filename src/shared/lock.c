@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/* A lock word: one owner at a time, who may die. */
+#include "shared/lock.h"
+
+#include "os/liveness.h"
+#include "shared/wait.h"
+#include "shared/word.h"
+
+/* Looks at a word that keeps changing, before the clock is asked again. */
+#define LOOKS 1000
+
+bool shmseg_lock_valid(uint32_t word) {
+  uint32_t state = word & SHMSEG_LOCK_STATE;
+  return state == SHMSEG_LOCK_FREE || state >= SHMSEG_ID_MIN;
+}
+
+static bool is_free(uint32_t word) {
+  return (word & SHMSEG_LOCK_STATE) == SHMSEG_LOCK_FREE;
+}
+
+#define OWNER_DEAD 1 /* no code of the library: those of ours are negative, and EPERM is not used */
+
+/* Waits while the word is *seen, which has an owner. 0: look again. OWNER_DEAD: it is dead, and the
+ * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
+ * an owner of its identity is one from before. */
+static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                          int64_t deadline, uint32_t *seen) {
+  if ((*seen & SHMSEG_LOCK_STATE) == id)
+    return OWNER_DEAD;
+  if (!shmseg_wait_left(deadline)) /* a try: not worth a sleeper's flag */
+    return shmseg_liveness_probe(segment->fd, *seen & SHMSEG_LOCK_STATE) ? SHMSEG_TIMEOUT
+                                                                         : OWNER_DEAD;
+  if (shmseg_wait_spin(word, *seen))
+    return 0;
+  if (!(*seen & SHMSEG_LOCK_WAITERS)) {
+    if (!cas_ordered(word, seen, *seen | SHMSEG_LOCK_WAITERS))
+      return 0;
+    *seen |= SHMSEG_LOCK_WAITERS;
+  }
+  int err = shmseg_wait_word(segment, word, *seen, deadline);
+  if (err != SHMSEG_TIMEOUT && err != SHMSEG_INTERRUPTED)
+    return err;
+  return shmseg_liveness_probe(segment->fd, *seen & SHMSEG_LOCK_STATE) ? err : OWNER_DEAD;
+}
+
+/* One look: 0 when the word is free or its owner dead (then *dead), with *seen as found;
+ * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. */
+static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
+                uint32_t *seen, bool *dead) {
+  *dead = false;
+  for (int i = 0; i < LOOKS; i++) {
+    *seen = load_acquire(word);
+    int err = shmseg_segment_status(segment);
+    if (err)
+      return err;
+    if (!shmseg_lock_valid(*seen))
+      return SHMSEG_CORRUPT;
+    if (is_free(*seen))
+      return 0;
+    err = wait_for_owner(segment, word, id, deadline, seen);
+    *dead = err == OWNER_DEAD;
+    if (err)
+      return *dead ? 0 : err;
+  }
+  return shmseg_wait_again(deadline);
+}
+
+static int take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t keep,
+                       int64_t deadline, bool *dirty) {
+  uint32_t waiters = 0;
+  for (int i = 0; i < LOOKS; i++) {
+    uint32_t seen;
+    bool dead;
+    int err = look(segment, word, id, deadline, &seen, &dead);
+    if (err)
+      return err;
+    *dirty = dead || seen & SHMSEG_LOCK_DIRTY;
+    uint32_t mine = id | waiters | (seen & SHMSEG_LOCK_WAITERS) | (*dirty ? keep : 0);
+    if (cas_ordered(word, &seen, mine))
+      return 0;
+    waiters = SHMSEG_LOCK_WAITERS; /* others are at it, and one of them may be asleep */
+  }
+  return shmseg_wait_again(deadline);
+}
+
+int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t keep,
+                     int64_t deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return take_slowly(segment, word, id, keep, deadline, dirty);
+}
+
+int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t next,
+                        int wake) {
+  uint32_t seen = id;
+  /* an honest peer can only set WAITERS once */
+  for (int i = 0; i < LOOKS && (seen & SHMSEG_LOCK_STATE) == id; i++) {
+    bool waiters = seen & SHMSEG_LOCK_WAITERS;
+    if (cas_ordered(word, &seen, next)) {
+      if (waiters)
+        shmseg_wait_wake(word, wake);
+      return shmseg_segment_status(segment);
+    }
+  }
+  int err = shmseg_segment_status(segment);
+  return err ? err : SHMSEG_CORRUPT;
+}
+
+int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                          int64_t deadline, uint32_t *seen) {
+  bool dead;
+  int err = look(segment, word, id, deadline, seen, &dead);
+  if (err || !dead)
+    return err;
+  uint32_t next = SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY;
+  if (!cas_ordered(word, seen, next))
+    return shmseg_wait_again(deadline); /* somebody else has recovered it */
+  shmseg_wait_wake(word, SHMSEG_WAKE_ALL);
+  *seen = next;
+  return 0;
+}

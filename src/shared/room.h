@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Slots of identities, and waiting for one of them to become free.
+ *
+ * A slot is 1 (free) or the identity of who has it. The room word beside them is what waiters sleep
+ * on: bit 31 says that somebody may sleep, the others count from 1 on and skip 0.
+ *
+ * PROTOCOL    enter  compare-and-swap a slot from 1 to the identity.
+ *             leave  compare-and-swap it back, then look at the room word: when its flag is set,
+ *                    compare-and-swap it to the next count without the flag and wake all.
+ *             wait   set the flag, look at the slots again, sleep on the room word. Both sides
+ *                    write, with a full barrier, before they look: one of them sees the other.
+ *             clear  a slot whose identity is dead is freed by whoever waits.
+ *
+ * CRASHES     the slot of a dead process has its identity. A death between leave and wake leaves the
+ *             sleepers asleep for the rest of their slice. */
+#ifndef SHMSEG_SHARED_ROOM_H
+#define SHMSEG_SHARED_ROOM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SHMSEG_ROOM_FREE 1u
+#define SHMSEG_ROOM_START 1u /* of the room word */
+
+typedef struct shmseg_room {
+  const shmseg_segment *segment;
+  uint32_t *word;
+  uint32_t *slots;
+  uint32_t count;
+} shmseg_room;
+
+/* Takes a free slot, looking from hint on; false when there is none. */
+bool shmseg_room_enter(shmseg_room room, uint32_t id, uint32_t hint, uint32_t *slot);
+
+/* Gives slot back and wakes who waits. False when it is not id's. */
+bool shmseg_room_leave(shmseg_room room, uint32_t slot, uint32_t id);
+
+/* How many slots are taken. */
+uint32_t shmseg_room_taken(shmseg_room room);
+
+/* Frees the slots of the dead, and of stale when that is an identity (0: none). */
+void shmseg_room_clear(shmseg_room room, uint32_t stale);
+
+/* Sleeps until a slot was given back, unless no more than limit are taken: 0 then. */
+int shmseg_room_wait(shmseg_room room, uint32_t limit, int64_t deadline);
+
+/* Names what is wrong, or NULL. */
+const char *shmseg_room_check(shmseg_room room);
+
+#pragma GCC visibility pop
+
+#endif

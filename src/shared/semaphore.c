@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* A semaphore whose permits come back from the dead.
+ *
+ * LAYOUT      offset  size
+ *             0       64    header (shared/header.h), capacity = permits, 1 to 65,535
+ *             64      4     room word (shared/room.h)
+ *             68      60    0
+ *             128           a slot of 4 bytes for each permit, rounded up to 64
+ *
+ * INVARIANTS  P1  a slot is free or has the identity of who acquired it; the room word is not 0.
+ *             P2  nothing counts permits but the slots.
+ *
+ * PROTOCOL    acquire enters a slot, release leaves one of those that have the own identity; any of
+ *             them, for permits are alike.
+ *
+ * CRASHES     a dead process's slots have its identity, and are freed by whoever waits. */
+#include "shared/header.h"
+#include "shared/hold.h"
+#include "shared/room.h"
+#include "shared/wait.h"
+#include "shared/word.h"
+
+#define ROOM 64
+#define SLOTS 128
+
+static uint64_t size_for(uint64_t permits) {
+  if (permits < 1 || permits > SHMSEG_PERMITS_MAX)
+    return 0;
+  return SLOTS + (permits * 4 + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
+}
+
+static void build(unsigned char *object, uint64_t permits) {
+  store_relaxed((uint32_t *)(object + ROOM), SHMSEG_ROOM_START);
+  for (uint64_t i = 0; i < permits; i++)
+    store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
+}
+
+static const shmseg_kind_info kind = { SHMSEG_KIND_SEMAPHORE, 1, "permits", size_for, build };
+
+static shmseg_room room_of(const shmseg_semaphore *semaphore) {
+  shmseg_room room = { semaphore->object.segment, shmseg_object_at(&semaphore->object, ROOM),
+                       shmseg_object_at(&semaphore->object, SLOTS),
+                       (uint32_t)semaphore->object.capacity };
+  return room;
+}
+
+/* Frees one slot of our identity, from the hint downwards: the last one acquired. */
+static bool leave_one(shmseg_semaphore *semaphore) {
+  shmseg_room room = room_of(semaphore);
+  uint32_t id = room.segment->member.id;
+  for (uint32_t i = 0; i < room.count; i++) {
+    uint32_t slot = (semaphore->hint + room.count - i) % room.count;
+    if (load_relaxed(&room.slots[slot]) == id && shmseg_room_leave(room, slot, id)) {
+      semaphore->hint = slot;
+      return true;
+    }
+  }
+  return false;
+}
+
+static void abandon(shmseg_hold *hold) {
+  shmseg_semaphore *semaphore =
+      (shmseg_semaphore *)((char *)hold - offsetof(shmseg_semaphore, hold));
+  if (shmseg_header_ready(&semaphore->object) != 0)
+    return;
+  for (; semaphore->permits > 0; semaphore->permits--)
+    leave_one(semaphore);
+}
+
+uint64_t shmseg_semaphore_size(uint64_t permits) {
+  return size_for(permits);
+}
+
+int shmseg_semaphore_open(shmseg_semaphore *semaphore, shmseg_segment *segment, uint64_t offset,
+                          uint64_t room, shmseg_mode mode, uint64_t permits, bool *created) {
+  semaphore->hold = (shmseg_hold){ .abandon = abandon };
+  semaphore->permits = semaphore->hint = 0;
+  return shmseg_header_open(&semaphore->object, segment, offset, room, mode, &kind, permits,
+                            created);
+}
+
+static bool holds(const shmseg_semaphore *semaphore) {
+  return semaphore->object.segment && shmseg_hold_is(semaphore->object.segment, &semaphore->hold);
+}
+
+static int note_permit(shmseg_semaphore *semaphore) {
+  if (!holds(semaphore)) {
+    semaphore->permits = 0; /* those from before a fork or a cut are not ours */
+    shmseg_hold_add(semaphore->object.segment, &semaphore->hold, semaphore->object.offset + ROOM);
+  }
+  semaphore->permits++;
+  return shmseg_segment_status(semaphore->object.segment);
+}
+
+int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline) {
+  uint32_t id;
+  int err = shmseg_header_ready(&semaphore->object);
+  if (!err)
+    err = shmseg_hold_identity(semaphore->object.segment, &id);
+  if (err)
+    return err;
+  shmseg_room room = room_of(semaphore);
+  if (shmseg_room_enter(room, id, semaphore->hint, &semaphore->hint))
+    return note_permit(semaphore);
+  err = shmseg_room_wait(room, room.count - 1, deadline);
+  if (err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED)
+    shmseg_room_clear(room, 0);
+  else if (err)
+    return err;
+  if (shmseg_room_enter(room, id, semaphore->hint, &semaphore->hint))
+    return note_permit(semaphore);
+  return err ? err : shmseg_wait_again(deadline);
+}
+
+int shmseg_semaphore_release(shmseg_semaphore *semaphore) {
+  int err = shmseg_header_ready(&semaphore->object);
+  if (err)
+    return err;
+  if (!holds(semaphore) || semaphore->permits == 0)
+    return SHMSEG_NOT_HELD;
+  semaphore->permits--;
+  bool left = leave_one(semaphore);
+  if (semaphore->permits == 0)
+    shmseg_hold_drop(&semaphore->hold);
+  err = shmseg_segment_status(semaphore->object.segment);
+  return err ? err : left ? 0 : SHMSEG_CORRUPT;
+}
+
+int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value) {
+  int err = shmseg_header_ready(&semaphore->object);
+  if (err)
+    return err;
+  shmseg_room room = room_of(semaphore);
+  if (room.segment->writable)
+    shmseg_room_clear(room, 0);
+  *value = room.count - shmseg_room_taken(room);
+  return shmseg_segment_status(room.segment);
+}
+
+void shmseg_semaphore_close(shmseg_semaphore *semaphore) {
+  if (holds(semaphore))
+    abandon(&semaphore->hold);
+  shmseg_hold_drop(&semaphore->hold);
+  semaphore->object.segment = NULL;
+}
+
+const char *shmseg_semaphore_check(const shmseg_semaphore *semaphore) {
+  const char *wrong = shmseg_header_check(&semaphore->object, &kind);
+  if (wrong)
+    return wrong;
+  return shmseg_room_check(room_of(semaphore)) ? "P1: a slot or the room word" : NULL;
+}
