@@ -51,7 +51,7 @@ describe("the demo", function()
   after_each(scratch.clean)
 
   for _, signal in ipairs { "INT", "TERM" } do
-    it("prints the same line on both ends, and ends in order and at once at SIG" .. signal, function()
+    it("prints the same on both ends, and ends in order and at once at SIG" .. signal, function()
       local name = scratch.name()
       local writer = example("writer", "--name", name, "--interval", "600")
       local letters = check_start_of_writer(writer)

@@ -71,7 +71,7 @@ describe("the module", function()
             for field in pairs(value) do names[#names + 1] = name .. "." .. tostring(field) end
           end
         end
-        for key in pairs(getmetatable("")) do names[#names + 1] = "string metatable " .. tostring(key) end
+        for key in pairs(getmetatable("")) do names[#names + 1] = "metatable " .. tostring(key) end
         table.sort(names)
         return table.concat(names, "\n")
       end

@@ -136,7 +136,9 @@ describe("copying", function()
   end)
 
   it("onto itself is right when the ranges overlap", function()
-    for _, case in ipairs { { 2, 0, 6, "01012345" }, { 0, 2, 6, "23456767" }, { 1, 1, 4, "01234567" } } do
+    for _, case in ipairs {
+      { 2, 0, 6, "01012345" }, { 0, 2, 6, "23456767" }, { 1, 1, 4, "01234567" },
+    } do
       local seg = with "01234567"
       assert.equal(case[1] + case[3], seg:copy(case[1], seg, case[2], case[3]))
       assert.equal(case[4], seg:read())
@@ -204,7 +206,8 @@ describe("comparing", function()
       assert.same({ case[3], case[4] }, { seg:compare(case[1], case[2]) })
       if case[2] ~= "" then
         assert.same({ case[3], case[4] }, { seg:compare(case[1], with(case[2])) })
-        assert.same({ case[3], case[4] }, { seg:compare(case[1], with("?" .. case[2] .. "?"):slice(1, #case[2])) })
+        local slice = with("?" .. case[2] .. "?"):slice(1, #case[2])
+        assert.same({ case[3], case[4] }, { seg:compare(case[1], slice) })
       end
     end
   end)
@@ -378,40 +381,44 @@ end)
 
 -- Every call that names a range of bytes, with the places of its offset and its count.
 local ranges = {
-  { "read", "return seg:read(a, b)" },
-  { "fill", "return seg:fill(a, b or 1, 88)" },
-  { "dump", "return seg:dump(a, b)" },
-  { "flush", "return seg:flush(a, b)" },
-  { "slice", "return seg:slice(a, b)" },
-  { "find", "return seg:find('x', a, b)", 2 },
-  { "copy", "return other:copy(0, seg, a, b)", 3 },
+  { "read", "seg:read(a, b)" },
+  { "fill", "seg:fill(a, b or 1, 88)" },
+  { "dump", "seg:dump(a, b)" },
+  { "flush", "seg:flush(a, b)" },
+  { "slice", "seg:slice(a, b)" },
+  { "find", "seg:find('x', a, b)", 2 },
+  { "copy", "other:copy(0, seg, a, b)", 3 },
 }
 local places = {
-  { "write", "return seg:write(a, 'data')" },
-  { "copy", "return seg:copy(a, other)" },
-  { "compare", "return seg:compare(a, 'data')" },
-  { "pack", "return seg:pack(a, '<i4', 1)" },
-  { "unpack", "return seg:unpack(a, '<i4')" },
+  { "write", "seg:write(a, 'data')" },
+  { "copy", "seg:copy(a, other)" },
+  { "compare", "seg:compare(a, 'data')" },
+  { "pack", "seg:pack(a, '<i4', 1)" },
+  { "unpack", "seg:unpack(a, '<i4')" },
 }
-for _, type_name in ipairs { "bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64" } do
+for _, type_name in ipairs {
+  "bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64",
+} do
   local value = type_name == "bool" and "true" or "1"
-  places[#places + 1] = { "get_" .. type_name, "return seg:get_" .. type_name .. "(a)" }
-  places[#places + 1] = { "set_" .. type_name, "return seg:set_" .. type_name .. "(a, " .. value .. ")" }
+  places[#places + 1] = { "get_" .. type_name, "seg:get_" .. type_name .. "(a)" }
+  places[#places + 1] = { "set_" .. type_name, "seg:set_" .. type_name .. "(a, " .. value .. ")" }
 end
 
 local function compile(source)
   return assert(load_string("local seg, other, a, b = ... " .. source))
 end
 
-local not_integers = { 0.5, -0.5, 31.5, nan, huge, -huge, 2 ^ 53 + 0.5 == 2 ^ 53 and 1e300 or nan }
+local not_integers = { 0.5, -0.5, 31.5, nan, huge, -huge, 1e300 }
 local far = { -1, -2, 33, 2 ^ 31, 2 ^ 32, 2 ^ 53, 2 ^ 62, -2 ^ 31, -2 ^ 53, -2 ^ 63 }
 if math.maxinteger then
-  for _, value in ipairs { math.maxinteger, math.mininteger, math.maxinteger - 31, math.mininteger + 1 } do
+  for _, value in ipairs {
+    math.maxinteger, math.mininteger, math.maxinteger - 31, math.mininteger + 1,
+  } do
     far[#far + 1] = value
   end
-else
-  far[#far + 1] = 2 ^ 63
-  far[#far + 1] = 2 ^ 64
+end
+for _, value in ipairs { 2 ^ 63, 2 ^ 64, -2 ^ 64 } do
+  not_integers[#not_integers + 1] = value
 end
 
 for _, kind in ipairs { "segment", "slice" } do
@@ -475,8 +482,10 @@ for _, kind in ipairs { "segment", "slice" } do
             pair[2]
           )
         end
-        local top = math.maxinteger or 2 ^ 63
-        for _, pair in ipairs { { top, top }, { 1, top }, { 32, top }, { top, 1 }, { 16, top - 15 }, { 2 ^ 62, 2 ^ 62 } } do
+        local top = math.maxinteger or 2 ^ 62
+        for _, pair in ipairs {
+          { top, top }, { 1, top }, { 32, top }, { top, 1 }, { 16, top - 15 }, { 2 ^ 62, 2 ^ 62 },
+        } do
           refuse("out of range", call, pair[1], pair[2])
         end
       end)
@@ -501,11 +510,14 @@ for _, kind in ipairs { "segment", "slice" } do
     end
 
     it("hold to the byte for numbers of every width", function()
-      for name, width in pairs { i8 = 1, u8 = 1, bool = 1, i16 = 2, u16 = 2, i32 = 4, f32 = 4, i64 = 8, f64 = 8 } do
+      for name, width in pairs {
+        i8 = 1, u8 = 1, bool = 1, i16 = 2, u16 = 2, i32 = 4, f32 = 4, i64 = 8, f64 = 8,
+      } do
         local value = name ~= "bool" and 1
         assert.equal(32, seg["set_" .. name](seg, 32 - width, value))
         assert.equal(value, seg["get_" .. name](seg, 32 - width))
-        expect.misuse({ "out of range", "offset " .. 33 - width, "count " .. width, "size 32" }, function()
+        local range = { "out of range", "offset " .. 33 - width, "count " .. width, "size 32" }
+        expect.misuse(range, function()
           seg["get_" .. name](seg, 33 - width)
         end)
         expect.misuse("out of range", function()
@@ -603,7 +615,7 @@ end)
 describe("get_ and set_", function()
   after_each(scratch.clean)
 
-  local little = string.dump(function() end):byte(7) == 1 or not jit
+  local little
   do
     local probe = expect.success(shmseg.anonymous(2))
     probe:set_u16(0, 1)
@@ -652,7 +664,9 @@ describe("get_ and set_", function()
 
     it("refuse every number outside of " .. name, function()
       local seg = create(32)
-      local far_values = { least - 1, most + 1, -span, span, 2 ^ 53, -2 ^ 53, 2 ^ 63, 2 ^ 64, huge, -huge, nan }
+      local far_values = {
+        least - 1, most + 1, -span, span, 2 ^ 53, -2 ^ 53, 2 ^ 63, 2 ^ 64, huge, -huge, nan,
+      }
       for _, value in ipairs(far_values) do
         expect.misuse("bad argument", function()
           seg["set_" .. name](seg, 0, value)
@@ -712,7 +726,8 @@ describe("get_ and set_", function()
   if has_integers then
     it("are exact for 64 bits, and u64 gives Lua's integer", function()
       local seg = create(32)
-      for _, value in ipairs { math.maxinteger, math.mininteger, 2 ^ 53 // 1 | 1, -1, -(2 ^ 53 // 1 | 1) } do
+      local odd = math.tointeger(2 ^ 53) + 1
+      for _, value in ipairs { math.maxinteger, math.mininteger, odd, -odd, -1 } do
         for _, name in ipairs { "i64", "u64" } do
           seg["set_" .. name](seg, 1, value)
           assert.equal(value, seg["get_" .. name](seg, 1))
@@ -727,13 +742,13 @@ describe("get_ and set_", function()
       seg:set_u8(little and 0 or 7, 1)
       for _, name in ipairs { "get_i64", "get_u64" } do
         expect.misuse("", function()
-          return seg[name](seg, 0)
+          local _ = seg[name](seg, 0)
         end)
       end
       seg:write(0, ("\255"):rep(8))
       assert.equal(-1, seg:get_i64(0))
       expect.misuse("", function()
-        return seg:get_u64(0)
+        local _ = seg:get_u64(0)
       end)
     end)
 

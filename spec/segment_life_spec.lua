@@ -85,24 +85,8 @@ local function each(f, ...)
   end
 end
 
-describe("the list of methods above", function()
+describe("each method", function()
   after_each(scratch.clean)
-
-  it("has every method that a segment has", function()
-    local listed = { close = true, name = true }
-    each(function(call)
-      listed[call:match("^[%w_]+")] = true
-    end, reading, writing, owning)
-    local seg = create()
-    local metatable = getmetatable(seg)
-    local methods = type(metatable) == "table" and rawget(metatable, "__index")
-    if type(methods) ~= "table" then
-      return pending("the methods cannot be listed")
-    end
-    for name in pairs(methods) do
-      assert.True(listed[name], name)
-    end
-  end)
 
   it("works on an open segment", function()
     each(function(call, f)
@@ -252,7 +236,8 @@ describe("a segment", function()
     local reader = expect.success(shmseg.open(name, "r"))
     assert.equal("shmseg.segment (" .. name .. ", 32 bytes, r)", tostring(reader))
     assert.equal("shmseg.segment (slice of 8 bytes at 16)", tostring(seg:slice(16, 8)))
-    assert.truthy(tostring(expect.success(shmseg.anonymous(32))):find("^shmseg%.segment %(.*32 bytes, rw%)$"))
+    local nameless = tostring(expect.success(shmseg.anonymous(32)))
+    assert.truthy(nameless:find("^shmseg%.segment %(.*32 bytes, rw%)$"))
   end)
 
   it("names its type in its metatable and in errors", function()
@@ -343,8 +328,10 @@ describe("a handle that is closed in the middle of a call", function()
       end
       return "text"
     end
-    local names = { __index = close, __tostring = close, __len = close, __concat = close, __unm = close,
-      __name = "hostile", __call = close, __eq = close, __lt = close, __le = close }
+    local names = {
+      __index = close, __tostring = close, __len = close, __concat = close, __unm = close,
+      __name = "hostile", __call = close, __eq = close, __lt = close, __le = close,
+    }
     if newproxy then
       local proxy = newproxy(true)
       for key, value in pairs(names) do getmetatable(proxy)[key] = value end
@@ -353,7 +340,8 @@ describe("a handle that is closed in the middle of a call", function()
     local table_evil = setmetatable({}, names)
     for _, value in ipairs { table_evil, evil } do
       evil = value
-      local ok, result = pcall((loadstring or load)("local seg, other, evil = ... return " .. source), SELF, other, evil)
+      local call = (loadstring or load)("local seg, other, evil = ... return " .. source)
+      local ok, result = pcall(call, SELF, other, evil)
       if ran and ok and result ~= nil then
         error("succeeded after it was closed: " .. tostring(result))
       end
@@ -493,7 +481,7 @@ describe("a temporary segment", function()
   local endings = {
     { "comes to its end", "quit()", 0 },
     { "calls os.exit", "os.exit(3)", 3 },
-    { "calls os.exit and closes its state", "os.exit(true, true)", 0 },
+    { "calls os.exit and closes its state", "os.exit(0, true)", 0 },
     { "calls os.exit in a coroutine", "coroutine.wrap(function() os.exit(4) end)()", 4 },
     { "ends with handles not collected", "collectgarbage('stop') quit()", 0 },
   }
@@ -612,7 +600,7 @@ describe("fork", function()
       local endings = {
         function(seg) seg:close() host._exit(0) end,
         function() os.exit(0) end,
-        function() os.exit(true, true) end,
+        function() os.exit(0, true) end,
         function(seg) seg = nil collectgarbage() collectgarbage() os.exit(0, true) end,
         function() host._exit(0) end,
       }
@@ -683,7 +671,8 @@ describe("two Lua states in two threads", function()
       local shmseg = require "shmseg"
       local shared = assert(shmseg.open(name, "c", 4096))
       for round = 1, 2000 do
-        local own = assert(shmseg.open(name .. "-" .. number, "c", 8192, { temporary = round % 2 == 0 }))
+        local options = { temporary = round % 2 == 0 }
+        local own = assert(shmseg.open(name .. "-" .. number, "c", 8192, options))
         own:pack(0, "<i4 s4", round, ("x"):rep(round % 100))
         local i, s = own:unpack(0, "<i4 s4")
         assert(i == round and #s == round % 100)

@@ -38,7 +38,7 @@ describe("opening", function()
     end)
 
     for _, mode in ipairs { "c", "x" } do
-      it("is created in mode " .. mode .. ", read-write and full of zeroes, with true as second result", function()
+      it("is created in mode " .. mode .. ", and the second result is true", function()
         local name = scratch.name()
         local seg, created = expect.success(shmseg.open(name, mode, 100))
         assert.True(created)
@@ -257,7 +257,9 @@ describe("opening", function()
   end)
 
   describe("a size", function()
-    for _, size in ipairs { 0, -1, -2 ^ 31, 0.5, 64.5, nan, huge, -huge, 2 ^ 63, 2 ^ 64, "many", true, {} } do
+    for _, size in ipairs {
+      0, -1, -2 ^ 31, 0.5, 64.5, nan, huge, -huge, 2 ^ 63, 2 ^ 64, "many", true, {},
+    } do
       it("of " .. tostring(size) .. " is misuse", function()
         local name = scratch.name()
         for _, mode in ipairs { "c", "x" } do
@@ -315,7 +317,9 @@ describe("opening", function()
     end)
 
     local wrong = {
-      perm = { 600, true, "", "9", "999", "60", "rwx", "rw-r-----x", "u=rw", "77777", "-600", " 600" },
+      perm = {
+        600, true, "", "9", "999", "60", "rwx", "rw-r-----x", "u=rw", "77777", "-600", " 600",
+      },
       reserve = { 1, "yes", {} },
       init = { 1, "function", {} },
       temporary = { 1, "yes", {} },
@@ -357,7 +361,7 @@ describe("opening", function()
           for _, umask in ipairs { "000", "022", "077", "777" } do
             local other = peer.start { "sh", "-c", "umask " .. umask .. '; exec "$@"', "sh" }
             local name = scratch.name()
-            assert.True(other:call("local n, p = ... return (select(2, assert(shmseg.open(n, 'x', 64, { perm = p }))))", name, form))
+            other:call("local n, p = ... assert(shmseg.open(n, 'x', 64, { perm = p }))", name, form)
             assert.equal(perm, shmseg.stat(name).perm)
             assert.equal(perm, (shell.run("stat -c %a " .. scratch.objects .. name):gsub("\n", "")))
           end
@@ -502,7 +506,7 @@ describe("opening", function()
         local fds = io.popen("ls /proc/$PPID/fd | wc -l")
         local count = fds:read("*a"):match("%d+")
         fds:close()
-        return shared .. " shared mappings, " .. count .. " descriptors, " .. #shmseg.list(absent) .. " objects"
+        return shared .. " mappings, " .. count .. " fds, " .. #shmseg.list(absent) .. " names"
       end
       local function fail()
         shmseg.open(taken, "x", 64)

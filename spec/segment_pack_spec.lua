@@ -257,7 +257,7 @@ describe("unpacking", function()
       end)
     end
     if not math.type then
-      for _, format in ipairs { "<i8", "<I8", ">j", "<i7" } do
+      for _, format in ipairs { "<i8", "<I8", ">j" } do
         expect.misuse("", function()
           seg:unpack(0, format)
         end)
@@ -270,8 +270,13 @@ if string.pack then
   describe("packing, beside string.pack,", function()
     after_each(scratch.clean)
 
-    local integers = { 0, 1, -1, 127, 128, -128, -129, 255, 256, 32767, -32768, 65535, 2 ^ 31 - 1, -2 ^ 31, 2 ^ 32 - 1 }
-    for _, value in ipairs { 2 ^ 32, 2 ^ 53, math.maxinteger, math.mininteger, 0.5, 1.0, -0.0, 2 ^ 63, 1e300 } do
+    local integers = {
+      0, 1, -1, 127, 128, -128, -129, 255, 256, 32767, -32768, 65535, 2 ^ 31 - 1, -2 ^ 31,
+      2 ^ 32 - 1,
+    }
+    for _, value in ipairs {
+      2 ^ 32, 2 ^ 53, math.maxinteger, math.mininteger, 0.5, 1.0, -0.0, 2 ^ 63, 1e300,
+    } do
       integers[#integers + 1] = value
     end
 
@@ -318,8 +323,12 @@ if string.pack then
             agree(order .. format, value)
           end
         end
-        for _, format in ipairs { "z", "s", "s1", "s2", "s3", "s8", "s16", "c0", "c1", "c7", "c300" } do
-          for _, value in ipairs { "", "a", "abc", "a\0b", ("x"):rep(255), ("x"):rep(256), 12, 1.5 } do
+        for _, format in ipairs {
+          "z", "s", "s1", "s2", "s3", "s8", "s16", "c0", "c1", "c7", "c300",
+        } do
+          for _, value in ipairs {
+            "", "a", "abc", "a\0b", ("x"):rep(255), ("x"):rep(256), 12, 1.5,
+          } do
             agree(order .. format, value)
           end
         end
@@ -328,21 +337,28 @@ if string.pack then
 
     it("agrees for alignment and padding", function()
       for _, head in ipairs { "!", "!1", "!2", "!4", "!8", "!16", "!3", "!0", "!17", "" } do
-        for _, format in ipairs { "b i8", "b xXi4 h", "h s4", "b d", "b Xi3 b", "b Xi16 b", "Xd b", "b Xb b", "b X" } do
+        for _, format in ipairs {
+          "b i8", "b xXi4 h", "h s4", "b d", "b Xi3 b", "b Xi16 b", "Xd b", "b Xb b", "b X",
+        } do
           agree(head .. format, 1, format:find "s" and "text" or 2, 3)
         end
       end
     end)
 
     it("agrees where formats are wrong", function()
-      for _, format in ipairs { "y", "i", "i99", "c", "z1", "!99", "Xz", "X", "Xc1", "1", "%", "\0", "i4\0", "<>", "x x" } do
+      for _, format in ipairs {
+        "y", "i", "i99", "c", "z1", "!99", "Xz", "X", "Xc1", "1", "%", "\0", "i4\0", "<>", "x x",
+      } do
         agree(format, 1, 2)
       end
     end)
 
     it("agrees for random formats", function()
       math.randomseed(20240229)
-      local parts = { "b", "B", "<", ">", "=", "!4", "!", "!2", "i3", "I5", "h", "j", "d", "f", "x", "Xi4", "z", "s1", "c4", " " }
+      local parts = {
+        "b", "B", "<", ">", "=", "!4", "!", "!2", "i3", "I5", "h", "j", "d", "f", "x", "Xi4", "z",
+        "s1", "c4", " ",
+      }
       for _ = 1, 3000 do
         local format, values = "", {}
         for _ = 1, math.random(8) do

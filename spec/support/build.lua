@@ -15,8 +15,8 @@ end
 function build.program(sources, flags)
   local path = scratch.path("program")
   local words = table.concat(sources, " ")
-  local command = ("%s -std=gnu11 -O2 -o %s %s %s"):format(compiler(), shell.quote(path), words, flags or "")
-  local output, status = shell.run(command)
+  local command = ("%s -std=gnu11 -o %s %s "):format(compiler(), shell.quote(path), words)
+  local output, status = shell.run(command .. (flags or ""))
   if status ~= 0 then
     return nil, output
   end
@@ -33,7 +33,10 @@ local function lua_flags()
   if given and given ~= "" then
     return { given }
   elseif rawget(_G, "jit") then
-    return { "-I/usr/include/luajit-2.1 -lluajit-5.1", "-I/usr/local/include/luajit-2.1 -L/usr/local/lib -lluajit-5.1" }
+    return {
+      "-I/usr/include/luajit-2.1 -lluajit-5.1",
+      "-I/usr/local/include/luajit-2.1 -L/usr/local/lib -lluajit-5.1",
+    }
   end
   local version = _VERSION:match("%d%.%d")
   return {

@@ -3,7 +3,7 @@
 
 local expect = {}
 
---- `f(...)` raises a message that has each of the patterns (a string or a list); returns the message.
+--- `f(...)` raises a message that has each of the patterns (a string or a list): the message.
 function expect.misuse(patterns, f, ...)
   local ok, message = pcall(f, ...)
   if ok then
@@ -23,7 +23,8 @@ end
 function expect.failure(code, ...)
   local value, message, actual = ...
   if value ~= nil or actual ~= code then
-    error(("expected nil, …, %q and not %s, %s, %s"):format(code, tostring(value), tostring(message), tostring(actual)), 2)
+    local found = ("%s, %s, %s"):format(tostring(value), tostring(message), tostring(actual))
+    error(("expected nil, a message, %q and not %s"):format(code, found), 2)
   elseif type(message) ~= "string" or message == "" then
     error("the failure has no message", 2)
   end

@@ -86,11 +86,8 @@ static int host_exit(lua_State *L) {
 static int host_threads(lua_State *L);
 
 static const luaL_Reg functions[] = {
-  { "fail", host_fail },
-  { "fork", host_fork },
-  { "wait", host_wait },
-  { "_exit", host_exit },
-  { "threads", host_threads },
+  { "fail", host_fail },  { "fork", host_fork },       { "wait", host_wait },
+  { "_exit", host_exit }, { "threads", host_threads },
 };
 
 /* Runs a script with its arguments in a new state; false, and a line on stderr, if it raised. */

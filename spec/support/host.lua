@@ -8,7 +8,7 @@ local scratch = require "spec.support.scratch"
 
 local host = {}
 
---- Starts a program (a path) in the host with arguments; nil and the reason where it cannot be built.
+--- Starts a script in the host with arguments; nil and the reason where the host cannot be built.
 function host.start(script, ...)
   local program, reason = build.host({ "spec/support/host.c" })
   if not program then
@@ -18,7 +18,7 @@ function host.start(script, ...)
   return process.start({ program, paths, script, ... })
 end
 
---- Runs a chunk in the host to its end and returns the lines that it printed. An error in it is raised here.
+--- Runs a chunk in the host to its end: the lines that it printed. Its error is raised here.
 function host.run(chunk, ...)
   local started, reason = host.start(scratch.file(chunk, "chunk.lua"), ...)
   if not started then

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A second Lua, the same as this one: it runs chunks that it is sent and answers with their results.
+-- A second Lua, the same as this one: it runs chunks that it is sent, and answers with the results.
 
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
@@ -15,7 +15,7 @@ function peer.command()
   return { shell.lua(), "-e", paths }
 end
 
---- Starts a peer; `prefix` is a list of words to stand before the interpreter, such as `unshare -m`.
+--- Starts a peer; `prefix` is a list of words to stand before the interpreter.
 function peer.start(prefix)
   local words = {}
   for _, word in ipairs(prefix or {}) do
@@ -40,7 +40,7 @@ function peer.start(prefix)
   return setmetatable(self, peer)
 end
 
---- Sends a chunk and its arguments, and does not wait. The chunk sees `shmseg`, `report` and its `...`.
+--- Sends a chunk and its arguments, and does not wait. It sees `shmseg`, `report` and its `...`.
 function peer:send(chunk, ...)
   self.requests:write(wire.encode(chunk, ...), "\n")
   self.requests:flush()

@@ -13,13 +13,15 @@ process.limit = 100
 --- Starts a command, given as a list of words. `options.input` is a file for its stdin.
 function process.start(words, options)
   local self = setmetatable({ errors = scratch.path("stderr") }, process)
-  local command = ("exec 2>%s; timeout -s KILL %d sh -c 'echo $$; exec \"$@\"' sh %s <%s; echo \"status $?\""):format(
-    shell.quote(self.errors),
-    process.limit,
+  local command = {
+    "exec 2>" .. shell.quote(self.errors) .. ";",
+    "timeout -s KILL " .. process.limit,
+    "sh -c 'echo $$; exec \"$@\"' sh",
     shell.quote((table.unpack or unpack)(words)),
-    shell.quote(options and options.input or "/dev/null")
-  )
-  self.pipe = assert(io.popen(command, "r"))
+    "<" .. shell.quote(options and options.input or "/dev/null") .. ";",
+    "echo \"status $?\"",
+  }
+  self.pipe = assert(io.popen(table.concat(command, " "), "r"))
   scratch.defer(function()
     self:stop()
   end)
