@@ -28,13 +28,18 @@ local function misuse(level, message, ...)
   error(message:format(...), level + 1)
 end
 
+-- Names that begin with _ and a capital or another _ are the compiler's.
 local function is_identifier(name)
-  return type(name) == "string" and name:find("^[%a_][%w_]*$") and not keywords[name]
+  return type(name) == "string" and name:find("^[%a_][%w_]*$") and not name:find("^_[%u_]")
+    and not keywords[name]
 end
 
 local function is_count(n)
   return type(n) == "number" and n >= 1 and n < 2 ^ 31 and n == math.floor(n)
 end
+
+-- Sizes stay exact in C and in every Lua; records of records end before C's stack does.
+local SIZE_MAX, DEPTH_MAX = 2 ^ 31 - 1, 100
 
 -- One field of a definition, checked: name, type, size and align of an element, count, is_array.
 -- A field of type "char" is a string whose length is the third entry; the count is then the fourth.
@@ -77,16 +82,34 @@ local function round_up(n, align)
 end
 
 -- Sets the fields' offsets, and returns the struct's size and alignment.
-local function lay_out(fields, packed)
+local function lay_out(fields, packed, level)
   local size, widest = 0, 1
   for _, field in ipairs(fields) do
     local align = packed and 1 or field.align
     size = round_up(size, align)
     field.offset = size
     size = size + field.size * field.count
+    if size > SIZE_MAX then
+      misuse(level, "field %q: the struct has more than %d bytes", field.name, SIZE_MAX)
+    end
     widest = math.max(widest, align)
   end
   return round_up(size, widest), widest
+end
+
+-- Notes the structs inside under their names: how deep they go, and that none shares its name.
+local function check_inner(field, name, inside, level)
+  local depth = field.inner.depth + 1
+  if depth > DEPTH_MAX then
+    misuse(level, "field %q: nested too deeply", field.name)
+  end
+  for inner_name, inner in pairs(field.inner.inside) do
+    if inner_name == name or (inside[inner_name] or inner) ~= inner then
+      misuse(level, "field %q: there is another struct %q", field.name, inner_name)
+    end
+    inside[inner_name] = inner
+  end
+  return depth
 end
 
 local function check_fields(list, level)
@@ -131,38 +154,38 @@ local function append_cdef(definition, texts, seen)
     table.concat(lines), definition.name)
 end
 
--- Follows one step of a path ("pos", "[2]"): the offset, and the field that it leads to.
-local function step(definition, path, level)
-  local name, index, rest = path:match("^([%a_][%w_]*)%[?(%d*)%]?%.?(.*)$")
-  local field = name and definition.by_name[name]
-  if not field or path ~= name .. path:sub(#name + 1) then
-    misuse(level, "struct %s has no field %q", definition.name, path)
+-- Follows one step of a path, "pos" or "pos[2]": the offset, the field, and whether an array of it
+-- is left without an index.
+local function step(definition, text, path, level)
+  local name, index = text:match("^([%a_][%w_]*)%[(%d+)%]$")
+  local field = definition.by_name[name or text]
+  if not field or field.is_pad then
+    misuse(level, "path %q: struct %s has no field %q", path, definition.name, name or text)
+  elseif not index then
+    return field.offset, field, field.is_array
   end
-  local offset = field.offset
-  if index ~= "" then
-    local i = tonumber(index)
-    if not field.is_array or i < 1 or i > field.count then
-      misuse(level, "struct %s: %q is out of range", definition.name, path)
-    end
-    offset = offset + (i - 1) * field.size
+  local i = tonumber(index)
+  if not field.is_array or i < 1 or i > field.count then
+    misuse(level, "path %q: %q is out of range", path, text)
   end
-  return offset, field, rest
+  return field.offset + (i - 1) * field.size, field, false
 end
 
+-- What a path leads to: offset, field, whether that is a whole array.
 local function resolve(definition, path, level)
   if type(path) ~= "string" then
     misuse(level, "path: string expected, got %s", type(path))
   end
-  local total, field, rest = 0, nil, path
-  repeat
-    local offset
-    if not definition then
-      misuse(level, "%q: %q is no struct", path, field.name)
+  local total, field, whole = 0, nil, false
+  for text in (path .. "."):gmatch("([^.]*)%.") do
+    if field and (whole or not field.inner) then
+      misuse(level, "path %q: %q is no struct", path, field.name)
     end
-    offset, field, rest = step(definition, rest, level + 1)
-    total, definition = total + offset, field.inner
-  until rest == ""
-  return total, field
+    local offset
+    offset, field, whole = step(field and field.inner or definition, text, path, level + 1)
+    total = total + offset
+  end
+  return total, field, whole
 end
 
 local Struct = {}
@@ -194,7 +217,10 @@ end
 -- @tparam string path of a field of type i32, u32, i64 or u64
 -- @treturn atomic
 function Struct:atomic(segment, offset, path)
-  local inner, field = resolve(definitions[self], path, 3)
+  local inner, field, whole = resolve(definitions[self], path, 3)
+  if whole or not core.layouts[field.type] then
+    misuse(2, "path %q: no integer to make an atomic of", path)
+  end
   return segment:atomic(offset + inner, field.type)
 end
 
@@ -222,11 +248,14 @@ function struct.define(name, fields, options)
   end
   local packed = options and options.packed or false
   local list, by_name = check_fields(fields, 3)
-  local size, align = lay_out(list, packed)
-  local named = {}
+  local size, align = lay_out(list, packed, 3)
+  local named, inside, depth = {}, {}, 1
   for _, field in ipairs(list) do
     if not field.is_pad then
       named[#named + 1] = field
+    end
+    if field.inner then
+      depth = math.max(depth, check_inner(field, name, inside, 3))
     end
   end
   local shape, functions = core.shape(size, named)
@@ -234,10 +263,12 @@ function struct.define(name, fields, options)
   for key, value in pairs(functions) do
     result[key] = value
   end
-  definitions[result] = {
+  local definition = {
     name = name, size = size, align = align, fields = list, by_name = by_name, packed = packed,
-    shape = shape,
+    shape = shape, depth = depth, inside = inside,
   }
+  inside[name] = definition
+  definitions[result] = definition
   return result
 end
 

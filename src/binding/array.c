@@ -15,7 +15,7 @@ typedef struct {
   element element;
 } array;
 
-static array *check_array(lua_State *L, int arg) {
+ALWAYS_INLINE array *check_array(lua_State *L, int arg) {
   array *a = test_kind(L, arg, &array_kind);
   return a ? a : luaL_checkudata(L, arg, CLASS); /* which raises */
 }
@@ -54,33 +54,40 @@ static int push_composite(lua_State *L, const array *a, uint64_t i) {
   }
   unsigned char *copy = lua_newuserdata(L, a->element.size);
   memcpy(copy, check_bytes(L, &a->view, 1, offset, a->element.size), a->element.size);
-  int err = shmseg_segment_status(a->view.segment);
+  int err = view_status(&a->view);
   if (err)
     return view_raise(L, &a->view, err);
   element_push(L, &a->element, copy);
   return 1;
 }
 
+/* a[key] that is no scalar: a method, a composite element, nil outside; or what is wrong. */
+static int index_slowly(lua_State *L, const array *a) {
+  int exact;
+  uint64_t i = (uint64_t)to_integer(L, 2, &exact);
+  if (!exact && lua_type(L, 2) != LUA_TNUMBER)
+    return index_method(L);
+  const unsigned char *bytes = exact ? element_at(a, i) : NULL;
+  check_present(L, a);
+  if (!bytes)
+    return 0;
+  if (a->element.type >= SCALARS)
+    return push_composite(L, a, i);
+  return view_raise(L, &a->view, view_status(&a->view));
+}
+
 /* a[i] -> value, or nil outside */
 static int array_index(lua_State *L) {
   array *a = check_array(L, 1);
-  if (lua_type(L, 2) != LUA_TNUMBER)
-    return index_method(L);
   int exact;
   uint64_t i = (uint64_t)to_integer(L, 2, &exact);
   const unsigned char *bytes = element_at(a, i);
-  if (!bytes || !exact) {
-    check_present(L, a);
-    return 0;
+  if (exact && bytes && a->element.type < SCALARS) {
+    scalar_push_all(L, (scalar)a->element.type, bytes, 1);
+    if (view_status(&a->view) == 0)
+      return 1;
   }
-  if (a->element.type >= SCALARS)
-    return push_composite(L, a, i);
-  scalar_value value = scalar_load(bytes, (scalar)a->element.type);
-  int err = shmseg_segment_status(a->view.segment);
-  if (err)
-    return view_raise(L, &a->view, err);
-  scalar_push(L, (scalar)a->element.type, value);
-  return 1;
+  return index_slowly(L, a);
 }
 
 static int index_error(lua_State *L, const array *a, int arg) {
@@ -118,9 +125,9 @@ static int array_newindex(lua_State *L) {
     unsigned char *bytes = element_at(a, i);
     if (!bytes)
       return index_error(L, a, 2);
-    memcpy(bytes, &value, a->element.size);
+    scalar_store(bytes, (scalar)a->element.type, value);
   }
-  int err = shmseg_segment_status(a->view.segment);
+  int err = view_status(&a->view);
   return err ? view_raise(L, &a->view, err) : 0;
 }
 
@@ -165,7 +172,7 @@ static unsigned char *bytes_of(const array *a, range r) {
 }
 
 static int finish(lua_State *L, const array *a, int results) {
-  int err = shmseg_segment_status(a->view.segment);
+  int err = view_status(&a->view);
   return err ? push_view_failure(L, &a->view, err) : results;
 }
 
@@ -189,9 +196,28 @@ static int array_get(lua_State *L) {
   range r = check_range(L, a, i, opt_integer(L, 3, i));
   luaL_checkstack(L, (int)r.count + 4, "too many values");
   const unsigned char *bytes = push_source(L, a, r);
-  for (uint64_t k = 0; k < r.count; k++)
-    element_push(L, &a->element, bytes + k * a->element.size);
+  if (a->element.type < SCALARS)
+    scalar_push_all(L, (scalar)a->element.type, bytes, r.count);
+  else
+    for (uint64_t k = 0; k < r.count; k++)
+      element_push(L, &a->element, bytes + k * a->element.size);
   return finish(L, a, (int)r.count);
+}
+
+/* Up to so many scalars become a table by way of the stack, where C code has that much of it. */
+#define COLLECT_MAX 4096
+
+/* The fastest way from values to a table is Lua's own: a function "return {...}", upvalue 1. The
+ * values are read before it is called, so what runs in its hooks does no harm. */
+static int collect(lua_State *L, const array *a, range r) {
+  lua_pushvalue(L, lua_upvalueindex(1));
+  check_present(L, a);
+  scalar_push_all(L, (scalar)a->element.type, bytes_of(a, r), r.count);
+  int err = view_status(&a->view);
+  if (err)
+    return push_view_failure(L, &a->view, err);
+  lua_call(L, (int)r.count, 1);
+  return 1;
 }
 
 /* totable([i [, j]]) -> table */
@@ -201,6 +227,8 @@ static int array_totable(lua_State *L) {
   int64_t j = opt_integer(L, 3, (int64_t)a->count);
   range r = check_range(L, a, i, j);
   lua_settop(L, 3);
+  if (a->element.type < SCALARS && r.count <= COLLECT_MAX && lua_checkstack(L, (int)r.count + 4))
+    return collect(L, a, r);
   lua_createtable(L, (int)r.count, 0);
   const unsigned char *bytes = push_source(L, a, r);
   for (uint64_t k = 0; k < r.count; k++) {
@@ -249,7 +277,7 @@ static const unsigned char *check_values(lua_State *L, const array *a, source s,
   return image;
 }
 
-/* set(i, values... | table) */
+/* set(i, values... | table) -> true */
 static int array_set(lua_State *L) {
   array *a = check_array(L, 1);
   int64_t i = check_integer(L, 2);
@@ -258,13 +286,14 @@ static int array_set(lua_State *L) {
   source s = check_source(L, a);
   const unsigned char *image = check_values(L, a, s, &mask);
   check_writable(L, &a->view);
-  range r = check_range(L, a, i, i <= (int64_t)a->count ? i + (int64_t)s.count - 1 : i);
+  range r = check_range(L, a, i, i <= (int64_t)a->count + 1 ? i + (int64_t)s.count - 1 : i);
   if (r.count > 0)
     element_write(bytes_of(a, r), image, mask, r.count * a->element.size);
-  return finish(L, a, 0);
+  lua_pushboolean(L, 1);
+  return finish(L, a, 1);
 }
 
-/* fill(value) */
+/* fill(value) -> true */
 static int array_fill(lua_State *L) {
   array *a = check_array(L, 1);
   unsigned char *mask;
@@ -277,7 +306,8 @@ static int array_fill(lua_State *L) {
   unsigned char *bytes = a->view.segment->data + a->view.offset;
   for (uint64_t k = 0; k < a->count; k++)
     element_write(bytes + k * size, image, mask, size);
-  return finish(L, a, 0);
+  lua_pushboolean(L, 1);
+  return finish(L, a, 1);
 }
 
 /* The iterator: i -> i + 1, value */
@@ -349,14 +379,14 @@ int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, con
 static int segment_array(lua_State *L) {
   check_view(L, 1);
   check_integer(L, 2);
-  scalar type = (scalar)luaL_checkoption(L, 3, NULL, scalar_names);
+  scalar type = (scalar)check_option(L, 3, scalar_names);
   element e = { type, scalar_size(type), NULL };
   return push_checked_array(L, 1, 2, 4, &e);
 }
 
 static const luaL_Reg methods[] = {
-  { "fill", array_fill }, { "get", array_get },         { "ipairs", array_ipairs },
-  { "set", array_set },   { "totable", array_totable }, { NULL, NULL },
+  { "fill", array_fill }, { "get", array_get }, { "ipairs", array_ipairs },
+  { "set", array_set },   { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = {
@@ -370,6 +400,10 @@ const luaL_Reg segment_array_methods[] = { { "array", segment_array }, { NULL, N
 
 void binding_open_array(lua_State *L) {
   binding_new_class(L, CLASS, metamethods, methods);
+  if (luaL_loadstring(L, "return {...}") != 0)
+    lua_error(L);
+  lua_pushcclosure(L, array_totable, 1);
+  lua_setfield(L, -2, "totable");
   lua_pushcclosure(L, array_index, 1); /* over the methods */
   lua_setfield(L, -2, "__index");
   lua_pop(L, 1);

@@ -53,7 +53,7 @@ static inline void push_value(lua_State *L, const atomic *n, uint64_t bits) {
 }
 
 static inline int push_result(lua_State *L, const atomic *n, uint64_t bits) {
-  int err = shmseg_segment_status(n->view.segment);
+  int err = view_status(&n->view);
   if (err)
     return push_view_failure(L, &n->view, err);
   push_value(L, n, bits);
@@ -163,7 +163,7 @@ static int atomic_store(lua_State *L) {
     store_ordered((uint64_t *)word, bits);
   else
     store_ordered((uint32_t *)word, (uint32_t)bits);
-  int err = shmseg_segment_status(n->view.segment);
+  int err = view_status(&n->view);
   if (err)
     return push_view_failure(L, &n->view, err);
   lua_pushboolean(L, 1);
@@ -185,7 +185,7 @@ static int atomic_cas(lua_State *L) {
     done = cas_ordered((uint32_t *)word, &narrow, (uint32_t)bits);
     expected = narrow;
   }
-  int err = shmseg_segment_status(n->view.segment);
+  int err = view_status(&n->view);
   if (err)
     return push_view_failure(L, &n->view, err);
   lua_pushboolean(L, done);
@@ -258,7 +258,7 @@ static int atomic_tostring(lua_State *L) {
 static int segment_atomic(lua_State *L) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
-  scalar type = scalars[luaL_checkoption(L, 3, NULL, types)];
+  scalar type = scalars[check_option(L, 3, types)];
   push_views(L, 1);
   atomic *n = push_part(L, lua_gettop(L), sizeof *n, &atomic_kind);
   n->type = type;

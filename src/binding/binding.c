@@ -108,6 +108,17 @@ int64_t integer_error(lua_State *L, int arg) {
   return luaL_argerror(L, arg, "number has no integer representation");
 }
 
+int check_option(lua_State *L, int arg, const char *const names[]) {
+  size_t length;
+  const char *name = luaL_checklstring(L, arg, &length);
+  int i = 0;
+  while (names[i] && (strcmp(names[i], name) != 0 || strlen(name) != length))
+    i++;
+  if (!names[i])
+    luaL_argerror(L, arg, lua_pushfstring(L, "invalid option '%s'", name));
+  return i;
+}
+
 int64_t check_duration(lua_State *L, int arg) {
   lua_Number seconds = luaL_checknumber(L, arg);
   luaL_argcheck(L, !isnan(seconds), arg, "not a number of seconds");
@@ -153,15 +164,7 @@ int push_outcome(lua_State *L, const char *word) {
   return 3;
 }
 
-#if LUA_VERSION_NUM >= 503
-void push_int64(lua_State *L, int64_t value) {
-  lua_pushinteger(L, value);
-}
-
-void push_uint64(lua_State *L, uint64_t value) {
-  lua_pushinteger(L, (lua_Integer)value);
-}
-#else
+#if LUA_VERSION_NUM < 503
 void push_int64(lua_State *L, int64_t value) {
   lua_Number n = (lua_Number)value;
   if (n >= TWO_63 || (int64_t)n != value)

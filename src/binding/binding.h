@@ -10,6 +10,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "os/fault.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)
@@ -67,9 +68,25 @@ static inline uint64_t check_size(lua_State *L, int arg) {
   return (uint64_t)check_integer(L, arg);
 }
 
-static inline uint64_t opt_size(lua_State *L, int arg, uint64_t otherwise) {
-  return lua_isnoneornil(L, arg) ? otherwise : check_size(L, arg);
+/* Whether an offset or a count is given; raises when something else is. One call when it is. */
+static inline bool has_size(lua_State *L, int arg, uint64_t *size) {
+  int exact;
+  *size = (uint64_t)to_integer(L, arg, &exact);
+  if (exact)
+    return true;
+  if (lua_isnoneornil(L, arg))
+    return false;
+  *size = check_size(L, arg); /* raises */
+  return true;
 }
+
+static inline uint64_t opt_size(lua_State *L, int arg, uint64_t otherwise) {
+  uint64_t size;
+  return has_size(L, arg, &size) ? size : otherwise;
+}
+
+/* The index of the argument in a list that NULL ends; raises when it is not there. */
+int check_option(lua_State *L, int arg, const char *const names[]);
 
 /* Seconds as a duration; NaN raises, negative ones count as 0. */
 int64_t check_duration(lua_State *L, int arg);
@@ -85,9 +102,19 @@ int push_failure(lua_State *L, int err, const char *subject, const char *hint);
 /* nil, "timeout", "timeout" and its like, for outcomes that are expected. */
 int push_outcome(lua_State *L, const char *word);
 
-/* An integer; raises before 5.3 when a number cannot hold it exactly. */
+#if LUA_VERSION_NUM >= 503
+static inline void push_int64(lua_State *L, int64_t value) {
+  lua_pushinteger(L, value);
+}
+
+static inline void push_uint64(lua_State *L, uint64_t value) {
+  lua_pushinteger(L, (lua_Integer)value);
+}
+#else
+/* An integer; raises when a number cannot hold it exactly. */
 void push_int64(lua_State *L, int64_t value);
 void push_uint64(lua_State *L, uint64_t value);
+#endif
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
@@ -166,13 +193,32 @@ static inline unsigned char *check_bytes(lua_State *L, const view *v, int arg, u
 }
 
 /* The same for the optional offset and count at arg and arg + 1: by default all there is. */
-unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset, uint64_t *count);
+static inline unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset,
+                                        uint64_t *count) {
+  *offset = opt_size(L, arg, 0);
+  bool to_end = !has_size(L, arg + 1, count);
+  unsigned char *bytes = check_bytes(L, v, arg, *offset, to_end ? 0 : *count);
+  if (to_end)
+    *count = view_limit(v) - *offset;
+  return bytes;
+}
+
+/* 0, or what has happened to the mapping under the accesses before this call. */
+static inline int view_status(const view *v) {
+  return v->segment->fault ? shmseg_fault_code(v->segment->fault) : 0;
+}
 
 /* Raises when the view is closed. */
 void check_open(lua_State *L, const view *v);
 
+/* Raises why the view cannot be changed. */
+void writable_error(lua_State *L, const view *v);
+
 /* Raises when the view is closed or read-only. */
-void check_writable(lua_State *L, const view *v);
+static inline void check_writable(lua_State *L, const view *v) {
+  if (view_is_closed(v) || !v->segment->writable)
+    writable_error(L, v);
+}
 
 /* nil, message, code for a failure of the view's segment. */
 int push_view_failure(lua_State *L, const view *v, int err);

@@ -61,8 +61,11 @@ static int unknown_field(lua_State *L, int index, const shape *s) {
   while (lua_next(L, index)) {
     bool known = false;
     lua_pop(L, 1);
-    for (int i = 0; i < s->count && lua_type(L, -1) == LUA_TSTRING && !known; i++)
-      known = strcmp(lua_tostring(L, -1), s->fields[i].name) == 0;
+    for (int i = 0; i < s->count && !known; i++) {
+      lua_pushstring(L, s->fields[i].name);
+      known = lua_rawequal(L, -1, -2);
+      lua_pop(L, 1);
+    }
     if (!known) {
       if (lua_type(L, -1) == LUA_TSTRING)
         return luaL_error(L, "unknown field '%s'", lua_tostring(L, -1));
@@ -127,19 +130,26 @@ void field_encode(lua_State *L, int index, const field *f, unsigned char *image,
     element_encode(L, index, &f->element, f->name, image, mask);
     return;
   }
-  if (!lua_istable(L, index) && !is_array(L, index))
+  bool in_table = lua_istable(L, index);
+  if (!in_table && !is_array(L, index))
     element_error(L, index, f->name, "table");
-  for (uint64_t i = 0; i <= f->count; i++) {
+  int known = 0;
+  for (uint64_t i = 0; i < f->count; i++) {
     push_uint64(L, i + 1);
     lua_gettable(L, index);
     if (!lua_isnil(L, -1)) {
-      if (i == f->count)
-        luaL_error(L, "%s: more than %d values", f->name, (int)f->count);
       element_encode(L, lua_gettop(L), &f->element, f->name, image + i * f->element.size,
                      mask + i * f->element.size);
+      if (in_table) {
+        lua_rawgeti(L, index, (int)i + 1);
+        known += !lua_isnil(L, -1);
+        lua_pop(L, 1);
+      }
     }
     lua_pop(L, 1);
   }
+  if (in_table && count_keys(L, index) != known)
+    luaL_error(L, "%s: other keys than 1 to %d", f->name, (int)f->count);
 }
 
 /* --- images ------------------------------------------------------------------------------- */

@@ -98,7 +98,7 @@ static shmseg_mode check_mode(lua_State *L, int arg, const view *where) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
   if (lua_isnoneornil(L, arg))
     return where->segment->writable ? SHMSEG_WRITE : SHMSEG_READ;
-  return (shmseg_mode)luaL_checkoption(L, arg, NULL, modes);
+  return (shmseg_mode)check_option(L, arg, modes);
 }
 
 /* A closed object among the views of the segment at index 1. */

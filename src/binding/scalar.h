@@ -25,6 +25,9 @@ typedef enum {
 
 #define SCALARS 11
 
+/* With a constant type the compiler is to see it: what is left is one conversion. */
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 /* The bytes of one value, in native order, whatever its type. */
 typedef union {
   uint8_t u8;
@@ -62,7 +65,7 @@ static inline bool scalar_fits(int64_t n, scalar type, bool is_signed) {
 }
 
 /* Sets *value to what stands at index; false when that is no value of the type. Raises nothing. */
-static inline bool scalar_try(lua_State *L, int index, scalar type, scalar_value *value) {
+ALWAYS_INLINE bool scalar_try(lua_State *L, int index, scalar type, scalar_value *value) {
   int ok;
   int64_t n;
   value->u64 = 0;
@@ -95,21 +98,36 @@ static inline bool scalar_try(lua_State *L, int index, scalar type, scalar_value
 }
 
 /* The argument as a value of that type; raises when it is none. */
-static inline scalar_value scalar_check(lua_State *L, int arg, scalar type) {
+ALWAYS_INLINE scalar_value scalar_check(lua_State *L, int arg, scalar type) {
   scalar_value value;
   if (!scalar_try(L, arg, type, &value))
     scalar_error(L, arg, type);
   return value;
 }
 
+/* Writes the value to bytes of a mapping. */
+static inline void scalar_store(unsigned char *bytes, scalar type, scalar_value value) {
+  switch (scalar_size(type)) { /* constant sizes: a variable one compiles to a string instruction */
+  case 1: memcpy(bytes, &value, 1); break;
+  case 2: memcpy(bytes, &value, 2); break;
+  case 4: memcpy(bytes, &value, 4); break;
+  default: memcpy(bytes, &value, 8); break;
+  }
+}
+
 /* The value that stands at bytes of a mapping, read once. */
 static inline scalar_value scalar_load(const unsigned char *bytes, scalar type) {
   scalar_value value;
-  memcpy(&value, bytes, scalar_size(type));
+  switch (scalar_size(type)) {
+  case 1: memcpy(&value, bytes, 1); break;
+  case 2: memcpy(&value, bytes, 2); break;
+  case 4: memcpy(&value, bytes, 4); break;
+  default: memcpy(&value, bytes, 8); break;
+  }
   return value;
 }
 
-static inline void scalar_push(lua_State *L, scalar type, scalar_value value) {
+ALWAYS_INLINE void scalar_push(lua_State *L, scalar type, scalar_value value) {
   switch (type) {
   case SCALAR_bool: lua_pushboolean(L, value.u8 != 0); break;
   case SCALAR_i8: lua_pushinteger(L, value.i8); break;
@@ -124,5 +142,33 @@ static inline void scalar_push(lua_State *L, scalar type, scalar_value value) {
   case SCALAR_f64: lua_pushnumber(L, value.f64); break;
   }
 }
+
+/* Pushes count scalars from bytes of a mapping, each read once. Nothing here allocates, and each type
+ * has a loop of its own. The stack has room for them. */
+#define PUSH_ALL(name)                                                                             \
+  case SCALAR_##name:                                                                              \
+    for (size_t i = 0; i < count; i++)                                                             \
+      scalar_push(L, SCALAR_##name,                                                                \
+                  scalar_load(bytes + i * scalar_size(SCALAR_##name), SCALAR_##name));             \
+    break;
+
+ALWAYS_INLINE void scalar_push_all(lua_State *L, scalar type, const unsigned char *bytes,
+                                   size_t count) {
+  switch (type) {
+    PUSH_ALL(bool)
+    PUSH_ALL(i8)
+    PUSH_ALL(u8)
+    PUSH_ALL(i16)
+    PUSH_ALL(u16)
+    PUSH_ALL(i32)
+    PUSH_ALL(u32)
+    PUSH_ALL(i64)
+    PUSH_ALL(u64)
+    PUSH_ALL(f32)
+    PUSH_ALL(f64)
+  }
+}
+
+#undef PUSH_ALL
 
 #endif

@@ -113,7 +113,7 @@ static int segment_open(lua_State *L) {
   lua_settop(L, 11);
   const char *name = lua_isnil(L, 1) ? random_name(L) : luaL_checkstring(L, 1);
   shmseg_kind kind = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
-  shmseg_mode mode = (shmseg_mode)luaL_checkoption(L, 3, NULL, modes);
+  shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
   root *r = new_root(L, name);
   init_call call = { L, 11, lua_gettop(L), false };
@@ -147,7 +147,7 @@ static int segment_from_fd(lua_State *L) {
   luaL_argcheck(L, fd >= 0 && fd <= INT32_MAX, 1, "not a file descriptor");
   int flags = fcntl((int)fd, F_GETFL);
   int fits = flags != -1 && (flags & O_ACCMODE) == O_RDONLY ? 0 : 1;
-  int mode = luaL_checkoption(L, 2, modes[fits], modes);
+  int mode = lua_isnoneornil(L, 2) ? fits : check_option(L, 2, modes);
   root *r = new_root(L, NULL);
   int err = shmseg_segment_from_fd(&r->segment, (int)fd, mode == 1);
   return err ? push_failure(L, err, "descriptor", NULL) : 1;

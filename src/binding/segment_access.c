@@ -16,13 +16,18 @@
 /* Bytes compared at a time, so that what peers change meanwhile is looked at once more. */
 #define COMPARE_PIECE 4096
 
-void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count) {
+/* A string that will be interned, by way of private memory. */
+static inline void push_short(lua_State *L, const unsigned char *source, size_t count) {
   char bytes[INTERNED_MAX];
+  if (count > 0)
+    memcpy(bytes, source, count);
+  lua_pushlstring(L, bytes, count);
+}
+
+void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count) {
   const unsigned char *source = check_bytes(L, v, arg, offset, count);
-  if (count <= sizeof bytes) {
-    if (count > 0)
-      memcpy(bytes, source, count);
-    lua_pushlstring(L, bytes, count);
+  if (count <= INTERNED_MAX) {
+    push_short(L, source, count);
     return;
   }
 #if LUA_VERSION_NUM >= 502 /* LuaJIT says 501 */
@@ -37,7 +42,7 @@ void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t co
 
 /* The failure of an access, or the results that are on the stack. */
 static int finish(lua_State *L, const view *v, int results) {
-  int err = shmseg_segment_status(v->segment);
+  int err = view_status(v);
   return err ? push_view_failure(L, v, err) : results;
 }
 
@@ -45,9 +50,13 @@ static int finish(lua_State *L, const view *v, int results) {
 static int segment_read(lua_State *L) {
   view *v = check_view(L, 1);
   uint64_t offset, count;
-  check_span(L, v, 2, &offset, &count);
-  push_bytes(L, v, 2, offset, (size_t)count);
-  check_open(L, v); /* making the string may have run a finalizer that closed it */
+  const unsigned char *bytes = check_span(L, v, 2, &offset, &count);
+  if (count <= INTERNED_MAX)
+    push_short(L, bytes, (size_t)count);
+  else
+    push_bytes(L, v, 2, offset, (size_t)count);
+  if (view_is_closed(v))
+    check_open(L, v); /* making the string may have run a finalizer that closed it */
   return finish(L, v, 1);
 }
 
@@ -179,7 +188,7 @@ static int segment_flush(lua_State *L) {
 /* advise(hint) -> true | nil, message, code; for a slice, the pages that it lies on */
 static int segment_advise(lua_State *L) {
   view *v = check_view(L, 1);
-  int hint = luaL_checkoption(L, 2, NULL, shmseg_map_hints);
+  int hint = check_option(L, 2, shmseg_map_hints);
   check_open(L, v);
   uint64_t count = view_limit(v);
   unsigned char *bytes = check_bytes(L, v, 1, 0, count);

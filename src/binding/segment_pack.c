@@ -3,7 +3,6 @@
  *
  * Alignment ("!", "X") counts from the view's first byte, as string.unpack's does from the
  * string's: seg:unpack(o, f) equals string.unpack(f, seg:read(), o + 1). */
-#include <ctype.h>
 #include <string.h>
 
 #include "binding/binding.h"
@@ -25,9 +24,9 @@ typedef enum {
 } item_kind;
 
 typedef struct {
-  item_kind kind;
-  uint64_t size;    /* of the value; for strings, of their length */
-  uint64_t padding; /* before it */
+  uint64_t size;         /* of the value; for strings, of their length */
+  unsigned char kind;    /* an item_kind */
+  unsigned char padding; /* before it; the whole fits in two registers */
 } item;
 
 typedef struct {
@@ -65,12 +64,16 @@ static format check_format(lua_State *L, int arg) {
 
 /* --- parsing ------------------------------------------------------------------------------ */
 
+static bool is_digit(char c) {
+  return (unsigned char)(c - '0') < 10;
+}
+
 /* The digits that follow, or otherwise. */
 static uint64_t opt_number(format *f, uint64_t otherwise) {
   uint64_t n = 0;
-  if (!isdigit((unsigned char)*f->next))
+  if (!is_digit(*f->next))
     return otherwise;
-  while (isdigit((unsigned char)*f->next) && n <= (INT64_MAX - 9) / 10)
+  while (is_digit(*f->next) && n <= (INT64_MAX - 9) / 10)
     n = n * 10 + (uint64_t)(*f->next++ - '0');
   return n;
 }
@@ -83,7 +86,7 @@ static uint64_t integer_size(format *f, uint64_t otherwise) {
 }
 
 static item read_option(format *f) {
-  item it = { ITEM_NONE, 0, 0 };
+  item it = { 0, ITEM_NONE, 0 };
   char option = *f->next++;
   switch (option) {
   case 'b': it.kind = ITEM_SIGNED, it.size = 1; break;
@@ -126,7 +129,7 @@ static uint64_t alignment_of(format *f, item it) {
     return it.size;
   if (it.kind != ITEM_ALIGN)
     return 0;
-  item next = { ITEM_NONE, 0, 0 };
+  item next = { 0, ITEM_NONE, 0 };
   if (*f->next != '\0')
     next = read_option(f); /* gives its alignment, and nothing else */
   if (next.kind == ITEM_CHARS || next.size == 0)
@@ -137,13 +140,15 @@ static uint64_t alignment_of(format *f, item it) {
 /* The next item of the format, which would begin at position. */
 static item next_item(format *f, uint64_t position) {
   item it = read_option(f);
+  if (f->max_align == 1 && it.kind != ITEM_ALIGN)
+    return it;
   uint64_t align = alignment_of(f, it);
   if (align > f->max_align)
     align = f->max_align;
   if (align > 1) {
     if (align & (align - 1))
       luaL_argerror(f->L, f->arg, "format asks for alignment not power of 2");
-    it.padding = (align - (position & (align - 1))) & (align - 1);
+    it.padding = (unsigned char)((align - (position & (align - 1))) & (align - 1));
   }
   return it;
 }
@@ -289,7 +294,7 @@ static int segment_pack(lua_State *L) {
     write_item(&f, arg, it, to + (position - offset), size);
     position += size;
   }
-  int err = shmseg_segment_status(v->segment);
+  int err = view_status(v);
   if (err)
     return push_view_failure(L, v, err);
   push_uint64(L, position);
@@ -302,6 +307,15 @@ static int segment_pack(lua_State *L) {
 static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, bool little) {
   uint64_t bits = 0;
   uint64_t size = it.size;
+  if (size == 4 && little == native_is_little()) {
+    uint32_t n;
+    memcpy(&n, from, sizeof n);
+    return it.kind == ITEM_SIGNED ? (uint64_t)(int64_t)(int32_t)n : n;
+  }
+  if (size == 8 && little == native_is_little()) {
+    memcpy(&bits, from, sizeof bits);
+    return bits;
+  }
   uint64_t low = size < VALUE_SIZE ? size : VALUE_SIZE;
   for (uint64_t i = low; i-- > 0;)
     bits = bits << 8 | from[little ? i : size - 1 - i];
@@ -319,7 +333,13 @@ static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, boo
 /* A private copy of an item's bytes: a peer may change the shared ones between two looks. */
 static const unsigned char *fetch(lua_State *L, const view *v, uint64_t position, uint64_t size,
                                   unsigned char *copy) {
-  memcpy(copy, check_bytes(L, v, 2, position, size), (size_t)size);
+  const unsigned char *from = check_bytes(L, v, 2, position, size);
+  if (size == 4)
+    memcpy(copy, from, 4);
+  else if (size == 8)
+    memcpy(copy, from, 8);
+  else
+    memcpy(copy, from, (size_t)size);
   return copy;
 }
 
@@ -377,14 +397,18 @@ static int segment_unpack(lua_State *L) {
   check_bytes(L, v, 2, position, 0);
   while (*f.next != '\0') {
     item it = next_item(&f, position);
-    check_bytes(L, v, 2, position, it.padding);
+    if (it.kind == ITEM_NONE)
+      continue;
+    if (it.padding > 0)
+      check_bytes(L, v, 2, position, it.padding);
     position += it.padding;
-    luaL_checkstack(L, 3, "too many results");
+    if (results > LUA_MINSTACK - 3) /* so many slots every C function has */
+      luaL_checkstack(L, 3, "too many results");
     position += push_item(&f, v, position, it);
     results += takes_argument(it.kind);
   }
   check_open(L, v); /* making a string may have run a finalizer that closed it */
-  int err = shmseg_segment_status(v->segment);
+  int err = view_status(v);
   if (err)
     return push_view_failure(L, v, err);
   push_uint64(L, position);

@@ -2,24 +2,24 @@
 /* get_i32, set_i32 and their like: one value of a C type at any offset, in native order. */
 #include "binding/scalar.h"
 
-static inline int get(lua_State *L, scalar type) {
+ALWAYS_INLINE int get(lua_State *L, scalar type) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
   scalar_value value = scalar_load(check_bytes(L, v, 2, offset, scalar_size(type)), type);
-  int err = shmseg_segment_status(v->segment);
+  int err = view_status(v);
   if (err)
     return push_view_failure(L, v, err);
   scalar_push(L, type, value);
   return 1;
 }
 
-static inline int set(lua_State *L, scalar type) {
+ALWAYS_INLINE int set(lua_State *L, scalar type) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
   scalar_value value = scalar_check(L, 3, type);
   check_writable(L, v);
   memcpy(check_bytes(L, v, 2, offset, scalar_size(type)), &value, scalar_size(type));
-  int err = shmseg_segment_status(v->segment);
+  int err = view_status(v);
   if (err)
     return push_view_failure(L, v, err);
   push_uint64(L, offset + scalar_size(type));

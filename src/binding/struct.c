@@ -74,20 +74,19 @@ static int push_field_part(lua_State *L, record *r, const field *f) {
 
 /* --- records: fields ---------------------------------------------------------------------- */
 
-static record *check_record(lua_State *L, int arg) {
+static inline record *check_record(lua_State *L, int arg) {
   record *r = test_kind(L, arg, &record_kind);
   if (!r)
     luaL_argerror(L, arg, "record expected");
   return r;
 }
 
-/* The field that the key at index 2 names. Upvalue 1 is the table of the shape whose metatable
+/* The field that the key at index 2 names, which leaves one value on the stack. Upvalue 1 is the table of the shape whose metatable
  * this is called from; a record of another shape is refused. */
-static const field *check_field(lua_State *L, const record *r) {
+static inline const field *check_field(lua_State *L, const record *r) {
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   const field *f = lua_touserdata(L, -1);
-  lua_pop(L, 1);
   if (!f || f->owner != r->shape)
     luaL_error(L, "unknown field '%s'", lua_isstring(L, 2) ? lua_tostring(L, 2) : "?");
   return f;
@@ -102,7 +101,7 @@ static int push_string_field(lua_State *L, const record *r, const field *f) {
   size_t size = f->element.size;
   unsigned char *copy = size <= SMALL ? small : lua_newuserdata(L, size);
   memcpy(copy, check_field_bytes(L, r, f), size);
-  int err = shmseg_segment_status(r->view.segment);
+  int err = view_status(&r->view);
   if (err)
     return view_raise(L, &r->view, err);
   element_push(L, &f->element, copy);
@@ -121,7 +120,7 @@ static int record_index(lua_State *L) {
     return push_string_field(L, r, f);
   scalar type = (scalar)f->element.type;
   scalar_value value = scalar_load(check_field_bytes(L, r, f), type);
-  int err = shmseg_segment_status(r->view.segment);
+  int err = view_status(&r->view);
   if (err)
     return view_raise(L, &r->view, err);
   scalar_push(L, type, value);
@@ -148,9 +147,9 @@ static int record_newindex(lua_State *L) {
     if (!scalar_try(L, 3, (scalar)f->element.type, &value))
       element_error(L, 3, f->name, scalar_names[f->element.type]);
     check_writable(L, &r->view);
-    memcpy(check_field_bytes(L, r, f), &value, f->element.size);
+    scalar_store(check_field_bytes(L, r, f), (scalar)f->element.type, value);
   }
-  int err = shmseg_segment_status(r->view.segment);
+  int err = view_status(&r->view);
   return err ? view_raise(L, &r->view, err) : 0;
 }
 

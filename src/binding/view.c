@@ -27,25 +27,14 @@ int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint
   return luaL_argerror(L, arg, text);
 }
 
-unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset, uint64_t *count) {
-  bool to_end = lua_isnoneornil(L, arg + 1);
-  *offset = opt_size(L, arg, 0);
-  *count = to_end ? 0 : check_size(L, arg + 1);
-  unsigned char *bytes = check_bytes(L, v, arg, *offset, *count);
-  if (to_end)
-    *count = view_limit(v) - *offset;
-  return bytes;
-}
-
 void check_open(lua_State *L, const view *v) {
   if (view_is_closed(v))
     luaL_error(L, "attempt to use a closed %s", v->segment ? "segment" : "slice");
 }
 
-void check_writable(lua_State *L, const view *v) {
+void writable_error(lua_State *L, const view *v) {
   check_open(L, v);
-  if (!v->segment->writable)
-    luaL_error(L, "attempt to change a read-only segment");
+  luaL_error(L, "attempt to change a read-only segment");
 }
 
 int push_view_failure(lua_State *L, const view *v, int err) {
