@@ -5,13 +5,16 @@ local object = require "shmseg.object"
 
 local mutex, methods = object.module("mutex")
 
--- The results of pcall, after the lock was given back.
+-- The results of pcall, after the lock was given back; fn may have done that itself.
 local function finish(self, ok, ...)
+  local unlocked, message = true, nil
   if self:is_held() then
-    self:unlock()
+    unlocked, message = self:unlock()
   end
   if not ok then
     error((...), 0)
+  elseif not unlocked then
+    error(message, 3)
   end
   return ...
 end
@@ -20,7 +23,10 @@ end
 -- @tparam function fn is given nil, or "abandoned" when the last owner died while holding
 -- @return what fn returns
 function methods:with(fn)
-  local _, abandoned = self:lock()
+  local ok, guard, abandoned = pcall(methods.lock, self)
+  if not ok then
+    error((guard:gsub("'%?'", "'with'", 1)), 2)
+  end
   return finish(self, pcall(fn, abandoned))
 end
 

@@ -11,6 +11,16 @@ local segment_options = {
   max = true, perm = true, pin = true, populate = true, reserve = true, temporary = true,
 }
 
+-- What is wrong with a capacity, or nil.
+local function capacity_error(class, value)
+  if type(value) ~= "number" then
+    return ("option %q: number expected, got %s"):format(class.capacity, type(value))
+  elseif value ~= math.floor(value) or value < 1 or value >= 2 ^ 53
+    or not class.core.size_for(value) then
+    return ("option %q: out of range: %s"):format(class.capacity, tostring(value))
+  end
+end
+
 -- Splits the options into those of the segment and the object's own capacity; or nil and what is
 -- wrong with them.
 local function split(class, options)
@@ -20,8 +30,9 @@ local function split(class, options)
   local own, capacity = {}, nil
   for name, value in pairs(options or {}) do
     if name == class.capacity then
-      if type(value) ~= "number" or not class.core.size_for(value) then
-        return nil, ("option %q: out of range: %s"):format(name, tostring(value))
+      local wrong = capacity_error(class, value)
+      if wrong then
+        return nil, wrong
       end
       capacity = value
     elseif segment_options[name] then
@@ -33,9 +44,8 @@ local function split(class, options)
   return own, capacity
 end
 
--- Opens on a name: the object lies in a segment of its own, and is built before anyone can see it.
--- Raises misuse without a position.
-local function open_named(class, name, mode, own, capacity)
+-- Opens the segment of an object on a name; a new one has the object in it before anyone sees it.
+local function open_segment(class, name, mode, own, capacity)
   local size, failure
   if mode == "c" or mode == "x" then
     if class.capacity and not capacity then
@@ -43,7 +53,7 @@ local function open_named(class, name, mode, own, capacity)
     end
     size = class.core.size_for(capacity or 1)
     function own.init(new)
-      local built, message, code = class.core.attach(new, "x", capacity)
+      local built, message, code = class.core.open(new, "x", capacity)
       if not built then
         failure = { message, code }
         error(message, 0)
@@ -51,18 +61,31 @@ local function open_named(class, name, mode, own, capacity)
       built:close()
     end
   end
-  local opened, created, code = segment.open(name, mode, size, own)
+  local ok, opened, created, code = pcall(segment.open, name, mode, size, own)
   if failure then
     return nil, failure[1], failure[2]
-  elseif not opened then
+  elseif not ok then
+    error(opened, 0)
+  elseif code == "too small" then -- for the object that was asked for; there may be another one
+    own.init = nil
+    return segment.open(name, "rw", nil, own)
+  end
+  return opened, created, code
+end
+
+-- Opens on a name: the object lies in a segment of its own. Raises misuse without a position.
+local function open_named(class, name, mode, own, capacity)
+  local opened, created, code = open_segment(class, name, mode, own, capacity)
+  if not opened then
     return nil, created, code
   end
-  local result, message, why = class.core.attach(opened, opened:mode(), capacity, true)
+  local how = mode == "c" and "c" or opened:mode()
+  local result, built, why = class.core.open(opened, how, capacity, true)
   if not result then
     opened:close()
-    return nil, message, why
+    return nil, built, why
   end
-  return result, created
+  return result, created or built
 end
 
 -- Opens on a name, or on a segment or slice. Raises misuse without a position.
@@ -75,7 +98,7 @@ local function open(class, where, mode, options)
   elseif next(own) then
     error(("option %q: the segment is there already"):format(next(own)), 0)
   end
-  return class.core.attach(where, mode, capacity)
+  return class.core.open(where, mode, capacity)
 end
 
 -- The results of a pcall; what it caught is the public function's caller's misuse.
@@ -110,17 +133,22 @@ function object.module(noun, capacity)
   -- @tparam table options
   -- @treturn integer
   function module.size_for(options)
-    local value = capacity and type(options) == "table" and options[capacity] or nil
-    local size = class.core.size_for(value)
-    if capacity and (value == nil or not size) then
-      error(("option %q: out of range: %s"):format(capacity, tostring(value)), 2)
+    local _, value = split(class, options)
+    local wrong = type(value) == "string" and value
+      or capacity and not value and ("option %q: needed"):format(capacity)
+    if wrong then
+      error(wrong, 2)
     end
-    return size
+    return class.core.size_for(value)
   end
 
   --- Removes the name of the object's segment, as segment:unlink does.
   function class.core.methods.unlink(self)
-    return self:segment():unlink()
+    local ok, own = pcall(class.core.methods.segment, self)
+    if not ok then
+      error((own:gsub("'%?'", "'unlink'", 1)), 2)
+    end
+    return own:unlink()
   end
 
   return module, class.core.methods

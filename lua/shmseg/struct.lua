@@ -19,7 +19,8 @@ for word in ([[
   auto break case char const continue default do double else enum extern float for goto if inline
   int long register restrict return short signed sizeof static struct switch typedef union unsigned
   void volatile while bool true false
-]]):gmatch("%a+") do
+  _Alignas _Alignof _Atomic _Bool _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local
+]]):gmatch("[%a_]+") do
   keywords[word] = true
 end
 
@@ -28,10 +29,8 @@ local function misuse(level, message, ...)
   error(message:format(...), level + 1)
 end
 
--- Names that begin with _ and a capital or another _ are the compiler's.
 local function is_identifier(name)
-  return type(name) == "string" and name:find("^[%a_][%w_]*$") and not name:find("^_[%u_]")
-    and not keywords[name]
+  return type(name) == "string" and name:find("^[%a_][%w_]*$") and not keywords[name]
 end
 
 local function is_count(n)
@@ -159,7 +158,7 @@ end
 local function step(definition, text, path, level)
   local name, index = text:match("^([%a_][%w_]*)%[(%d+)%]$")
   local field = definition.by_name[name or text]
-  if not field or field.is_pad then
+  if not field then
     misuse(level, "path %q: struct %s has no field %q", path, definition.name, name or text)
   elseif not index then
     return field.offset, field, field.is_array

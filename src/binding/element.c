@@ -148,8 +148,10 @@ void field_encode(lua_State *L, int index, const field *f, unsigned char *image,
     }
     lua_pop(L, 1);
   }
-  if (in_table && count_keys(L, index) != known)
-    luaL_error(L, "%s: other keys than 1 to %d", f->name, (int)f->count);
+  if (in_table && count_keys(L, index) != known) {
+    bool more = lua_rawlen(L, index) > f->count;
+    luaL_error(L, "%s: %s %d", f->name, more ? "more than" : "keys other than 1 to", (int)f->count);
+  }
 }
 
 /* --- images ------------------------------------------------------------------------------- */

@@ -130,8 +130,8 @@ static int push_open_failure(lua_State *L, object *o, int err) {
   return push_failure(L, err, noun, hint);
 }
 
-/* attach(segment or slice [, mode [, capacity [, owns]]]) -> object, created; upvalue 1 is the class */
-static int object_attach(lua_State *L) {
+/* open(segment or slice [, mode [, capacity [, owns]]]) -> object, created; upvalue 1 is the class */
+static int object_open(lua_State *L) {
   const object_class *class = lua_touserdata(L, lua_upvalueindex(1));
   view *where = check_view(L, 1);
   check_open(L, where);
@@ -221,7 +221,7 @@ static const luaL_Reg common_metamethods[] = {
 };
 
 static const luaL_Reg class_functions[] = {
-  { "attach", object_attach },
+  { "open", object_open },
   { "size_for", object_size_for },
   { NULL, NULL },
 };

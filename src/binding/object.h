@@ -46,7 +46,7 @@ void push_guard(lua_State *L, object *o, void (*unlock)(object *o));
  * other failures raise. Does not allocate when the lock was taken. */
 int push_lock_result(lua_State *L, object *o, int err, bool abandoned);
 
-/* Adds the class to the module's table, which is at the top, as a table { attach, size_for, methods }
+/* Adds the class to the module's table, which is at the top, as a table { open, size_for, methods }
  * under that name. */
 void binding_open_class(lua_State *L, const char *name, const object_class *class,
                         const luaL_Reg *methods);

@@ -92,9 +92,7 @@ static bool is_half_built(const header *h, uint32_t builder, const shmseg_kind_i
 }
 
 /* Can the object be built by this handle? */
-static int may_build(shmseg_object *object, uint64_t room, shmseg_mode mode,
-                     const shmseg_kind_info *info, uint64_t capacity) {
-  uint64_t size = info->size_for(capacity);
+static int may_build(shmseg_object *object, uint64_t room, shmseg_mode mode, uint64_t size) {
   if (mode == SHMSEG_READ || mode == SHMSEG_WRITE)
     return ENOENT;
   if (!object->segment->writable)
@@ -123,7 +121,9 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
   if (state != 0 && builder != object->segment->member.id &&
       shmseg_liveness_probe(object->segment->fd, builder))
     return SHMSEG_INTERRUPTED;
-  err = may_build(object, room, mode, info, capacity);
+  if (capacity == 0)
+    capacity = info->capacity_for(room);
+  err = may_build(object, room, mode, info->size_for(capacity));
   if (!err && state == 0 && !is_zero(object, info->size_for(capacity)))
     return load_acquire(&h->state) != 0 ? SHMSEG_INTERRUPTED : mismatch(object, "magic");
   if (!err)

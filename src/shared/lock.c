@@ -24,7 +24,7 @@ static bool is_free(uint32_t word) {
  * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
  * an owner of its identity is one from before. */
 static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                          int64_t deadline, uint32_t *seen) {
+                          int64_t deadline, uint32_t *seen, bool *slept) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
     return OWNER_DEAD;
   if (!shmseg_wait_left(deadline)) /* a try: not worth a sleeper's flag */
@@ -37,16 +37,17 @@ static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_
       return 0;
     *seen |= SHMSEG_LOCK_WAITERS;
   }
+  *slept = true;
   int err = shmseg_wait_word(segment, word, *seen, deadline);
   if (err != SHMSEG_TIMEOUT && err != SHMSEG_INTERRUPTED)
     return err;
   return shmseg_liveness_probe(segment->fd, *seen & SHMSEG_LOCK_STATE) ? err : OWNER_DEAD;
 }
 
-/* One look: 0 when the word is free or its owner dead (then *dead), with *seen as found;
- * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. */
+/* A look: 0 when the word is free or its owner dead (then *dead), with *seen as found;
+ * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. *slept is set when it slept meanwhile. */
 static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
-                uint32_t *seen, bool *dead) {
+                uint32_t *seen, bool *dead, bool *slept) {
   *dead = false;
   for (int i = 0; i < LOOKS; i++) {
     *seen = load_acquire(word);
@@ -57,7 +58,7 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
       return SHMSEG_CORRUPT;
     if (is_free(*seen))
       return 0;
-    err = wait_for_owner(segment, word, id, deadline, seen);
+    err = wait_for_owner(segment, word, id, deadline, seen, slept);
     *dead = err == OWNER_DEAD;
     if (err)
       return *dead ? 0 : err;
@@ -67,18 +68,17 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
 
 static int take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t keep,
                        int64_t deadline, bool *dirty) {
-  uint32_t waiters = 0;
+  bool crowded = false; /* others may be asleep, whom the release that woke us did not wake */
   for (int i = 0; i < LOOKS; i++) {
     uint32_t seen;
     bool dead;
-    int err = look(segment, word, id, deadline, &seen, &dead);
+    int err = look(segment, word, id, deadline, &seen, &dead, &crowded);
     if (err)
       return err;
     *dirty = dead || seen & SHMSEG_LOCK_DIRTY;
-    uint32_t mine = id | waiters | (seen & SHMSEG_LOCK_WAITERS) | (*dirty ? keep : 0);
-    if (cas_ordered(word, &seen, mine))
+    uint32_t waiters = crowded ? SHMSEG_LOCK_WAITERS : seen & SHMSEG_LOCK_WAITERS;
+    if (cas_ordered(word, &seen, id | waiters | (*dirty ? keep : 0)))
       return 0;
-    waiters = SHMSEG_LOCK_WAITERS; /* others are at it, and one of them may be asleep */
   }
   return shmseg_wait_again(deadline);
 }
@@ -110,8 +110,8 @@ int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t 
 
 int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                           int64_t deadline, uint32_t *seen) {
-  bool dead;
-  int err = look(segment, word, id, deadline, seen, &dead);
+  bool dead, slept;
+  int err = look(segment, word, id, deadline, seen, &dead, &slept);
   if (err || !dead)
     return err;
   uint32_t next = SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY;

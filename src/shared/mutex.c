@@ -26,12 +26,18 @@ static uint64_t size_for(uint64_t capacity) {
   return capacity == 1 ? SIZE : 0;
 }
 
+static uint64_t capacity_for(uint64_t room) {
+  (void)room;
+  return 1;
+}
+
 static void build(unsigned char *object, uint64_t capacity) {
   (void)capacity;
   store_relaxed((uint32_t *)(object + WORD), SHMSEG_LOCK_FREE);
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_MUTEX, 1, "capacity", size_for, build };
+static const shmseg_kind_info kind = { SHMSEG_KIND_MUTEX, 1,    "capacity", size_for,
+                                       capacity_for,      build };
 
 static uint32_t *word_of(const shmseg_mutex *mutex) {
   return shmseg_object_at(&mutex->object, WORD);

@@ -41,6 +41,11 @@ static uint64_t size_for(uint64_t capacity) {
   return capacity == SHMSEG_RWLOCK_READERS ? SIZE : 0;
 }
 
+static uint64_t capacity_for(uint64_t room) {
+  (void)room;
+  return SHMSEG_RWLOCK_READERS;
+}
+
 static void build(unsigned char *object, uint64_t capacity) {
   store_relaxed((uint32_t *)(object + WORD), SHMSEG_LOCK_FREE);
   store_relaxed((uint32_t *)(object + ROOM), SHMSEG_ROOM_START);
@@ -48,7 +53,8 @@ static void build(unsigned char *object, uint64_t capacity) {
     store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_RWLOCK, 1, "capacity", size_for, build };
+static const shmseg_kind_info kind = { SHMSEG_KIND_RWLOCK, 1,    "capacity", size_for,
+                                       capacity_for,       build };
 
 static uint32_t *word_of(const shmseg_rwlock *rwlock) {
   return shmseg_object_at(&rwlock->object, WORD);

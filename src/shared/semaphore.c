@@ -29,13 +29,19 @@ static uint64_t size_for(uint64_t permits) {
   return SLOTS + (permits * 4 + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
 }
 
+static uint64_t capacity_for(uint64_t room) {
+  uint64_t permits = room > SLOTS ? (room - SLOTS) / SHMSEG_ALIGN * SHMSEG_ALIGN / 4 : 0;
+  return permits < SHMSEG_PERMITS_MAX ? permits : SHMSEG_PERMITS_MAX;
+}
+
 static void build(unsigned char *object, uint64_t permits) {
   store_relaxed((uint32_t *)(object + ROOM), SHMSEG_ROOM_START);
   for (uint64_t i = 0; i < permits; i++)
     store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_SEMAPHORE, 1, "permits", size_for, build };
+static const shmseg_kind_info kind = { SHMSEG_KIND_SEMAPHORE, 1,    "permits", size_for,
+                                       capacity_for,          build };
 
 static shmseg_room room_of(const shmseg_semaphore *semaphore) {
   shmseg_room room = { semaphore->object.segment, shmseg_object_at(&semaphore->object, ROOM),
