@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* What the unit tests share. */
+#include "unit/help.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared/wait.h"
+
+#define NAMES 64
+
+/* The sanitizer must not take the signals that the library is there for. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+  return "handle_sigbus=0:handle_segv=0:detect_leaks=0:allow_user_segv_handler=1";
+}
+
+static char names[NAMES][64];
+static unsigned names_used;
+static int in = -1, out = -1; /* of a child */
+
+const char *fresh_name(void) {
+  char *name = names[names_used++ % NAMES];
+  snprintf(name, sizeof names[0], "shmseg-unit-%ld-%u", (long)getpid(), names_used);
+  return name;
+}
+
+shmseg_place place_of(const char *name) {
+  return (shmseg_place){ SHMSEG_NAME, name };
+}
+
+shmseg_place fresh_place(void) {
+  return place_of(fresh_name());
+}
+
+void must_be(bool good, const char *what, const char *file, int line) {
+  if (good)
+    return;
+  test_line(what, false, file, line);
+  exit(help_end());
+}
+
+void new_segment(shmseg_segment *segment, shmseg_place place, size_t size) {
+  shmseg_options options = { .size = size, .perm = 0600 };
+  must(shmseg_segment_open(segment, place, SHMSEG_CREATE_ONLY, &options, NULL) == 0);
+}
+
+void new_anonymous(shmseg_segment *segment, size_t size) {
+  shmseg_options options = { .size = size };
+  must(shmseg_segment_anonymous(segment, &options) == 0);
+}
+
+void same_segment(shmseg_segment *segment, const shmseg_segment *other) {
+  must(shmseg_segment_from_fd(segment, other->fd, true) == 0);
+}
+
+int64_t in_ms(int64_t milliseconds) {
+  return shmseg_wait_deadline(milliseconds * MILLISECOND);
+}
+
+int64_t now_ms(void) {
+  return shmseg_wait_deadline(0) / MILLISECOND;
+}
+
+int count_descriptors(void) {
+  int count = 0;
+  DIR *folder = opendir("/proc/self/fd");
+  must(folder);
+  while (readdir(folder))
+    count++;
+  closedir(folder);
+  return count;
+}
+
+uint32_t word_at(const shmseg_segment *segment, uint64_t offset) {
+  uint32_t word;
+  memcpy(&word, segment->data + offset, sizeof word);
+  return word;
+}
+
+void set_word(const shmseg_segment *segment, uint64_t offset, uint32_t value) {
+  memcpy(segment->data + offset, &value, sizeof value);
+}
+
+child child_start(void (*body)(void *argument), void *argument) {
+  int down[2], up[2];
+  must(pipe(down) == 0 && pipe(up) == 0);
+  child c = { fork(), down[1], up[0] };
+  must(c.pid >= 0);
+  if (c.pid == 0) {
+    in = down[0], out = up[1];
+    close(down[1]);
+    close(up[0]);
+    body(argument);
+    _exit(EXIT_SUCCESS);
+  }
+  close(down[0]);
+  close(up[1]);
+  return c;
+}
+
+void say(char c) {
+  if (write(out, &c, 1) != 1)
+    _exit(3);
+}
+
+static char receive(int from) {
+  char c;
+  struct pollfd one = { .fd = from, .events = POLLIN };
+  int got;
+  while ((got = poll(&one, 1, 10000)) < 0 && errno == EINTR)
+    continue;
+  return got == 1 && read(from, &c, 1) == 1 ? c : '\0';
+}
+
+char hear(void) {
+  return receive(in);
+}
+
+char child_hear(child *c) {
+  return receive(c->from);
+}
+
+void child_tell(child *c) {
+  signal(SIGPIPE, SIG_IGN);
+  must(write(c->to, "g", 1) == 1);
+}
+
+int child_end(child *c) {
+  int status;
+  close(c->to);
+  must(waitpid(c->pid, &status, 0) == c->pid);
+  close(c->from);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+int child_kill(child *c) {
+  kill(c->pid, SIGKILL);
+  return child_end(c);
+}
+
+int lock_fully(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
+  int err;
+  do
+    err = shmseg_mutex_lock(mutex, deadline, abandoned);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int read_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
+  int err;
+  do
+    err = shmseg_rwlock_read_lock(rwlock, deadline, abandoned);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int write_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
+  int err;
+  do
+    err = shmseg_rwlock_write_lock(rwlock, deadline, abandoned);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int acquire_fully(shmseg_semaphore *semaphore, int64_t deadline) {
+  int err;
+  do
+    err = shmseg_semaphore_acquire(semaphore, deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int wait_fully(shmseg_event *event, int64_t deadline) {
+  uint32_t began = 0;
+  int err;
+  do
+    err = shmseg_event_wait(event, &began, deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int help_end(void) {
+  for (unsigned i = 0; i < NAMES; i++)
+    if (names[i][0])
+      shmseg_segment_remove(place_of(names[i]));
+  return test_end();
+}

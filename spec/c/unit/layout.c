@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* The formats of the objects, as a stranger reads them: bytes at documented offsets. */
+#include <stddef.h>
+#include <string.h>
+
+#include "unit/help.h"
+
+/* What every process agrees on, 32-bit ones too. */
+_Static_assert(SHMSEG_ALIGN == 64, "objects begin at multiples of a cache line");
+_Static_assert(SHMSEG_RWLOCK_READERS == 64 && SHMSEG_PERMITS_MAX == 65535, "counts of the format");
+_Static_assert(sizeof(shmseg_identity) == 16, "device and inode");
+_Static_assert(sizeof(((shmseg_object *)0)->offset) == 8, "offsets do not shrink with the pointers");
+
+static uint64_t number_at(const shmseg_segment *segment, uint64_t offset) {
+  uint64_t number;
+  memcpy(&number, segment->data + offset, sizeof number);
+  return number;
+}
+
+static bool zeroes(const shmseg_segment *segment, uint64_t from, uint64_t end) {
+  while (from < end && segment->data[from] == 0)
+    from++;
+  return from == end;
+}
+
+static void check_header(const shmseg_segment *segment, uint32_t kind, uint64_t size,
+                         uint64_t capacity) {
+  check(word_at(segment, 0) == 0x53484d53);
+  check(word_at(segment, 4) == kind);
+  check(word_at(segment, 8) == 1);
+  check(word_at(segment, 12) == 0);
+  check(number_at(segment, 16) == size);
+  check(number_at(segment, 24) == capacity);
+  check(zeroes(segment, 32, 64));
+  check(zeroes(segment, size, segment->size));
+}
+
+static void mutex(void) {
+  shmseg_segment segment;
+  shmseg_mutex mutex;
+  bool created;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new mutex is its documented bytes");
+  check(shmseg_mutex_open(&mutex, &segment, 0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
+  check(shmseg_mutex_size() == 128);
+  check_header(&segment, 1, 128, 1);
+  check(word_at(&segment, 64) == 1);
+  check(zeroes(&segment, 68, 128));
+  test_done();
+  shmseg_mutex_close(&mutex);
+  shmseg_segment_close(&segment);
+}
+
+static void rwlock(void) {
+  shmseg_segment segment;
+  shmseg_rwlock rwlock;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new rwlock is its documented bytes");
+  check(shmseg_rwlock_open(&rwlock, &segment, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
+  check(shmseg_rwlock_size() == 384);
+  check_header(&segment, 2, 384, 64);
+  check(word_at(&segment, 64) == 1 && word_at(&segment, 68) == 1);
+  check(zeroes(&segment, 72, 128));
+  for (unsigned slot = 0; slot < 64; slot++)
+    check(word_at(&segment, 128 + 4 * slot) == 1);
+  test_done();
+  shmseg_rwlock_close(&rwlock);
+  shmseg_segment_close(&segment);
+}
+
+static void semaphore(void) {
+  shmseg_segment segment;
+  shmseg_semaphore semaphore;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new semaphore is its documented bytes");
+  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 17, NULL) == 0);
+  check(shmseg_semaphore_size(1) == 192 && shmseg_semaphore_size(16) == 192);
+  check(shmseg_semaphore_size(17) == 256 && shmseg_semaphore_size(65535) == 128 + 262144);
+  check(shmseg_semaphore_size(0) == 0 && shmseg_semaphore_size(65536) == 0);
+  check(shmseg_semaphore_size(UINT64_MAX) == 0);
+  check_header(&segment, 3, 256, 17);
+  check(word_at(&segment, 64) == 1);
+  check(zeroes(&segment, 68, 128));
+  for (unsigned slot = 0; slot < 17; slot++)
+    check(word_at(&segment, 128 + 4 * slot) == 1);
+  check(zeroes(&segment, 128 + 4 * 17, 256));
+  test_done();
+  shmseg_semaphore_close(&semaphore);
+  shmseg_segment_close(&segment);
+}
+
+static void event(void) {
+  shmseg_segment segment;
+  shmseg_event event;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new event is its documented bytes");
+  check(shmseg_event_open(&event, &segment, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
+  check(shmseg_event_size() == 128);
+  check_header(&segment, 4, 128, 1);
+  check(word_at(&segment, 64) == 2);
+  check(zeroes(&segment, 68, 128));
+  check(shmseg_event_set(&event) == 0 && word_at(&segment, 64) == 5);
+  check(shmseg_event_clear(&event) == 0 && word_at(&segment, 64) == 4);
+  test_done();
+  shmseg_event_close(&event);
+  shmseg_segment_close(&segment);
+}
+
+int main(void) {
+  mutex();
+  rwlock();
+  semaphore();
+  event();
+  return help_end();
+}

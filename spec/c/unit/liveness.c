@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/* os/liveness: the kernel tells who is alive. */
+#define _GNU_SOURCE
+#include "os/liveness.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "unit/help.h"
+
+static shmseg_segment segment; /* shared with the children */
+static uint32_t *report;       /* a word in it */
+static const char *name;
+
+static bool alive(uint32_t id) {
+  return shmseg_liveness_probe(segment.fd, id);
+}
+
+/* The kernel lets go of a dead process's locks within this time. */
+static bool dies(uint32_t id) {
+  for (int64_t end = in_ms(2000); alive(id) && in_ms(0) < end;)
+    usleep(1000);
+  return !alive(id);
+}
+
+static void in_one_process(void) {
+  shmseg_member a = { 0 }, b = { 0 };
+  int descriptors = count_descriptors();
+  test_begin("an identity lives until it is given up, and two of one process are two");
+  check(shmseg_liveness_attach(segment.fd, &a) == 0 && shmseg_liveness_attach(segment.fd, &b) == 0);
+  check(a.id != b.id && a.id >= SHMSEG_ID_MIN && a.id <= SHMSEG_ID_MAX);
+  check(alive(a.id) && alive(b.id) && shmseg_liveness_own(&a));
+  uint32_t id = a.id;
+  shmseg_liveness_detach(&a);
+  check(a.id == 0 && !alive(id) && alive(b.id));
+  shmseg_liveness_detach(&a); /* twice is harmless */
+  shmseg_liveness_detach(&b);
+  check(count_descriptors() == descriptors);
+  test_done();
+}
+
+static void refused(void) {
+  shmseg_member member = { 0 };
+  test_begin("an identity needs a descriptor that is open for writing, and leaves nothing when refused");
+  shmseg_segment reader;
+  shmseg_options options = { 0 };
+  must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
+  int descriptors = count_descriptors();
+  check(shmseg_liveness_attach(-1, &member) == ENOENT && member.id == 0);
+  int folder = open("/dev/shm", O_RDONLY | O_DIRECTORY);
+  check(shmseg_liveness_attach(folder, &member) == EISDIR && member.id == 0);
+  close(folder);
+  check(count_descriptors() == descriptors);
+  shmseg_segment_close(&reader);
+  test_done();
+}
+
+static void take(void *argument) {
+  shmseg_member member = { 0 };
+  (void)argument;
+  *report = shmseg_liveness_attach(segment.fd, &member) == 0 ? member.id : 0;
+  say('t');
+  hear();
+}
+
+static void killed(void) {
+  test_begin("a process that was killed is dead, a stopped one is alive");
+  child c = child_start(take, NULL);
+  check(child_hear(&c) == 't' && *report != 0);
+  uint32_t id = *report;
+  check(alive(id));
+  kill(c.pid, SIGSTOP);
+  waitpid(c.pid, NULL, WUNTRACED);
+  check(alive(id));
+  kill(c.pid, SIGKILL);
+  siginfo_t info;
+  check(waitid(P_PID, (id_t)c.pid, &info, WEXITED | WNOWAIT) == 0);
+  check(!alive(id)); /* still a zombie: its files are gone */
+  check(child_end(&c) == 256 + SIGKILL);
+  test_done();
+}
+
+static void take_and_execute(void *argument) {
+  shmseg_member member = { 0 };
+  (void)argument;
+  *report = shmseg_liveness_attach(segment.fd, &member) == 0 ? member.id : 0;
+  say('t');
+  hear();
+  execlp("sleep", "sleep", "20", (char *)NULL);
+}
+
+static void executed(void) {
+  test_begin("a process that executes another program is dead, though its number lives on");
+  child c = child_start(take_and_execute, NULL);
+  check(child_hear(&c) == 't' && alive(*report));
+  child_tell(&c);
+  check(dies(*report));
+  check(kill(c.pid, 0) == 0);
+  check(child_kill(&c) == 256 + SIGKILL);
+  test_done();
+}
+
+static shmseg_member inherited;
+
+static void look_at_inherited(void *argument) {
+  (void)argument;
+  say(shmseg_liveness_own(&inherited) ? 'o' : 'f');
+  say(alive(inherited.id) ? 'a' : 'd');
+  hear(); /* the parent has given it up */
+  say(alive(inherited.id) ? 'a' : 'd');
+  shmseg_member own = { 0 };
+  say(shmseg_liveness_attach(segment.fd, &own) == 0 && own.id != inherited.id ? 'n' : '-');
+  uint32_t id = own.id;
+  shmseg_liveness_detach(&inherited); /* the parent's: must not close what is ours */
+  say(alive(id) ? 'a' : 'd');
+}
+
+static void forked(void) {
+  test_begin("a forked child has none of its parent's identities, and does not keep them alive");
+  must(shmseg_liveness_attach(segment.fd, &inherited) == 0);
+  uint32_t id = inherited.id;
+  child c = child_start(look_at_inherited, NULL);
+  check(child_hear(&c) == 'f' && child_hear(&c) == 'a');
+  check(shmseg_liveness_own(&inherited) && alive(id));
+  shmseg_liveness_detach(&inherited);
+  check(!alive(id));
+  child_tell(&c);
+  inherited.id = id; /* what the child still has in its copy */
+  check(child_hear(&c) == 'd' && child_hear(&c) == 'n' && child_hear(&c) == 'a');
+  check(child_end(&c) == 0);
+  inherited.id = 0;
+  test_done();
+}
+
+static void child_ends_first(void) {
+  test_begin("the end of a forked child leaves its parent's identity alive");
+  must(shmseg_liveness_attach(segment.fd, &inherited) == 0);
+  child c = child_start(take, NULL);
+  check(child_hear(&c) == 't');
+  child_tell(&c);
+  check(child_end(&c) == 0);
+  check(alive(inherited.id) && shmseg_liveness_own(&inherited));
+  shmseg_liveness_detach(&inherited);
+  test_done();
+}
+
+/* fork without the C library: no handler of pthread_atfork runs. */
+static void raw_clone(void) {
+  test_begin("a child of a raw clone knows that its parent's identity is not its own");
+  must(shmseg_liveness_attach(segment.fd, &inherited) == 0);
+  *report = 0;
+  long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+  if (pid == 0) {
+    shmseg_member own = { 0 };
+    uint32_t seen = shmseg_liveness_own(&inherited) ? 1 : 2;
+    if (shmseg_liveness_attach(segment.fd, &own) == 0 && own.id != inherited.id)
+      seen += shmseg_liveness_own(&own) ? 4 : 0;
+    *report = seen;
+    _exit(0);
+  }
+  must(pid > 0 && waitpid((pid_t)pid, NULL, 0) == pid);
+  check(*report == 6);
+  check(alive(inherited.id) && shmseg_liveness_own(&inherited));
+  shmseg_liveness_detach(&inherited);
+  test_done();
+}
+
+static void take_in_namespace(void *argument) {
+  (void)argument;
+  if (unshare(CLONE_NEWPID) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWPID) != 0) {
+    say('-');
+    return;
+  }
+  pid_t pid = fork(); /* process 1 of the new namespace */
+  if (pid == 0)
+    take(NULL);
+  if (pid > 0)
+    waitpid(pid, NULL, 0);
+}
+
+static void other_namespace(void) {
+  static const char sentence[] = "death is seen across PID namespaces";
+  child c = child_start(take_in_namespace, NULL);
+  char answer = child_hear(&c);
+  if (answer != 't') {
+    test_skip(sentence, "unshare is refused");
+    child_end(&c);
+    return;
+  }
+  test_begin(sentence);
+  check(*report != 0 && alive(*report));
+  child_tell(&c);
+  check(child_end(&c) == 0);
+  check(dies(*report));
+  test_done();
+}
+
+static void readers_locks(void) {
+  struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET,
+                        .l_start = ((off_t)1 << 62) + 12345, .l_len = 1 };
+  char path[64];
+  snprintf(path, sizeof path, "/dev/shm/%s", name);
+  int fd = open(path, O_RDONLY);
+  test_begin("a peer that may only read cannot make an identity look alive");
+  check(fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0);
+  check(!alive(12345));
+  close(fd);
+  test_done();
+}
+
+static void many(void) {
+  enum { COUNT = 300 };
+  static shmseg_member members[COUNT];
+  int descriptors = count_descriptors(), live = 0;
+  test_begin("hundreds of identities on one object are told apart, and their slots are used again");
+  for (int i = 0; i < COUNT; i++)
+    check(shmseg_liveness_attach(segment.fd, &members[i]) == 0);
+  for (int i = 0; i < COUNT; i += 2) {
+    uint32_t id = members[i].id;
+    shmseg_liveness_detach(&members[i]);
+    live += alive(id);
+  }
+  check(live == 0);
+  for (int i = 1; i < COUNT; i += 2)
+    live += alive(members[i].id);
+  check(live == COUNT / 2);
+  for (int i = 0; i < COUNT; i += 2)
+    check(shmseg_liveness_attach(segment.fd, &members[i]) == 0 && members[i].slot < COUNT);
+  for (int i = 0; i < COUNT; i++)
+    shmseg_liveness_detach(&members[i]);
+  check(count_descriptors() == descriptors);
+  test_done();
+}
+
+int main(void) {
+  name = fresh_name();
+  new_segment(&segment, place_of(name), PAGE);
+  report = (uint32_t *)segment.data;
+  in_one_process();
+  refused();
+  killed();
+  executed();
+  forked();
+  child_ends_first();
+  raw_clone();
+  other_namespace();
+  readers_locks();
+  many();
+  shmseg_segment_close(&segment);
+  return help_end();
+}
