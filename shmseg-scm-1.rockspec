@@ -50,6 +50,7 @@ build = {
         "src/os/random.c",
         "src/os/signals.c",
         "src/os/temporary.c",
+        "src/shared/bell.c",
         "src/shared/event.c",
         "src/shared/header.c",
         "src/shared/hold.c",

@@ -187,6 +187,15 @@ local function resolve(definition, path, level)
   return total, field, whole
 end
 
+-- The definition behind a method's self.
+local function check_self(self, level)
+  local definition = definitions[self]
+  if not definition then
+    misuse(level, "self: struct expected, got %s", type(self))
+  end
+  return definition
+end
+
 local Struct = {}
 Struct.__index = Struct
 Struct.__name = "shmseg.struct"
@@ -199,14 +208,14 @@ end
 -- @tparam string path
 -- @treturn integer bytes from the struct's beginning
 function Struct:offset(path)
-  return (resolve(definitions[self], path, 3))
+  return (resolve(check_self(self, 3), path, 3))
 end
 
 --- The same struct in C, with those that it contains.
 -- @treturn string typedefs
 function Struct:cdef()
   local texts = {}
-  append_cdef(definitions[self], texts, {})
+  append_cdef(check_self(self, 3), texts, {})
   return table.concat(texts)
 end
 
@@ -216,11 +225,18 @@ end
 -- @tparam string path of a field of type i32, u32, i64 or u64
 -- @treturn atomic
 function Struct:atomic(segment, offset, path)
-  local inner, field, whole = resolve(definitions[self], path, 3)
+  local inner, field, whole = resolve(check_self(self, 3), path, 3)
   if whole or not core.layouts[field.type] then
     misuse(2, "path %q: no integer to make an atomic of", path)
   end
-  return segment:atomic(offset + inner, field.type)
+  if type(offset) ~= "number" then
+    misuse(2, "offset: number expected, got %s", type(offset))
+  end
+  local ok, atomic = pcall(core.atomic, segment, offset + inner, field.type)
+  if not ok then
+    error((atomic:gsub("'%?'", "'atomic'", 1)), 2)
+  end
+  return atomic
 end
 
 --- Defines a struct.

@@ -287,4 +287,5 @@ const luaL_Reg segment_atomic_methods[] = { { "atomic", segment_atomic }, { NULL
 void binding_open_atomic(lua_State *L) {
   binding_new_class(L, CLASS, metamethods, methods);
   lua_pop(L, 2);
+  binding_register(L, segment_atomic_methods); /* for structs, which add the field's offset */
 }

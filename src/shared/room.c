@@ -3,16 +3,12 @@
 #include "shared/room.h"
 
 #include "os/liveness.h"
+#include "shared/bell.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
-#define WAITERS 0x80000000u
-
 /* Identities found alive, by their low bits: one probe for each, or few. */
 #define ALIVE 64
-
-/* Tries to change a word that peers change too. */
-#define TRIES 1000
 
 bool shmseg_room_enter(shmseg_room room, uint32_t id, uint32_t hint, uint32_t *slot) {
   for (uint32_t i = 0; i < room.count; i++) {
@@ -27,22 +23,11 @@ bool shmseg_room_enter(shmseg_room room, uint32_t id, uint32_t hint, uint32_t *s
   return false;
 }
 
-static void wake(shmseg_room room) {
-  uint32_t seen = load_ordered(room.word);
-  for (int i = 0; i < TRIES && seen & WAITERS; i++) {
-    uint32_t next = (seen + 1) & ~WAITERS;
-    if (cas_ordered(room.word, &seen, next ? next : SHMSEG_ROOM_START)) {
-      shmseg_wait_wake(room.word, SHMSEG_WAKE_ALL);
-      return;
-    }
-  }
-}
-
 bool shmseg_room_leave(shmseg_room room, uint32_t slot, uint32_t id) {
   uint32_t seen = id;
   bool left = cas_ordered(&room.slots[slot], &seen, SHMSEG_ROOM_FREE);
   if (left)
-    wake(room);
+    shmseg_bell_ring(room.bell);
   return left;
 }
 
@@ -68,25 +53,28 @@ void shmseg_room_clear(shmseg_room room, uint32_t stale) {
       cleared |= cas_ordered(&room.slots[i], &seen, SHMSEG_ROOM_FREE);
   }
   if (cleared)
-    wake(room);
+    shmseg_bell_ring(room.bell);
+}
+
+typedef struct {
+  shmseg_room room;
+  uint32_t limit;
+} demand;
+
+static bool is_met(const void *context) {
+  const demand *d = context;
+  return shmseg_room_taken(d->room) <= d->limit;
 }
 
 int shmseg_room_wait(shmseg_room room, uint32_t limit, int64_t deadline) {
-  uint32_t seen = load_ordered(room.word);
-  if (!(seen & WAITERS)) {
-    if (!cas_ordered(room.word, &seen, seen | WAITERS))
-      return shmseg_wait_again(deadline);
-    seen |= WAITERS;
-  }
-  if (shmseg_room_taken(room) <= limit)
-    return shmseg_segment_status(room.segment);
-  int err = shmseg_wait_word(room.segment, room.word, seen, deadline);
-  return err == 0 && shmseg_room_taken(room) > limit ? shmseg_wait_again(deadline) : err;
+  demand d = { room, limit };
+  int err = shmseg_bell_wait(room.segment, room.bell, is_met, &d, deadline);
+  return err == 0 && !is_met(&d) ? shmseg_wait_again(deadline) : err;
 }
 
 const char *shmseg_room_check(shmseg_room room) {
-  if ((load_relaxed(room.word) & ~WAITERS) == 0)
-    return "the room word";
+  if (!shmseg_bell_valid(load_relaxed(room.bell)))
+    return "the bell";
   for (uint32_t i = 0; i < room.count; i++) {
     uint32_t slot = load_relaxed(&room.slots[i]);
     if (slot != SHMSEG_ROOM_FREE && (slot < SHMSEG_ID_MIN || slot > SHMSEG_ID_MAX))

@@ -1,18 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Slots of identities, and waiting for one of them to become free.
  *
- * A slot is 1 (free) or the identity of who has it. The room word beside them is what waiters sleep
- * on: bit 31 says that somebody may sleep, the others count from 1 on and skip 0.
+ * A slot is 1 (free) or the identity of who has it. Beside the slots stands a bell
+ * (shared/bell.h), which rings when one was given back.
  *
  * PROTOCOL    enter  compare-and-swap a slot from 1 to the identity.
- *             leave  compare-and-swap it back, then look at the room word: when its flag is set,
- *                    compare-and-swap it to the next count without the flag and wake all.
- *             wait   set the flag, look at the slots again, sleep on the room word. Both sides
- *                    write, with a full barrier, before they look: one of them sees the other.
+ *             leave  compare-and-swap it back, ring.
  *             clear  a slot whose identity is dead is freed by whoever waits.
  *
- * CRASHES     the slot of a dead process has its identity. A death between leave and wake leaves the
- *             sleepers asleep for the rest of their slice. */
+ * CRASHES     the slot of a dead process has its identity. */
 #ifndef SHMSEG_SHARED_ROOM_H
 #define SHMSEG_SHARED_ROOM_H
 
@@ -24,11 +20,10 @@
 #pragma GCC visibility push(hidden)
 
 #define SHMSEG_ROOM_FREE 1u
-#define SHMSEG_ROOM_START 1u /* of the room word */
 
 typedef struct shmseg_room {
   const shmseg_segment *segment;
-  uint32_t *word;
+  uint32_t *bell;
   uint32_t *slots;
   uint32_t count;
 } shmseg_room;

@@ -4,12 +4,12 @@
  * LAYOUT      offset  size
  *             0       64    header (shared/header.h), capacity 64
  *             64      4     lock word of the writer (shared/lock.h)
- *             68      4     room word (shared/room.h)
+ *             68      4     bell (shared/bell.h) of the slots
  *             72      56    0
  *             128     256   slots of the readers, 64 of 4 bytes
  *
  * INVARIANTS  R1  the lock word is one of its states.
- *             R2  a slot is free or has an identity; the room word is not 0.
+ *             R2  a slot is free or has an identity; the bell is one of its states.
  *             R3  a reader that has entered a slot reads only if it then finds the lock word free;
  *                 a writer that has the word writes only when it then finds all slots free.
  *
@@ -24,6 +24,7 @@
  * CRASHES     reader dies: its slot has its identity; writers and readers who find no slot free it.
  *             Writer dies: the word has its identity; a writer takes it over, a reader frees it,
  *             both with DIRTY. A writer that died before it wrote counts as one that had. */
+#include "shared/bell.h"
 #include "shared/header.h"
 #include "shared/hold.h"
 #include "shared/lock.h"
@@ -32,7 +33,7 @@
 #include "shared/word.h"
 
 #define WORD 64
-#define ROOM 68
+#define BELL 68
 #define SLOTS 128
 #define SIZE (SLOTS + 4 * SHMSEG_RWLOCK_READERS)
 #define TRIES 1000
@@ -48,7 +49,7 @@ static uint64_t capacity_for(uint64_t room) {
 
 static void build(unsigned char *object, uint64_t capacity) {
   store_relaxed((uint32_t *)(object + WORD), SHMSEG_LOCK_FREE);
-  store_relaxed((uint32_t *)(object + ROOM), SHMSEG_ROOM_START);
+  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
   for (uint64_t i = 0; i < capacity; i++)
     store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
 }
@@ -61,7 +62,7 @@ static uint32_t *word_of(const shmseg_rwlock *rwlock) {
 }
 
 static shmseg_room room_of(const shmseg_rwlock *rwlock) {
-  shmseg_room room = { rwlock->object.segment, shmseg_object_at(&rwlock->object, ROOM),
+  shmseg_room room = { rwlock->object.segment, shmseg_object_at(&rwlock->object, BELL),
                        shmseg_object_at(&rwlock->object, SLOTS), SHMSEG_RWLOCK_READERS };
   return room;
 }
@@ -235,5 +236,5 @@ const char *shmseg_rwlock_check(const shmseg_rwlock *rwlock) {
     return wrong;
   if (!shmseg_lock_valid(load_relaxed(word_of(rwlock))))
     return "R1: the lock word";
-  return shmseg_room_check(room_of(rwlock)) ? "R2: a slot or the room word" : NULL;
+  return shmseg_room_check(room_of(rwlock)) ? "R2: a slot or the bell" : NULL;
 }

@@ -3,24 +3,25 @@
  *
  * LAYOUT      offset  size
  *             0       64    header (shared/header.h), capacity = permits, 1 to 65,535
- *             64      4     room word (shared/room.h)
+ *             64      4     bell (shared/bell.h) of the slots
  *             68      60    0
  *             128           a slot of 4 bytes for each permit, rounded up to 64
  *
- * INVARIANTS  P1  a slot is free or has the identity of who acquired it; the room word is not 0.
+ * INVARIANTS  P1  a slot is free or has the identity of who acquired it; the bell is one of its states.
  *             P2  nothing counts permits but the slots.
  *
  * PROTOCOL    acquire enters a slot, release leaves one of those that have the own identity; any of
  *             them, for permits are alike.
  *
  * CRASHES     a dead process's slots have its identity, and are freed by whoever waits. */
+#include "shared/bell.h"
 #include "shared/header.h"
 #include "shared/hold.h"
 #include "shared/room.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
-#define ROOM 64
+#define BELL 64
 #define SLOTS 128
 
 static uint64_t size_for(uint64_t permits) {
@@ -35,7 +36,7 @@ static uint64_t capacity_for(uint64_t room) {
 }
 
 static void build(unsigned char *object, uint64_t permits) {
-  store_relaxed((uint32_t *)(object + ROOM), SHMSEG_ROOM_START);
+  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
   for (uint64_t i = 0; i < permits; i++)
     store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
 }
@@ -44,7 +45,7 @@ static const shmseg_kind_info kind = { SHMSEG_KIND_SEMAPHORE, 1,    "permits", s
                                        capacity_for,          build };
 
 static shmseg_room room_of(const shmseg_semaphore *semaphore) {
-  shmseg_room room = { semaphore->object.segment, shmseg_object_at(&semaphore->object, ROOM),
+  shmseg_room room = { semaphore->object.segment, shmseg_object_at(&semaphore->object, BELL),
                        shmseg_object_at(&semaphore->object, SLOTS),
                        (uint32_t)semaphore->object.capacity };
   return room;
@@ -92,7 +93,7 @@ static bool holds(const shmseg_semaphore *semaphore) {
 static int note_permit(shmseg_semaphore *semaphore) {
   if (!holds(semaphore)) {
     semaphore->permits = 0; /* those from before a fork or a cut are not ours */
-    shmseg_hold_add(semaphore->object.segment, &semaphore->hold, semaphore->object.offset + ROOM);
+    shmseg_hold_add(semaphore->object.segment, &semaphore->hold, semaphore->object.offset + BELL);
   }
   semaphore->permits++;
   return shmseg_segment_status(semaphore->object.segment);
@@ -154,5 +155,5 @@ const char *shmseg_semaphore_check(const shmseg_semaphore *semaphore) {
   const char *wrong = shmseg_header_check(&semaphore->object, &kind);
   if (wrong)
     return wrong;
-  return shmseg_room_check(room_of(semaphore)) ? "P1: a slot or the room word" : NULL;
+  return shmseg_room_check(room_of(semaphore)) ? "P1: a slot or the bell" : NULL;
 }

@@ -41,12 +41,16 @@ int shmseg_wait_sleep(int64_t deadline) {
   return SHMSEG_INTERRUPTED;
 }
 
-int shmseg_wait_pause(int64_t deadline) {
-  int64_t duration = left(deadline, PAUSE);
+int shmseg_wait_nap(int64_t nanoseconds, int64_t deadline) {
+  int64_t duration = left(deadline, nanoseconds);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
   return 0;
+}
+
+int shmseg_wait_pause(int64_t deadline) {
+  return shmseg_wait_nap(PAUSE, deadline);
 }
 
 bool shmseg_wait_left(int64_t deadline) {

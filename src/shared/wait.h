@@ -20,9 +20,12 @@ int64_t shmseg_wait_deadline(int64_t nanoseconds);
 /* Sleeps until the deadline: SHMSEG_TIMEOUT when it is reached, or SHMSEG_INTERRUPTED. */
 int shmseg_wait_sleep(int64_t deadline);
 
-/* Between two tries of something that a peer holds for a moment: sleeps a millisecond.
- * SHMSEG_TIMEOUT when the deadline is reached. */
+/* Between two tries of something that a peer holds for a moment: a nap of a millisecond. */
 int shmseg_wait_pause(int64_t deadline);
+
+/* Sleeps so many nanoseconds, at most until the deadline: 0, or SHMSEG_TIMEOUT when it was reached
+ * before. */
+int shmseg_wait_nap(int64_t nanoseconds, int64_t deadline);
 
 /* Waits until *word, which lies in segment, is not seen: 0 then; or SHMSEG_TIMEOUT,
  * SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED. Whoever changes the word has to call shmseg_wait_wake
