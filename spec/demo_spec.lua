@@ -256,6 +256,7 @@ describe("the demo", function()
     assert.equal(letters, reader:line())
     reader:signal "INT"
     check_end(reader)
+    writer:await_sleep()
     writer:signal "INT"
     check_end(writer)
     assert.is_nil(scratch.bytes(name))
@@ -267,11 +268,12 @@ describe("the demo", function()
       return pending(reason)
     end
     local name = scratch.name()
-    local writer = example("writer", "--name", name)
+    local writer = example("writer", "--name", name, "--interval", "600")
     local letters = check_start_of_writer(writer)
     local reader = start(name)
     check_pointer(reader:line())
     assert.equal(letters, reader:line())
+    reader:await_sleep()
     reader:signal "TERM"
     check_end(reader)
     writer:signal "INT"

@@ -118,12 +118,13 @@ name = sys.argv[1]
     return text
   end
 
-  local function absent()
-    return not shell.succeeds "python3 -c 'from multiprocessing import shared_memory'"
-  end
+  local absent
+  setup(function()
+    absent = not shell.succeeds "python3 -c 'from multiprocessing import shared_memory'"
+  end)
 
   it("reads what Lua wrote", function()
-    if absent() then
+    if absent then
       return pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
@@ -141,7 +142,7 @@ memory.close()]], name)
   end)
 
   it("writes what Lua reads", function()
-    if absent() then
+    if absent then
       return pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
@@ -157,7 +158,7 @@ memory.close()]], name)
   end)
 
   it("creates what Lua attaches to", function()
-    if absent() then
+    if absent then
       return pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
@@ -172,7 +173,7 @@ memory.close()]], name)
   end)
 
   it("sees a change made while both have it open, and the other way round", function()
-    if absent() then
+    if absent then
       return pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
