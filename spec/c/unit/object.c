@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* os/object and os/temporary: objects, names, and names that go with the process. */
+#define _GNU_SOURCE
+#include "os/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/temporary.h"
+#include "unit/help.h"
+
+static uint64_t size_of(int fd) {
+  struct stat status;
+  return fstat(fd, &status) == 0 ? (uint64_t)status.st_size : 0;
+}
+
+static shmseg_identity identity_of(int fd) {
+  struct stat status;
+  must(fstat(fd, &status) == 0);
+  return shmseg_object_identity(&status);
+}
+
+static bool present(shmseg_place place) {
+  struct stat status;
+  return shmseg_object_stat(place, &status) == 0;
+}
+
+/* A published object with that many bytes. */
+static int make(shmseg_place place, uint64_t size) {
+  int fd;
+  must(shmseg_object_build(place, 0600, &fd) == 0);
+  must(shmseg_object_grow(fd, 0, size, false) == 0);
+  must(shmseg_object_publish(fd, place, 0600) == 0);
+  return fd;
+}
+
+static void published(void) {
+  shmseg_place place = fresh_place();
+  struct stat status;
+  int fd, other;
+  test_begin("an object has no name until it is published, and then its permissions whatever the umask");
+  mode_t mask = umask(077);
+  must(shmseg_object_build(place, 0646, &fd) == 0);
+  umask(mask);
+  check(!present(place) && shmseg_object_open(place, true, &other) == ENOENT);
+  check(shmseg_object_grow(fd, 0, 100, false) == 0 && size_of(fd) == 100);
+  check(shmseg_object_publish(fd, place, 0646) == 0);
+  check(shmseg_object_stat(place, &status) == 0 && (status.st_mode & 07777) == 0646);
+  check(shmseg_object_publish(fd, place, 0646) == EEXIST);
+  check(shmseg_object_open(place, false, &other) == 0 && fcntl(other, F_GETFD) == FD_CLOEXEC);
+  check(write(other, "x", 1) == -1);
+  close(other);
+  check(shmseg_object_unlink(place) == 0 && shmseg_object_unlink(place) == ENOENT);
+  close(fd);
+  test_done();
+}
+
+static void abandoned(void) {
+  shmseg_place place = fresh_place();
+  int fd, descriptors = count_descriptors();
+  test_begin("an object that is abandoned before it was published leaves nothing");
+  must(shmseg_object_build(place, 0600, &fd) == 0);
+  shmseg_object_abandon(fd, place);
+  close(fd);
+  check(!present(place) && count_descriptors() == descriptors);
+  shmseg_place nowhere = { SHMSEG_FILE, "/nowhere/at/all" };
+  check(shmseg_object_build(nowhere, 0600, &fd) == ENOENT);
+  check(shmseg_object_open(nowhere, true, &fd) == ENOENT);
+  check(count_descriptors() == descriptors);
+  test_done();
+}
+
+static void strange_files(void) {
+  char folder[] = "/tmp/shmseg-unit-XXXXXX", path[64], link[64];
+  struct stat status;
+  int fd, descriptors = count_descriptors();
+  test_begin("what is not a regular file is ENODEV, does not block, and a link at a name is not followed");
+  must(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/fifo", folder);
+  must(mkfifo(path, 0600) == 0);
+  shmseg_place fifo = { SHMSEG_FILE, path };
+  check(shmseg_object_open(fifo, true, &fd) == ENODEV);
+  check(shmseg_object_open(fifo, false, &fd) == ENODEV);
+  check(shmseg_object_open((shmseg_place){ SHMSEG_FILE, folder }, false, &fd) == ENODEV);
+  check(shmseg_object_open((shmseg_place){ SHMSEG_FILE, folder }, true, &fd) == EISDIR);
+  unlink(path);
+  rmdir(folder);
+  const char *name = fresh_name();
+  snprintf(link, sizeof link, "/dev/shm/%s", name);
+  must(symlink("/etc/passwd", link) == 0);
+  check(shmseg_object_open(place_of(name), false, &fd) == ELOOP);
+  check(shmseg_object_stat(place_of(name), &status) == 0 && S_ISLNK(status.st_mode));
+  unlink(link);
+  check(count_descriptors() == descriptors);
+  test_done();
+}
+
+static void grown(void) {
+  shmseg_place place = fresh_place();
+  struct stat status;
+  int fd = make(place, 3);
+  test_begin("growing takes the memory or not as asked, and never makes an object shorter");
+  check(shmseg_object_grow(fd, 3, 3 * PAGE, false) == 0 && size_of(fd) == 3 * PAGE);
+  check(fstat(fd, &status) == 0 && status.st_blocks * 512 >= 3 * PAGE);
+  check(shmseg_object_grow(fd, 3 * PAGE, 100 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
+  check(fstat(fd, &status) == 0 && status.st_blocks * 512 < 10 * PAGE);
+  check(shmseg_object_grow(fd, 3 * PAGE, 50 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
+  check(shmseg_object_grow(fd, 3 * PAGE, 50 * PAGE, false) == 0 && size_of(fd) == 100 * PAGE);
+  check(shmseg_object_grow(fd, 100 * PAGE, (uint64_t)1 << 50, false) == ENOSPC);
+  check(size_of(fd) == 100 * PAGE);
+  check(fstat(fd, &status) == 0 && status.st_blocks * 512 < 60 * PAGE);
+  shmseg_object_unlink(place);
+  close(fd);
+  test_done();
+}
+
+static void locked(void) {
+  shmseg_place place = fresh_place();
+  int fd = make(place, PAGE), lock, other, descriptors;
+  test_begin("one at a time has an object's lock, until its descriptor is closed");
+  descriptors = count_descriptors();
+  check(shmseg_object_lock(fd, &lock) == 0);
+  check(shmseg_object_lock(fd, &other) == EAGAIN);
+  check(shmseg_object_lock_place(place, &other) == EAGAIN);
+  check(shmseg_object_remove(place, NULL) == EAGAIN && present(place));
+  close(lock);
+  check(shmseg_object_lock_place(place, &lock) == 0);
+  check(shmseg_object_lock(fd, &other) == EAGAIN);
+  close(lock);
+  check(count_descriptors() == descriptors);
+  shmseg_object_unlink(place);
+  check(shmseg_object_lock_place(place, &lock) == ENOENT && count_descriptors() == descriptors);
+  close(fd);
+  test_done();
+}
+
+static void removed(void) {
+  shmseg_place place = fresh_place();
+  int old = make(place, PAGE);
+  shmseg_identity first = identity_of(old);
+  test_begin("a name is removed only while it leads to the object that is meant");
+  must(shmseg_object_unlink(place) == 0);
+  int new = make(place, PAGE);
+  shmseg_identity second = identity_of(new);
+  check(shmseg_object_remove(place, &first) == SHMSEG_RENAMED && present(place));
+  check(shmseg_object_remove(place, &second) == 0 && !present(place));
+  check(shmseg_object_remove(place, &second) == ENOENT);
+  close(old);
+  close(new);
+  test_done();
+}
+
+static void anonymous(void) {
+  int fd;
+  test_begin("a sealed nameless object can grow and not shrink");
+  must(shmseg_object_anonymous(&fd) == 0);
+  check(shmseg_object_grow(fd, 0, PAGE, false) == 0 && shmseg_object_seal(fd) == 0);
+  check(ftruncate(fd, 10) == -1 && errno == EPERM);
+  check(shmseg_object_grow(fd, PAGE, 2 * PAGE, false) == 0 && size_of(fd) == 2 * PAGE);
+  close(fd);
+  test_done();
+}
+
+static void listed(void) {
+  shmseg_place place = fresh_place();
+  shmseg_listing listing;
+  const char *name;
+  int fd = make(place, PAGE), seen = 0;
+  test_begin("a listing has each name once, and no name twice");
+  must(shmseg_object_list(&listing) == 0);
+  while (shmseg_object_next(&listing, &name) == 0 && name)
+    seen += strcmp(name, place.name) == 0;
+  check(seen == 1 && name == NULL);
+  shmseg_object_list_close(&listing);
+  shmseg_object_list_close(&listing); /* twice is harmless */
+  shmseg_object_unlink(place);
+  close(fd);
+  test_done();
+}
+
+typedef struct {
+  shmseg_place place[3];
+  shmseg_identity identity[3];
+  bool by_signal;
+} names_at_exit;
+
+static void exit_with_tickets(void *argument) {
+  names_at_exit *at_exit = argument;
+  int tickets[3];
+  for (int i = 0; i < 3; i++)
+    if (shmseg_temporary_add(at_exit->place[i], at_exit->identity[i], &tickets[i]) != 0)
+      _exit(1);
+  if (!shmseg_temporary_remove(tickets[1]))
+    _exit(2);
+  pid_t pid = fork();
+  if (pid == 0) /* the ticket of a parent is not the child's to use, nor at its exit */
+    exit(shmseg_temporary_remove(tickets[0]) ? 3 : 0);
+  child grandchild = { pid, -1, -1 };
+  if (child_end(&grandchild) != 0)
+    _exit(4);
+  say(present(at_exit->place[0]) && present(at_exit->place[2]) ? 'p' : '-');
+  hear(); /* the second name leads elsewhere now */
+  if (at_exit->by_signal)
+    raise(SIGKILL);
+  exit(0);
+}
+
+static void temporary(bool by_signal, const char *sentence) {
+  names_at_exit at_exit = { .by_signal = by_signal };
+  int fds[3];
+  test_begin(sentence);
+  for (int i = 0; i < 3; i++) {
+    at_exit.place[i] = fresh_place();
+    fds[i] = make(at_exit.place[i], PAGE);
+    at_exit.identity[i] = identity_of(fds[i]);
+  }
+  child c = child_start(exit_with_tickets, &at_exit);
+  check(child_hear(&c) == 'p');
+  must(shmseg_object_unlink(at_exit.place[2]) == 0);
+  close(fds[2]);
+  fds[2] = make(at_exit.place[2], PAGE);
+  child_tell(&c);
+  check(child_end(&c) == (by_signal ? 256 + SIGKILL : 0));
+  check(present(at_exit.place[0]) == by_signal);           /* gone with the process */
+  check(present(at_exit.place[1]));                        /* its ticket was given back */
+  check(present(at_exit.place[2]));                        /* another object's name by now */
+  for (int i = 0; i < 3; i++) {
+    shmseg_object_unlink(at_exit.place[i]);
+    close(fds[i]);
+  }
+  test_done();
+}
+
+static void tickets(void) {
+  enum { COUNT = 4096 };
+  static int all[COUNT];
+  shmseg_place place = { SHMSEG_NAME, "shmseg-unit-never-made" };
+  shmseg_identity identity = { 1, 1 };
+  int extra, taken = 0;
+  test_begin("4,096 tickets are given, one more is ENFILE, and one that was given back is given again");
+  for (int i = 0; i < COUNT; i++)
+    taken += shmseg_temporary_add(place, identity, &all[i]) == 0 && all[i] != 0;
+  check(taken == COUNT);
+  check(shmseg_temporary_add(place, identity, &extra) == ENFILE);
+  check(shmseg_temporary_remove(all[77]));
+  check(shmseg_temporary_add(place, identity, &extra) == 0 && extra == all[77]);
+  for (int i = 0; i < COUNT; i++)
+    shmseg_temporary_remove(all[i]);
+  test_done();
+}
+
+int main(void) {
+  published();
+  abandoned();
+  strange_files();
+  grown();
+  locked();
+  removed();
+  anonymous();
+  listed();
+  temporary(false, "temporary names go at exit, those of others and of changed objects stay");
+  temporary(true, "a fatal signal leaves temporary names");
+  tickets();
+  return help_end();
+}
