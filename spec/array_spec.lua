@@ -160,11 +160,19 @@ describe("an index", function()
     assert.equal(20, a[2.0])
   end)
 
+  it("may be a string that is an integer, as for Lua's own functions", function()
+    local a = five()
+    assert.equal(20, a["2"])
+    a["2"] = 7
+    assert.equal(7, a["2.0"])
+    assert.same({ 7, 30 }, { a:get("2", "3") })
+  end)
+
   it("that leads outside, or is no integer, gives nil", function()
     local a = five()
     local others = {
       0, -1, 6, 7, 2 ^ 31, 2 ^ 32 + 1, 2 ^ 53, -2 ^ 63, 2 ^ 63, 1e300, 0.5, 1.5, nan, math.huge,
-      -math.huge, true, false, print, {}, "", "name", "1",
+      -math.huge, true, false, print, {}, "", "name", "0", "6", "1.5",
     }
     for _, i in ipairs(others) do
       assert.is_nil(a[i], tostring(i))
@@ -248,8 +256,8 @@ describe("an array", function()
       assert.is_nil(a[1])
       assert.same({}, a:totable())
       assert.equal(0, select("#", a:get(1, 0)))
-      assert.is_nil(select(3, a:fill(1)))
-      assert.is_nil(select(3, a:set(1, {})))
+      assert.True(a:fill(1))
+      assert.True(a:set(1, {}))
       for _ in a:ipairs() do
         error "an element"
       end
@@ -434,7 +442,7 @@ describe("set", function()
 
   it("takes values", function()
     local a, seg = five()
-    a:set(2, -1)
+    assert.True(a:set(2, -1))
     assert.same({ 10, -1, 30, 40, 50 }, a:totable())
     a:set(3, 1, 2, 3)
     assert.same({ 10, -1, 1, 2, 3 }, a:totable())
@@ -559,7 +567,7 @@ describe("fill", function()
 
   it("sets every element, and nothing else", function()
     local a, seg = five()
-    a:fill(-1)
+    assert.True(a:fill(-1))
     assert.same({ -1, -1, -1, -1, -1 }, a:totable())
     assert.equal(("\0"):rep(8) .. ("\255"):rep(20) .. ("\0"):rep(12), seg:read())
   end)
