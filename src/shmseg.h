@@ -35,7 +35,8 @@ enum {
   SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */
   SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
   SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
-  SHMSEG_NOT_HELD = -14     /* misuse: this handle does not hold the lock */
+  SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
+  SHMSEG_CHANGED = -15      /* somebody was faster */
 };
 
 /* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
@@ -248,6 +249,124 @@ int shmseg_event_clear(shmseg_event *event);
 int shmseg_event_is_set(const shmseg_event *event, bool *set);
 int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline);
 void shmseg_event_close(shmseg_event *event);
+
+/* Bytes of the largest capacity. */
+#define SHMSEG_CAPACITY_MAX ((uint64_t)1 << 40)
+
+/* A cell: the latest value, never torn. Readers wait for nobody and write nothing. Versions count
+ * the values from 1 on; 0 is no value yet. */
+typedef struct shmseg_cell {
+  shmseg_object object;
+} shmseg_cell;
+
+uint64_t shmseg_cell_size(uint64_t capacity);
+int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                     shmseg_mode mode, uint64_t capacity, bool *created);
+void shmseg_cell_close(shmseg_cell *cell);
+
+/* Sets the value; *version is the new one. EINVAL when it is larger than the capacity. */
+int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t *version);
+
+/* Sets it if the version is still expected; else SHMSEG_CHANGED, and *version is the actual one. */
+int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                    uint64_t *version);
+
+/* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and room is less;
+ * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
+int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *size,
+                    uint64_t *version);
+
+/* The two halves of get, for a copy of one's own: the bytes may change while they are copied, and
+ * the copy is the value if confirm then gives 0; SHMSEG_CHANGED: try again. */
+int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_t *size,
+                     uint64_t *version);
+int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version);
+
+int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version);
+
+/* Waits until the version is not seen. */
+int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
+
+const char *shmseg_cell_check(const shmseg_cell *cell);
+
+/* A queue: each message goes to one consumer, first in, first out. */
+typedef struct shmseg_queue {
+  shmseg_object object;
+  uint64_t ring;              /* bytes of the ring */
+  uint64_t push_lap, pop_lap; /* positions where the ring's first byte was passed last */
+} shmseg_queue;
+
+uint64_t shmseg_queue_size(uint64_t capacity);
+int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, uint64_t capacity, bool *created);
+void shmseg_queue_close(shmseg_queue *queue);
+
+/* EINVAL when the message is larger than the capacity; SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
+int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
+
+/* Takes at least one message and at most max, as many as room bytes hold, in records of
+ * SHMSEG_RECORD(size): the size as uint64_t, the bytes, and what is missing to a multiple of 8.
+ * *used is what they fill; with SHMSEG_TOO_SMALL what the first one needs. The buffer is aligned to
+ * 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when it is shut and empty. */
+int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
+                      int64_t deadline);
+
+#define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
+
+/* From here on no push succeeds. */
+int shmseg_queue_shutdown(shmseg_queue *queue);
+
+typedef struct shmseg_queue_stats {
+  uint64_t messages, bytes; /* in the ring, with their records' heads */
+  uint64_t capacity;
+  bool shut;
+} shmseg_queue_stats;
+
+/* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
+int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
+
+const char *shmseg_queue_check(const shmseg_queue *queue);
+
+/* A broadcast: each message goes to every subscriber; the oldest are overwritten. Sequence numbers
+ * are dense and start at 1. */
+typedef struct shmseg_broadcast {
+  shmseg_object object;
+  uint64_t ring; /* bytes of the ring */
+} shmseg_broadcast;
+
+uint64_t shmseg_broadcast_size(uint64_t capacity);
+int shmseg_broadcast_open(shmseg_broadcast *broadcast, shmseg_segment *segment, uint64_t offset,
+                          uint64_t room, shmseg_mode mode, uint64_t capacity, bool *created);
+void shmseg_broadcast_close(shmseg_broadcast *broadcast);
+
+/* Never waits for a subscriber. EINVAL when the message is larger than the capacity,
+ * SHMSEG_SHUTDOWN. */
+int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void *bytes, size_t size,
+                             uint64_t *sequence);
+int shmseg_broadcast_shutdown(shmseg_broadcast *broadcast);
+
+/* A subscription is private: it reads and writes nothing for the publishers to see. */
+typedef struct shmseg_subscription {
+  const shmseg_broadcast *broadcast;
+  uint64_t position; /* of the next record, if it is still there */
+  uint64_t sequence; /* of the next message */
+  uint64_t lost;     /* since the last one */
+} shmseg_subscription;
+
+#define SHMSEG_FROM_NEW UINT64_MAX
+#define SHMSEG_FROM_OLDEST 0
+
+/* from: one of the above, or a sequence number; what is gone counts as lost. SHMSEG_OUT_OF_RANGE when
+ * it is beyond the next one. */
+int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
+                               shmseg_subscription *subscription);
+
+/* Copies the next message; *lost is how many were overwritten before it. SHMSEG_TOO_SMALL when it
+ * has *size bytes and room is less: call again. SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
+int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer, size_t room,
+                             size_t *size, uint64_t *sequence, uint64_t *lost, int64_t deadline);
+
+const char *shmseg_broadcast_check(const shmseg_broadcast *broadcast);
 
 /* Names the first invariant of the object that its bytes break, or NULL. Nobody may use the object
  * meanwhile. */

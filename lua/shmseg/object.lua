@@ -21,10 +21,26 @@ local function capacity_error(class, value)
   end
 end
 
+-- What is wrong with a codec, or nil.
+local function codec_error(class, options)
+  local codec = type(options) == "table" and options.codec
+  if not codec then
+    return nil
+  elseif not class.has_codec then
+    return "unknown option \"codec\""
+  elseif type(codec) ~= "table" or type(codec.encode) ~= "function"
+    or type(codec.decode) ~= "function" then
+    return "option \"codec\": table with functions encode and decode expected"
+  end
+end
+
 -- Splits the options into those of the segment and the object's own capacity; or nil and what is
 -- wrong with them.
 local function split(class, options)
-  if options ~= nil and type(options) ~= "table" then
+  local wrong = codec_error(class, options)
+  if wrong then
+    return nil, wrong
+  elseif options ~= nil and type(options) ~= "table" then
     return nil, ("options: table expected, got %s"):format(type(options))
   end
   local own, capacity = {}, nil
@@ -37,7 +53,7 @@ local function split(class, options)
       capacity = value
     elseif segment_options[name] then
       own[name] = value
-    else
+    elseif name ~= "codec" then
       return nil, ("unknown option %q"):format(tostring(name))
     end
   end
@@ -74,13 +90,13 @@ local function open_segment(class, name, mode, own, capacity)
 end
 
 -- Opens on a name: the object lies in a segment of its own. Raises misuse without a position.
-local function open_named(class, name, mode, own, capacity)
+local function open_named(class, name, mode, own, capacity, codec)
   local opened, created, code = open_segment(class, name, mode, own, capacity)
   if not opened then
     return nil, created, code
   end
   local how = mode == "c" and "c" or opened:mode()
-  local result, built, why = class.core.open(opened, how, capacity, true)
+  local result, built, why = class.core.open(opened, how, capacity, true, codec.encode, codec.decode)
   if not result then
     opened:close()
     return nil, built, why
@@ -91,14 +107,15 @@ end
 -- Opens on a name, or on a segment or slice. Raises misuse without a position.
 local function open(class, where, mode, options)
   local own, capacity = split(class, options)
+  local codec = own and options and options.codec or {}
   if not own then
     error(capacity, 0)
   elseif type(where) ~= "userdata" then
-    return open_named(class, where, mode or "rw", own, capacity)
+    return open_named(class, where, mode or "rw", own, capacity, codec)
   elseif next(own) then
     error(("option %q: the segment is there already"):format(next(own)), 0)
   end
-  return class.core.open(where, mode, capacity)
+  return class.core.open(where, mode, capacity, false, codec.encode, codec.decode)
 end
 
 -- The results of a pcall; what it caught is the public function's caller's misuse.
@@ -110,11 +127,27 @@ local function results(ok, ...)
   return ...
 end
 
+-- The results of one step: nil ends the loop at what is expected, all other failures raise.
+local function step(value, message, code)
+  if value == nil and code ~= "shutdown" and code ~= "interrupted" then
+    error(message, 3)
+  end
+  return value, message, code
+end
+
+--- An iterator from a function that waits for the next value, and gives nil, message, code when there
+-- is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file.
+function object.iterator(wait)
+  return function()
+    return step(wait())
+  end
+end
+
 --- The public table of a kind of object: open and size_for; and the methods of its handles.
 -- @tparam string noun
 -- @tparam[opt] string capacity the name of the option that sizes it
 function object.module(noun, capacity)
-  local class = { core = core[noun], capacity = capacity }
+  local class = { core = core[noun], capacity = capacity, has_codec = capacity == "capacity" }
   local module = {}
 
   --- Opens the object.

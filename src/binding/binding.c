@@ -27,6 +27,7 @@ static const struct {
   { SHMSEG_INCOMPATIBLE, "incompatible", "the object is of another kind or format" },
   { SHMSEG_RENAMED, "ENOENT", "the name does not lead to this object any more" },
   { SHMSEG_CLOSED, "EBADF", "the segment was closed meanwhile" },
+  { SHMSEG_CHANGED, "EAGAIN", "peers were faster each time" },
   { SHMSEG_READ_ONLY, "EACCES", "the segment is open for reading only" },
   { EACCES, "EACCES", NULL },
   { EAGAIN, "EAGAIN", NULL },

@@ -257,9 +257,12 @@ extern const luaL_Reg segment_atomic_methods[];
 
 void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
+void binding_open_broadcast(lua_State *L);
+void binding_open_cell(lua_State *L);
 void binding_open_event(lua_State *L);
 void binding_open_mutex(lua_State *L);
 void binding_open_object(lua_State *L);
+void binding_open_queue(lua_State *L);
 void binding_open_rwlock(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_semaphore(lua_State *L);

@@ -148,8 +148,11 @@ void field_encode(lua_State *L, int index, const field *f, unsigned char *image,
     }
     lua_pop(L, 1);
   }
-  if (in_table && count_keys(L, index) != known) {
-    bool more = lua_rawlen(L, index) > f->count;
+  push_uint64(L, f->count + 1);
+  lua_gettable(L, index);
+  bool more = !lua_isnil(L, -1);
+  lua_pop(L, 1);
+  if (more || (in_table && count_keys(L, index) != known)) {
     luaL_error(L, "%s: %s %d", f->name, more ? "more than" : "keys other than 1 to", (int)f->count);
   }
 }

@@ -45,6 +45,9 @@ int luaopen_shmseg_core(lua_State *L) {
   binding_open_rwlock(L);
   binding_open_semaphore(L);
   binding_open_event(L);
+  binding_open_cell(L);
+  binding_open_queue(L);
+  binding_open_broadcast(L);
   binding_open_signals(L);
   binding_open_time(L);
   push_int64(L, (int64_t)shmseg_map_page());

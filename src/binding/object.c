@@ -8,7 +8,16 @@
 
 #define GUARD_CLASS "shmseg.guard"
 
-enum { VIEWS = 1, WHERE = 2, GUARD = 3, SELF = 4, ABANDONED = 5 }; /* of an object's own table */
+enum {
+  VIEWS = 1,
+  WHERE = 2,
+  GUARD = 3,
+  SELF = 4,
+  ABANDONED = 5,
+  ENCODE = 6,
+  DECODE = 7,
+  BUFFER = 8
+}; /* of an object's own table */
 
 static const char guard_kind;
 
@@ -92,6 +101,48 @@ int push_lock_result(lua_State *L, object *o, int err, bool abandoned) {
   return 2;
 }
 
+/* --- codecs and buffers ------------------------------------------------------------------- */
+
+const char *check_value(lua_State *L, const object *o, int arg, size_t *size) {
+  if (o->has_codec) {
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, -1, ENCODE);
+    lua_pushvalue(L, arg);
+    lua_call(L, 1, 1);
+    if (lua_type(L, -1) != LUA_TSTRING)
+      luaL_error(L, "the codec's encode gave no string, but a %s", luaL_typename(L, -1));
+    lua_replace(L, arg);
+    lua_pop(L, 1);
+  }
+  return luaL_checklstring(L, arg, size);
+}
+
+void decode_value(lua_State *L, const object *o, int owner) {
+  if (!o->has_codec)
+    return;
+  lua_getuservalue(L, owner);
+  lua_rawgeti(L, -1, DECODE);
+  lua_pushvalue(L, -3);
+  lua_call(L, 1, 1);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+unsigned char *new_buffer(lua_State *L, size_t size) {
+  lua_getuservalue(L, 1);
+  unsigned char *buffer = lua_newuserdata(L, size);
+  lua_rawseti(L, -2, BUFFER);
+  lua_pop(L, 1);
+  return buffer;
+}
+
+int value_too_large(lua_State *L, object *o, int arg, size_t size) {
+  char text[96];
+  snprintf(text, sizeof text, "%llu bytes, the capacity is %llu", (unsigned long long)size,
+           (unsigned long long)o->class->core(o)->capacity);
+  return luaL_argerror(L, arg, text);
+}
+
 /* --- opening and closing ------------------------------------------------------------------ */
 
 static shmseg_mode check_mode(lua_State *L, int arg, const view *where) {
@@ -130,7 +181,8 @@ static int push_open_failure(lua_State *L, object *o, int err) {
   return push_failure(L, err, noun, hint);
 }
 
-/* open(segment or slice [, mode [, capacity [, owns]]]) -> object, created; upvalue 1 is the class */
+/* open(segment or slice [, mode [, capacity [, owns [, encode, decode]]]]) -> object, created;
+ * upvalue 1 is the class */
 static int object_open(lua_State *L) {
   const object_class *class = lua_touserdata(L, lua_upvalueindex(1));
   view *where = check_view(L, 1);
@@ -138,10 +190,19 @@ static int object_open(lua_State *L) {
   shmseg_mode mode = check_mode(L, 2, where);
   uint64_t capacity = opt_size(L, 3, 0);
   bool owns = lua_toboolean(L, 4);
-  lua_settop(L, 3);
+  lua_settop(L, 6);
   luaL_argcheck(L, where->offset % SHMSEG_ALIGN == 0, 1,
                 "misaligned: an object lies at a multiple of 64");
   object *o = push_object(L, class);
+  bool has_codec = lua_isfunction(L, 5);
+  if (has_codec) {
+    lua_getuservalue(L, -1);
+    lua_pushvalue(L, 5);
+    lua_rawseti(L, -2, ENCODE);
+    lua_pushvalue(L, 6);
+    lua_rawseti(L, -2, DECODE);
+    lua_pop(L, 1);
+  }
   check_open(L, where); /* nothing runs Lua code from here on */
   luaL_argcheck(L, mode == SHMSEG_READ || where->segment->writable, 2, "the segment is read-only");
   bool created;
@@ -150,6 +211,7 @@ static int object_open(lua_State *L) {
   if (err)
     return push_open_failure(L, o, err);
   view_aim(&o->view, where, 0, class->core(o)->size);
+  o->has_codec = has_codec;
   o->owns_segment = owns;
   lua_pushboolean(L, created);
   return 2;

@@ -2,7 +2,8 @@
 /* What the userdata of all objects have in common.
  *
  * An object's user value is a table of its own: [1] the table of its segment's views, [2] the
- * segment or slice that it was opened on, [3] the guard of a lock, [4] the object. */
+ * segment or slice that it was opened on, [3] the guard of a lock, [4] the object, [5] the word
+ * "abandoned", [6] and [7] a codec's functions, [8] private memory for messages. */
 #ifndef SHMSEG_BINDING_OBJECT_H
 #define SHMSEG_BINDING_OBJECT_H
 
@@ -14,6 +15,7 @@ typedef struct object_class object_class;
 typedef struct {
   view view; /* kind is the class */
   const object_class *class;
+  bool has_codec;
   bool owns_segment; /* close ends the segment too, which was opened for the object alone */
 } object;
 
@@ -45,6 +47,19 @@ void push_guard(lua_State *L, object *o, void (*unlock)(object *o));
 /* A lock's results, when the guard is at the top: it and perhaps "abandoned", or nil, "timeout"; all
  * other failures raise. Does not allocate when the lock was taken. */
 int push_lock_result(lua_State *L, object *o, int err, bool abandoned);
+
+/* The bytes of the value at arg, which a codec has replaced by what it makes of it. */
+const char *check_value(lua_State *L, const object *o, int arg, size_t *size);
+
+/* Replaces the string at the top by what the codec makes of it, if there is one. The object, or
+ * whoever has its table as user value, is at index owner. */
+void decode_value(lua_State *L, const object *o, int owner);
+
+/* Private memory that lives as long as the userdata at index 1 or until the next call. */
+unsigned char *new_buffer(lua_State *L, size_t size);
+
+/* Raises that the value at arg is larger than the capacity. */
+int value_too_large(lua_State *L, object *o, int arg, size_t size);
 
 /* Adds the class to the module's table, which is at the top, as a table { open, size_for, methods }
  * under that name. */

@@ -40,7 +40,10 @@ typedef enum {
   SHMSEG_KIND_MUTEX = 1,
   SHMSEG_KIND_RWLOCK = 2,
   SHMSEG_KIND_SEMAPHORE = 3,
-  SHMSEG_KIND_EVENT = 4
+  SHMSEG_KIND_EVENT = 4,
+  SHMSEG_KIND_CELL = 5,
+  SHMSEG_KIND_QUEUE = 6,
+  SHMSEG_KIND_BROADCAST = 7
 } shmseg_object_kind;
 
 /* What a structure tells of its kind. */

@@ -9,6 +9,9 @@
 /* Looks at a word that keeps changing, before the clock is asked again. */
 #define LOOKS 1000
 
+/* Nanoseconds that a try waits for an owner who is inside a short section. */
+#define MOMENT 60000000
+
 bool shmseg_lock_valid(uint32_t word) {
   uint32_t state = word & SHMSEG_LOCK_STATE;
   return state == SHMSEG_LOCK_FREE || state >= SHMSEG_ID_MIN;
@@ -106,6 +109,35 @@ int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t 
   }
   int err = shmseg_segment_status(segment);
   return err ? err : SHMSEG_CORRUPT;
+}
+
+int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t patience,
+                      bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  int64_t deadline = shmseg_wait_deadline(patience);
+  int err;
+  do {
+    err = take_slowly(segment, word, id, 0, deadline, dirty);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                            int64_t deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  int64_t moment = shmseg_wait_deadline(MOMENT);
+  return take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment, dirty);
+}
+
+int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err) {
+  shmseg_lock_release(segment, word, id, SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY, 1);
+  return err;
 }
 
 int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,

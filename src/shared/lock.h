@@ -43,6 +43,19 @@ int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id,
 int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t next,
                         int wake);
 
+/* shmseg_lock_take for a critical section of the library's own, which is short: waits at most that
+ * long, then SHMSEG_TIMEOUT. */
+int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t patience,
+                      bool *dirty);
+
+/* The same where the caller has a deadline: waits until then, but always a moment, since the owner
+ * will be out in less. May return SHMSEG_INTERRUPTED. */
+int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                            int64_t deadline, bool *dirty);
+
+/* Leaves such a section in an error, which is returned: the word stays DIRTY, never silently free. */
+int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err);
+
 /* Waits until nobody owns the word or its owner is dead; then it is free (and DIRTY). Does not take
  * it. *seen is the word as it was when it was free. */
 int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,

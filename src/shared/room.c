@@ -43,7 +43,7 @@ void shmseg_room_clear(shmseg_room room, uint32_t stale) {
   bool cleared = false;
   for (uint32_t i = 0; i < room.count; i++) {
     uint32_t seen = load_relaxed(&room.slots[i]);
-    if (seen == SHMSEG_ROOM_FREE || seen == alive[seen % ALIVE])
+    if (seen == SHMSEG_ROOM_FREE || (seen != 0 && seen == alive[seen % ALIVE]))
       continue;
     /* what is no identity has no owner that could give it back */
     if (seen >= SHMSEG_ID_MIN && seen <= SHMSEG_ID_MAX && seen != stale &&

@@ -61,18 +61,33 @@ int shmseg_wait_again(int64_t deadline) {
   return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
 }
 
-bool shmseg_wait_spin(const uint32_t *word, uint32_t seen) {
+bool shmseg_wait_spin_until(bool (*ready)(const void *context), const void *context) {
   if (shmseg_clock_processors() < 2)
-    return false;
+    return ready(context);
   int64_t deadline = shmseg_clock_now() + SPIN;
   do {
     for (int i = 0; i < SPIN_LOOKS; i++) {
-      if (load_relaxed(word) != seen)
+      if (ready(context))
         return true;
       spin_pause();
     }
   } while (shmseg_clock_now() < deadline);
   return false;
+}
+
+typedef struct {
+  const uint32_t *word;
+  uint32_t seen;
+} look_out;
+
+static bool is_other(const void *context) {
+  const look_out *l = context;
+  return load_relaxed(l->word) != l->seen;
+}
+
+bool shmseg_wait_spin(const uint32_t *word, uint32_t seen) {
+  look_out l = { word, seen };
+  return shmseg_wait_spin_until(is_other, &l);
 }
 
 #if defined(SHMSEG_COUNT_LATE)

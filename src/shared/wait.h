@@ -43,6 +43,9 @@ int shmseg_wait_again(int64_t deadline);
  * true when it is not seen any more. */
 bool shmseg_wait_spin(const uint32_t *word, uint32_t seen);
 
+/* The same for any condition. */
+bool shmseg_wait_spin_until(bool (*ready)(const void *context), const void *context);
+
 /* Wakes at most count of those who wait on word. How many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);
 

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* The broadcast and subscription userdata. */
+#include <errno.h>
+#include <string.h>
+
+#include "binding/object.h"
+
+#define SUBSCRIPTION_CLASS "shmseg.subscription"
+#define BUFFER_MIN 1024
+
+typedef struct {
+  object object;
+  shmseg_broadcast broadcast;
+} broadcast;
+
+static int open_broadcast(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                          shmseg_mode mode, uint64_t capacity, bool *created) {
+  return shmseg_broadcast_open(&((broadcast *)o)->broadcast, segment, offset, room, mode, capacity,
+                               created);
+}
+
+static void close_broadcast(object *o) {
+  shmseg_broadcast_close(&((broadcast *)o)->broadcast);
+}
+
+static shmseg_object *core(object *o) {
+  return &((broadcast *)o)->broadcast.object;
+}
+
+static const object_class class = {
+  "shmseg.broadcast",   sizeof(broadcast), open_broadcast, close_broadcast, core,
+  shmseg_broadcast_size
+};
+
+/* --- publishing --------------------------------------------------------------------------- */
+
+/* publish(value) -> sequence | nil, "shutdown" */
+static int broadcast_publish(lua_State *L) {
+  broadcast *b = check_object(L, &class);
+  size_t size;
+  uint64_t sequence;
+  const char *bytes = check_value(L, &b->object, 2, &size);
+  int err = shmseg_broadcast_publish(&b->broadcast, bytes, size, &sequence);
+  if (err == EINVAL)
+    return value_too_large(L, &b->object, 2, size);
+  if (err == SHMSEG_SHUTDOWN)
+    return push_outcome(L, "shutdown");
+  if (err)
+    return push_object_failure(L, &b->object, err);
+  push_uint64(L, sequence);
+  return 1;
+}
+
+/* shutdown() -> true */
+static int broadcast_shutdown(lua_State *L) {
+  broadcast *b = check_object(L, &class);
+  int err = shmseg_broadcast_shutdown(&b->broadcast);
+  if (err)
+    return push_object_failure(L, &b->object, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- subscribing -------------------------------------------------------------------------- */
+
+static const char subscription_kind;
+
+/* The user value is a table of its own: [1] the broadcast, [2] the buffer. */
+enum { BROADCAST = 1, BUFFER = 2 };
+
+typedef struct {
+  view view;            /* kind alone */
+  broadcast *broadcast; /* NULL: closed */
+  shmseg_subscription subscription;
+  unsigned char *buffer;
+  size_t room;
+  bool pending; /* the message in the buffer was taken, and is no string yet */
+  size_t size;
+  uint64_t sequence, lost;
+} subscription;
+
+static uint64_t check_from(lua_State *L) {
+  if (lua_isnoneornil(L, 2))
+    return SHMSEG_FROM_NEW;
+  if (lua_type(L, 2) == LUA_TSTRING) {
+    static const char *const names[] = { "new", "oldest", NULL };
+    return check_option(L, 2, names) == 0 ? SHMSEG_FROM_NEW : SHMSEG_FROM_OLDEST;
+  }
+  int64_t from = check_integer(L, 2);
+  luaL_argcheck(L, from >= 1, 2, "sequence numbers start at 1");
+  return (uint64_t)from;
+}
+
+/* subscribe([from]) -> subscription; "new", "oldest" or a sequence number */
+static int broadcast_subscribe(lua_State *L) {
+  broadcast *b = check_object(L, &class);
+  uint64_t from = check_from(L);
+  subscription *s = lua_newuserdata(L, sizeof *s);
+  memset(s, 0, sizeof *s);
+  s->view.kind = &subscription_kind;
+  luaL_getmetatable(L, SUBSCRIPTION_CLASS);
+  lua_setmetatable(L, -2);
+  lua_createtable(L, BUFFER, 0);
+  lua_pushvalue(L, 1);
+  lua_rawseti(L, -2, BROADCAST);
+  lua_setuservalue(L, -2);
+  int err = shmseg_broadcast_subscribe(&b->broadcast, from, &s->subscription);
+  if (err == SHMSEG_OUT_OF_RANGE)
+    return luaL_argerror(L, 2, "a sequence number beyond the next one");
+  if (err)
+    return push_object_failure(L, &b->object, err);
+  s->broadcast = b;
+  return 1;
+}
+
+static subscription *check_subscription(lua_State *L) {
+  subscription *s = test_kind(L, 1, &subscription_kind);
+  luaL_argcheck(L, s, 1, SUBSCRIPTION_CLASS " expected");
+  return s;
+}
+
+static int next(void *handle, int64_t deadline, void *context) {
+  subscription *s = handle;
+  (void)context;
+  if (!s->broadcast)
+    return SHMSEG_CLOSED; /* by a hook */
+  return shmseg_subscription_next(&s->subscription, s->buffer, s->room, &s->size, &s->sequence,
+                                  &s->lost, deadline);
+}
+
+static void grow(lua_State *L, subscription *s, size_t room) {
+  s->room = 0;
+  lua_getuservalue(L, 1);
+  s->buffer = lua_newuserdata(L, room);
+  lua_rawseti(L, -2, BUFFER);
+  lua_pop(L, 1);
+  s->room = room;
+}
+
+/* Pushes the message in the buffer, which stays there until the string is made. */
+static int push_pending(lua_State *L, subscription *s) {
+  lua_pushlstring(L, (const char *)s->buffer, s->size);
+  s->pending = false;
+  if (s->broadcast->object.has_codec) {
+    lua_getuservalue(L, 1);
+    lua_rawgeti(L, -1, BROADCAST);
+    lua_replace(L, -2);
+    lua_insert(L, -2);
+    decode_value(L, &s->broadcast->object, lua_gettop(L) - 1);
+  }
+  push_uint64(L, s->sequence);
+  push_uint64(L, s->lost);
+  return 3;
+}
+
+/* next([timeout]) -> value, sequence, lost | nil, "timeout" | "shutdown" */
+static int subscription_next(lua_State *L) {
+  subscription *s = check_subscription(L);
+  int64_t deadline = opt_deadline(L, 2);
+  luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
+  if (s->pending)
+    return push_pending(L, s);
+  if (s->room == 0)
+    grow(L, s, BUFFER_MIN);
+  int err;
+  while ((err = binding_wait(L, next, s, deadline, NULL, NULL)) == SHMSEG_TOO_SMALL)
+    grow(L, s, s->size + s->size / 2);
+  luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
+  switch (err) {
+  case 0: s->pending = true; return push_pending(L, s);
+  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
+  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
+  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
+  default: return push_object_failure(L, &s->broadcast->object, err);
+  }
+}
+
+static int subscription_close(lua_State *L) {
+  check_subscription(L)->broadcast = NULL;
+  return 0;
+}
+
+static int subscription_tostring(lua_State *L) {
+  subscription *s = check_subscription(L);
+  lua_pushstring(L, s->broadcast ? SUBSCRIPTION_CLASS " (open)" : SUBSCRIPTION_CLASS " (closed)");
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+  { "publish", broadcast_publish },
+  { "shutdown", broadcast_shutdown },
+  { "subscribe", broadcast_subscribe },
+  { NULL, NULL },
+};
+
+static const luaL_Reg subscription_methods[] = {
+  { "close", subscription_close },
+  { "next", subscription_next },
+  { NULL, NULL },
+};
+
+static const luaL_Reg subscription_metamethods[] = {
+  { "__close", subscription_close },
+  { "__tostring", subscription_tostring },
+  { NULL, NULL },
+};
+
+void binding_open_broadcast(lua_State *L) {
+  binding_open_class(L, "broadcast", &class, methods);
+  binding_new_class(L, SUBSCRIPTION_CLASS, subscription_metamethods, subscription_methods);
+  lua_setfield(L, -3, "subscription_methods");
+  lua_pop(L, 1);
+}

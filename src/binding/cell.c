@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* The cell userdata. */
+#include <errno.h>
+#include <string.h>
+
+#include "binding/object.h"
+#include "shared/wait.h"
+
+/* Up to here a value goes through the stack; Lua interns strings that short (on 5.1 all of them). */
+#define SMALL 256
+
+/* How long writers may overtake a reader. */
+#define READ_PATIENCE ((int64_t)100 * 1000000)
+
+typedef struct {
+  object object;
+  shmseg_cell cell;
+} cell;
+
+static int open_cell(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                     shmseg_mode mode, uint64_t capacity, bool *created) {
+  return shmseg_cell_open(&((cell *)o)->cell, segment, offset, room, mode, capacity, created);
+}
+
+static void close_cell(object *o) {
+  shmseg_cell_close(&((cell *)o)->cell);
+}
+
+static shmseg_object *core(object *o) {
+  return &((cell *)o)->cell.object;
+}
+
+static const object_class class = { "shmseg.cell", sizeof(cell), open_cell,
+                                    close_cell,    core,         shmseg_cell_size };
+
+static int push_version(lua_State *L, cell *c, int err, size_t size, int arg, uint64_t version) {
+  if (err == EINVAL)
+    return value_too_large(L, &c->object, arg, size);
+  if (err)
+    return push_object_failure(L, &c->object, err);
+  push_uint64(L, version);
+  return 1;
+}
+
+/* set(value) -> version */
+static int cell_set(lua_State *L) {
+  cell *c = check_object(L, &class);
+  size_t size;
+  const char *bytes = check_value(L, &c->object, 2, &size);
+  uint64_t version;
+  int err = shmseg_cell_set(&c->cell, bytes, size, &version);
+  return push_version(L, c, err, size, 2, version);
+}
+
+/* cas(version, value) -> version | false, actual version */
+static int cell_cas(lua_State *L) {
+  cell *c = check_object(L, &class);
+  size_t size;
+  uint64_t version;
+  int64_t expected = check_integer(L, 2);
+  const char *bytes = check_value(L, &c->object, 3, &size);
+  luaL_argcheck(L, expected >= 0, 2, "not a version");
+  int err = shmseg_cell_cas(&c->cell, (uint64_t)expected, bytes, size, &version);
+  if (err != SHMSEG_CHANGED)
+    return push_version(L, c, err, size, 3, version);
+  lua_pushboolean(L, 0);
+  push_uint64(L, version);
+  return 2;
+}
+
+/* Pushes what is there now, which may be torn: confirm tells. */
+static int push_try(lua_State *L, cell *c, uint64_t *version) {
+  const unsigned char *bytes;
+  size_t size;
+  int err = shmseg_cell_peek(&c->cell, &bytes, &size, version);
+  if (err)
+    return err;
+  if (size <= SMALL || LUA_VERSION_NUM < 502) {
+    char small[SMALL];
+    char *copy = small;
+    if (size > SMALL) {
+      copy = lua_newuserdata(L, size); /* may run finalizers: look again */
+      err = shmseg_cell_get(&c->cell, copy, size, &size, version);
+      if (err)
+        return err == SHMSEG_TOO_SMALL ? SHMSEG_CHANGED : err;
+    } else {
+      memcpy(copy, bytes, size);
+      err = shmseg_cell_confirm(&c->cell, *version);
+      if (err)
+        return err;
+    }
+    lua_pushlstring(L, copy, size);
+    return 0;
+  }
+  lua_pushlstring(L, (const char *)bytes, size); /* copies, then may run finalizers */
+  if (!c->cell.object.segment || c->cell.object.segment->fd < 0)
+    return SHMSEG_CLOSED;
+  return shmseg_cell_confirm(&c->cell, *version);
+}
+
+/* Pushes value and version; or what err says. */
+static int push_current(lua_State *L, cell *c) {
+  int top = lua_gettop(L);
+  int64_t patience = 0; /* begins when a writer has been faster */
+  uint64_t version;
+  int err;
+  while ((err = push_try(L, c, &version)) == SHMSEG_CHANGED) {
+    lua_settop(L, top);
+    if (patience == 0)
+      patience = shmseg_wait_deadline(READ_PATIENCE);
+    else if (!shmseg_wait_left(patience))
+      return push_outcome(L, "timeout");
+  }
+  if (err == SHMSEG_EMPTY)
+    return push_outcome(L, "empty");
+  if (err)
+    return push_object_failure(L, &c->object, err);
+  decode_value(L, &c->object, 1);
+  push_uint64(L, version);
+  return 2;
+}
+
+/* get() -> value, version | nil, "empty" */
+static int cell_get(lua_State *L) {
+  return push_current(L, check_object(L, &class));
+}
+
+static int wait(void *handle, int64_t deadline, void *seen) {
+  return shmseg_cell_wait(&((cell *)handle)->cell, *(uint64_t *)seen, deadline);
+}
+
+/* wait([version [, timeout]]) -> value, version | nil, "timeout" */
+static int cell_wait(lua_State *L) {
+  cell *c = check_object(L, &class);
+  int64_t version = lua_isnoneornil(L, 2) ? 0 : check_integer(L, 2);
+  uint64_t seen = (uint64_t)version;
+  int64_t deadline = opt_deadline(L, 3);
+  luaL_argcheck(L, version >= 0, 2, "not a version");
+  int err = binding_wait(L, wait, c, deadline, &seen, NULL);
+  if (err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED)
+    return push_outcome(L, err == SHMSEG_TIMEOUT ? "timeout" : "interrupted");
+  return err ? push_object_failure(L, &c->object, err) : push_current(L, c);
+}
+
+static const luaL_Reg methods[] = {
+  { "cas", cell_cas },   { "get", cell_get }, { "set", cell_set },
+  { "wait", cell_wait }, { NULL, NULL },
+};
+
+void binding_open_cell(lua_State *L) {
+  binding_open_class(L, "cell", &class, methods);
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* The queue userdata.
+ *
+ * A message is copied into private memory under the consumers' lock, and becomes a string after
+ * it. What was taken and is no string yet, for want of memory, is the next pop's. */
+#include <errno.h>
+#include <string.h>
+
+#include "binding/object.h"
+#include "os/liveness.h"
+
+/* Private memory to begin with, and what drain asks for. */
+#define BUFFER_MIN 4096
+#define DRAIN_BUFFER 65536
+
+typedef struct {
+  object object;
+  shmseg_queue queue;
+  unsigned char *buffer; /* in the object's table */
+  size_t room;
+  size_t begin, end; /* records that were taken and not yet given */
+} queue;
+
+static int open_queue(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, uint64_t capacity, bool *created) {
+  return shmseg_queue_open(&((queue *)o)->queue, segment, offset, room, mode, capacity, created);
+}
+
+static void close_queue(object *o) {
+  shmseg_queue_close(&((queue *)o)->queue);
+}
+
+static shmseg_object *core(object *o) {
+  return &((queue *)o)->queue.object;
+}
+
+static const object_class class = { "shmseg.queue", sizeof(queue), open_queue,
+                                    close_queue,    core,          shmseg_queue_size };
+
+/* nil and a word for what is expected; nil, message, code for the rest. */
+static int push_result(lua_State *L, queue *q, int err) {
+  switch (err) {
+  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
+  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
+  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
+  case 0: lua_pushboolean(L, 1); return 1;
+  default: return push_object_failure(L, &q->object, err);
+  }
+}
+
+/* --- producers ---------------------------------------------------------------------------- */
+
+typedef struct {
+  const char *bytes;
+  size_t size;
+} message;
+
+static int push(void *handle, int64_t deadline, void *context) {
+  const message *m = context;
+  return shmseg_queue_push(&((queue *)handle)->queue, m->bytes, m->size, deadline);
+}
+
+/* push(value [, timeout]) -> true | nil, "timeout" | "shutdown" */
+static int queue_push(lua_State *L) {
+  queue *q = check_object(L, &class);
+  message m;
+  m.bytes = check_value(L, &q->object, 2, &m.size);
+  int64_t deadline = opt_deadline(L, 3);
+  int err = binding_wait(L, push, q, deadline, &m, NULL);
+  return err == EINVAL ? value_too_large(L, &q->object, 2, m.size) : push_result(L, q, err);
+}
+
+/* shutdown() -> true */
+static int queue_shutdown(lua_State *L) {
+  queue *q = check_object(L, &class);
+  return push_result(L, q, shmseg_queue_shutdown(&q->queue));
+}
+
+/* --- consumers ---------------------------------------------------------------------------- */
+
+typedef struct {
+  uint64_t max;
+  size_t used;
+} harvest;
+
+static int take(void *handle, int64_t deadline, void *context) {
+  queue *q = handle;
+  harvest *h = context;
+  return shmseg_queue_take(&q->queue, q->buffer, q->room, h->max, &h->used, deadline);
+}
+
+static void grow(lua_State *L, queue *q, size_t room) {
+  q->room = 0; /* should the allocation fail, the old buffer is not forgotten by the table */
+  q->buffer = new_buffer(L, room);
+  q->room = room;
+}
+
+/* Fills the empty buffer with at most max messages. */
+static int refill(lua_State *L, queue *q, uint64_t max, size_t room, int64_t deadline) {
+  harvest h = { max, 0 };
+  int err;
+  if (q->room < room)
+    grow(L, q, room);
+  while ((err = binding_wait(L, take, q, deadline, &h, NULL)) == SHMSEG_TOO_SMALL)
+    grow(L, q, h.used + h.used / 2);
+  q->begin = 0;
+  q->end = err ? 0 : h.used;
+  return err;
+}
+
+/* Are there records in the buffer? Not in a forked child: they are the parent's. */
+static bool has_records(queue *q) {
+  shmseg_segment *segment = q->queue.object.segment;
+  if (q->begin < q->end && segment && !shmseg_liveness_own(&segment->member))
+    q->begin = q->end;
+  return q->begin < q->end;
+}
+
+/* Pushes the first message of the buffer. It stays there until the string is made. */
+static void push_first(lua_State *L, queue *q) {
+  uint64_t size;
+  memcpy(&size, q->buffer + q->begin, sizeof size);
+  lua_pushlstring(L, (const char *)q->buffer + q->begin + sizeof size, (size_t)size);
+  q->begin += (size_t)SHMSEG_RECORD(size);
+  decode_value(L, &q->object, 1);
+}
+
+/* pop([timeout]) -> value | nil, "timeout" | "shutdown" */
+static int queue_pop(lua_State *L) {
+  queue *q = check_object(L, &class);
+  int64_t deadline = opt_deadline(L, 2);
+  if (!has_records(q)) {
+    int err = refill(L, q, 1, BUFFER_MIN, deadline);
+    if (err)
+      return push_result(L, q, err);
+  } else if (!q->queue.object.segment) {
+    return push_object_failure(L, &q->object, SHMSEG_CLOSED);
+  }
+  push_first(L, q);
+  return 1;
+}
+
+/* drain([max]) -> list of values, perhaps none */
+static int queue_drain(lua_State *L) {
+  queue *q = check_object(L, &class);
+  int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
+  luaL_argcheck(L, max >= 0, 2, "negative number of messages");
+  lua_settop(L, 2);
+  lua_newtable(L);
+  for (int count = 0; count < max;) {
+    if (!has_records(q)) {
+      int err = refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0);
+      if (err && err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN && count == 0)
+        return push_result(L, q, err);
+      if (err)
+        break;
+    }
+    push_first(L, q);
+    lua_rawseti(L, 3, ++count);
+  }
+  return 1;
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+static int queue_len(lua_State *L) {
+  queue *q = check_object(L, &class);
+  shmseg_queue_stats stats;
+  int err = shmseg_queue_count(&q->queue, &stats);
+  if (err)
+    return object_raise(L, &q->object, err);
+  push_uint64(L, stats.messages);
+  return 1;
+}
+
+/* stats() -> { messages, bytes, capacity, shutdown } */
+static int queue_stats(lua_State *L) {
+  queue *q = check_object(L, &class);
+  shmseg_queue_stats stats;
+  int err = shmseg_queue_count(&q->queue, &stats);
+  if (err)
+    return push_object_failure(L, &q->object, err);
+  lua_createtable(L, 0, 4);
+  push_uint64(L, stats.messages);
+  lua_setfield(L, -2, "messages");
+  push_uint64(L, stats.bytes);
+  lua_setfield(L, -2, "bytes");
+  push_uint64(L, stats.capacity);
+  lua_setfield(L, -2, "capacity");
+  lua_pushboolean(L, stats.shut);
+  lua_setfield(L, -2, "shutdown");
+  return 1;
+}
+
+static const luaL_Reg methods[] = {
+  { "drain", queue_drain },       { "pop", queue_pop },     { "push", queue_push },
+  { "shutdown", queue_shutdown }, { "stats", queue_stats }, { NULL, NULL },
+};
+
+static const luaL_Reg metamethods[] = { { "__len", queue_len }, { NULL, NULL } };
+
+void binding_open_queue(lua_State *L) {
+  binding_open_class(L, "queue", &class, methods);
+  luaL_getmetatable(L, class.name);
+  binding_register(L, metamethods);
+  lua_pop(L, 1);
+}

@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/* A broadcast: each message goes to every subscriber.
+ *
+ * LAYOUT      offset  size
+ *             0       64    header (shared/header.h), capacity = bytes of the largest message
+ *             64      4     publishers' lock word (shared/lock.h)
+ *             128     8     published word: (sequence + 1) << 1 | shut
+ *             136     8     floor: what lies below may be overwritten
+ *             144     16    ends: where the record of sequence s ends, at 8 * (s mod 2)
+ *             160     4     bell (shared/bell.h), rings for each message
+ *             192           ring: capacity rounded up to 8, and 16 more
+ *
+ *             Positions are bytes since the start, the first one being the length of the ring;
+ *             position p is at p mod length. A record is the sequence number (8 bytes), the size (8
+ *             bytes), the bytes, and 0 to 7 more to a multiple of 8. It may wrap, also in its head.
+ *
+ * INVARIANTS  B1  length <= floor <= end <= floor + length, multiples of 8, where end is that of the
+ *                 published sequence.
+ *             B2  [floor, end) is whole records with dense sequence numbers, the last published.
+ *             B3  floor and sequence only grow; shut is never cleared, and the sequence does not
+ *                 grow once it is set.
+ *             B4  bytes of the ring change only when floor is above what they were.
+ *
+ * PROTOCOL    publish    under the lock: raise floor, record by record, above what will be
+ *                        overwritten; fence; write the record at the end; store its end in the slot
+ *                        that the published sequence does not use; compare-and-swap the published
+ *                        word: that publishes, unless shut came first. Unlock, ring.
+ *             next       copy the record at the own position, fence, load floor: at or below the
+ *                        position, the copy is whole (B4). Else go to floor: the number of the record
+ *                        there tells how many were lost.
+ *             shutdown   compare-and-swap the published word.
+ *
+ * CRASHES     publisher dies before the swap: floor may be higher than need be, so the oldest
+ *             messages are gone early, and are counted as lost; the end slot that was written is not
+ *             in use. After it: the message is out. The lock is recovered (shared/lock.h). */
+#include <errno.h>
+#include <stddef.h>
+
+#include "shared/bell.h"
+#include "shared/header.h"
+#include "shared/hold.h"
+#include "shared/lock.h"
+#include "shared/wait.h"
+#include "shared/word.h"
+
+#define LOCK 64
+#define PUBLISHED 128
+#define FLOOR 136
+#define ENDS 144
+#define BELL 160
+#define RING 192
+#define HEAD_SIZE 16 /* of a record */
+#define SHUT 1u
+
+#define RECORD(size) (HEAD_SIZE + ((size) + 7) / 8 * 8)
+
+#define LOCK_PATIENCE ((int64_t)5 * 1000000000)
+#define READ_PATIENCE ((int64_t)100 * 1000000)
+
+/* Tries of what a publisher may disturb. */
+#define TRIES 100000
+
+typedef struct {
+  uint64_t sequence, size;
+} head;
+
+static uint64_t ring_for(uint64_t capacity) {
+  return RECORD(capacity);
+}
+
+static uint64_t size_for(uint64_t capacity) {
+  if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
+    return 0;
+  return RING + ring_for(capacity);
+}
+
+static uint64_t capacity_for(uint64_t room) {
+  return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
+}
+
+static void build(unsigned char *object, uint64_t capacity) {
+  uint64_t start = ring_for(capacity);
+  store_relaxed((uint32_t *)(object + LOCK), SHMSEG_LOCK_FREE);
+  store_relaxed((uint64_t *)(object + PUBLISHED), (uint64_t)1 << 1);
+  store_relaxed((uint64_t *)(object + FLOOR), start);
+  store_relaxed((uint64_t *)(object + ENDS), start);
+  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
+}
+
+static const shmseg_kind_info kind = { SHMSEG_KIND_BROADCAST, 1,    "capacity", size_for,
+                                       capacity_for,          build };
+
+static uint32_t *word32(const shmseg_broadcast *b, uint64_t offset) {
+  return shmseg_object_at(&b->object, offset);
+}
+
+static uint64_t *word64(const shmseg_broadcast *b, uint64_t offset) {
+  return shmseg_object_at(&b->object, offset);
+}
+
+static uint64_t *end_of(const shmseg_broadcast *b, uint64_t sequence) {
+  return word64(b, ENDS + sequence % 2 * 8);
+}
+
+uint64_t shmseg_broadcast_size(uint64_t capacity) {
+  return size_for(capacity);
+}
+
+int shmseg_broadcast_open(shmseg_broadcast *b, shmseg_segment *segment, uint64_t offset,
+                          uint64_t room, shmseg_mode mode, uint64_t capacity, bool *created) {
+  int err = shmseg_header_open(&b->object, segment, offset, room, mode, &kind, capacity, created);
+  b->ring = err ? 0 : ring_for(b->object.capacity);
+  return err;
+}
+
+void shmseg_broadcast_close(shmseg_broadcast *b) {
+  b->object.segment = NULL;
+}
+
+/* --- the ring ----------------------------------------------------------------------------- */
+
+static void copy_in(const shmseg_broadcast *b, uint64_t position, const void *from, size_t size) {
+  unsigned char *ring = shmseg_object_at(&b->object, RING);
+  uint64_t place = position % b->ring;
+  size_t first = size < b->ring - place ? size : (size_t)(b->ring - place);
+  copy_to_shared(ring + place, from, first);
+  if (first < size)
+    copy_to_shared(ring, (const unsigned char *)from + first, size - first);
+}
+
+static void copy_out(const shmseg_broadcast *b, uint64_t position, void *to, size_t size) {
+  const unsigned char *ring = shmseg_object_at(&b->object, RING);
+  uint64_t place = position % b->ring;
+  size_t first = size < b->ring - place ? size : (size_t)(b->ring - place);
+  copy_from_shared(to, ring + place, first);
+  if (first < size)
+    copy_from_shared((unsigned char *)to + first, ring, size - first);
+}
+
+static head head_at(const shmseg_broadcast *b, uint64_t position) {
+  const unsigned char *ring = shmseg_object_at(&b->object, RING);
+  head h;
+  h.sequence = load_relaxed((const uint64_t *)(ring + position % b->ring));
+  h.size = load_relaxed((const uint64_t *)(ring + (position + 8) % b->ring));
+  return h;
+}
+
+/* B1, as far as this can be seen. */
+static bool is_sane(const shmseg_broadcast *b, uint64_t floor, uint64_t end) {
+  return floor >= b->ring && floor <= end && end - floor <= b->ring && floor % 8 == 0 &&
+         end % 8 == 0;
+}
+
+/* --- publishing --------------------------------------------------------------------------- */
+
+/* Raises floor until need bytes are free behind end. */
+static int make_room(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
+  uint64_t floor = load_relaxed(word64(b, FLOOR));
+  if (!is_sane(b, floor, end))
+    return SHMSEG_CORRUPT;
+  uint64_t old = floor;
+  while (need > b->ring - (end - floor)) {
+    uint64_t size = head_at(b, floor).size; /* once: a peer may rewrite it */
+    if (size > b->object.capacity || RECORD(size) > end - floor)
+      return SHMSEG_CORRUPT;
+    floor += RECORD(size);
+  }
+  if (floor != old)
+    store_release(word64(b, FLOOR), floor);
+  return 0;
+}
+
+/* Under the lock. */
+static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uint64_t *sequence) {
+  uint64_t word = load_relaxed(word64(b, PUBLISHED));
+  if (word & SHUT)
+    return SHMSEG_SHUTDOWN;
+  if (word == 0)
+    return SHMSEG_CORRUPT;
+  *sequence = word >> 1; /* of this message */
+  uint64_t end = load_relaxed(end_of(b, *sequence - 1));
+  uint64_t need = RECORD((uint64_t)size);
+  int err = make_room(b, end, need);
+  if (err)
+    return err;
+  fence_release(); /* floor is seen before any byte below: pairs with is_overrun()'s fence */
+  head h = { *sequence, size };
+  unsigned char *ring = shmseg_object_at(&b->object, RING);
+  store_relaxed((uint64_t *)(ring + end % b->ring), h.sequence);
+  store_relaxed((uint64_t *)(ring + (end + 8) % b->ring), h.size);
+  copy_in(b, end + HEAD_SIZE, bytes, size);
+  store_relaxed(end_of(b, *sequence), end + need);
+  err = shmseg_segment_status(b->object.segment);
+  if (err)
+    return err;
+  /* Publish. Pairs with the acquire loads of the readers; from here it is out (B2). */
+  uint64_t seen = word;
+  if (cas_ordered(word64(b, PUBLISHED), &seen, (*sequence + 1) << 1))
+    return 0;
+  return seen == (word | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
+}
+
+int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size,
+                             uint64_t *sequence) {
+  uint32_t id;
+  bool dirty;
+  shmseg_segment *segment = b->object.segment;
+  int err = shmseg_header_ready(&b->object);
+  if (!err && size > b->object.capacity)
+    err = EINVAL;
+  if (!err)
+    err = shmseg_hold_identity(segment, &id);
+  if (!err)
+    err = shmseg_lock_enter(segment, word32(b, LOCK), id, LOCK_PATIENCE, &dirty);
+  if (err)
+    return err;
+  err = append(b, bytes, size, sequence);
+  if (err && err != SHMSEG_SHUTDOWN)
+    return shmseg_lock_leave_dirty(segment, word32(b, LOCK), id, err);
+  int left = shmseg_lock_release(segment, word32(b, LOCK), id, SHMSEG_LOCK_FREE, 1);
+  if (!err)
+    shmseg_bell_ring(word32(b, BELL)); /* the release was a full barrier */
+  return left ? left : err;
+}
+
+int shmseg_broadcast_shutdown(shmseg_broadcast *b) {
+  int err = shmseg_header_ready(&b->object);
+  if (!err && !b->object.segment->writable)
+    err = SHMSEG_READ_ONLY;
+  if (err)
+    return err;
+  uint64_t word = load_relaxed(word64(b, PUBLISHED));
+  for (int i = 0; !(word & SHUT) && i < TRIES; i++)
+    if (cas_ordered(word64(b, PUBLISHED), &word, word | SHUT))
+      word |= SHUT;
+  shmseg_bell_ring(word32(b, BELL));
+  err = shmseg_segment_status(b->object.segment);
+  return err ? err : word & SHUT ? 0 : EAGAIN;
+}
+
+/* --- subscribing -------------------------------------------------------------------------- */
+
+/* Was what was copied from position on overwritten meanwhile? */
+static bool is_overrun(const shmseg_broadcast *b, uint64_t position) {
+  fence_acquire(); /* the copy was loaded before this */
+  return load_relaxed(word64(b, FLOOR)) > position;
+}
+
+/* The next sequence number and where its record will be. False when a publisher was faster. */
+static bool find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
+  uint64_t word = load_acquire(word64(b, PUBLISHED));
+  s->sequence = word >> 1;
+  s->position = load_relaxed(end_of(b, s->sequence - 1));
+  fence_acquire();
+  return load_relaxed(word64(b, PUBLISHED)) >> 1 == s->sequence;
+}
+
+/* The oldest message that is there, or the next one. False when a publisher was faster. */
+static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
+  if (!find_end(b, s))
+    return false;
+  uint64_t floor = load_acquire(word64(b, FLOOR));
+  if (floor > s->position)
+    return false;
+  if (floor < s->position) {
+    s->sequence = head_at(b, floor).sequence;
+    s->position = floor;
+  }
+  return !is_overrun(b, floor);
+}
+
+/* From the oldest on, to the record of that number. False when a publisher was faster. */
+static bool find_number(const shmseg_broadcast *b, uint64_t number, shmseg_subscription *s) {
+  uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
+  if (!find_floor(b, s))
+    return false;
+  while (s->sequence < number && s->sequence < next) {
+    uint64_t size = head_at(b, s->position).size;
+    if (is_overrun(b, s->position) || size > b->object.capacity)
+      return false;
+    s->position += RECORD(size);
+    s->sequence++;
+  }
+  if (number < s->sequence)
+    s->position = 0; /* gone: next finds that it is below the floor, and counts */
+  s->sequence = number;
+  return true;
+}
+
+int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
+  s->broadcast = b;
+  s->lost = 0;
+  int err = shmseg_header_ready(&b->object);
+  for (int i = 0; !err && i < TRIES; i++) {
+    uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
+    bool found;
+    err = shmseg_segment_status(b->object.segment);
+    if (err || next == 0)
+      return err ? err : SHMSEG_CORRUPT;
+    if (from == SHMSEG_FROM_NEW)
+      found = find_end(b, s);
+    else if (from == SHMSEG_FROM_OLDEST)
+      found = find_floor(b, s);
+    else if (from > next)
+      return SHMSEG_OUT_OF_RANGE;
+    else
+      found = find_number(b, from, s);
+    if (found)
+      return shmseg_segment_status(b->object.segment);
+    err = shmseg_segment_status(b->object.segment);
+  }
+  return err ? err : EAGAIN;
+}
+
+/* Copies the record at the subscription's position. SHMSEG_CHANGED: it was overwritten. */
+static int copy_record(const shmseg_subscription *s, void *buffer, size_t room, size_t *size) {
+  const shmseg_broadcast *b = s->broadcast;
+  head h = head_at(b, s->position);
+  bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
+  *size = sane ? (size_t)h.size : 0;
+  if (sane && *size <= room)
+    copy_out(b, s->position + HEAD_SIZE, buffer, *size);
+  bool overrun = is_overrun(b, s->position);
+  int err = shmseg_segment_status(b->object.segment);
+  if (err)
+    return err;
+  if (overrun)
+    return SHMSEG_CHANGED;
+  return !sane ? SHMSEG_CORRUPT : *size > room ? SHMSEG_TOO_SMALL : 0;
+}
+
+/* Goes to the oldest message; those between are lost. SHMSEG_CHANGED: a publisher was faster. */
+static int skip_lost(shmseg_subscription *s) {
+  shmseg_subscription oldest = *s;
+  if (!find_floor(s->broadcast, &oldest))
+    return SHMSEG_CHANGED;
+  if (oldest.sequence < s->sequence)
+    return SHMSEG_CORRUPT;
+  s->lost += oldest.sequence - s->sequence;
+  s->sequence = oldest.sequence;
+  s->position = oldest.position;
+  return 0;
+}
+
+typedef struct {
+  const shmseg_broadcast *broadcast;
+  uint64_t seen;
+} change;
+
+static bool has_changed(const void *context) {
+  const change *c = context;
+  return load_ordered(word64(c->broadcast, PUBLISHED)) != c->seen;
+}
+
+static int wait_for_message(const shmseg_broadcast *b, uint64_t seen, int64_t deadline) {
+  change c = { b, seen };
+  if (!shmseg_wait_left(deadline))
+    return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
+  if (shmseg_wait_spin_until(has_changed, &c))
+    return 0;
+  return shmseg_bell_wait(b->object.segment, word32(b, BELL), has_changed, &c, deadline);
+}
+
+/* The next message if there is one; SHMSEG_EMPTY, with the published word as found. Then it waits for
+ * nobody; SHMSEG_CHANGED: publishers were faster. */
+static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
+                    uint64_t *word) {
+  const shmseg_broadcast *b = s->broadcast;
+  *word = load_acquire(word64(b, PUBLISHED)); /* pairs with the swap in append() */
+  int err = shmseg_segment_status(b->object.segment);
+  if (err || *word == 0)
+    return err ? err : SHMSEG_CORRUPT;
+  if (s->sequence >= *word >> 1)
+    return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;
+  err = copy_record(s, buffer, room, size);
+  if (err == SHMSEG_CHANGED) {
+    err = skip_lost(s);
+    return err ? err : SHMSEG_CHANGED;
+  }
+  if (err)
+    return err;
+  s->position += RECORD((uint64_t)*size);
+  s->sequence++;
+  return 0;
+}
+
+int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
+                             uint64_t *sequence, uint64_t *lost, int64_t deadline) {
+  int64_t patience = 0; /* begins when a publisher has been faster */
+  for (;;) {
+    uint64_t word = 0;
+    int err = shmseg_header_ready(&s->broadcast->object);
+    if (!err)
+      err = try_next(s, buffer, room, size, &word);
+    if (err == 0) {
+      *sequence = s->sequence - 1;
+      *lost = s->lost;
+      s->lost = 0;
+      return 0;
+    }
+    if (err == SHMSEG_EMPTY)
+      err = wait_for_message(s->broadcast, word, deadline);
+    else if (err == SHMSEG_CHANGED && patience == 0)
+      patience = shmseg_wait_deadline(READ_PATIENCE), err = 0;
+    else if (err == SHMSEG_CHANGED)
+      err = shmseg_wait_left(patience) ? 0 : SHMSEG_TIMEOUT;
+    if (err)
+      return err;
+  }
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+static const char *check_records(const shmseg_broadcast *b, uint64_t floor, uint64_t end,
+                                 uint64_t next) {
+  uint64_t last = 0;
+  while (floor < end) {
+    head h = head_at(b, floor);
+    if (h.size > b->object.capacity || RECORD(h.size) > end - floor)
+      return "B2: a record";
+    if (last != 0 && h.sequence != last + 1)
+      return "B2: a sequence number";
+    last = h.sequence;
+    floor += RECORD(h.size);
+  }
+  return last != 0 && last + 1 != next ? "B2: the last sequence number" : NULL;
+}
+
+const char *shmseg_broadcast_check(const shmseg_broadcast *b) {
+  const char *wrong = shmseg_header_check(&b->object, &kind);
+  if (wrong)
+    return wrong;
+  uint64_t next = load_relaxed(word64(b, PUBLISHED)) >> 1;
+  uint64_t floor = load_relaxed(word64(b, FLOOR));
+  if (next == 0)
+    return "B3: the published word";
+  uint64_t end = load_relaxed(end_of(b, next - 1));
+  if (!is_sane(b, floor, end))
+    return "B1: floor and end";
+  if (!shmseg_lock_valid(load_relaxed(word32(b, LOCK))))
+    return "the lock word";
+  if (!shmseg_bell_valid(load_relaxed(word32(b, BELL))))
+    return "the bell";
+  return check_records(b, floor, end, next);
+}

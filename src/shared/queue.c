@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: MIT */
+/* A queue: each message goes to one consumer.
+ *
+ * LAYOUT      offset  size
+ *             0       64    header (shared/header.h), capacity = bytes of the largest message
+ *             64      4     producers' lock word (shared/lock.h)
+ *             72      8     tail word: tail << 1 | shut
+ *             128     4     consumers' lock word
+ *             136     8     head
+ *             192     4     bell of the messages (shared/bell.h), rings after a push
+ *             256     4     bell of the room, rings after a pop
+ *             320           ring: capacity rounded up to 8, and 8 more
+ *
+ *             Head and tail are positions: bytes since the start, the first one being the length
+ *             of the ring; position p is at p mod length. A record is the message's size (8
+ *             bytes), its bytes, and 0 to 7 more to a multiple of 8; it may wrap.
+ *
+ * INVARIANTS  Q1  length <= head <= tail <= head + length, both multiples of 8; they only grow.
+ *             Q2  [head, tail) is whole records.
+ *             Q3  only who has the producers' lock moves tail, only who has the consumers' moves head.
+ *             Q4  shut is never cleared, and tail never moves once it is set.
+ *
+ * PROTOCOL    push      under the producers' lock: load head with acquire, write the record behind
+ *                       tail, compare-and-swap the tail word: that publishes, unless shut came
+ *                       first. Unlock, ring.
+ *             pop       under the consumers' lock: load the tail word with acquire, copy the records
+ *                       out, store head with release: that takes them. Unlock, ring.
+ *             shutdown  compare-and-swap the tail word. A consumer says "shutdown" when one load of
+ *                       it shows that it is shut and that nothing is left.
+ *
+ * CRASHES     producer dies before the swap: the queue is without its message; after it: with all of
+ *             it. Consumer dies before the store: the message is another's; after it: the victim's.
+ *             The locks are recovered (shared/lock.h); head and tail are all there is to know. */
+#include <errno.h>
+#include <stddef.h>
+
+#include "shared/bell.h"
+#include "shared/header.h"
+#include "shared/hold.h"
+#include "shared/lock.h"
+#include "shared/wait.h"
+#include "shared/word.h"
+
+#define PRODUCERS 64
+#define TAIL 72
+#define CONSUMERS 128
+#define HEAD 136
+#define MESSAGES 192
+#define ROOM 256
+#define RING 320
+#define HEAD_SIZE 8 /* of a record */
+#define SHUT 1u
+
+/* Rounds of an operation that finds the queue changed by others each time, before the clock is asked. */
+#define ROUNDS 1000
+
+static uint64_t ring_for(uint64_t capacity) {
+  return (capacity + 7) / 8 * 8 + HEAD_SIZE;
+}
+
+static uint64_t size_for(uint64_t capacity) {
+  if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
+    return 0;
+  return RING + ring_for(capacity);
+}
+
+static uint64_t capacity_for(uint64_t room) {
+  return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
+}
+
+static void build(unsigned char *object, uint64_t capacity) {
+  uint64_t start = ring_for(capacity);
+  store_relaxed((uint32_t *)(object + PRODUCERS), SHMSEG_LOCK_FREE);
+  store_relaxed((uint32_t *)(object + CONSUMERS), SHMSEG_LOCK_FREE);
+  store_relaxed((uint64_t *)(object + TAIL), start << 1);
+  store_relaxed((uint64_t *)(object + HEAD), start);
+  store_relaxed((uint32_t *)(object + MESSAGES), SHMSEG_BELL_START);
+  store_relaxed((uint32_t *)(object + ROOM), SHMSEG_BELL_START);
+}
+
+static const shmseg_kind_info kind = { SHMSEG_KIND_QUEUE, 1,    "capacity", size_for,
+                                       capacity_for,      build };
+
+static uint32_t *word32(const shmseg_queue *queue, uint64_t offset) {
+  return shmseg_object_at(&queue->object, offset);
+}
+
+static uint64_t *word64(const shmseg_queue *queue, uint64_t offset) {
+  return shmseg_object_at(&queue->object, offset);
+}
+
+uint64_t shmseg_queue_size(uint64_t capacity) {
+  return size_for(capacity);
+}
+
+int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, uint64_t capacity, bool *created) {
+  int err =
+      shmseg_header_open(&queue->object, segment, offset, room, mode, &kind, capacity, created);
+  queue->ring = err ? 0 : ring_for(queue->object.capacity);
+  queue->push_lap = queue->pop_lap = 0;
+  return err;
+}
+
+void shmseg_queue_close(shmseg_queue *queue) {
+  queue->object.segment = NULL;
+}
+
+/* --- the ring ----------------------------------------------------------------------------- */
+
+/* The offset of a position in the ring. lap is where the ring began for the last one: positions
+ * move slowly, and a division costs as much as a small message. */
+static uint64_t place_of(uint64_t position, uint64_t ring, uint64_t *lap) {
+  if (position - *lap >= ring)
+    *lap = position - position % ring;
+  return position - *lap;
+}
+
+static void copy_in(const shmseg_queue *queue, uint64_t place, const void *from, size_t size) {
+  unsigned char *ring = shmseg_object_at(&queue->object, RING);
+  size_t first = size < queue->ring - place ? size : (size_t)(queue->ring - place);
+  copy_to_shared(ring + place, from, first);
+  if (first < size)
+    copy_to_shared(ring, (const unsigned char *)from + first, size - first);
+}
+
+static void copy_out(const shmseg_queue *queue, uint64_t place, void *to, size_t size) {
+  const unsigned char *ring = shmseg_object_at(&queue->object, RING);
+  size_t first = size < queue->ring - place ? size : (size_t)(queue->ring - place);
+  copy_from_shared(to, ring + place, first);
+  if (first < size)
+    copy_from_shared((unsigned char *)to + first, ring, size - first);
+}
+
+/* Q1, as far as this can be seen. */
+static bool is_sane(const shmseg_queue *queue, uint64_t head, uint64_t tail) {
+  return head >= queue->ring && head <= tail && tail - head <= queue->ring && head % 8 == 0 &&
+         tail % 8 == 0;
+}
+
+/* The size of the record at place, of which rest bytes are left; false when it cannot be (Q2). */
+static bool record_at(const shmseg_queue *queue, uint64_t place, uint64_t rest, uint64_t *size) {
+  const unsigned char *ring = shmseg_object_at(&queue->object, RING);
+  *size = load_relaxed((const uint64_t *)(ring + place)); /* once: a peer may rewrite it */
+  return *size <= queue->object.capacity && SHMSEG_RECORD(*size) <= rest;
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+typedef struct {
+  const uint64_t *word;
+  uint64_t seen;
+} change;
+
+static bool has_changed(const void *context) {
+  const change *c = context;
+  return load_ordered(c->word) != c->seen;
+}
+
+/* Waits until the 64-bit word at offset is not seen; its change is followed by the bell. */
+static int wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen, uint64_t bell,
+                           int64_t deadline) {
+  change c = { word64(queue, offset), seen };
+  if (!shmseg_wait_left(deadline))
+    return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
+  if (shmseg_wait_spin_until(has_changed, &c))
+    return 0;
+  return shmseg_bell_wait(queue->object.segment, word32(queue, bell), has_changed, &c, deadline);
+}
+
+/* What every operation begins with. */
+static int begin(shmseg_queue *queue, uint32_t *id) {
+  int err = shmseg_header_ready(&queue->object);
+  return err ? err : shmseg_hold_identity(queue->object.segment, id);
+}
+
+static int leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, int err) {
+  const shmseg_segment *segment = queue->object.segment;
+  if (err == SHMSEG_CORRUPT || shmseg_segment_status(segment) != 0)
+    return shmseg_lock_leave_dirty(segment, word32(queue, lock), id,
+                                   err == SHMSEG_CORRUPT ? err : shmseg_segment_status(segment));
+  int left = shmseg_lock_release(segment, word32(queue, lock), id, SHMSEG_LOCK_FREE, 1);
+  return left ? left : err;
+}
+
+/* --- producers ---------------------------------------------------------------------------- */
+
+/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, with *head as found. */
+static int append(shmseg_queue *queue, const void *bytes, size_t size, uint64_t *head) {
+  uint64_t word = load_relaxed(word64(queue, TAIL));
+  uint64_t tail = word >> 1;
+  uint64_t need = SHMSEG_RECORD((uint64_t)size);
+  *head = load_acquire(word64(queue, HEAD)); /* pairs with the release in shmseg_queue_take() */
+  if (word & SHUT)
+    return SHMSEG_SHUTDOWN;
+  if (!is_sane(queue, *head, tail))
+    return SHMSEG_CORRUPT;
+  if (need > queue->ring - (tail - *head))
+    return SHMSEG_CHANGED;
+  uint64_t place = place_of(tail, queue->ring, &queue->push_lap);
+  unsigned char *ring = shmseg_object_at(&queue->object, RING);
+  store_relaxed((uint64_t *)(ring + place), (uint64_t)size);
+  place += HEAD_SIZE;
+  copy_in(queue, place < queue->ring ? place : 0, bytes, size);
+  int err = shmseg_segment_status(queue->object.segment);
+  if (err)
+    return err;
+  /* Publish. Pairs with the acquire in shmseg_queue_take(); from here it is a consumer's (Q2). */
+  if (cas_ordered(word64(queue, TAIL), &word, (tail + need) << 1))
+    return 0;
+  return word == (tail << 1 | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
+}
+
+int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline) {
+  uint32_t id;
+  uint64_t head;
+  bool dirty;
+  int err = begin(queue, &id);
+  if (!err && size > queue->object.capacity)
+    err = EINVAL;
+  for (int round = 0; !err && round < ROUNDS; round++) {
+    err = shmseg_lock_enter_until(queue->object.segment, word32(queue, PRODUCERS), id, deadline,
+                                  &dirty);
+    if (err)
+      return err;
+    err = leave(queue, PRODUCERS, id, append(queue, bytes, size, &head));
+    if (err == 0)
+      shmseg_bell_ring(word32(queue, MESSAGES)); /* leaving was a full barrier */
+    if (err != SHMSEG_CHANGED)
+      return err;
+    err = wait_for_change(queue, HEAD, head, ROOM, deadline);
+  }
+  return err ? err : shmseg_wait_again(deadline);
+}
+
+int shmseg_queue_shutdown(shmseg_queue *queue) {
+  int err = shmseg_header_ready(&queue->object);
+  if (!err && !queue->object.segment->writable)
+    err = SHMSEG_READ_ONLY;
+  if (err)
+    return err;
+  uint64_t word = load_relaxed(word64(queue, TAIL));
+  for (int i = 0; !(word & SHUT) && i < ROUNDS; i++)
+    if (cas_ordered(word64(queue, TAIL), &word, word | SHUT))
+      word |= SHUT;
+  shmseg_bell_ring(word32(queue, MESSAGES));
+  shmseg_bell_ring(word32(queue, ROOM));
+  err = shmseg_segment_status(queue->object.segment);
+  return err ? err : word & SHUT ? 0 : EAGAIN;
+}
+
+/* --- consumers ---------------------------------------------------------------------------- */
+
+typedef struct {
+  unsigned char *buffer;
+  size_t room, used;
+  uint64_t max;
+} harvest;
+
+/* Copies one record, whose head is written anew: the size that was checked counts. */
+static void take_record(const shmseg_queue *queue, uint64_t place, uint64_t size, harvest *h) {
+  unsigned char *to = h->buffer + h->used;
+  memcpy(to, &size, HEAD_SIZE);
+  place += HEAD_SIZE;
+  copy_out(queue, place < queue->ring ? place : 0, to + HEAD_SIZE, (size_t)size);
+  h->used += (size_t)SHMSEG_RECORD(size);
+  h->max--;
+}
+
+/* Copies records from head on. 0 with *head behind the last one; SHMSEG_CORRUPT; SHMSEG_TOO_SMALL
+ * with what the first one needs. */
+static int copy_records(shmseg_queue *queue, harvest *h, uint64_t *head, uint64_t tail) {
+  while (h->max > 0 && *head < tail) {
+    uint64_t size, place = place_of(*head, queue->ring, &queue->pop_lap);
+    if (!record_at(queue, place, tail - *head, &size))
+      return SHMSEG_CORRUPT;
+    if (SHMSEG_RECORD(size) > h->room - h->used) {
+      if (h->used > 0)
+        return 0;
+      h->used = (size_t)SHMSEG_RECORD(size);
+      return SHMSEG_TOO_SMALL;
+    }
+    take_record(queue, place, size, h);
+    *head += SHMSEG_RECORD(size);
+  }
+  return 0;
+}
+
+/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, SHMSEG_TOO_SMALL, or SHMSEG_CHANGED: empty, with
+ * the tail word as found. */
+static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
+  *word = load_acquire(word64(queue, TAIL)); /* pairs with the swap in append() */
+  uint64_t head = load_relaxed(word64(queue, HEAD));
+  uint64_t tail = *word >> 1;
+  if (!is_sane(queue, head, tail))
+    return SHMSEG_CORRUPT;
+  if (head == tail)
+    return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_CHANGED;
+  int err = copy_records(queue, h, &head, tail);
+  if (!err)
+    err = shmseg_segment_status(queue->object.segment);
+  if (err)
+    return err;
+  /* Take. Pairs with the acquire in append(): the room is the producers' (Q2). */
+  store_release(word64(queue, HEAD), head);
+  return 0;
+}
+
+int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
+                      int64_t deadline) {
+  uint32_t id;
+  uint64_t word;
+  bool dirty;
+  int err = begin(queue, &id);
+  *used = 0;
+  for (int round = 0; !err && round < ROUNDS; round++) {
+    harvest h = { buffer, room, 0, max };
+    err = shmseg_lock_enter_until(queue->object.segment, word32(queue, CONSUMERS), id, deadline,
+                                  &dirty);
+    if (err)
+      return err;
+    err = leave(queue, CONSUMERS, id, remove_some(queue, &h, &word));
+    *used = h.used;
+    if (err == 0)
+      shmseg_bell_ring(word32(queue, ROOM)); /* leaving was a full barrier */
+    if (err != SHMSEG_CHANGED)
+      return err;
+    err = wait_for_change(queue, TAIL, word, MESSAGES, deadline);
+  }
+  return err ? err : shmseg_wait_again(deadline);
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+/* Counts the records of [head, tail). False when one cannot be: taken meanwhile, or corrupt. */
+static bool count_records(const shmseg_queue *queue, uint64_t head, uint64_t tail,
+                          uint64_t *count) {
+  uint64_t lap = 0;
+  for (*count = 0; head < tail; ++*count) {
+    uint64_t size;
+    if (!record_at(queue, place_of(head, queue->ring, &lap), tail - head, &size))
+      return false;
+    head += SHMSEG_RECORD(size);
+  }
+  return true;
+}
+
+int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
+  int err = shmseg_header_ready(&queue->object);
+  for (int round = 0; !err && round < ROUNDS; round++) {
+    uint64_t head = load_acquire(word64(queue, HEAD));
+    uint64_t word = load_acquire(word64(queue, TAIL));
+    bool whole =
+        is_sane(queue, head, word >> 1) && count_records(queue, head, word >> 1, &stats->messages);
+    fence_acquire(); /* the records were loaded before this */
+    bool still = load_relaxed(word64(queue, HEAD)) == head;
+    err = shmseg_segment_status(queue->object.segment);
+    if (err || !still) /* records that were taken meanwhile may be others' bytes */
+      continue;
+    if (!whole)
+      return SHMSEG_CORRUPT;
+    stats->bytes = (word >> 1) - head;
+    stats->capacity = queue->object.capacity;
+    stats->shut = word & SHUT;
+    return 0;
+  }
+  return err ? err : EAGAIN;
+}
+
+const char *shmseg_queue_check(const shmseg_queue *queue) {
+  const char *wrong = shmseg_header_check(&queue->object, &kind);
+  uint64_t head = load_relaxed(word64(queue, HEAD)), tail = load_relaxed(word64(queue, TAIL)) >> 1;
+  uint64_t count;
+  if (wrong)
+    return wrong;
+  if (!is_sane(queue, head, tail))
+    return "Q1: head and tail";
+  if (!count_records(queue, head, tail, &count))
+    return "Q2: a record";
+  if (!shmseg_lock_valid(load_relaxed(word32(queue, PRODUCERS))) ||
+      !shmseg_lock_valid(load_relaxed(word32(queue, CONSUMERS))))
+    return "Q3: a lock word";
+  if (!shmseg_bell_valid(load_relaxed(word32(queue, MESSAGES))) ||
+      !shmseg_bell_valid(load_relaxed(word32(queue, ROOM))))
+    return "a bell";
+  return NULL;
+}
