@@ -36,7 +36,8 @@ describe("the example", function()
     local status, lines = start("examples/points.lua"):finish()
     assert.equal(0, status)
     local text = table.concat(lines, "\n")
-    for _, part in ipairs { "} Point;", "96\t24", "1\t101\tfirst", "2\t102\tsecond", "96\tninth" } do
+    local parts = { "} Point;", "96\t24", "1\t101\tfirst", "2\t102\tsecond", "96\tninth" }
+    for _, part in ipairs(parts) do
       assert.truthy(text:find(part, 1, true), part)
     end
   end)
