@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* shared/header: who attaches to what, who builds, and what is left alone. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/header.h"
+#include "shared/hold.h"
+#include "unit/help.h"
+
+#define MAGIC SHMSEG_HEADER_MAGIC
+#define INIT SHMSEG_HEADER_INIT
+
+static shmseg_segment segment, reader;
+static shmseg_mutex mutex;
+static const char *name;
+
+static int open_at(uint64_t offset, uint64_t room, shmseg_mode mode, bool *created) {
+  shmseg_mutex_close(&mutex);
+  return shmseg_mutex_open(&mutex, &segment, offset, room, mode, created);
+}
+
+static int attach(void) {
+  return open_at(0, PAGE, SHMSEG_WRITE, NULL);
+}
+
+static void wipe(void) {
+  memset(segment.data, 0, segment.size);
+}
+
+/* A valid mutex at 0. */
+static void build(void) {
+  wipe();
+  must(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0);
+}
+
+static void modes(void) {
+  bool created = true;
+  wipe();
+  test_begin("each mode attaches or builds as the table says, and building is told");
+  check(open_at(0, PAGE, SHMSEG_READ, &created) == ENOENT && !created);
+  check(attach() == ENOENT);
+  check(open_at(0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
+  check(open_at(0, PAGE, SHMSEG_CREATE, &created) == 0 && !created);
+  check(open_at(0, PAGE, SHMSEG_CREATE_ONLY, &created) == EEXIST && !created);
+  check(open_at(0, PAGE, SHMSEG_READ, &created) == 0 && attach() == 0);
+  check(open_at(128, PAGE - 128, SHMSEG_CREATE_ONLY, &created) == 0 && created);
+  test_done();
+}
+
+static void places(void) {
+  wipe();
+  test_begin("an object begins at a multiple of 64 and fits where it is opened");
+  check(open_at(8, PAGE - 8, SHMSEG_CREATE, NULL) == EINVAL);
+  check(open_at(63, PAGE - 63, SHMSEG_CREATE, NULL) == EINVAL);
+  check(open_at(0, PAGE + 1, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(0, 127, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(0, 63, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(0, 0, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(PAGE, 0, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(PAGE - 64, 64, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(2 * PAGE, 64, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(UINT64_MAX - 63, 128, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(0, UINT64_MAX, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(open_at(64, UINT64_MAX - 32, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(word_at(&segment, 0) == 0 && word_at(&segment, PAGE - 64) == 0);
+  check(open_at(PAGE - 128, 128, SHMSEG_CREATE, NULL) == 0);
+  build();
+  check(open_at(0, 127, SHMSEG_WRITE, NULL) == SHMSEG_TOO_SMALL); /* it has 128 */
+  test_done();
+}
+
+/* With one word of a valid object changed, attaching names what is wrong. */
+static bool refused(uint64_t offset, uint32_t value, const char *what) {
+  build();
+  set_word(&segment, offset, value);
+  unsigned char before[256];
+  memcpy(before, segment.data, sizeof before);
+  int attached = attach();
+  bool named = attached == SHMSEG_INCOMPATIBLE && mutex.object.mismatch &&
+               strcmp(mutex.object.mismatch, what) == 0;
+  int created = open_at(0, PAGE, SHMSEG_CREATE, NULL);
+  return named && created == SHMSEG_INCOMPATIBLE && memcmp(before, segment.data, 256) == 0;
+}
+
+static void incompatible(void) {
+  test_begin("what is something else is incompatible, is named, and is not touched");
+  check(refused(0, MAGIC + 1, "magic"));
+  check(refused(0, 0x534d4853, "magic")); /* the other byte order */
+  check(refused(0, 1, "magic") && refused(0, 0x7fffffff, "magic"));
+  check(refused(4, SHMSEG_KIND_RWLOCK, "kind") && refused(4, 0, "kind"));
+  check(refused(8, 2, "version") && refused(8, 0, "version"));
+  check(refused(16, 129, "size") && refused(16, 0, "size") && refused(16, 64, "size"));
+  check(refused(20, 1, "size")); /* the upper half */
+  check(refused(24, 2, "size") && refused(24, 0, "size") && refused(28, 1, "size"));
+  check(!mutex.object.segment && shmseg_mutex_lock(&mutex, 0, NULL) == SHMSEG_CLOSED);
+  test_done();
+}
+
+static void options_disagree(void) {
+  shmseg_semaphore semaphore;
+  wipe();
+  test_begin("an option that disagrees is incompatible by its name, and none takes what is there");
+  must(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 3, NULL) == 0);
+  shmseg_semaphore_close(&semaphore);
+  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 4, NULL) ==
+        SHMSEG_INCOMPATIBLE);
+  check(strcmp(semaphore.object.mismatch, "permits") == 0);
+  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  check(semaphore.object.capacity == 3);
+  shmseg_semaphore_close(&semaphore);
+  wipe();
+  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 65536, NULL) == EINVAL);
+  check(word_at(&segment, 0) == 0);
+  test_done();
+}
+
+static void not_zero(void) {
+  bool good = true;
+  test_begin("a place that is not zero is not built upon");
+  for (uint64_t offset = 4; offset < 128; offset++) {
+    wipe();
+    segment.data[offset] = 1;
+    good = good && open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_INCOMPATIBLE;
+    good = good && open_at(0, PAGE, SHMSEG_CREATE_ONLY, NULL) == SHMSEG_INCOMPATIBLE;
+    good = good && word_at(&segment, 0) == 0 && segment.data[offset] == 1;
+  }
+  check(good);
+  segment.data[127] = 0;
+  segment.data[128] = 1; /* behind the object: somebody else's */
+  check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0 && segment.data[128] == 1);
+  test_done();
+}
+
+/* An identity that nobody has. */
+static uint32_t dead_identity(void) {
+  shmseg_segment other;
+  uint32_t id;
+  same_segment(&other, &segment);
+  must(shmseg_hold_identity(&other, &id) == 0);
+  shmseg_segment_close(&other);
+  return id;
+}
+
+static void dead_builder(void) {
+  uint32_t dead = dead_identity();
+  bool created = false;
+  test_begin("what a dead builder has left is built anew, however far it came");
+  wipe();
+  set_word(&segment, 0, INIT | dead);
+  check(attach() == ENOENT);
+  check(open_at(0, PAGE, SHMSEG_CREATE_ONLY, &created) == 0 && created);
+  check(shmseg_mutex_check(&mutex) == NULL);
+  build();
+  set_word(&segment, 0, INIT | dead); /* all but published, and garbage in its own words */
+  set_word(&segment, 64, 99);
+  set_word(&segment, 100, 99);
+  check(open_at(0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
+  check(word_at(&segment, 64) == 1 && word_at(&segment, 100) == 0);
+  check(shmseg_mutex_check(&mutex) == NULL);
+  test_done();
+}
+
+static bool kept(uint64_t offset, uint32_t value, uint32_t dead) {
+  build();
+  set_word(&segment, 0, INIT | dead);
+  set_word(&segment, offset, value);
+  return open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_INCOMPATIBLE &&
+         word_at(&segment, 0) == (INIT | dead) && word_at(&segment, offset) == value;
+}
+
+static void looks_like_init(void) {
+  uint32_t dead = dead_identity();
+  test_begin("data that only looks like what a builder leaves is not cleared");
+  check(kept(4, SHMSEG_KIND_EVENT, dead) && kept(4, 77, dead));
+  check(kept(8, 2, dead) && kept(12, 1, dead));
+  check(kept(32, 1, dead) && kept(36, 1, dead) && kept(60, 1, dead));
+  check(kept(4, 1, 0) && kept(4, 1, 15) && kept(4, 1, 1u << 30));
+  wipe();
+  memset(segment.data, 0xff, 256);
+  check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_INCOMPATIBLE && segment.data[77] == 0xff);
+  test_done();
+}
+
+static void take_identity(void *argument) {
+  uint32_t id;
+  shmseg_segment own;
+  (void)argument;
+  same_segment(&own, &segment);
+  must(shmseg_hold_identity(&own, &id) == 0);
+  set_word(&own, 0, INIT | id);
+  say('b');
+  if (hear() == 'g') { /* be done with it */
+    shmseg_mutex built;
+    set_word(&own, 0, 0);
+    must(shmseg_mutex_open(&built, &own, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
+    say('d');
+    hear();
+  }
+}
+
+static void living_builder(void) {
+  test_begin("a living builder is waited for, a second at most; a killed one is taken over at once");
+  wipe();
+  child c = child_start(take_identity, NULL);
+  must(child_hear(&c) == 'b');
+  int64_t began = now_ms();
+  check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_TIMEOUT);
+  check(now_ms() - began >= 990 && now_ms() - began < 2000);
+  check(attach() == SHMSEG_TIMEOUT);
+  child_tell(&c);
+  check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0 && child_hear(&c) == 'd');
+  check(child_end(&c) == 0);
+  wipe();
+  c = child_start(take_identity, NULL);
+  must(child_hear(&c) == 'b');
+  child_kill(&c);
+  began = now_ms();
+  check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0 && now_ms() - began < 200);
+  test_done();
+}
+
+/* The parent is building: its copied identity is no licence for the child. */
+static void open_inherited(void *argument) {
+  (void)argument;
+  int err = open_at(0, PAGE, SHMSEG_CREATE, NULL);
+  say(err == SHMSEG_TIMEOUT && word_at(&segment, 0) == (INIT | segment.member.id) ? 'w' : '-');
+}
+
+static void parents_building(void) {
+  uint32_t id;
+  test_begin("a child that was forked while its parent builds does not take the building over");
+  wipe();
+  must(shmseg_hold_identity(&segment, &id) == 0);
+  set_word(&segment, 0, INIT | id);
+  child c = child_start(open_inherited, NULL);
+  check(child_hear(&c) == 'w');
+  check(child_end(&c) == 0);
+  check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0); /* the parent's own: from before */
+  test_done();
+}
+
+static void race(void *argument) {
+  shmseg_segment own;
+  shmseg_mutex one;
+  bool created;
+  (void)argument;
+  same_segment(&own, &segment);
+  while (word_at(&own, PAGE - 4) == 0)
+    continue;
+  int err = shmseg_mutex_open(&one, &own, 0, PAGE, SHMSEG_CREATE, &created);
+  say(err ? 'x' : created ? 'c' : 'a');
+}
+
+static void racing(void) {
+  int creators = 0, others = 0;
+  test_begin("of processes that race to build, one does, and all have the same object");
+  for (int round = 0; round < 30; round++) {
+    wipe();
+    child children[3];
+    for (int i = 0; i < 3; i++)
+      children[i] = child_start(race, NULL);
+    set_word(&segment, PAGE - 4, 1);
+    for (int i = 0; i < 3; i++) {
+      char answer = child_hear(&children[i]);
+      creators += answer == 'c';
+      others += answer == 'a';
+      child_end(&children[i]);
+    }
+  }
+  check(creators == 30 && others == 60);
+  test_done();
+}
+
+static void read_only(void) {
+  shmseg_options options = { 0 };
+  shmseg_mutex other;
+  bool created;
+  must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
+  test_begin("a read-only handle attaches and does not build");
+  wipe();
+  check(shmseg_mutex_open(&other, &reader, 0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_READ_ONLY);
+  build();
+  check(shmseg_mutex_open(&other, &reader, 0, PAGE, SHMSEG_CREATE, &created) == 0 && !created);
+  check(shmseg_mutex_lock(&other, 0, &created) == SHMSEG_READ_ONLY);
+  check(shmseg_mutex_unlock(&other) == SHMSEG_NOT_HELD);
+  shmseg_segment_close(&reader);
+  check(shmseg_mutex_open(&other, &reader, 0, PAGE, SHMSEG_READ, NULL) == SHMSEG_CLOSED);
+  test_done();
+}
+
+static void ended(void) {
+  build();
+  bool abandoned;
+  test_begin("an object ends when its segment closes or is cut, and not when the segment only grows");
+  check(shmseg_segment_resize(&segment, 4 * PAGE) == 0);
+  check(shmseg_mutex_lock(&mutex, 0, &abandoned) == 0 && shmseg_mutex_unlock(&mutex) == 0);
+  must(ftruncate(segment.fd, 0) == 0);
+  int err = shmseg_mutex_lock(&mutex, 0, &abandoned);
+  check(err == SHMSEG_TRUNCATED);
+  must(ftruncate(segment.fd, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
+  check(shmseg_mutex_lock(&mutex, 0, &abandoned) == SHMSEG_TRUNCATED);
+  build();
+  check(shmseg_mutex_lock(&mutex, 0, &abandoned) == 0);
+  shmseg_segment_close(&segment);
+  check(shmseg_mutex_lock(&mutex, 0, &abandoned) == SHMSEG_CLOSED);
+  check(shmseg_mutex_unlock(&mutex) == SHMSEG_CLOSED && !shmseg_mutex_holds(&mutex));
+  shmseg_mutex_close(&mutex);
+  shmseg_mutex_close(&mutex); /* twice is harmless */
+  test_done();
+}
+
+int main(void) {
+  name = fresh_name();
+  new_segment(&segment, place_of(name), PAGE);
+  modes();
+  places();
+  incompatible();
+  options_disagree();
+  not_zero();
+  dead_builder();
+  looks_like_init();
+  living_builder();
+  parents_building();
+  racing();
+  read_only();
+  ended();
+  return help_end();
+}

@@ -1,0 +1,232 @@
+/* SPDX-License-Identifier: MIT */
+/* shared/semaphore: permits, whose they are, and that they come back. */
+#include <signal.h>
+#include <unistd.h>
+
+#include "shared/hold.h"
+#include "shared/room.h"
+#include "unit/help.h"
+
+#define SLOTS 128
+
+static shmseg_segment ours, theirs;
+static shmseg_semaphore a, b;
+static uint32_t value;
+
+static void set_up(uint64_t permits) {
+  new_anonymous(&ours, 70 * PAGE);
+  same_segment(&theirs, &ours);
+  must(shmseg_semaphore_open(&a, &ours, 0, ours.size, SHMSEG_CREATE, permits, NULL) == 0);
+  must(shmseg_semaphore_open(&b, &theirs, 0, ours.size, SHMSEG_WRITE, 0, NULL) == 0);
+}
+
+static void tear_down(void) {
+  shmseg_semaphore_close(&a);
+  shmseg_semaphore_close(&b);
+  shmseg_segment_close(&ours);
+  shmseg_segment_close(&theirs);
+}
+
+static uint32_t free_now(void) {
+  value = UINT32_MAX;
+  return shmseg_semaphore_value(&b, &value) == 0 ? value : UINT32_MAX;
+}
+
+static void permits(void) {
+  set_up(3);
+  test_begin("as many acquire as there are permits; who has none cannot release");
+  check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
+  check(shmseg_semaphore_release(&b) == SHMSEG_NOT_HELD);
+  check(shmseg_semaphore_acquire(&b, 0) == 0 && free_now() == 0);
+  check(shmseg_semaphore_acquire(&a, 0) == SHMSEG_TIMEOUT);
+  int64_t began = now_ms();
+  check(acquire_fully(&b, in_ms(120)) == SHMSEG_TIMEOUT);
+  check(now_ms() - began >= 119 && now_ms() - began < 320);
+  check(shmseg_semaphore_release(&b) == 0 && shmseg_semaphore_release(&b) == SHMSEG_NOT_HELD);
+  check(free_now() == 1 && shmseg_semaphore_acquire(&a, 0) == 0 && a.permits == 3);
+  for (int i = 0; i < 3; i++)
+    check(shmseg_semaphore_release(&a) == 0);
+  check(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD && free_now() == 3);
+  check(!shmseg_semaphore_check(&a));
+  test_done();
+  tear_down();
+}
+
+static void extremes(void) {
+  test_begin("one permit and 65,535 permits work alike");
+  set_up(1);
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&b, 0) == SHMSEG_TIMEOUT);
+  check(shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_acquire(&b, 0) == 0);
+  tear_down();
+  set_up(SHMSEG_PERMITS_MAX);
+  int got = 0;
+  for (int i = 0; i < SHMSEG_PERMITS_MAX; i++)
+    got += shmseg_semaphore_acquire(&a, 0) == 0;
+  check(got == SHMSEG_PERMITS_MAX && free_now() == 0);
+  check(shmseg_semaphore_acquire(&b, 0) == SHMSEG_TIMEOUT);
+  check(shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_acquire(&b, 0) == 0);
+  shmseg_semaphore_close(&a);
+  check(free_now() == SHMSEG_PERMITS_MAX - 1);
+  tear_down();
+  test_done();
+}
+
+static void what_fits(void) {
+  shmseg_segment segment;
+  shmseg_semaphore semaphore;
+  new_anonymous(&segment, 512);
+  test_begin("without a number of permits a new semaphore has those that fit");
+  check(shmseg_semaphore_open(&semaphore, &segment, 0, 512, SHMSEG_CREATE, 0, NULL) == 0);
+  check(semaphore.object.capacity == 96 && shmseg_semaphore_size(96) == 512);
+  shmseg_semaphore_close(&semaphore);
+  check(shmseg_semaphore_open(&semaphore, &segment, 256, 128, SHMSEG_CREATE, 0, NULL) != 0);
+  shmseg_segment_close(&segment);
+  test_done();
+}
+
+static void acquire_and_wait(void *argument) {
+  shmseg_segment own;
+  shmseg_semaphore semaphore;
+  int count = *(int *)argument;
+  same_segment(&own, &ours);
+  must(shmseg_semaphore_open(&semaphore, &own, 0, own.size, SHMSEG_WRITE, 0, NULL) == 0);
+  while (count-- > 0)
+    if (acquire_fully(&semaphore, in_ms(5000)) != 0)
+      say('x');
+  say('a');
+  hear();
+}
+
+static void dead_holders(void) {
+  set_up(5);
+  int two = 2, three = 3;
+  test_begin("a dead process's permits come back, those of the living stay");
+  child c = child_start(acquire_and_wait, &two), d = child_start(acquire_and_wait, &three);
+  must(child_hear(&c) == 'a' && child_hear(&d) == 'a');
+  check(free_now() == 0 && shmseg_semaphore_acquire(&a, 0) == SHMSEG_TIMEOUT);
+  child_kill(&c);
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && free_now() == 1);
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&b, 0) == SHMSEG_TIMEOUT);
+  child_kill(&d);
+  check(free_now() == 3); /* nobody waited */
+  test_done();
+  tear_down();
+}
+
+static void woken(void) {
+  set_up(1);
+  int one = 1;
+  test_begin("who waits gets the permit as soon as it is released");
+  check(shmseg_semaphore_acquire(&a, 0) == 0);
+  child c = child_start(acquire_and_wait, &one);
+  usleep(30000);
+  check(shmseg_semaphore_release(&a) == 0);
+  int64_t began = now_ms();
+  check(child_hear(&c) == 'a' && now_ms() - began < 300);
+  child_kill(&c);
+  test_done();
+  tear_down();
+}
+
+static void closed_while_held(void) {
+  set_up(4);
+  test_begin("a handle or a segment that closes gives its permits back, and nobody else's");
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
+  check(shmseg_semaphore_acquire(&b, 0) == 0 && free_now() == 1);
+  shmseg_semaphore_close(&a);
+  check(free_now() == 3);
+  must(shmseg_semaphore_open(&a, &ours, 0, ours.size, SHMSEG_WRITE, 4, NULL) == 0);
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
+  shmseg_segment_close(&ours);
+  check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_CLOSED);
+  test_done();
+  tear_down();
+}
+
+static void two_on_one_handle(void) {
+  shmseg_semaphore second;
+  set_up(4);
+  test_begin("permits belong to the handle that acquired them, also of two on one segment handle");
+  must(shmseg_semaphore_open(&second, &ours, 0, ours.size, SHMSEG_WRITE, 0, NULL) == 0);
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&second, 0) == 0);
+  check(shmseg_semaphore_acquire(&second, 0) == 0 && free_now() == 1);
+  check(shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
+  check(free_now() == 2);
+  shmseg_semaphore_close(&second);
+  check(free_now() == 4);
+  test_done();
+  tear_down();
+}
+
+static void use_inherited(void *argument) {
+  (void)argument;
+  say(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD ? 'n' : 'x');
+  say(shmseg_semaphore_acquire(&a, 0) == 0 && a.permits == 1 ? 'a' : 'x');
+  say(shmseg_semaphore_release(&a) == 0 ? 'r' : 'x');
+  say(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD ? 'n' : 'x');
+}
+
+static void forked(void) {
+  set_up(3);
+  test_begin("a forked child has none of its parent's permits, and can acquire its own");
+  check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
+  child c = child_start(use_inherited, NULL);
+  check(child_hear(&c) == 'n' && child_hear(&c) == 'a' && child_hear(&c) == 'r');
+  check(child_hear(&c) == 'n' && child_end(&c) == 0);
+  check(free_now() == 1 && shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_release(&a) == 0);
+  check(free_now() == 3);
+  test_done();
+  tear_down();
+}
+
+static void strange_slots(void) {
+  set_up(4);
+  test_begin("slots that a peer has scribbled over come back, and a stolen permit is corrupt");
+  set_word(&ours, SLOTS, 2);
+  set_word(&ours, SLOTS + 4, 0xffffffff);
+  check(shmseg_semaphore_check(&a) != NULL && free_now() == 4);
+  check(shmseg_semaphore_acquire(&a, 0) == 0);
+  for (unsigned slot = 0; slot < 4; slot++)
+    set_word(&ours, SLOTS + 4 * slot, SHMSEG_ROOM_FREE);
+  check(shmseg_semaphore_release(&a) == SHMSEG_CORRUPT);
+  check(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
+  must(ftruncate(ours.fd, PAGE) == -1); /* sealed, so no cut here */
+  test_done();
+  tear_down();
+}
+
+static void truncated(void) {
+  shmseg_segment segment;
+  shmseg_semaphore semaphore;
+  new_segment(&segment, fresh_place(), PAGE);
+  must(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 2, NULL) == 0);
+  test_begin("after a cut no permit is held, and the semaphore is to be opened anew");
+  check(shmseg_semaphore_acquire(&semaphore, 0) == 0);
+  must(ftruncate(segment.fd, 0) == 0);
+  check(shmseg_semaphore_acquire(&semaphore, 0) == SHMSEG_TRUNCATED);
+  check(shmseg_semaphore_release(&semaphore) == SHMSEG_TRUNCATED);
+  check(shmseg_semaphore_value(&semaphore, &value) == SHMSEG_TRUNCATED && !segment.holds);
+  must(ftruncate(segment.fd, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
+  check(shmseg_semaphore_release(&semaphore) == SHMSEG_TRUNCATED);
+  shmseg_semaphore_close(&semaphore);
+  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 2, NULL) == 0);
+  check(shmseg_semaphore_acquire(&semaphore, 0) == 0 && semaphore.permits == 1);
+  shmseg_semaphore_close(&semaphore);
+  shmseg_segment_close(&segment);
+  test_done();
+}
+
+int main(void) {
+  permits();
+  extremes();
+  what_fits();
+  dead_holders();
+  woken();
+  closed_while_held();
+  two_on_one_handle();
+  forked();
+  strange_slots();
+  truncated();
+  return help_end();
+}
