@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* The instruction stepper: what a structure's file gives it, and what its parts give each other.
+ *
+ * A case is one operation from one starting state. It is played by processes: actors, which bring
+ * the object into the starting state and then die, live on or sleep; the subject, which is stepped;
+ * and the user, another process that comes afterwards. All of them find the object through
+ * step_segment. */
+#ifndef SHMSEG_STEP_H
+#define SHMSEG_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "shmseg.h"
+
+/* --- what a structure's file gives ------------------------------------------------------------ */
+
+typedef enum {
+  STEP_DIES,  /* killed before the operation begins */
+  STEP_STAYS, /* lives on; ends after the operation, with act.end */
+  STEP_SLEEPS /* is asleep in act.begin when the operation begins, and must come out of it */
+} step_fate;
+
+typedef struct step_actor {
+  step_fate fate;
+  void (*begin)(void);
+  void (*end)(void);
+} step_actor;
+
+#define STEP_ACTORS 4
+#define STEP_OUTCOMES 4
+
+typedef struct step_case {
+  const char *sentence;
+  step_actor actors[STEP_ACTORS]; /* the sleepers come after prepare, the others before it */
+  void (*prepare)(void);          /* the subject's: before it is stepped */
+  void (*operate)(void);          /* what is stepped */
+  /* What the user finds, were the subject to die: the first at the beginning, the last at the end,
+   * and never one of them after its successor. */
+  const char *outcomes[STEP_OUTCOMES];
+  /* Where actors live on, what the user finds instead; "*": any of the outcomes. */
+  const char *live;
+  bool wakes;         /* the operation wakes a sleeper */
+  bool no_identity;   /* the subject takes its identity in the operation, not before */
+  int descriptors;    /* that the operation leaves open */
+  void *entry;        /* stepping begins at this function; NULL: with operate */
+} step_case;
+
+typedef struct step_structure {
+  const char *noun;
+  size_t size;                   /* of the segment that the object begins */
+  int (*build)(void);            /* makes the object in step_segment, of zeroes; or NULL */
+  int (*open)(void);             /* this process's handle */
+  const char *(*verify)(void);   /* shmseg_<noun>_check */
+  const char *(*use)(void);      /* a full use of an object that nobody holds, with time-outs of
+                                    0: an outcome, or what went wrong */
+  void (*close)(void);
+  bool sleepers_write_nothing;
+  /* For what is no bytes, the name of a segment: looks like an outsider and tells the outcome, and
+   * use tells what is wrong, or NULL. There are no copies, open is the case's own business, and
+   * build makes what is there at the beginning. */
+  const char *(*look)(void);
+  const step_case *cases; /* up to one without a sentence */
+} step_structure;
+
+/* --- what it may use -------------------------------------------------------------------------- */
+
+extern shmseg_segment step_segment;
+extern char step_name[64]; /* of the segment */
+
+/* Once more for the same object, as another participant would: a handle of its own. */
+int step_open_other(shmseg_segment *other);
+
+/* The deadline so many milliseconds from now. */
+int64_t step_deadline(int64_t milliseconds);
+
+/* Fails the case when the condition does not hold; in any of its processes. */
+#define step_expect(condition) step_expect_that(condition, #condition, __FILE__, __LINE__)
+void step_expect_that(bool good, const char *what, const char *file, int line);
+
+/* Calls again as long as the result is SHMSEG_INTERRUPTED. */
+#define STEP_UNTIL_DONE(err, call)                                                                 \
+  do                                                                                               \
+    err = call;                                                                                    \
+  while (err == SHMSEG_INTERRUPTED)
+
+/* --- the engine ------------------------------------------------------------------------------- */
+
+/* Plays all cases of the structure: prints a line for each. */
+void step_play(const step_structure *structure);
+
+/* False: says why, and that the tests are skipped. */
+bool step_possible(const char *what);
+
+/* Prints the totals; the exit status. */
+int step_end(void);
+
+extern const step_structure step_mutex, step_rwlock, step_semaphore, step_event;
+extern const step_structure step_build_mutex, step_build_rwlock, step_build_semaphore,
+    step_build_event;
+extern const step_structure step_name_none, step_name_there;
+
+/* --- one traced process (trace.c) ------------------------------------------------------------- */
+
+typedef enum { STEP_PLAIN, STEP_CALL, STEP_DONE, STEP_LOST } step_instruction;
+
+/* Marks beginning and end of what is stepped. */
+void step_mark(void);
+
+bool step_trace_allowed(void);
+/* In the child, before anything else. */
+int step_trace_me(void);
+/* Runs the child up to its first mark, and then to entry unless that is NULL. */
+bool step_trace_begin(pid_t pid, void *entry);
+/* What it will execute next, and where. */
+step_instruction step_trace_look(pid_t pid, uint64_t *where);
+/* Executes one instruction, the next. *woken grows by the sleepers that it woke. */
+bool step_trace_step(pid_t pid, step_instruction next, unsigned *woken);
+/* Runs to the instruction, and to its so-manieth execution; it is not executed yet. False when the
+ * process comes to its end before. */
+bool step_trace_to(pid_t pid, uint64_t where, unsigned time);
+/* Runs to the n-th system call, before it or after it. */
+bool step_trace_to_call(pid_t pid, unsigned n, bool after);
+/* Lets it run, and does not wait. */
+bool step_trace_run(pid_t pid);
+
+/* --- processes (cast.c) ------------------------------------------------------------------------ */
+
+typedef struct step_process {
+  pid_t pid;
+  int from, to; /* pipes; -1 */
+} step_process;
+
+/* Forks one that opens the structure and runs the function. */
+step_process step_process_start(const step_structure *structure, const step_actor *actor);
+/* Has it come to the end of begin in so many milliseconds? */
+bool step_process_arrived(step_process *process, int milliseconds);
+bool step_process_asleep(pid_t pid);
+void step_process_kill(step_process *process);
+/* Lets it run its end, and waits for it. */
+bool step_process_finish(step_process *process);
+/* In the child of a fork: opens the segment by its name, and the structure. */
+void step_enter(const step_structure *structure);
+
+/* Another process uses the object: its outcome, in buffer. */
+const char *step_use_elsewhere(const step_structure *structure, char *buffer, size_t size);
+
+/* Names in /dev/shm that are this run's. */
+unsigned step_names_count(void);
+unsigned step_descriptors(pid_t pid);
+/* Does anybody hold a lock on the segment's object? */
+bool step_locks_left(const shmseg_segment *segment);
+
+/* What step_expect found wrong in any process, or NULL; and forgets it. */
+const char *step_complaint(void);
+void step_prepare_complaints(void);
+
+#endif
