@@ -62,6 +62,7 @@ build = {
         "src/shared/lock.c",
         "src/shared/mutex.c",
         "src/shared/queue.c",
+        "src/shared/ring.c",
         "src/shared/room.c",
         "src/shared/rwlock.c",
         "src/shared/segment.c",

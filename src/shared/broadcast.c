@@ -40,6 +40,7 @@
 #include "shared/header.h"
 #include "shared/hold.h"
 #include "shared/lock.h"
+#include "shared/ring.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -119,36 +120,21 @@ void shmseg_broadcast_close(shmseg_broadcast *b) {
 
 /* --- the ring ----------------------------------------------------------------------------- */
 
-static void copy_in(const shmseg_broadcast *b, uint64_t position, const void *from, size_t size) {
-  unsigned char *ring = shmseg_object_at(&b->object, RING);
-  uint64_t place = position % b->ring;
-  size_t first = size < b->ring - place ? size : (size_t)(b->ring - place);
-  copy_to_shared(ring + place, from, first);
-  if (first < size)
-    copy_to_shared(ring, (const unsigned char *)from + first, size - first);
+static shmseg_ring ring_of(const shmseg_broadcast *b) {
+  shmseg_ring ring = { shmseg_object_at(&b->object, RING), b->ring };
+  return ring;
 }
 
-static void copy_out(const shmseg_broadcast *b, uint64_t position, void *to, size_t size) {
-  const unsigned char *ring = shmseg_object_at(&b->object, RING);
-  uint64_t place = position % b->ring;
-  size_t first = size < b->ring - place ? size : (size_t)(b->ring - place);
-  copy_from_shared(to, ring + place, first);
-  if (first < size)
-    copy_from_shared((unsigned char *)to + first, ring, size - first);
+/* The word at a position. */
+static uint64_t *ring_word(const shmseg_broadcast *b, uint64_t position) {
+  return (uint64_t *)(ring_of(b).bytes + position % b->ring);
 }
 
 static head head_at(const shmseg_broadcast *b, uint64_t position) {
-  const unsigned char *ring = shmseg_object_at(&b->object, RING);
   head h;
-  h.sequence = load_relaxed((const uint64_t *)(ring + position % b->ring));
-  h.size = load_relaxed((const uint64_t *)(ring + (position + 8) % b->ring));
+  h.sequence = load_relaxed(ring_word(b, position));
+  h.size = load_relaxed(ring_word(b, position + 8));
   return h;
-}
-
-/* B1, as far as this can be seen. */
-static bool is_sane(const shmseg_broadcast *b, uint64_t floor, uint64_t end) {
-  return floor >= b->ring && floor <= end && end - floor <= b->ring && floor % 8 == 0 &&
-         end % 8 == 0;
 }
 
 /* --- publishing --------------------------------------------------------------------------- */
@@ -156,7 +142,7 @@ static bool is_sane(const shmseg_broadcast *b, uint64_t floor, uint64_t end) {
 /* Raises floor until need bytes are free behind end. */
 static int make_room(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
   uint64_t floor = load_relaxed(word64(b, FLOOR));
-  if (!is_sane(b, floor, end))
+  if (!shmseg_ring_holds(b->ring, floor, end))
     return SHMSEG_CORRUPT;
   uint64_t old = floor;
   while (need > b->ring - (end - floor)) {
@@ -184,11 +170,9 @@ static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uin
   if (err)
     return err;
   fence_release(); /* floor is seen before any byte below: pairs with is_overrun()'s fence */
-  head h = { *sequence, size };
-  unsigned char *ring = shmseg_object_at(&b->object, RING);
-  store_relaxed((uint64_t *)(ring + end % b->ring), h.sequence);
-  store_relaxed((uint64_t *)(ring + (end + 8) % b->ring), h.size);
-  copy_in(b, end + HEAD_SIZE, bytes, size);
+  store_relaxed(ring_word(b, end), *sequence);
+  store_relaxed(ring_word(b, end + 8), (uint64_t)size);
+  shmseg_ring_put(ring_of(b), (end + HEAD_SIZE) % b->ring, bytes, size);
   store_relaxed(end_of(b, *sequence), end + need);
   err = shmseg_segment_status(b->object.segment);
   if (err)
@@ -319,7 +303,7 @@ static int copy_record(const shmseg_subscription *s, void *buffer, size_t room, 
   bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
   *size = sane ? (size_t)h.size : 0;
   if (sane && *size <= room)
-    copy_out(b, s->position + HEAD_SIZE, buffer, *size);
+    shmseg_ring_get(ring_of(b), (s->position + HEAD_SIZE) % b->ring, buffer, *size);
   bool overrun = is_overrun(b, s->position);
   int err = shmseg_segment_status(b->object.segment);
   if (err)
@@ -435,7 +419,7 @@ const char *shmseg_broadcast_check(const shmseg_broadcast *b) {
   if (next == 0)
     return "B3: the published word";
   uint64_t end = load_relaxed(end_of(b, next - 1));
-  if (!is_sane(b, floor, end))
+  if (!shmseg_ring_holds(b->ring, floor, end))
     return "B1: floor and end";
   if (!shmseg_lock_valid(load_relaxed(word32(b, LOCK))))
     return "the lock word";

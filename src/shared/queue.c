@@ -38,6 +38,7 @@
 #include "shared/header.h"
 #include "shared/hold.h"
 #include "shared/lock.h"
+#include "shared/ring.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -116,32 +117,15 @@ static uint64_t place_of(uint64_t position, uint64_t ring, uint64_t *lap) {
   return position - *lap;
 }
 
-static void copy_in(const shmseg_queue *queue, uint64_t place, const void *from, size_t size) {
-  unsigned char *ring = shmseg_object_at(&queue->object, RING);
-  size_t first = size < queue->ring - place ? size : (size_t)(queue->ring - place);
-  copy_to_shared(ring + place, from, first);
-  if (first < size)
-    copy_to_shared(ring, (const unsigned char *)from + first, size - first);
-}
-
-static void copy_out(const shmseg_queue *queue, uint64_t place, void *to, size_t size) {
-  const unsigned char *ring = shmseg_object_at(&queue->object, RING);
-  size_t first = size < queue->ring - place ? size : (size_t)(queue->ring - place);
-  copy_from_shared(to, ring + place, first);
-  if (first < size)
-    copy_from_shared((unsigned char *)to + first, ring, size - first);
-}
-
-/* Q1, as far as this can be seen. */
-static bool is_sane(const shmseg_queue *queue, uint64_t head, uint64_t tail) {
-  return head >= queue->ring && head <= tail && tail - head <= queue->ring && head % 8 == 0 &&
-         tail % 8 == 0;
+static shmseg_ring ring_of(const shmseg_queue *queue) {
+  shmseg_ring ring = { shmseg_object_at(&queue->object, RING), queue->ring };
+  return ring;
 }
 
 /* The size of the record at place, of which rest bytes are left; false when it cannot be (Q2). */
 static bool record_at(const shmseg_queue *queue, uint64_t place, uint64_t rest, uint64_t *size) {
-  const unsigned char *ring = shmseg_object_at(&queue->object, RING);
-  *size = load_relaxed((const uint64_t *)(ring + place)); /* once: a peer may rewrite it */
+  *size = load_relaxed(
+      (const uint64_t *)(ring_of(queue).bytes + place)); /* once: a peer may rewrite it */
   return *size <= queue->object.capacity && SHMSEG_RECORD(*size) <= rest;
 }
 
@@ -193,15 +177,15 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size, uint64_t 
   *head = load_acquire(word64(queue, HEAD)); /* pairs with the release in shmseg_queue_take() */
   if (word & SHUT)
     return SHMSEG_SHUTDOWN;
-  if (!is_sane(queue, *head, tail))
+  if (!shmseg_ring_holds(queue->ring, *head, tail))
     return SHMSEG_CORRUPT;
   if (need > queue->ring - (tail - *head))
     return SHMSEG_CHANGED;
   uint64_t place = place_of(tail, queue->ring, &queue->push_lap);
-  unsigned char *ring = shmseg_object_at(&queue->object, RING);
-  store_relaxed((uint64_t *)(ring + place), (uint64_t)size);
+  shmseg_ring ring = ring_of(queue);
+  store_relaxed((uint64_t *)(ring.bytes + place), (uint64_t)size);
   place += HEAD_SIZE;
-  copy_in(queue, place < queue->ring ? place : 0, bytes, size);
+  shmseg_ring_put(ring, place < queue->ring ? place : 0, bytes, size);
   int err = shmseg_segment_status(queue->object.segment);
   if (err)
     return err;
@@ -262,7 +246,7 @@ static void take_record(const shmseg_queue *queue, uint64_t place, uint64_t size
   unsigned char *to = h->buffer + h->used;
   memcpy(to, &size, HEAD_SIZE);
   place += HEAD_SIZE;
-  copy_out(queue, place < queue->ring ? place : 0, to + HEAD_SIZE, (size_t)size);
+  shmseg_ring_get(ring_of(queue), place < queue->ring ? place : 0, to + HEAD_SIZE, (size_t)size);
   h->used += (size_t)SHMSEG_RECORD(size);
   h->max--;
 }
@@ -292,7 +276,7 @@ static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
   *word = load_acquire(word64(queue, TAIL)); /* pairs with the swap in append() */
   uint64_t head = load_relaxed(word64(queue, HEAD));
   uint64_t tail = *word >> 1;
-  if (!is_sane(queue, head, tail))
+  if (!shmseg_ring_holds(queue->ring, head, tail))
     return SHMSEG_CORRUPT;
   if (head == tail)
     return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_CHANGED;
@@ -350,8 +334,8 @@ int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
   for (int round = 0; !err && round < ROUNDS; round++) {
     uint64_t head = load_acquire(word64(queue, HEAD));
     uint64_t word = load_acquire(word64(queue, TAIL));
-    bool whole =
-        is_sane(queue, head, word >> 1) && count_records(queue, head, word >> 1, &stats->messages);
+    bool whole = shmseg_ring_holds(queue->ring, head, word >> 1) &&
+                 count_records(queue, head, word >> 1, &stats->messages);
     fence_acquire(); /* the records were loaded before this */
     bool still = load_relaxed(word64(queue, HEAD)) == head;
     err = shmseg_segment_status(queue->object.segment);
@@ -373,7 +357,7 @@ const char *shmseg_queue_check(const shmseg_queue *queue) {
   uint64_t count;
   if (wrong)
     return wrong;
-  if (!is_sane(queue, head, tail))
+  if (!shmseg_ring_holds(queue->ring, head, tail))
     return "Q1: head and tail";
   if (!count_records(queue, head, tail, &count))
     return "Q2: a record";
