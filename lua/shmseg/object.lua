@@ -118,7 +118,8 @@ local function open(class, where, mode, options)
   return class.core.open(where, mode, capacity, false, codec.encode, codec.decode)
 end
 
--- The results of a pcall; what it caught is the public function's caller's misuse.
+-- The results of a pcall; what it caught is the misuse of the public function's caller, who is two
+-- levels up: so no tail calls on the way.
 local function results(ok, ...)
   if not ok then
     local message = tostring((...)):gsub("^[^:]*%.lua:%d+: ", "", 1)
@@ -177,11 +178,11 @@ function object.module(noun, capacity)
 
   --- Removes the name of the object's segment, as segment:unlink does.
   function class.core.methods.unlink(self)
-    local ok, own = pcall(class.core.methods.segment, self)
-    if not ok then
-      error((own:gsub("'%?'", "'unlink'", 1)), 2)
+    local function unlink()
+      return class.core.methods.segment(self):unlink()
     end
-    return own:unlink()
+    local done, message, code = results(pcall(unlink))
+    return done, message, code
   end
 
   return module, class.core.methods

@@ -97,9 +97,7 @@ static int may_build(shmseg_object *object, uint64_t room, shmseg_mode mode, uin
     return ENOENT;
   if (!object->segment->writable)
     return SHMSEG_READ_ONLY;
-  if (size == 0)
-    return EINVAL;
-  return size > room ? SHMSEG_TOO_SMALL : 0;
+  return size == 0 || size > room ? SHMSEG_TOO_SMALL : 0;
 }
 
 /* One round: attaches, or builds, or waits for who builds (SHMSEG_INTERRUPTED: once more). */
@@ -118,8 +116,10 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
   uint32_t builder = state & ~SHMSEG_HEADER_INIT;
   if (state != 0 && !is_half_built(h, builder, info))
     return load_acquire(&h->state) != state ? SHMSEG_INTERRUPTED : mismatch(object, "magic");
-  if (state != 0 && builder != object->segment->member.id &&
-      shmseg_liveness_probe(object->segment->fd, builder))
+  const shmseg_segment *segment = object->segment;
+  /* our own: from a build that failed. A forked child has a copy of its parent's number. */
+  bool own = builder == segment->member.id && shmseg_liveness_own(&segment->member);
+  if (state != 0 && !own && shmseg_liveness_probe(segment->fd, builder))
     return SHMSEG_INTERRUPTED;
   if (capacity == 0)
     capacity = info->capacity_for(room);
@@ -147,7 +147,7 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
   *created = false;
   if (segment->fd < 0)
     return SHMSEG_CLOSED;
-  if (offset % SHMSEG_ALIGN != 0)
+  if (offset % SHMSEG_ALIGN != 0 || (capacity != 0 && info->size_for(capacity) == 0))
     return EINVAL;
   if (offset > segment->size || room > segment->size - offset || room < SHMSEG_HEADER_SIZE)
     return SHMSEG_TOO_SMALL;
