@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* Every system call of opening, resizing, refreshing, unlinking and of taking an identity fails
+ * once with each of its plausible errors: the right code, and nothing is left behind. */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "shared/hold.h"
+#include "unit/help.h"
+#include "unit/wrapped.h"
+
+static const struct {
+  const char *call;
+  int errors[8];
+} plausible[] = {
+  { "open", { EMFILE, ENFILE, ENOMEM, EACCES, ENOENT } },
+  { "open(O_TMPFILE)", { EMFILE, ENOMEM, ENOSPC, EACCES, EOPNOTSUPP, EROFS } },
+  { "stat", { EACCES, ENOMEM } },
+  { "lstat", { EACCES, ENOMEM } },
+  { "fstat", { ENOMEM, EIO } },
+  { "fchmod", { EPERM, EIO } },
+  { "linkat", { ENOSPC, EACCES, EEXIST, EDQUOT } },
+  { "unlink", { EACCES, EBUSY, EPERM } },
+  { "fallocate", { EINTR, ENOSPC, EFBIG, EOPNOTSUPP, EDQUOT } },
+  { "posix_fallocate", { ENOSPC, EINTR } },
+  { "ftruncate", { EPERM, EIO } },
+  { "madvise", { EINVAL, EFAULT, EINTR, ENOMEM, EAGAIN } },
+  { "mlock", { ENOMEM, EAGAIN, EPERM } },
+  { "fstatvfs", { EIO, ENOSYS } },
+  { "sysinfo", { ENOSYS } },
+  { "memfd_create", { EMFILE, ENOMEM, ENOSYS } },
+  { "mkostemp", { EMFILE, ENOSPC, EACCES } },
+  { "readlink", { ENOMEM } },
+  { "getentropy", { ENOSYS, EIO } },
+  { "sigaction", { EINVAL } },
+  { "atexit", { ENOMEM } },
+  { "fcntl", { EMFILE, EPERM } },
+  { "fcntl(lock)", { EAGAIN, EACCES, ENOLCK } },
+  { "mmap", { ENOMEM, EAGAIN, EPERM } },
+  { "mmap(MAP_FIXED)", { ENOMEM, EAGAIN } },
+};
+
+/* What is right although it is not the error itself. The first row that fits counts. */
+static const struct {
+  const char *operation, *call; /* NULL: any */
+  int err, code;
+} instead[] = {
+  { "unlink", "lstat", EACCES, EACCES },  /* what the name leads to has to be known */
+  { "unlink", "lstat", ENOMEM, ENOMEM },
+  { NULL, "fallocate", EINTR, 0 },        /* again */
+  { NULL, "fallocate", EOPNOTSUPP, 0 },   /* the portable way */
+  { NULL, "madvise", EINTR, 0 },
+  { NULL, "madvise", EINVAL, 0 },         /* an old kernel: touch the pages */
+  { "identity", "madvise", EFAULT, 0 },   /* no page for raw clones, then */
+  { "identity", "madvise", ENOMEM, 0 },
+  { "identity", "madvise", EAGAIN, 0 },
+  { "identity", "mmap", ENOMEM, 0 },
+  { "identity", "mmap", EAGAIN, 0 },
+  { "identity", "mmap", EPERM, 0 },
+  { NULL, "madvise", EFAULT, ENOSPC },    /* a hole that cannot be filled */
+  { NULL, "fcntl(lock)", EAGAIN, 0 },     /* a peer had it: once more */
+  { NULL, "fcntl(lock)", EACCES, 0 },
+  { NULL, "open(O_TMPFILE)", EOPNOTSUPP, 0 },
+  { "create", "linkat", EEXIST, 0 },      /* a peer was faster, and has unlinked it again */
+  { "create", "open", ENOENT, 0 },        /* absent: create */
+  { NULL, "lstat", EACCES, 0 },           /* a look that only spares work */
+  { NULL, "lstat", ENOMEM, 0 },
+  { "unlink", "open", EACCES, 0 },        /* not ours to open: without the lock */
+};
+
+static shmseg_segment segment, peer;
+static shmseg_place place;
+static const shmseg_options plain = { .size = 3 * PAGE, .perm = 0600 };
+static const shmseg_options full = { .size = 3 * PAGE, .perm = 0600, .max = 8 * PAGE,
+                                     .populate = true, .pin = true, .temporary = true };
+
+static void nothing(void) {
+}
+
+static void have_segment(void) {
+  must(shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &plain, NULL) == 0);
+  segment.data[0] = 'x';
+}
+
+static void have_roomy_segment(void) {
+  shmseg_options roomy = full;
+  roomy.temporary = false;
+  must(shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &roomy, NULL) == 0);
+  segment.data[0] = 'x';
+}
+
+static void have_peer(void) {
+  new_segment(&peer, place, 3 * PAGE);
+  peer.data[0] = 'x';
+}
+
+static void have_hole(void) {
+  have_segment();
+  must(ftruncate(segment.fd, PAGE) == 0 && segment.data[2 * PAGE] == 0);
+  must(ftruncate(segment.fd, 3 * PAGE) == 0);
+}
+
+static void have_growth(void) {
+  have_roomy_segment();
+  must(shmseg_segment_open(&peer, place, SHMSEG_WRITE, &plain, NULL) == 0);
+  must(shmseg_segment_resize(&peer, 6 * PAGE) == 0);
+}
+
+static int open_create(void) {
+  return shmseg_segment_open(&segment, place, SHMSEG_CREATE, &plain, NULL);
+}
+
+static int open_create_only(void) {
+  return shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &full, NULL);
+}
+
+static int open_named(void) {
+  wrapped_without_tmpfile();
+  return shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &plain, NULL);
+}
+
+static int open_write(void) {
+  return shmseg_segment_open(&segment, place, SHMSEG_WRITE, &full, NULL);
+}
+
+static int open_read(void) {
+  return shmseg_segment_open(&segment, place, SHMSEG_READ, &plain, NULL);
+}
+
+static int open_anonymous(void) {
+  return shmseg_segment_anonymous(&segment, &plain);
+}
+
+static int open_from_fd(void) {
+  return shmseg_segment_from_fd(&segment, peer.fd, true);
+}
+
+static int grow(void) {
+  return shmseg_segment_resize(&segment, 5 * PAGE);
+}
+
+static int shrink(void) {
+  return shmseg_segment_resize(&segment, PAGE);
+}
+
+static int refresh(void) {
+  return shmseg_segment_refresh(&segment);
+}
+
+static int identity(void) {
+  uint32_t id;
+  int err = shmseg_hold_identity(&segment, &id);
+  return err == 0 && id != segment.member.id ? -99 : err;
+}
+
+static int unlink_name(void) {
+  return shmseg_segment_unlink(&segment);
+}
+
+typedef enum { OPENS, CHANGES } effect;
+
+static const struct operation {
+  const char *name;
+  void (*before)(void);
+  int (*run)(void);
+  effect effect;
+  size_t size; /* after success */
+} operations[] = {
+  { "create", nothing, open_create, OPENS, 3 * PAGE },
+  { "create only", nothing, open_create_only, OPENS, 3 * PAGE },
+  { "create without O_TMPFILE", nothing, open_named, OPENS, 3 * PAGE },
+  { "attach", have_peer, open_write, OPENS, 3 * PAGE },
+  { "attach for reading", have_peer, open_read, OPENS, 3 * PAGE },
+  { "anonymous", nothing, open_anonymous, OPENS, 3 * PAGE },
+  { "from a descriptor", have_peer, open_from_fd, OPENS, 3 * PAGE },
+  { "grow", have_segment, grow, CHANGES, 5 * PAGE },
+  { "grow in place", have_roomy_segment, grow, CHANGES, 5 * PAGE },
+  { "shrink", have_segment, shrink, CHANGES, PAGE },
+  { "refresh after a hole", have_hole, refresh, CHANGES, 3 * PAGE },
+  { "refresh after growth", have_growth, refresh, CHANGES, 6 * PAGE },
+  { "identity", have_segment, identity, CHANGES, 3 * PAGE },
+  { "unlink", have_segment, unlink_name, CHANGES, 3 * PAGE },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static int expected(const char *operation, const char *call, int err) {
+  for (size_t i = 0; i < COUNT(instead); i++)
+    if ((!instead[i].operation || strcmp(instead[i].operation, operation) == 0) &&
+        strcmp(instead[i].call, call) == 0 && instead[i].err == err)
+      return instead[i].code;
+  return err;
+}
+
+/* Files that this library may have left in /dev/shm. */
+static int count_files(void) {
+  int count = 0;
+  DIR *folder = opendir("/dev/shm");
+  const struct dirent *entry;
+  must(folder);
+  while ((entry = readdir(folder)) != NULL)
+    count += strncmp(entry->d_name, ".shmseg-", 8) == 0 || strcmp(entry->d_name, place.name) == 0;
+  closedir(folder);
+  return count;
+}
+
+static off_t object_size(void) {
+  struct stat status;
+  return segment.fd >= 0 && fstat(segment.fd, &status) == 0 ? status.st_size : -1;
+}
+
+static bool usable(size_t size) {
+  unsigned char byte = 1;
+  return segment.size == size && shmseg_segment_read(&segment, size - 1, &byte, 1) == 0 &&
+         byte == 0;
+}
+
+/* One attempt, in a process of its own. What is wrong, or NULL. sized: the object has had its new
+ * size before the failure. */
+static const char *attempt(const struct operation *op, int fail_at, int err, int code, bool sized) {
+  op->before();
+  int descriptors = count_descriptors(), files = count_files();
+  long mappings = wrapped_mappings();
+  off_t size = object_size();
+  size_t mapped = op->effect == CHANGES ? segment.size : 0;
+  wrapped_begin(fail_at, err);
+  int got = op->run();
+  wrapped_end();
+  if (got != code)
+    return got ? "the code is another" : "it succeeds";
+  if (got == 0)
+    return usable(op->size) || op->run == shrink ? NULL : "a success that cannot be used";
+  if (count_descriptors() != descriptors)
+    return "a descriptor is left";
+  if (count_files() != files)
+    return "a file is left, or gone";
+  if (op->run != identity && wrapped_mappings() != mappings)
+    return "a mapping is left";
+  if (op->effect == OPENS && segment.fd != -1)
+    return "the handle is open";
+  if (op->effect == CHANGES && object_size() != (sized ? (off_t)op->size : size))
+    return "the object has another size";
+  if (op->effect == CHANGES && segment.size != mapped && segment.size != op->size)
+    return "the handle has another size";
+  if (op->effect == CHANGES && (segment.data[0] != 'x' || segment.data[segment.size - 1] == 'x'))
+    return "the handle does not lead to the object";
+  return op->run() == 0 && (usable(op->size) || op->run == shrink) ? NULL : "it fails once more";
+}
+
+static void attempt_in_child(const struct operation *op, int fail_at, int err,
+                             const char *const *names) {
+  bool published = false, sized = false;
+  for (int i = 0; i < fail_at; i++) {
+    published |= strcmp(names[i], "linkat") == 0;
+    sized |= strcmp(names[i], "fallocate") == 0 || strcmp(names[i], "ftruncate") == 0;
+  }
+  /* what comes after the publication only tidies up */
+  int code = published ? 0 : expected(op->name, names[fail_at], err);
+  pid_t pid = fork();
+  must(pid >= 0);
+  if (pid == 0) {
+    const char *wrong = attempt(op, fail_at, err, code, sized && strcmp(names[fail_at], "fallocate"));
+    if (wrong)
+      printf("# %s: call %d, %s, fails with %s: %s\n", op->name, fail_at, names[fail_at],
+             strerrorname_np(err), wrong);
+    fflush(stdout);
+    _exit(wrong ? 1 : 0);
+  }
+  int status;
+  must(waitpid(pid, &status, 0) == pid);
+  test_good = test_good && status == 0;
+  shmseg_segment_remove(place);
+}
+
+static void every_failure(const struct operation *op, int calls, const char *const *names) {
+  for (int i = 0; i < calls; i++) {
+    bool known = false;
+    for (size_t p = 0; p < COUNT(plausible); p++) {
+      if (strcmp(plausible[p].call, names[i]) != 0)
+        continue;
+      known = true;
+      for (int e = 0; plausible[p].errors[e]; e++)
+        attempt_in_child(op, i, plausible[p].errors[e], names);
+    }
+    check(known);
+  }
+}
+
+/* The calls that the operation makes when none fails; told by a child through a segment. */
+static void learn_calls(const struct operation *op, shmseg_segment *notes) {
+  pid_t pid = fork();
+  must(pid >= 0);
+  if (pid == 0) {
+    op->before();
+    wrapped_begin(-1, 0);
+    int err = op->run();
+    int calls = wrapped_end();
+    memcpy(notes->data, &calls, sizeof calls);
+    for (int i = 0; i < calls; i++) { /* literals: at the same address in the parent */
+      const char *name = wrapped_name(i);
+      memcpy(notes->data + 8 + 8 * (size_t)i, &name, sizeof name);
+    }
+    _exit(err ? 1 : 0);
+  }
+  int status;
+  must(waitpid(pid, &status, 0) == pid && status == 0);
+  shmseg_segment_remove(place);
+}
+
+int main(void) {
+  char sentence[100];
+  shmseg_segment notes;
+  new_anonymous(&notes, 3 * PAGE);
+  for (size_t i = 0; i < COUNT(operations); i++) {
+    int calls;
+    place = fresh_place();
+    learn_calls(&operations[i], &notes);
+    memcpy(&calls, notes.data, sizeof calls);
+    snprintf(sentence, sizeof sentence, "%s: each of its %d system calls may fail",
+             operations[i].name, calls);
+    test_begin(sentence);
+    check(calls > 0);
+    every_failure(&operations[i], calls, (const char *const *)(notes.data + 8));
+    test_done();
+  }
+  shmseg_segment_close(&notes);
+  return help_end();
+}
