@@ -408,11 +408,11 @@ describe("many processes", function()
   local processes = 4
   local rounds = 1000000
 
-  -- Runs a chunk in each process, all at once, and gives the word at 0 and the chunks' results.
+  -- Runs a chunk in each process and gives the word at 0 and the chunks' results. The chunks call
+  -- `meet()` for all to go on together: on few processors they would else run one by one.
   local function run(type, chunk)
     local name = scratch.name()
     local seg = expect.success(shmseg.open(name, "x", 64))
-    local start = seg:atomic(8, "u32")
     local others, results = {}, {}
     for i = 1, processes do
       others[i] = peer.start()
@@ -420,11 +420,20 @@ describe("many processes", function()
         local name, type, rounds, i = ...
         local seg = assert(shmseg.open(name))
         local n = seg:atomic(0, type)
-        seg:atomic(8, "u32"):wait(0)
+        local arrived, gate = seg:atomic(8, "u32"), seg:atomic(12, "u32")
+        local function meet()
+          local seen = gate:load()
+          if arrived:add(1) == 3 then
+            arrived:store(0)
+            gate:add(1)
+            gate:notify()
+          else
+            gate:wait(seen)
+          end
+        end
+        meet()
         ]] .. chunk, name, type, rounds, i)
     end
-    start:store(1)
-    start:notify()
     for i, other in ipairs(others) do
       results[i] = other:receive()
     end
@@ -433,14 +442,20 @@ describe("many processes", function()
 
   for _, type in ipairs { "i32", "u64" } do
     it("add to one word of type " .. type .. ", and the sum is exact", function()
-      assert.equal(processes * rounds, (run(type, "for _ = 1, rounds do n:add(1) end return true")))
+      assert.equal(processes * rounds, (run(type, [[
+        for _ = 1, 20 do
+          for _ = 1, rounds / 20 do n:add(1) end
+          meet()
+        end
+        return true]])))
     end)
   end
 
   it("add by cas, and the sum is exact", function()
     local sum = run("u32", [[
       local seen = n:load()
-      for _ = 1, rounds do
+      for i = 1, rounds do
+        if i % 50000 == 0 then meet() end
         local done, actual
         repeat
           done, actual = n:cas(seen, seen + 1)
