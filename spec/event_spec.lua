@@ -178,7 +178,10 @@ describe("an event", function()
     assert.True(other:call "return e:wait()")
   end)
 
-  for what, call in pairs { call = "e:wait()", coroutine = "coroutine.wrap(e.wait)(e)" } do
+  for what, call in pairs {
+    call = "e:wait()",
+    coroutine = "coroutine.wrap(function() e:wait() end)()",
+  } do
     it("ends the stock interpreter at Ctrl-C during a wait, in a " .. what, function()
       local _, name = event()
       local words = peer.command()

@@ -18,7 +18,7 @@ local chunks = {
 
 local namespace -- the words that start a command in a PID namespace of its own; false: none do
 
---- The words that start a command in a PID namespace of its own; nil and the reason if none do.
+--- These words, or nil and the reason why there are none.
 function owners.namespace()
   if namespace == nil then
     namespace = false
@@ -70,8 +70,8 @@ local function kill(owner)
   owner:finish()
 end
 
---- The ways to lose a lock. `start(kind, name)` gives a process that holds it, or nil and the reason
--- why there is none here; `lose(owner)` returns when it has lost it, or is about to.
+--- The ways to lose a lock. `start(kind, name)` gives a process that holds it, or nil and why there
+-- is none here; `lose(owner)` returns when it has lost it, or is about to.
 owners.ways = {
   { name = "is killed", start = owners.start, lose = kill },
   {
