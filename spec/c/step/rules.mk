@@ -4,9 +4,8 @@
 STEP_FLAGS := $(WARN) -O2 -g
 STEP_LINK := -Wl,-z,now
 STEP_NOUNS := mutex rwlock semaphore event
-STEP_CORE := $(filter-out $(foreach n,cell queue broadcast dict,$(if $(wildcard step/$(n).c),,shared/$(n).c)),$(CORE))
 STEP_ENGINE := step/cast.c step/engine.c step/trace.c $(STEP_NOUNS:%=step/%.c)
 
-$(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(STEP_CORE)))
+$(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
 $(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c step/build.c step/name.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
 TESTS += $(BUILD)/step/step

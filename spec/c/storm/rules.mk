@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: MIT
+# The storm: random operations, random kills.   make -C spec/c storm KILLS=100000 WORKERS=6 STORM_SEED=…
+
+STORM_FLAGS := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE
+STORM_NOUNS := mutex rwlock semaphore event
+
+$(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Istorm,$(CORE)))
+$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),storm/main.c storm/worker.c storm/name.c $(STORM_NOUNS:%=storm/%.c),storm/core))
+TESTS += $(BUILD)/storm/storm
+
+.PHONY: storm
+storm: $(BUILD)/storm/storm
+	KILLS=$(KILLS) WORKERS=$(WORKERS) STORM_SEED=$(STORM_SEED) ./run $<

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* The storm: processes at random operations, a killer, and oracles that no kill confuses. */
+#ifndef SHMSEG_STORM_H
+#define SHMSEG_STORM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+#define STORM_WORKERS_MAX 16
+#define STORM_NOUNS_MAX 12
+
+/* Where noun number i has its object, and the data that it protects, in the shared segment. */
+#define STORM_ROOM 1024
+#define STORM_DATA 512
+
+/* Who is inside: bits 2w and 2w + 1 are worker w's, bit 32 + w says that it is about to be killed
+ * and counts no more. One word, so that one look sees all of them at the same moment. */
+typedef uint64_t storm_inside;
+
+typedef struct storm_worker {
+  uint64_t operations, abandoned, timeouts;
+  uint64_t begun, done; /* what a noun counts: event sets */
+  uint64_t counted;     /* mutex: increments that were completed */
+  const char *doing;
+  int64_t since; /* of doing; 0: nothing */
+} storm_worker;
+
+typedef struct storm_control {
+  bool stop;
+  char wrong[512];
+  storm_inside inside[STORM_NOUNS_MAX];
+  uint64_t died_inside[STORM_NOUNS_MAX]; /* who was killed there */
+  uint64_t told[STORM_NOUNS_MAX];        /* who was told "abandoned" */
+  uint64_t given_up[STORM_NOUNS_MAX];    /* closed while inside */
+  uint64_t kills;
+  uint64_t late; /* waits that ended with their slice although the word had changed */
+  int64_t overrun; /* the longest that a call outlived its timeout */
+  storm_worker workers[STORM_WORKERS_MAX];
+} storm_control;
+
+typedef struct storm_noun {
+  const char *name;
+  int (*open)(shmseg_mode mode);
+  void (*close)(void);
+  void (*operate)(void);     /* one operation, chosen at random */
+  const char *(*finish)(void); /* when all the others are gone: what is wrong, or NULL */
+} storm_noun;
+
+extern const storm_noun storm_mutex, storm_rwlock, storm_semaphore, storm_event, storm_name;
+extern const storm_noun *const storm_nouns[];
+extern const unsigned storm_nouns_count;
+
+extern storm_control *storm;
+extern shmseg_segment storm_segment;
+extern char storm_segment_name[64], storm_scratch_name[64];
+extern unsigned storm_me; /* which worker this process is */
+
+/* Of the noun whose functions are running. */
+extern unsigned storm_noun_number;
+uint64_t storm_offset(void);
+uint64_t *storm_data(void); /* 64 words */
+
+/* --- chance ------------------------------------------------------------------------------------ */
+
+void storm_seed(uint64_t seed); /* 0: no pauses in this process */
+uint64_t storm_draw(uint64_t below);
+/* A pause inside a critical section. */
+void storm_nap(void);
+/* A deadline: now, soon, or so late that only a failure meets it (then *patient). */
+int64_t storm_deadline(bool *patient);
+
+/* --- what goes wrong --------------------------------------------------------------------------- */
+
+#define storm_expect(condition) storm_expect_that(condition, #condition, __FILE__, __LINE__)
+void storm_expect_that(bool good, const char *what, const char *file, int line);
+
+/* Around a call that waits. */
+void storm_begin(const char *what, int64_t deadline);
+void storm_end(int err, bool patient);
+
+/* --- oracles ----------------------------------------------------------------------------------- */
+
+/* This worker's first or second bit. */
+uint64_t storm_bit(unsigned which);
+/* Sets the bit and tells who else was inside, of those who live. */
+uint64_t storm_enter(uint64_t bit);
+void storm_leave(uint64_t bit);
+#define STORM_FIRST_BITS 0x55555555u
+#define STORM_SECOND_BITS 0xaaaaaaaau
+
+/* --- parts ------------------------------------------------------------------------------------- */
+
+void storm_prepare(void);
+_Noreturn void storm_work(unsigned worker, uint64_t seed);
+int storm_open(shmseg_mode mode);
+void storm_close(void);
+
+#endif
