@@ -364,7 +364,7 @@ describe("when a peer cuts the object during", function()
   end
 
   it("anything at all, the process lives", function()
-    local size = 256 * page
+    local size = 64 * page
     local other, cutter = assert(victim(size))
     other:send([[
       local size, count = ...
@@ -396,7 +396,7 @@ describe("when a peer cuts the object during", function()
         end
         if round % 3 == 0 then seg:refresh() end
       end
-      return seen]], size, 2000)
+      return seen]], size, 1000)
     -- This process cuts and grows until the peer reports: its line is awaited by a second handle's
     -- byte, so that no call blocks.
     local flag_name = scratch.name()
@@ -405,7 +405,7 @@ describe("when a peer cuts the object during", function()
     local round = 0
     repeat
       round = round + 1
-      cut(cutter, round % 4 * 64 * page)
+      cut(cutter, round % 4 * size / 4)
     until flag:get_u8(0) == 1
     local seen = other:receive()
     assert.truthy(seen.truncated > 0 and seen.whole > 0)

@@ -294,6 +294,14 @@ describe("opening", function()
       end)
     end
 
+    it("larger than the memory there is fails for nameless segments too", function()
+      -- The limit on files keeps the machine alive should this not hold.
+      local other = peer.start { "sh", "-c", 'ulimit -f 1000000; exec "$@"', "sh" }
+      for _, size in ipairs { 2 ^ 46, 2 ^ 53 } do
+        expect.failure("ENOMEM", other:call("return shmseg.anonymous(...)", size))
+      end
+    end)
+
     it("of one byte will do", function()
       local seg = create(1)
       assert.equal(1, seg:size())

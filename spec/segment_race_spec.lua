@@ -298,3 +298,89 @@ describe("a creator that is killed", function()
     end)
   end
 end)
+
+describe("on a file system without O_TMPFILE", function()
+  after_each(scratch.clean)
+
+  -- A peer that has no other kind; nil and the reason where it cannot be made.
+  local function old_fashioned()
+    if shmseg.features().platform ~= "linux" or not build.possible() then
+      return nil, "this is no Linux, or there is no C compiler here"
+    end
+    local library = assert(build.program({ "spec/support/no_tmpfile.c" }, "-shared -fPIC -ldl"))
+    return peer.start { "env", "LD_PRELOAD=" .. library }
+  end
+
+  it("segments are created, refused and given up as everywhere", function()
+    local other, reason = old_fashioned()
+    if not other then
+      return pending(reason)
+    end
+    local name = scratch.name()
+    local directory = scratch.path("directory")
+    assert(shell.succeeds("mkdir " .. directory))
+    other:call([[
+      local name, path, directory = ...
+      local function files()
+        local pipe = io.popen("ls -A " .. directory)
+        local text = pipe:read("*a")
+        pipe:close()
+        return text
+      end
+      for what, where in pairs { open = name, map = path } do
+        local seen
+        local function init(seg)
+          seen = { select(3, shmseg[what](where, "r")), files() }
+          seg:write(0, "ready")
+        end
+        local seg, created = assert(shmseg[what](where, "c", 100, { init = init, perm = "640" }))
+        assert(created and seen[1] == "ENOENT")
+        -- That it was really built the old way: under a name of its own.
+        assert(what == "open" or seen[2] ~= "")
+        assert(seg:read(0, 6) == "ready\0" and seg:size() == 100)
+        assert(seg:stat().perm == "640" and seg:stat().links == 1)
+        assert(select(3, shmseg[what](where, "x", 100)) == "EEXIST")
+        assert(select(2, assert(shmseg[what](where, "c", 100))) == false)
+        assert(seg:unlink())
+        assert(not pcall(shmseg[what], where, "x", 100, { init = error }))
+        assert(select(3, shmseg[what](where, "x", 2 ^ 45)))
+        assert(select(3, shmseg[what](where, "r")) == "ENOENT")
+      end
+      assert(files() == "", files())]], name, directory .. "/file", directory)
+  end)
+
+  it("an attacher that races a creator never sees a half-made one", function()
+    local other, reason = old_fashioned()
+    if not other then
+      return pending(reason)
+    end
+    local name, control_name = scratch.name(), scratch.name()
+    local control = expect.success(shmseg.open(control_name, "x", 64))
+    other:send([[
+      local name, control_name = ...
+      local control = assert(shmseg.open(control_name))
+      for round = 1, 2000 do
+        local seg, created = assert(shmseg.open(name, round % 2 == 0 and "x" or "c", 100, {
+          init = function(new) new:write(0, "ready") end,
+        }))
+        assert(created and seg:unlink())
+        seg:close()
+      end
+      control:set_u8(0, 1)]], name, control_name)
+    local met = 0
+    repeat
+      local seg, message, code = shmseg.open(name)
+      if seg then
+        met = met + 1
+        if seg:size() ~= 100 or seg:read(0, 5) ~= "ready" then
+          error(("saw %d bytes: %s"):format(seg:size(), seg:read()))
+        end
+        seg:close()
+      elseif code ~= "ENOENT" then
+        error(message)
+      end
+    until control:get_u8(0) == 1
+    other:receive()
+    assert.truthy(met > 0)
+  end)
+end)
