@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* The scheduler: processes as coroutines over one block of memory, run through chosen schedules.
+ *
+ * A structure's part is a file of its own: scenarios (scripts of one letter for each operation), a
+ * model that is told of every operation, and what must hold. The engine knows no structure.
+ *
+ *   engine.c   processes, steps, one run     memory.c   shared words, stale reads
+ *   explore.c  all schedules in a budget     main.c     the list, codes, replay */
+#ifndef SHMSEG_SPEC_SCHEDULE_H
+#define SHMSEG_SPEC_SCHEDULE_H
+
+#include <setjmp.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fake/fake.h"
+#include "shmseg.h"
+
+#define PROCESSES 4
+#define FRESH 3 /* the one that comes when the others are over */
+#define NOBODY (-1)
+
+#define BLOCK 4096
+#define DATA 3072 /* from here on: words of the scenarios, which their locks protect */
+
+/* Identities: those of process p, of strangers who have died, and of one who lives on. */
+#define ID_OF(p) (0x1000u + (uint32_t)(p))
+#define ID_DEAD 0x2001u
+#define ID_DEAD_TOO 0x2002u
+#define ID_STRANGER 0x3001u
+
+#define MILLISECOND ((int64_t)1000000)
+
+/* How often each kind of decision may be taken in one schedule. */
+typedef struct budget {
+  unsigned char preemptions, deaths, stalls, flips, stale, signals;
+} budget;
+
+#define BUDGETS 8
+
+typedef struct scenario {
+  const char *title; /* begins with !: a self-test, in which something must be found */
+  const char *scripts[FRESH]; /* NULL: no such process */
+  const char *fresh;          /* script of the fresh process */
+  int start;                  /* of the structure's starting states */
+  int option;                 /* of the structure's own */
+  int processors;             /* 0: 1 */
+  const budget *budgets;      /* NULL: budgets_of_two; a zero one ends the list */
+} scenario;
+
+extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[], budgets_stale[];
+
+typedef struct structure {
+  const char *name;
+  const scenario *scenarios;
+  int count;
+  void (*make)(const scenario *s);      /* builds the starting state, once */
+  void (*begin)(const scenario *s);     /* before each run: handles and model */
+  void (*perform)(int p, char op);      /* in process p */
+  void (*died)(int p);                  /* the model is told */
+  bool (*in_vain)(int p);               /* p is asleep: could it go on, by the model? */
+  const char *(*check)(void);           /* the object's bytes, when nobody is at it */
+} structure;
+
+typedef enum { READY, ASLEEP, STALLED, DONE, DEAD } state;
+
+typedef struct process {
+  state state;
+  bool started, spins, counted; /* counted: stalled until others have done `resume` operations */
+  int resume;
+  const char *script;
+  char op;             /* that it is in; 0: between two */
+  unsigned op_steps;   /* steps since that began */
+  int64_t deadline;    /* of it */
+  int64_t vain_since;  /* asleep without need since; 0: not so */
+  const uint32_t *word;
+  int64_t until;
+  unsigned queued; /* sleepers wake in this order */
+  int reason;
+  int draws;
+  uint32_t id;
+  int last; /* result of the last operation */
+  shmseg_segment segment;
+  jmp_buf start, here;
+} process;
+
+typedef struct decision {
+  uint32_t step;
+  char action;
+  unsigned char about;
+} decision;
+
+#define DECISIONS 12
+#define NAMELESS 0xffu
+
+typedef struct code {
+  int count;
+  decision list[DECISIONS];
+} code;
+
+/* What could be decided at a step. */
+typedef struct candidate {
+  uint32_t step;
+  unsigned char ready, asleep; /* other processes, as bits */
+  unsigned char stale;         /* so many older values could be read */
+  bool choice;                 /* who runs next: nobody does */
+  bool plain;                  /* a load of a word that nobody ever changes */
+  bool resumed;                /* the step before had the same access */
+  bool word;                   /* there is a word to be flipped */
+  bool wait;                   /* a signal may come */
+} candidate;
+
+#define CANDIDATES 4096
+
+typedef struct world {
+  const structure *structure;
+  const scenario *scenario;
+  process processes[PROCESSES];
+  int count;   /* of processes, but for the fresh one */
+  int current; /* NOBODY: the test itself */
+  int forced;
+  jmp_buf scheduler;
+  uint32_t step;
+  unsigned queue, total;
+  int64_t progress; /* when an operation was last finished */
+  bool excused;     /* somebody died, stopped or was deceived */
+  int64_t excused_until; /* so long may others sleep in vain */
+  bool hostile;     /* a stranger has written: only bounds, time and crashes count */
+  bool truncated;
+  bool trace;
+  bool weak;
+  const char *failure;
+  char text[200];
+  code code;
+  int next; /* decision to come */
+  candidate *candidates;
+  int candidate_count;
+  unsigned late; /* sleeps that ended by slice though they could have ended before */
+} world;
+
+extern world w;
+extern _Alignas(4096) unsigned char block[BLOCK];
+
+/* --- for structures ----------------------------------------------------------------------- */
+
+/* Fails the run; expect does not after a hostile write. */
+#define expect(condition, ...) ((condition) || w.hostile ? (void)0 : engine_fail(__VA_ARGS__))
+#define must(condition, ...) ((condition) ? (void)0 : engine_fail(__VA_ARGS__))
+
+void engine_fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A handle's segment over the block. */
+void engine_segment(shmseg_segment *segment);
+
+/* The deadline of the operation that p begins. */
+int64_t engine_deadline(int p, int64_t timeout);
+
+/* Somebody has died before, or might have: for a while others may sleep in vain. */
+void engine_excuse(void);
+
+/* Is the process alive, whatever it does? */
+bool engine_lives(int p);
+
+/* A word of the scenarios' data, which is not the structure's. */
+uint32_t data_load(int index);
+void data_store(int index, uint32_t value);
+
+/* --- between the engine's files ----------------------------------------------------------- */
+
+typedef struct access {
+  const char *name;
+  void *word; /* NULL: none */
+  unsigned size;
+  bool changes; /* it may */
+  bool wait;    /* a signal may end it */
+  int stale;    /* older values that it could read */
+} access;
+
+/* Yields; true when a decision of stale reading was taken, which *stale tells. */
+void engine_step(const access *a, int *stale);
+
+/* Something is seen in the trace. */
+void engine_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Runs w.code on the scenario; the candidates behind its last decision are noted. */
+void engine_run(void);
+void engine_open(const structure *structure, const scenario *s);
+void engine_start(void); /* once */
+
+void memory_begin(void);
+void memory_found_dead(int prober, int dead);
+bool memory_changes(const void *word, unsigned size); /* does anybody ever? */
+void memory_flip(void *word, unsigned size, int how);
+uint32_t memory_look(const uint32_t *word);
+extern bool memory_grown; /* more words are changed than was known */
+void memory_forget(void); /* which words are changed */
+#define FLIPS 9 /* and one more: a truncation */
+
+typedef struct found {
+  uint64_t schedules, late;
+  bool failed;
+  code code;
+  char text[200];
+} found;
+
+found explore(const structure *structure, const scenario *s);
+void code_print(const code *c, char *text, int size);
+bool code_parse(const char *text, code *c);
+
+extern const structure schedule_mutex, schedule_rwlock, schedule_semaphore, schedule_event,
+    schedule_header, schedule_litmus;
+
+#endif
