@@ -44,8 +44,6 @@ local function assert_abandoned(m, timeout)
   assert.equal("abandoned", told)
 end
 
-teardown(owners.clean)
-
 describe("a mutex", function()
   after_each(scratch.clean)
 

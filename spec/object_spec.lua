@@ -2,9 +2,11 @@
 -- What all objects have in common: where they lie, how they are opened, how they end.
 
 local shmseg = require "shmseg"
+local build = require "spec.support.build"
 local expect = require "spec.support.expect"
 local host = require "spec.support.host"
 local peer = require "spec.support.peer"
+local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 
 local MAGIC, INIT = 0x53484d53, 0x80000000 -- of the header's first word
@@ -572,6 +574,49 @@ describe("an object that somebody else is making", function()
     local e, created = expect.success(shmseg.event.open(seg, "c"))
     assert.True(created)
     assert.False(e:is_set())
+  end)
+end)
+
+describe("a C program", function()
+  after_each(scratch.clean)
+
+  it("takes the locks that Lua has made, gives them back, and loses them when it dies", function()
+    if not build.possible() then
+      return pending "there is no C compiler here"
+    end
+    local sources = { "spec/support/lock_peer.c", "src/os/*.c", "src/shared/*.c" }
+    local program = assert(build.program(sources, "-Isrc -pthread -lrt -ldl"))
+    for _, case in ipairs {
+      { "mutex", "mutex", "lock", "abandoned" },
+      { "write", "rwlock", "write_lock", "abandoned" },
+      { "read", "rwlock", "write_lock" },
+      { "permit", "semaphore", "acquire" },
+    } do
+      local what, noun, take, told = unpack_table(case, 1, 4)
+      local name = scratch.name()
+      local options = noun == "semaphore" and { permits = 1 } or nil
+      local object = expect.success(shmseg[noun].open(name, "x", options))
+      local give_back = object.unlock or object.release
+      object[take](object)
+
+      local other = process.start { program, what, name }
+      other:await_sleep()
+      give_back(object)
+      assert.equal("held", other:line())
+      expect.failure("timeout", object[take](object, 0.06))
+      other:signal "USR1"
+      assert.equal("free", other:line())
+      assert.same({ 0, {} }, { other:finish() })
+      assert.truthy((object[take](object, 0)))
+      give_back(object)
+
+      other = process.start { program, what, name }
+      assert.equal("held", other:line())
+      other:stop()
+      local taken, actual = object[take](object, 60)
+      assert.truthy(taken)
+      assert.equal(told, actual)
+    end
   end)
 end)
 

@@ -47,8 +47,6 @@ local function assert_free(rw)
   assert.True(rw:unlock())
 end
 
-teardown(owners.clean)
-
 describe("an rwlock", function()
   after_each(scratch.clean)
 

@@ -12,8 +12,6 @@ local scratch = require "spec.support.scratch"
 local ROOM, SLOTS = 64, 128 -- where the words are
 local LONG = 60 -- seconds: a guard against hanging, never a measure
 
-teardown(owners.clean)
-
 -- A semaphore under a name of its own, and the name.
 local function semaphore(permits)
   local name = scratch.name()

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* The other end in C: takes a lock through shmseg.h, and executes another program while it holds.
+/* The other end in C: takes a lock through shmseg.h, and gives it back.
  *
  *   lock_peer mutex|read|write|permit NAME
  *
- * Prints "held" or "held abandoned"; waits for SIGUSR1; then is a shell that prints "executed" and
- * stays until it is killed. Status 1 with the code's number on stderr when the lock fails. */
+ * Prints "held" or "held abandoned"; waits for SIGUSR1; unlocks and prints "free". Status 1 with the
+ * code's number on stderr when something fails. */
 
-#define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "shmseg.h"
 
@@ -56,6 +54,24 @@ static int take(const char *kind, bool *abandoned) {
   return lock_rwlock(strcmp(kind, "write") == 0, abandoned);
 }
 
+static int give_back(const char *kind) {
+  if (strcmp(kind, "mutex") == 0)
+    return shmseg_mutex_unlock(&mutex);
+  if (strcmp(kind, "permit") == 0)
+    return shmseg_semaphore_release(&semaphore);
+  return shmseg_rwlock_unlock(&rwlock);
+}
+
+static int fail(int code) {
+  fprintf(stderr, "%d", code);
+  return EXIT_FAILURE;
+}
+
+static int say(const char *word) {
+  puts(word);
+  return fflush(stdout);
+}
+
 int main(int count, char **arguments) {
   if (count < 3)
     return 2;
@@ -70,15 +86,15 @@ int main(int count, char **arguments) {
   int code = shmseg_segment_open(&segment, place, SHMSEG_WRITE, &(shmseg_options){ 0 }, NULL);
   if (code == 0)
     code = take(arguments[1], &abandoned);
-  if (code != 0) {
-    fprintf(stderr, "%d", code);
-    return EXIT_FAILURE;
-  }
-  puts(abandoned ? "held abandoned" : "held");
-  fflush(stdout);
+  if (code != 0)
+    return fail(code);
+  say(abandoned ? "held abandoned" : "held");
 
   int arrived;
   sigwait(&signals, &arrived);
-  execlp("sh", "sh", "-c", "echo executed; exec sleep 1000", (char *)NULL);
-  return EXIT_FAILURE;
+  code = give_back(arguments[1]);
+  if (code != 0)
+    return fail(code);
+  say("free");
+  return EXIT_SUCCESS;
 }

@@ -3,7 +3,6 @@
 
 local build = require "spec.support.build"
 local peer = require "spec.support.peer"
-local process = require "spec.support.process"
 local shell = require "spec.support.shell"
 
 local owners = {}
@@ -33,29 +32,6 @@ function owners.namespace()
     end
   end
   return namespace or nil, "no PID namespace can be made here"
-end
-
-local program -- lock_peer.c, once it is compiled
-
---- The path of lock_peer.c, compiled at the first call; nil and the reason where it cannot be.
-local function lock_peer()
-  if not build.possible() then
-    return nil, "there is no C compiler here"
-  elseif not program then
-    local sources = { "spec/support/lock_peer.c", "src/os/*.c", "src/shared/*.c" }
-    local built = assert(build.program(sources, "-Isrc -pthread -lrt -ldl"))
-    program = os.tmpname() -- which outlives the single spec
-    assert(shell.succeeds(shell.quote("mv", built, program)))
-  end
-  return program
-end
-
---- Removes what was compiled: `teardown(owners.clean)`.
-function owners.clean()
-  if program then
-    os.remove(program)
-    program = nil
-  end
 end
 
 --- A Lua peer that holds the lock of the kind ("mutex", "read", "write", "permit") under the name.
@@ -88,17 +64,16 @@ owners.ways = {
   {
     name = "executes another program",
     start = function(kind, name)
-      local path, reason = lock_peer()
-      if not path then
-        return nil, reason
+      if not build.possible() then
+        return nil, "there is no C compiler here"
       end
-      local owner = process.start { path, kind, name }
-      assert(owner:line() == "held", "the C program does not hold the lock")
+      local owner = owners.start(kind, name)
+      owner.library = assert(build.program({ "spec/support/execute.c" }, "-shared -fPIC"))
       return owner
     end,
     lose = function(owner)
-      owner:signal "USR1"
-      assert(owner:line() == "executed", "the C program has not executed another one")
+      owner:send("assert(package.loadlib(..., 'execute'))()", owner.library)
+      assert(owner:line() == "executed", "it has not executed another program")
     end,
   },
   {
