@@ -118,29 +118,35 @@ local function open(class, where, mode, options)
   return class.core.open(where, mode, capacity, false, codec.encode, codec.decode)
 end
 
+-- An error without the place in this library that it came from.
+local function without_position(message)
+  if type(message) ~= "string" then
+    return message
+  end
+  return (message:gsub("^[^:]*shmseg/%w+%.lua:%d+: ", "", 1))
+end
+
 -- The results of a pcall; what it caught is the misuse of the public function's caller, who is two
 -- levels up: so no tail calls on the way.
 local function results(ok, ...)
   if not ok then
-    local message = tostring((...)):gsub("^[^:]*%.lua:%d+: ", "", 1)
-    error(message, 3)
+    error(without_position((...)), 3)
   end
   return ...
 end
 
--- The results of one step: nil ends the loop at what is expected, all other failures raise.
-local function step(value, message, code)
-  if value == nil and code ~= "shutdown" and code ~= "interrupted" then
-    error(message, 3)
-  end
-  return value, message, code
-end
-
 --- An iterator from a function that waits for the next value, and gives nil, message, code when there
--- is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file.
+-- is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file; all other
+-- failures raise.
 function object.iterator(wait)
   return function()
-    return step(wait())
+    local ok, value, message, code = pcall(wait)
+    if not ok then
+      error(without_position(value), 2)
+    elseif value == nil and code ~= "shutdown" and code ~= "interrupted" then
+      error(message, 2)
+    end
+    return value, message, code
   end
 end
 

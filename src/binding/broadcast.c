@@ -201,6 +201,7 @@ static const luaL_Reg subscription_methods[] = {
 
 static const luaL_Reg subscription_metamethods[] = {
   { "__close", subscription_close },
+  { "__gc", subscription_close },
   { "__tostring", subscription_tostring },
   { NULL, NULL },
 };

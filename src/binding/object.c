@@ -104,6 +104,7 @@ int push_lock_result(lua_State *L, object *o, int err, bool abandoned) {
 /* --- codecs and buffers ------------------------------------------------------------------- */
 
 const char *check_value(lua_State *L, const object *o, int arg, size_t *size) {
+  luaL_checkany(L, arg);
   if (o->has_codec) {
     lua_getuservalue(L, 1);
     lua_rawgeti(L, -1, ENCODE);
@@ -124,6 +125,8 @@ void decode_value(lua_State *L, const object *o, int owner) {
   lua_rawgeti(L, -1, DECODE);
   lua_pushvalue(L, -3);
   lua_call(L, 1, 1);
+  if (lua_isnil(L, -1))
+    luaL_error(L, "the codec's decode gave nil");
   lua_replace(L, -3);
   lua_pop(L, 1);
 }

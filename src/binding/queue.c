@@ -140,14 +140,38 @@ static int queue_pop(lua_State *L) {
   return 1;
 }
 
-/* drain([max]) -> list of values, perhaps none */
+/* (queue, list, n): sets element n of the list to the first message of the buffer. */
+static int set_first(lua_State *L) {
+  push_first(L, check_object(L, &class));
+  lua_rawseti(L, 2, (int)lua_tointeger(L, 3));
+  return 0;
+}
+
+/* Adds a message to the list, which is at index 3, behind it set_first. False when that raised: the
+ * message is still in the buffer, and the error at the top. */
+static bool add_first(lua_State *L, queue *q, int n) {
+  size_t begin = q->begin;
+  lua_pushvalue(L, 4);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 3);
+  lua_pushinteger(L, n);
+  if (lua_pcall(L, 3, 0, 0) == 0)
+    return true;
+  if (n > 1)
+    q->begin = begin;
+  return false;
+}
+
+/* drain([max]) -> list of values, perhaps none. A value that cannot be made ends the list: what was
+ * taken before is not lost, and the next call meets it first. */
 static int queue_drain(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
   luaL_argcheck(L, max >= 0, 2, "negative number of messages");
   lua_settop(L, 2);
   lua_newtable(L);
-  for (int count = 0; count < max;) {
+  lua_pushcfunction(L, set_first);
+  for (int count = 0; count < max; count++) {
     if (!has_records(q)) {
       int err = refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0);
       if (err && err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN && count == 0)
@@ -155,9 +179,13 @@ static int queue_drain(lua_State *L) {
       if (err)
         break;
     }
-    push_first(L, q);
-    lua_rawseti(L, 3, ++count);
+    if (add_first(L, q, count + 1))
+      continue;
+    if (count == 0)
+      return lua_error(L);
+    break;
   }
+  lua_settop(L, 3);
   return 1;
 }
 

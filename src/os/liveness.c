@@ -33,8 +33,8 @@ static int used;               /* slots from here on were never taken */
 static unsigned forks;
 
 /* 1; in a child it reads 0, also when no atfork handler ran (a raw clone). */
-static volatile unsigned char *forked_page;
 static volatile unsigned char always_one = 1;
+static volatile unsigned char *forked_page = &always_one;
 
 static int prepared;
 
@@ -76,8 +76,10 @@ static int prepare_once(void) {
     page = MAP_FAILED;
   }
 #endif
-  forked_page = page != MAP_FAILED ? page : &always_one;
-  *forked_page = 1;
+  if (page != MAP_FAILED) {
+    *(unsigned char *)page = 1;
+    forked_page = page;
+  }
   int err = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   prepared = err == 0;
   return err;
@@ -170,7 +172,8 @@ void shmseg_liveness_detach(shmseg_member *member) {
 }
 
 bool shmseg_liveness_own(const shmseg_member *member) {
-  return member->forks == __atomic_load_n(&forks, __ATOMIC_RELAXED) && *forked_page;
+  return member->id != 0 && member->forks == __atomic_load_n(&forks, __ATOMIC_RELAXED) &&
+         *forked_page;
 }
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {

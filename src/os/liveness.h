@@ -27,7 +27,7 @@ int shmseg_liveness_attach(int fd, shmseg_member *member);
 /* Gives it up: from now on it counts as dead. */
 void shmseg_liveness_detach(shmseg_member *member);
 
-/* False when this process was forked since: the identity is the parent's. Costs two loads. */
+/* False when there is none, or this process was forked since and it is the parent's. */
 bool shmseg_liveness_own(const shmseg_member *member);
 
 /* Is the process that took this identity alive? fd is the segment's own descriptor, which never

@@ -205,8 +205,8 @@ int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64
   for (int round = 0; !err && round < ROUNDS; round++) {
     err = shmseg_lock_enter_until(queue->object.segment, word32(queue, PRODUCERS), id, deadline,
                                   &dirty);
-    if (err)
-      return err;
+    if (err) /* a stopped producer may have the lock: shutting down is seen all the same */
+      return load_acquire(word64(queue, TAIL)) & SHUT ? SHMSEG_SHUTDOWN : err;
     err = leave(queue, PRODUCERS, id, append(queue, bytes, size, &head));
     if (err == 0)
       shmseg_bell_ring(word32(queue, MESSAGES)); /* leaving was a full barrier */
@@ -290,6 +290,12 @@ static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
   return 0;
 }
 
+/* Shut and empty? For who cannot get the lock: a stopped consumer may have it. */
+static bool is_over(const shmseg_queue *queue) {
+  uint64_t word = load_acquire(word64(queue, TAIL));
+  return word & SHUT && load_acquire(word64(queue, HEAD)) == word >> 1;
+}
+
 int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
                       int64_t deadline) {
   uint32_t id;
@@ -302,7 +308,7 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t m
     err = shmseg_lock_enter_until(queue->object.segment, word32(queue, CONSUMERS), id, deadline,
                                   &dirty);
     if (err)
-      return err;
+      return is_over(queue) ? SHMSEG_SHUTDOWN : err;
     err = leave(queue, CONSUMERS, id, remove_some(queue, &h, &word));
     *used = h.used;
     if (err == 0)
@@ -316,37 +322,42 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t m
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-/* Counts the records of [head, tail). False when one cannot be: taken meanwhile, or corrupt. */
-static bool count_records(const shmseg_queue *queue, uint64_t head, uint64_t tail,
-                          uint64_t *count) {
+/* Counts the records of [head, tail). 0; SHMSEG_CHANGED when consumers have overtaken the count, which
+ * then may have read others' bytes; SHMSEG_CORRUPT. */
+static int count_records(const shmseg_queue *queue, uint64_t head, uint64_t tail, uint64_t *count) {
   uint64_t lap = 0;
   for (*count = 0; head < tail; ++*count) {
     uint64_t size;
-    if (!record_at(queue, place_of(head, queue->ring, &lap), tail - head, &size))
-      return false;
+    bool sane = record_at(queue, place_of(head, queue->ring, &lap), tail - head, &size);
+    fence_acquire(); /* the size was loaded before this */
+    if (load_relaxed(word64(queue, HEAD)) > head)
+      return SHMSEG_CHANGED;
+    if (!sane)
+      return SHMSEG_CORRUPT;
     head += SHMSEG_RECORD(size);
   }
-  return true;
+  return 0;
 }
 
 int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
   int err = shmseg_header_ready(&queue->object);
   for (int round = 0; !err && round < ROUNDS; round++) {
-    uint64_t head = load_acquire(word64(queue, HEAD));
     uint64_t word = load_acquire(word64(queue, TAIL));
-    bool whole = shmseg_ring_holds(queue->ring, head, word >> 1) &&
-                 count_records(queue, head, word >> 1, &stats->messages);
-    fence_acquire(); /* the records were loaded before this */
-    bool still = load_relaxed(word64(queue, HEAD)) == head;
+    uint64_t head = load_acquire(word64(queue, HEAD));
     err = shmseg_segment_status(queue->object.segment);
-    if (err || !still) /* records that were taken meanwhile may be others' bytes */
+    if (err)
+      return err;
+    if (head > word >> 1) /* both moved between the two loads */
       continue;
-    if (!whole)
+    if (!shmseg_ring_holds(queue->ring, head, word >> 1))
       return SHMSEG_CORRUPT;
     stats->bytes = (word >> 1) - head;
     stats->capacity = queue->object.capacity;
     stats->shut = word & SHUT;
-    return 0;
+    err = count_records(queue, head, word >> 1, &stats->messages);
+    if (err != SHMSEG_CHANGED)
+      return err ? err : shmseg_segment_status(queue->object.segment);
+    err = 0;
   }
   return err ? err : EAGAIN;
 }
@@ -359,7 +370,7 @@ const char *shmseg_queue_check(const shmseg_queue *queue) {
     return wrong;
   if (!shmseg_ring_holds(queue->ring, head, tail))
     return "Q1: head and tail";
-  if (!count_records(queue, head, tail, &count))
+  if (count_records(queue, head, tail, &count) != 0)
     return "Q2: a record";
   if (!shmseg_lock_valid(load_relaxed(word32(queue, PRODUCERS))) ||
       !shmseg_lock_valid(load_relaxed(word32(queue, CONSUMERS))))
