@@ -1,11 +1,26 @@
 # SPDX-License-Identifier: MIT
 # The instruction stepper. A structure joins in with a file of its name and a line in main.c.
+# step/lua steps the same through the binding, where Lua 5.4 can be linked: STEP_LUA says where.
 
 STEP_FLAGS := $(WARN) -O2 -g
-STEP_LINK := -Wl,-z,now
+STEP_LINK := -Wl,-z,now # the dynamic linker is not what is stepped
 STEP_NOUNS := mutex rwlock semaphore event
-STEP_ENGINE := step/cast.c step/engine.c step/trace.c $(STEP_NOUNS:%=step/%.c)
+STEP_ENGINE := step/cast.c step/engine.c step/trace.c step/build.c step/name.c $(STEP_NOUNS:%=step/%.c)
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
-$(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c step/build.c step/name.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
+$(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
 TESTS += $(BUILD)/step/step
+
+STEP_LUA := /usr/include/lua5.4
+STEP_LUA_TRY = printf '\043include <lauxlib.h>\nint main(void) { return luaL_newstate() == 0; }\n' | \
+  $(CC) -I$(STEP_LUA) -x c -o /dev/null - -llua5.4 2>/dev/null && echo yes
+
+ifeq ($(shell $(STEP_LUA_TRY)),yes)
+STEP_BINDING := $(shell grep -oE '\<src/binding/[a-z_0-9]+\.c' $(SRC)/../shmseg-scm-1.rockspec | sed s,src/,,)
+STEP_LUA_FLAGS := $(STEP_FLAGS) -I$(STEP_LUA)
+$(eval $(call library,step/binding,$(CC),$(STEP_LUA_FLAGS),$(STEP_BINDING)))
+$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),step/lua.c $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
+else
+$(eval $(call program,step/lua,$(CC),$(STEP_FLAGS),step/no_lua.c,,))
+endif
+TESTS += $(BUILD)/step/lua

@@ -3,9 +3,13 @@
 
 STORM_FLAGS := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE
 STORM_NOUNS := mutex rwlock semaphore event
+# without pauses, which would make waits look late that were not
+STORM_CALM := shared/wait.c $(filter os/%,$(CORE))
 
-$(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Istorm,$(CORE)))
-$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),storm/main.c storm/worker.c storm/name.c $(STORM_NOUNS:%=storm/%.c),storm/core))
+
+$(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Istorm,$(filter-out $(STORM_CALM),$(CORE))))
+$(eval $(call library,storm/calm,$(CC),$(STORM_FLAGS),$(STORM_CALM)))
+$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),storm/main.c storm/worker.c storm/name.c $(STORM_NOUNS:%=storm/%.c),storm/core storm/calm))
 TESTS += $(BUILD)/storm/storm
 
 .PHONY: storm
