@@ -760,4 +760,20 @@ describe("two Lua states in two threads", function()
     end
     assert.same({ "done" }, lines)
   end)
+
+  it("leave a fault handler that outlives them, and passes on what is not theirs", function()
+    local work = scratch.file [[
+      local shmseg = require "shmseg"
+      assert(shmseg.anonymous(64)):close()]]
+    local main = scratch.file [[
+      local work = ...
+      assert(host.threads(2, work, ""))
+      os.execute "kill -BUS $PPID"]]
+    local started, reason = host.start(main, work)
+    if not started then
+      return pending(reason)
+    end
+    local SIGBUS = 7
+    assert.equal(128 + SIGBUS, (started:finish()))
+  end)
 end)
