@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: MIT */
+/* The fuzzer's engine: commands from bytes. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "fuzz/fuzz.h"
+#include "shared/hold.h"
+#include "shared/lock.h"
+
+#if !defined(__has_feature)
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address), (void)(size))
+#endif
+
+#define PAGE 4096u
+#define SEGMENTS 3
+#define FLIPS 8
+#define CANARY 0xa5
+#define LATE ((int64_t)200000000)
+#define COMMANDS 60
+
+typedef struct {
+  unsigned after; /* accesses; 0: none */
+  uint32_t word, value;
+  bool cut;
+} flip;
+
+static struct {
+  int fd;
+  size_t all;           /* bytes of the file: the largest object and a page */
+  shmseg_segment view;   /* the engine's own, not poisoned */
+  unsigned char *bytes; /* its data */
+  shmseg_segment segments[SEGMENTS];
+  uint64_t offset, size, room;
+  unsigned choice;
+  bool open[FUZZ_HANDLES], hostile, in_call;
+  flip flips[FLIPS];
+  const uint8_t *input, *end;
+} run;
+
+/* The guard is there for SIGBUS; libFuzzer and ASan must leave it alone. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void) {
+  return "handle_sigbus=0:allow_user_poisoning=1:detect_leaks=0:detect_stack_use_after_return=0";
+}
+
+static void fail(const char *what) {
+  fprintf(stderr, "# %s: %s\n", fuzz_subject.name, what);
+  abort();
+}
+
+static uint8_t byte(void) {
+  return run.input < run.end ? *run.input++ : 0;
+}
+
+static uint32_t word(void) {
+  uint32_t low = byte(), high = byte();
+  return low | high << 8 | (uint32_t)byte() << 16 | (uint32_t)byte() << 24;
+}
+
+static shmseg_segment *segment_of(int handle) {
+  return &run.segments[handle < 2 ? 0 : handle - 1];
+}
+
+uint32_t *fuzz_words(size_t *count) {
+  *count = run.size / 4;
+  return run.bytes ? (uint32_t *)(run.bytes + run.offset) : NULL;
+}
+
+/* --- the stranger --------------------------------------------------------------------------- */
+
+static uint32_t interesting(void) {
+  uint32_t flags = (uint32_t)(byte() & 3) << 30;
+  switch (byte() % 10) {
+  case 0: return flags;
+  case 1: return flags | 1;
+  case 2: return flags | run.segments[0].member.id;
+  case 3: return flags | run.segments[1].member.id;
+  case 4: return flags | 0x3ffffff1; /* most likely nobody */
+  case 5: return flags | byte();
+  case 6: return 0x53484d53;
+  case 7: return UINT32_MAX - byte();
+  case 8: return 1u << (byte() & 31);
+  default: return word();
+  }
+}
+
+/* Which word: often one of the first lines. */
+static uint32_t some_word(void) {
+  uint32_t b = byte(), words = (uint32_t)(run.size / 4);
+  if (b < 160)
+    return b % 64 % words;
+  return (b << 8 | byte()) % words;
+}
+
+static void strike(const flip *f) {
+  if (f->cut) {
+    if (ftruncate(run.fd, (off_t)(f->value % (run.all / PAGE)) * PAGE) != 0)
+      fail("ftruncate");
+    if (f->value & 0x100 && ftruncate(run.fd, run.all) != 0)
+      fail("ftruncate");
+    return;
+  }
+  __atomic_store_n((uint32_t *)(run.bytes + run.offset) + f->word, f->value, __ATOMIC_SEQ_CST);
+}
+
+void *fuzz_touch(const volatile void *address, size_t size) {
+  uintptr_t at = (uintptr_t)address;
+  bool inside = false;
+  for (int i = 0; i < SEGMENTS; i++) {
+    uintptr_t base = (uintptr_t)run.segments[i].data;
+    if (at >= base && at - base < run.all + PAGE)
+      inside = at - base >= run.offset && at - base + size <= run.offset + run.room;
+  }
+  if (!inside || (size <= 8 && at % size != 0))
+    fail("an access outside the object");
+  fuzz_os_access();
+  for (int i = 0; i < FLIPS; i++)
+    if (run.flips[i].after > 0 && --run.flips[i].after == 0)
+      strike(&run.flips[i]);
+  return (void *)at;
+}
+
+static void arm(bool at_once) {
+  flip f = { .word = some_word(), .value = interesting(), .after = at_once ? 0 : 1u + byte() % 40u };
+  run.hostile = true;
+  if (at_once)
+    strike(&f);
+  else
+    run.flips[byte() % FLIPS] = f;
+}
+
+static void arm_cut(void) {
+  unsigned where = byte() % FLIPS;
+  run.hostile = true;
+  run.flips[where] = (flip){ .cut = true, .after = 1u + byte() % 20u, .value = word() };
+}
+
+static void scribble_all(void) {
+  uint32_t seed = word() | 1;
+  run.hostile = true;
+  for (uint64_t i = byte() & 1 ? 16 : 0; i < run.size / 4; i++) {
+    seed = seed * 1664525 + 1013904223;
+    ((uint32_t *)(run.bytes + run.offset))[i] = seed >> (seed >> 27);
+  }
+}
+
+/* --- the handles ---------------------------------------------------------------------------- */
+
+/* All but the room of the object is poisoned, in each mapping. */
+static void poison(void) {
+  for (int i = 0; i < SEGMENTS; i++) {
+    unsigned char *base = run.segments[i].data;
+    if (!base)
+      continue;
+    ASAN_UNPOISON_MEMORY_REGION(base, run.all);
+    ASAN_POISON_MEMORY_REGION(base, run.offset);
+    uint64_t end = run.offset + run.room;
+    if (end < run.all)
+      ASAN_POISON_MEMORY_REGION(base + end, run.all - end);
+  }
+}
+
+static void open_segment(int i) {
+  if (shmseg_segment_from_fd(&run.segments[i], run.fd, i < 2) != 0)
+    fail("a segment cannot be had");
+}
+
+static void close_segment(int i) {
+  if (run.segments[i].data)
+    ASAN_UNPOISON_MEMORY_REGION(run.segments[i].data, run.all);
+  shmseg_segment_close(&run.segments[i]);
+}
+
+static void close_handle(int handle) {
+  if (run.open[handle])
+    fuzz_subject.close(handle);
+  run.open[handle] = false;
+}
+
+/* stolen: what this thread had waited for a processor before the call. */
+static void check_time(int64_t limit, int64_t stolen) {
+  int64_t now = fuzz_now();
+  if (now > limit + LATE && now - (fuzz_stolen() - stolen) > limit + LATE) {
+    fprintf(stderr, "# %lld ms late\n", (long long)((now - limit) / 1000000));
+    fail("a call outlives its timeout");
+  }
+}
+
+static void open_handle(int handle, bool honest) {
+  static const shmseg_mode modes[] = { SHMSEG_CREATE, SHMSEG_WRITE, SHMSEG_CREATE_ONLY, SHMSEG_READ };
+  uint8_t how = byte();
+  unsigned choice = honest || how & 0x40 ? run.choice : byte();
+  close_handle(handle);
+  int64_t limit = fuzz_now() + 1000000000, stolen = fuzz_stolen();
+  int err = fuzz_subject.open(handle, segment_of(handle), run.offset, run.room,
+                              modes[honest ? handle == 3 : how % 4], choice);
+  check_time(limit, stolen);
+  run.open[handle] = err == 0;
+}
+
+/* As a process that dies: its identity goes, its words stay. */
+static void die(int i) {
+  shmseg_hold_forget_all(&run.segments[i]);
+}
+
+/* The handle's user closes the segment, or it has met a hole: new ones. */
+static void renew(int i) {
+  for (int handle = 0; handle < FUZZ_HANDLES; handle++)
+    if (segment_of(handle) == &run.segments[i] && byte() & 1)
+      close_handle(handle);
+  if (ftruncate(run.fd, run.all) != 0)
+    fail("ftruncate");
+  if (byte() & 1) {
+    close_segment(i);
+    for (int handle = 0; handle < FUZZ_HANDLES; handle++)
+      if (segment_of(handle) == &run.segments[i])
+        close_handle(handle);
+    open_segment(i);
+  } else if (shmseg_segment_refresh(&run.segments[i]) != 0) {
+    fail("refresh");
+  }
+  poison();
+}
+
+static void operate(int handle) {
+  const int timeouts[] = { 0, 0, 0, 1, 2, fuzz_longest, -5 };
+  if (!run.open[handle])
+    return;
+  int operation = byte() % fuzz_subject.operations;
+  int64_t begun = fuzz_now(), deadline = begun + timeouts[byte() % 7] * (int64_t)1000000;
+  int64_t stolen = fuzz_stolen();
+  bool patient = byte() & 3;
+  int err;
+  do {
+    err = fuzz_subject.operate(handle, operation, deadline);
+    check_time(deadline > begun ? deadline : begun, stolen);
+  } while (err == SHMSEG_INTERRUPTED && patient);
+  if (!run.hostile && err == SHMSEG_CORRUPT)
+    fail("corrupt, and nobody has changed a byte");
+}
+
+/* --- runs ------------------------------------------------------------------------------------ */
+
+static void check_canaries(void) {
+  uint64_t end = run.offset + run.room;
+  for (uint64_t i = 1; i <= 256; i++)
+    if ((run.offset >= i && run.bytes[run.offset - i] != CANARY) ||
+        (end + i <= run.all && run.bytes[end + i - 1] != CANARY))
+      fail("a byte outside the object has changed");
+}
+
+static void command(void) {
+  uint8_t c = byte(), handle = byte() % FUZZ_HANDLES;
+  if (c < 150)
+    operate(handle);
+  else if (c < 160)
+    open_handle(handle, true);
+  else if (c < 170)
+    open_handle(handle, false);
+  else if (c < 176)
+    close_handle(handle);
+  else if (c < 182)
+    die(byte() & 1);
+  else if (c < 184)
+    renew(byte() % SEGMENTS);
+  else if (c < 210)
+    arm(true);
+  else if (c < 245)
+    arm(false);
+  else if (c < 248)
+    arm_cut();
+  else if (c < 250)
+    scribble_all();
+  else if (run.open[handle])
+    fuzz_subject.check(handle);
+}
+
+/* Where the object lies: at the end of the mapping or in its middle, with room or without. */
+static void place(void) {
+  uint8_t how = byte();
+  run.choice = byte();
+  run.size = fuzz_subject.size(run.choice);
+  run.room = run.size + (how & 0x30 ? 0 : 64u * (how & 3));
+  run.offset = how & 0x80 ? PAGE : run.all - run.room / 64 * 64;
+}
+
+void fuzz_begin(void) {
+  for (unsigned choice = 0; choice < 256; choice++)
+    if (fuzz_subject.size(choice) > run.all)
+      run.all = fuzz_subject.size(choice);
+  run.all = (run.all + 512 + PAGE - 1) / PAGE * PAGE + PAGE;
+  run.fd = memfd_create("fuzz", MFD_CLOEXEC);
+  if (run.fd < 0 || ftruncate(run.fd, run.all) != 0)
+    fail("no memory");
+  if (shmseg_segment_from_fd(&run.view, run.fd, true) != 0)
+    fail("no memory");
+  run.bytes = run.view.data;
+  for (int i = 0; i < SEGMENTS; i++)
+    shmseg_segment_init(&run.segments[i]);
+}
+
+static void set_up(void) {
+  run.hostile = false;
+  memset(run.flips, 0, sizeof run.flips);
+  if (ftruncate(run.fd, run.all) != 0 || shmseg_segment_refresh(&run.view) != 0)
+    fail("no memory");
+  run.bytes = run.view.data;
+  place();
+  memset(run.bytes + (run.offset > 256 ? run.offset - 256 : 0), CANARY, 256);
+  if (run.offset + run.room + 256 <= run.all)
+    memset(run.bytes + run.offset + run.room, CANARY, 256);
+  memset(run.bytes + run.offset, 0, run.room);
+  for (int i = 0; i < SEGMENTS; i++)
+    open_segment(i);
+  poison();
+}
+
+void fuzz_run(const uint8_t *input, size_t size, bool scribbled) {
+  run.input = input;
+  run.end = input + size;
+  fuzz_os_reset();
+  set_up();
+  run.hostile = scribbled;
+  for (int handle = 0; handle < FUZZ_HANDLES; handle++)
+    open_handle(handle, true);
+  bool cut = false;
+  for (int i = 0; i < COMMANDS && run.input < run.end; i++) {
+    command();
+    for (int f = 0; f < FLIPS; f++)
+      cut |= run.flips[f].cut;
+    if (!cut)
+      check_canaries();
+  }
+  if (!run.hostile && run.open[0] && fuzz_subject.check(0))
+    fail(fuzz_subject.check(0));
+  memset(run.flips, 0, sizeof run.flips);
+  for (int handle = 0; handle < FUZZ_HANDLES; handle++)
+    close_handle(handle);
+  for (int i = 0; i < SEGMENTS; i++)
+    close_segment(i);
+}

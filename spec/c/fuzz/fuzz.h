@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* The fuzzer: what a structure tells of itself, and the engine that misuses it.
+ *
+ * A run reads commands from its input: operations of four handles with short deadlines, deaths, and
+ * a stranger's doings: words that change at once, at some later access, or by a cut of the object.
+ * Checked: no crash; no access outside the object (each one of word.h is looked at, the rest of the
+ * segment is poisoned and nothing is mapped behind it); bytes outside unchanged; no call outlives
+ * its timeout by more than 200 ms; without a stranger, the structure's own invariants. */
+#ifndef SHMSEG_SPEC_FUZZ_H
+#define SHMSEG_SPEC_FUZZ_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+/* 0 and 1 share a segment handle, 2 has its own, 3 may only read. */
+#define FUZZ_HANDLES 4
+
+/* How a handle of the structure is used. handle: 0 to FUZZ_HANDLES - 1. */
+typedef struct fuzz_structure {
+  const char *name;
+  /* The size of the object, for any number up to 255. */
+  uint64_t (*size)(unsigned choice);
+  /* choice is that of size; it may also be another one. */
+  int (*open)(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
+              shmseg_mode mode, unsigned choice);
+  void (*close)(int handle);
+  const char *(*check)(int handle); /* only when open */
+  int operations;
+  /* One call. */
+  int (*operate)(int handle, int operation, int64_t deadline);
+} fuzz_structure;
+
+extern const fuzz_structure fuzz_subject;
+
+/* Once, before the first run. */
+void fuzz_begin(void);
+
+/* One run. scribbled: another thread writes into the object meanwhile. */
+void fuzz_run(const uint8_t *input, size_t size, bool scribbled);
+
+/* The object's bytes and their number, for a second thread that scribbles; NULL before a run. */
+uint32_t *fuzz_words(size_t *count);
+
+/* Time: the real one, or the one of fuzz/os.c. */
+int64_t fuzz_now(void);
+
+/* The longest timeout, in milliseconds. */
+extern const int fuzz_longest;
+
+/* How long the calling thread has been kept from running so far. */
+int64_t fuzz_stolen(void);
+
+/* In fuzz/os.c: back to the beginning; an access was made. Nothing with the real OS. */
+void fuzz_os_reset(void);
+void fuzz_os_access(void);
+
+#endif

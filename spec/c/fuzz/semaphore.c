@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* Semaphores, for the fuzzer. */
+#include "fuzz/fuzz.h"
+
+static shmseg_semaphore handles[FUZZ_HANDLES];
+
+static uint64_t permits(unsigned choice) {
+  static const uint64_t some[] = { 1, 2, 3, 15, 16, 17, 64, 100 };
+  if (choice % 256 == 255)
+    return SHMSEG_PERMITS_MAX;
+  return choice % 256 > 250 ? 3000 : some[choice % 8];
+}
+
+static uint64_t size(unsigned choice) {
+  return shmseg_semaphore_size(permits(choice));
+}
+
+static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                shmseg_mode mode, unsigned choice) {
+  return shmseg_semaphore_open(&handles[handle], segment, offset, room, mode,
+                               choice & 8 ? 0 : permits(choice), NULL);
+}
+
+static void close(int handle) {
+  shmseg_semaphore_close(&handles[handle]);
+}
+
+static const char *check(int handle) {
+  return shmseg_semaphore_check(&handles[handle]);
+}
+
+static int operate(int handle, int operation, int64_t deadline) {
+  uint32_t value;
+  switch (operation) {
+  case 0: return shmseg_semaphore_release(&handles[handle]);
+  case 1: return shmseg_semaphore_value(&handles[handle], &value);
+  default: return shmseg_semaphore_acquire(&handles[handle], deadline);
+  }
+}
+
+const fuzz_structure fuzz_subject = { "semaphore", size, open, close, check, 4, operate };
