@@ -369,7 +369,7 @@ describe("a large value", function()
     local c, name = cell(SIZE)
     local writer = user(name)
     writer:send [[
-      for i = 1, 20000 do c:set(tostring(i % 10):rep(i * 7919 % 65537)) end
+      for i = 1, 5000 do c:set(tostring(i % 10):rep(i * 7919 % 65537)) end
       c:set "end"]]
     repeat
       local value, version = expect.success(c:wait(0, LONG))
@@ -385,7 +385,7 @@ describe("a large value", function()
     local c, name = cell(SIZE)
     local whole = patterns(SIZE)
     local last = c:set(("\0"):rep(SIZE))
-    for _ = 1, 8 do
+    for _ = 1, 5 do
       local writer = peer.start()
       writer:call("c = assert(shmseg.cell.open(...))", name)
       writer:send [[
