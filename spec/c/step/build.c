@@ -106,42 +106,42 @@ static void build_to_the_end(uint32_t kind) {
 }
 
 /* One structure for each noun: CAPITALS is the kind's name. */
-#define NOUN(object, CAPITALS, bytes)                                                                \
-  static const char *enter_##object(void) {                                                          \
-    return enter_and_use(open_##object, use_##object);                                                 \
+#define NOUN(object, CAPITALS, bytes)                                                              \
+  static const char *enter_##object(void) {                                                        \
+    return enter_and_use(open_##object, use_##object);                                             \
   }                                                                                                \
-  static void make_##object(void) {                                                                  \
-    step_expect(open_##object(SHMSEG_CREATE) == 0);                                                  \
+  static void make_##object(void) {                                                                \
+    step_expect(open_##object(SHMSEG_CREATE) == 0);                                                \
   }                                                                                                \
-  static void half_##object(void) {                                                                  \
+  static void half_##object(void) {                                                                \
     build_to_the_end(SHMSEG_KIND_##CAPITALS);                                                      \
   }                                                                                                \
-  static const step_case object##_cases[] = {                                                        \
-    { .sentence = "made of zeroes", .operate = make_##object, .outcomes = { "none", "there" } },     \
+  static const step_case object##_cases[] = {                                                      \
+    { .sentence = "made of zeroes", .operate = make_##object, .outcomes = { "none", "there" } },   \
     { .sentence = "made by who has no identity yet",                                               \
-      .operate = make_##object,                                                                      \
+      .operate = make_##object,                                                                    \
       .outcomes = { "none", "there" },                                                             \
       .no_identity = true,                                                                         \
       .descriptors = 1 },                                                                          \
     { .sentence = "made after a builder died at its beginning",                                    \
       .actors = { { STEP_DIES, begin_to_build, NULL } },                                           \
-      .operate = make_##object,                                                                      \
+      .operate = make_##object,                                                                    \
       .outcomes = { "none", "there" } },                                                           \
     { .sentence = "made after a builder died at its end",                                          \
-      .actors = { { STEP_DIES, half_##object, NULL } },                                              \
-      .operate = make_##object,                                                                      \
+      .actors = { { STEP_DIES, half_##object, NULL } },                                            \
+      .operate = make_##object,                                                                    \
       .outcomes = { "none", "there" } },                                                           \
     { .sentence = "opened where it is",                                                            \
-      .actors = { { STEP_DIES, make_##object, NULL } },                                              \
-      .operate = make_##object,                                                                      \
+      .actors = { { STEP_DIES, make_##object, NULL } },                                            \
+      .operate = make_##object,                                                                    \
       .outcomes = { "there" } },                                                                   \
     { 0 },                                                                                         \
   };                                                                                               \
-  const step_structure step_build_##object = { .noun = "build of a " #object,                          \
-                                             .size = bytes,                                        \
-                                             .verify = nothing_to_verify,                          \
-                                             .use = enter_##object,                                  \
-                                             .cases = object##_cases };
+  const step_structure step_build_##object = { .noun = "build of a " #object,                      \
+                                               .size = bytes,                                      \
+                                               .verify = nothing_to_verify,                        \
+                                               .use = enter_##object,                              \
+                                               .cases = object##_cases };
 
 NOUN(mutex, MUTEX, 128)
 NOUN(rwlock, RWLOCK, 384)

@@ -90,9 +90,12 @@ static void wrap(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define SETTER { STEP_DIES, set, NULL }
-#define WRAPPER { STEP_DIES, wrap, NULL }
-#define SLEEPER { STEP_SLEEPS, wait_or_not, NULL }
+#define SETTER                                                                                     \
+  { STEP_DIES, set, NULL }
+#define WRAPPER                                                                                    \
+  { STEP_DIES, wrap, NULL }
+#define SLEEPER                                                                                    \
+  { STEP_SLEEPS, wait_or_not, NULL }
 
 static const step_case cases[] = {
   { .sentence = "set", .operate = set, .outcomes = { "clear", "set" } },

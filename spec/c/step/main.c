@@ -4,8 +4,9 @@
 #include "step/step.h"
 
 static const step_structure *const structures[] = {
-  &step_mutex,        &step_rwlock,          &step_semaphore,   &step_event,     &step_build_mutex,
-  &step_build_rwlock, &step_build_semaphore, &step_build_event, &step_name_none, &step_name_there,
+  &step_toy,       &step_toy_wrong,   &step_mutex,        &step_rwlock,          &step_semaphore,
+  &step_event,     &step_build_mutex, &step_build_rwlock, &step_build_semaphore, &step_build_event,
+  &step_name_none, &step_name_there,
 };
 
 int main(void) {

@@ -93,10 +93,14 @@ static void lock_and_close(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define DEAD_OWNER { STEP_DIES, lock, NULL }
-#define DEAD_ASKER { STEP_DIES, lock_in_vain, NULL }
-#define LIVE_OWNER { STEP_STAYS, lock, unlock }
-#define SLEEPER { STEP_SLEEPS, lock_and_unlock, NULL }
+#define DEAD_OWNER                                                                                 \
+  { STEP_DIES, lock, NULL }
+#define DEAD_ASKER                                                                                 \
+  { STEP_DIES, lock_in_vain, NULL }
+#define LIVE_OWNER                                                                                 \
+  { STEP_STAYS, lock, unlock }
+#define SLEEPER                                                                                    \
+  { STEP_SLEEPS, lock_and_unlock, NULL }
 
 static const step_case cases[] = {
   { .sentence = "lock, free", .operate = lock, .outcomes = { "clean", "abandoned" } },
@@ -131,7 +135,10 @@ static const step_case cases[] = {
     .operate = try_in_vain,
     .outcomes = { "abandoned" },
     .live = "clean" },
-  { .sentence = "unlock", .prepare = lock, .operate = unlock, .outcomes = { "abandoned", "clean" } },
+  { .sentence = "unlock",
+    .prepare = lock,
+    .operate = unlock,
+    .outcomes = { "abandoned", "clean" } },
   { .sentence = "unlock after an abandoned lock",
     .actors = { DEAD_OWNER },
     .prepare = lock,

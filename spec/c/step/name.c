@@ -41,7 +41,9 @@ static const char *look(void) {
                                 &none, NULL);
   if (err)
     return err == ENOENT ? "none" : "a half made segment";
-  const char *seen = segment.size == SMALL ? "small" : segment.size == LARGE ? "large" : "a strange size";
+  const char *seen = segment.size == SMALL   ? "small"
+                     : segment.size == LARGE ? "large"
+                                             : "a strange size";
   if (fstat(segment.fd, &status) != 0 || (status.st_mode & 07777) != 0640)
     seen = "other permissions";
   for (size_t i = 0; i < SMALL; i++)
@@ -113,10 +115,7 @@ static void close_mine(void) {
 }
 
 static const step_case none_cases[] = {
-  { .sentence = "created",
-    .operate = create,
-    .outcomes = { "none", "small" },
-    .descriptors = 1 },
+  { .sentence = "created", .operate = create, .outcomes = { "none", "small" }, .descriptors = 1 },
   { .sentence = "created exclusively",
     .operate = create_only,
     .outcomes = { "none", "small" },
@@ -133,9 +132,7 @@ static const step_case there_cases[] = {
     .prepare = open_mine,
     .operate = remove_it,
     .outcomes = { "small", "none" } },
-  { .sentence = "removed by its name",
-    .operate = remove_name,
-    .outcomes = { "small", "none" } },
+  { .sentence = "removed by its name", .operate = remove_name, .outcomes = { "small", "none" } },
   { .sentence = "grown", .prepare = open_mine, .operate = grow, .outcomes = { "small", "large" } },
   { .sentence = "grown and shrunk",
     .prepare = open_mine,
@@ -149,7 +146,9 @@ static const step_case there_cases[] = {
   { 0 },
 };
 
-const step_structure step_name_none = { .noun = "absent segment", .look = look, .use = use,
-                                        .cases = none_cases };
-const step_structure step_name_there = { .noun = "segment", .build = make, .look = look,
-                                         .use = use, .cases = there_cases };
+const step_structure step_name_none = {
+  .noun = "absent segment", .look = look, .use = use, .cases = none_cases
+};
+const step_structure step_name_there = {
+  .noun = "segment", .build = make, .look = look, .use = use, .cases = there_cases
+};

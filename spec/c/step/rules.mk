@@ -8,7 +8,7 @@ STEP_NOUNS := mutex rwlock semaphore event
 STEP_ENGINE := step/cast.c step/engine.c step/trace.c step/build.c step/name.c $(STEP_NOUNS:%=step/%.c)
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
-$(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
+$(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c step/toy.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
 TESTS += $(BUILD)/step/step
 
 STEP_LUA := /usr/include/lua5.4

@@ -185,16 +185,26 @@ static void cancel(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define DEAD_READER { STEP_DIES, read_lock, NULL }
-#define DEAD_WRITER { STEP_DIES, write_lock, NULL }
-#define DEAD_READERS { STEP_DIES, fill, NULL }
-#define DEAD_ASKER { STEP_DIES, write_in_vain, NULL }
-#define LIVE_READER { STEP_STAYS, read_lock, unlock }
-#define LIVE_WRITER { STEP_STAYS, write_lock, unlock }
-#define LIVE_READERS { STEP_STAYS, fill, empty }
-#define SLEEPING_READER { STEP_SLEEPS, read_and_unlock, NULL }
-#define SLEEPING_WRITER { STEP_SLEEPS, write_and_unlock, NULL }
-#define CLOSED_WRITER { STEP_DIES, write_and_close, NULL }
+#define DEAD_READER                                                                                \
+  { STEP_DIES, read_lock, NULL }
+#define DEAD_WRITER                                                                                \
+  { STEP_DIES, write_lock, NULL }
+#define DEAD_READERS                                                                               \
+  { STEP_DIES, fill, NULL }
+#define DEAD_ASKER                                                                                 \
+  { STEP_DIES, write_in_vain, NULL }
+#define LIVE_READER                                                                                \
+  { STEP_STAYS, read_lock, unlock }
+#define LIVE_WRITER                                                                                \
+  { STEP_STAYS, write_lock, unlock }
+#define LIVE_READERS                                                                               \
+  { STEP_STAYS, fill, empty }
+#define SLEEPING_READER                                                                            \
+  { STEP_SLEEPS, read_and_unlock, NULL }
+#define SLEEPING_WRITER                                                                            \
+  { STEP_SLEEPS, write_and_unlock, NULL }
+#define CLOSED_WRITER                                                                              \
+  { STEP_DIES, write_and_close, NULL }
 
 static const step_case cases[] = {
   { .sentence = "read_lock, free", .operate = read_lock, .outcomes = { "clean" } },

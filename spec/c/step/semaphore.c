@@ -97,11 +97,16 @@ static void count(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define DEAD_ONE { STEP_DIES, acquire, NULL }
-#define DEAD_ALL { STEP_DIES, acquire_all, NULL }
-#define DEAD_ASKER { STEP_DIES, acquire_in_vain, NULL }
-#define LIVE_ALL { STEP_STAYS, acquire_all, release_all }
-#define SLEEPER { STEP_SLEEPS, acquire_and_release, NULL }
+#define DEAD_ONE                                                                                   \
+  { STEP_DIES, acquire, NULL }
+#define DEAD_ALL                                                                                   \
+  { STEP_DIES, acquire_all, NULL }
+#define DEAD_ASKER                                                                                 \
+  { STEP_DIES, acquire_in_vain, NULL }
+#define LIVE_ALL                                                                                   \
+  { STEP_STAYS, acquire_all, release_all }
+#define SLEEPER                                                                                    \
+  { STEP_SLEEPS, acquire_and_release, NULL }
 
 static const step_case cases[] = {
   { .sentence = "acquire, all free", .operate = acquire, .outcomes = { "whole" } },

@@ -42,22 +42,23 @@ typedef struct step_case {
   const char *outcomes[STEP_OUTCOMES];
   /* Where actors live on, what the user finds instead; "*": any of the outcomes. */
   const char *live;
-  bool wakes;         /* the operation wakes a sleeper */
-  bool no_identity;   /* the subject takes its identity in the operation, not before */
-  int descriptors;    /* that the operation leaves open */
-  void *entry;        /* stepping begins at this function; NULL: with operate */
+  bool wakes;       /* the operation wakes a sleeper */
+  bool no_identity; /* the subject takes its identity in the operation, not before */
+  int descriptors;  /* that the operation leaves open */
+  void *entry;      /* stepping begins at this function; NULL: with operate */
 } step_case;
 
 typedef struct step_structure {
   const char *noun;
-  size_t size;                   /* of the segment that the object begins */
-  int (*build)(void);            /* makes the object in step_segment, of zeroes; or NULL */
-  int (*open)(void);             /* this process's handle */
-  const char *(*verify)(void);   /* shmseg_<noun>_check */
-  const char *(*use)(void);      /* a full use of an object that nobody holds, with time-outs of
+  size_t size;                 /* of the segment that the object begins */
+  int (*build)(void);          /* makes the object in step_segment, of zeroes; or NULL */
+  int (*open)(void);           /* this process's handle */
+  const char *(*verify)(void); /* shmseg_<noun>_check */
+  const char *(*use)(void);    /* a full use of an object that nobody holds, with time-outs of
                                     0: an outcome, or what went wrong */
   void (*close)(void);
   bool sleepers_write_nothing;
+  bool is_wrong; /* a test of the stepper: its cases have to be found out */
   /* For what is no bytes, the name of a segment: looks like an outsider and tells the outcome, and
    * use tells what is wrong, or NULL. There are no copies, open is the case's own business, and
    * build makes what is there at the beginning. */
@@ -101,6 +102,7 @@ extern const step_structure step_mutex, step_rwlock, step_semaphore, step_event;
 extern const step_structure step_build_mutex, step_build_rwlock, step_build_semaphore,
     step_build_event;
 extern const step_structure step_name_none, step_name_there;
+extern const step_structure step_toy, step_toy_wrong;
 
 /* --- one traced process (trace.c) ------------------------------------------------------------- */
 

@@ -84,9 +84,8 @@ bool step_trace_run(pid_t pid) {
 }
 
 bool step_trace_begin(pid_t pid, void *entry) {
-  if (!stopped_by_trap(pid) ||
-      ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) !=
-          0)
+  if (!stopped_by_trap(pid) || ptrace(PTRACE_SETOPTIONS, pid, NULL,
+                                      (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) != 0)
     return false;
   return !entry || run_to(pid, (uintptr_t)entry);
 }
@@ -101,7 +100,8 @@ bool step_trace_allowed(void) {
   bool allowed = pid > 0 && stopped_by_trap(pid);
   uint64_t where;
   unsigned woken = 0;
-  allowed = allowed && step_trace_look(pid, &where) != STEP_LOST && step_trace_step(pid, STEP_PLAIN, &woken);
+  allowed = allowed && step_trace_look(pid, &where) != STEP_LOST &&
+            step_trace_step(pid, STEP_PLAIN, &woken);
   if (pid > 0) {
     kill(pid, SIGKILL);
     waitpid(pid, NULL, 0);
@@ -152,8 +152,7 @@ bool step_trace_step(pid_t pid, step_instruction next, unsigned *woken) {
 
 #else
 
-void step_mark(void) {
-}
+void step_mark(void) {}
 
 int step_trace_me(void) {
   return ENOSYS;

@@ -24,7 +24,7 @@
 #define BETWEEN 12000000           /* nanoseconds from kill to kill, at most */
 /* Without deaths a waiter is woken, and its slice does not have to help. Pauses between the end of
  * a time-out and the look at the word make some seem late: far less than one operation in so many. */
-#define LATE_ONE_IN 200
+#define LATE_ONE_IN 100
 #define STUCK ((int64_t)40 * 1000000000)
 
 static pid_t pids[STORM_WORKERS_MAX];
@@ -150,11 +150,13 @@ static void report(int64_t began, uint64_t calm_late, uint64_t calm_operations) 
     abandoned += storm->workers[w].abandoned;
     timeouts += storm->workers[w].timeouts;
   }
-  printf("# %" PRIu64 " operations, %" PRIu64 " kills (%" PRIu64 " while holding the mutex), %" PRIu64
-         " abandonments told, %" PRIu64 " timeouts in %.1f s\n",
+  printf("# %" PRIu64 " operations, %" PRIu64 " kills (%" PRIu64
+         " while holding the mutex), %" PRIu64 " abandonments told, %" PRIu64
+         " timeouts in %.1f s\n",
          operations, storm->kills, storm->died_inside[0], abandoned, timeouts,
          (double)(shmseg_clock_now() - began) / 1e9);
-  printf("# a call outlived its timeout by %.1f ms at most; %" PRIu64 " waits ended with their slice "
+  printf("# a call outlived its timeout by %.1f ms at most; %" PRIu64
+         " waits ended with their slice "
          "only, %" PRIu64 " of them in %" PRIu64 " operations without kills\n",
          (double)storm->overrun / 1e6, storm->late, calm_late, calm_operations);
 }
@@ -166,15 +168,28 @@ static uint64_t operations_now(void) {
   return sum;
 }
 
+/* Names go with a storm that is interrupted, too; workers go with their parent. */
+static void clean_up(int number) {
+  char path[128] = "/dev/shm/";
+  strcpy(path + 9, storm_segment_name);
+  unlink(path);
+  strcpy(path + 9, storm_scratch_name);
+  unlink(path);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+static unsigned choose(void) {
+  uint64_t drawn = 1, wanted = number_of("WORKERS", WORKERS);
+  shmseg_random_draw(&drawn);
+  seed = number_of("STORM_SEED", drawn);
+  return wanted < 1 || wanted > STORM_WORKERS_MAX ? WORKERS : (unsigned)wanted;
+}
+
 int main(void) {
   uint64_t kills = number_of("KILLS", KILLS), calm_late, calm_operations;
   int64_t began = shmseg_clock_now();
-  uint64_t drawn = 1;
-  shmseg_random_draw(&drawn);
-  seed = number_of("STORM_SEED", drawn);
-  workers = (unsigned)number_of("WORKERS", WORKERS);
-  if (workers < 1 || workers > STORM_WORKERS_MAX)
-    workers = WORKERS;
+  workers = choose();
   printf("# STORM_SEED=%" PRIu64 " KILLS=%" PRIu64 " WORKERS=%u\n", seed, kills, workers);
   fflush(stdout);
   storm_prepare();
@@ -182,6 +197,8 @@ int main(void) {
   storm_close();
   for (unsigned w = 0; w < workers; w++)
     start(w);
+  signal(SIGINT, clean_up);
+  signal(SIGTERM, clean_up);
   shmseg_clock_sleep(CALM);
   calm_late = storm->late;
   calm_operations = operations_now();

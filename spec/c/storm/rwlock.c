@@ -93,7 +93,8 @@ static const char *finish(void) {
     return "the pair differs";
   if (shmseg_rwlock_write_lock(&rwlock, 0, &abandoned) != 0 || shmseg_rwlock_unlock(&rwlock) != 0)
     return "the write lock is not to be had";
-  if (shmseg_rwlock_read_lock(&rwlock, 0, &again) != 0 || again || shmseg_rwlock_unlock(&rwlock) != 0)
+  if (shmseg_rwlock_read_lock(&rwlock, 0, &again) != 0 || again ||
+      shmseg_rwlock_unlock(&rwlock) != 0)
     return "abandoned after a writer's unlock";
   return NULL;
 }

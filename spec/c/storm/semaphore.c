@@ -69,7 +69,7 @@ static const char *finish(void) {
     if (shmseg_semaphore_release(&semaphore) != 0)
       return "no release";
   return shmseg_semaphore_value(&semaphore, &value) == 0 && value == PERMITS ? NULL
-                                                                            : "not all are free";
+                                                                             : "not all are free";
 }
 
 const storm_noun storm_semaphore = { "semaphore", open_it, close_it, operate, finish };

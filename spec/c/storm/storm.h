@@ -35,7 +35,7 @@ typedef struct storm_control {
   uint64_t told[STORM_NOUNS_MAX];        /* who was told "abandoned" */
   uint64_t given_up[STORM_NOUNS_MAX];    /* closed while inside */
   uint64_t kills;
-  uint64_t late; /* waits that ended with their slice although the word had changed */
+  uint64_t late;   /* waits that ended with their slice although the word had changed */
   int64_t overrun; /* the longest that a call outlived its timeout */
   storm_worker workers[STORM_WORKERS_MAX];
 } storm_control;
@@ -44,7 +44,7 @@ typedef struct storm_noun {
   const char *name;
   int (*open)(shmseg_mode mode);
   void (*close)(void);
-  void (*operate)(void);     /* one operation, chosen at random */
+  void (*operate)(void);       /* one operation, chosen at random */
   const char *(*finish)(void); /* when all the others are gone: what is wrong, or NULL */
 } storm_noun;
 

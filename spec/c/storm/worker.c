@@ -86,7 +86,10 @@ void storm_nap(void) {
 
 int64_t storm_deadline(bool *patient) {
   uint64_t drawn = storm_draw(8);
-  int64_t after = drawn == 0 ? 0 : drawn == 1 ? MILLISECOND : drawn == 2 ? 60 * MILLISECOND : PATIENCE;
+  int64_t after = drawn == 0   ? 0
+                  : drawn == 1 ? MILLISECOND
+                  : drawn == 2 ? 60 * MILLISECOND
+                               : PATIENCE;
   *patient = after == PATIENCE;
   return after == 0 ? 0 : shmseg_clock_now() + after;
 }

@@ -29,17 +29,14 @@ void storm_pause(void);
 #undef or_ordered
 #undef xor_ordered
 #define cas_ordered(word, seen, value)                                                             \
-  (storm_pause(), __atomic_compare_exchange_n(word, seen, value, false, __ATOMIC_SEQ_CST,          \
-                                              __ATOMIC_SEQ_CST))
+  (storm_pause(),                                                                                  \
+   __atomic_compare_exchange_n(word, seen, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
 #define swap_ordered(word, value)                                                                  \
   (storm_pause(), __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST))
-#define add_ordered(word, value)                                                                   \
-  (storm_pause(), __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST))
-#define and_ordered(word, value)                                                                   \
-  (storm_pause(), __atomic_fetch_and(word, value, __ATOMIC_SEQ_CST))
+#define add_ordered(word, value) (storm_pause(), __atomic_fetch_add(word, value, __ATOMIC_SEQ_CST))
+#define and_ordered(word, value) (storm_pause(), __atomic_fetch_and(word, value, __ATOMIC_SEQ_CST))
 #define or_ordered(word, value) (storm_pause(), __atomic_fetch_or(word, value, __ATOMIC_SEQ_CST))
-#define xor_ordered(word, value)                                                                   \
-  (storm_pause(), __atomic_fetch_xor(word, value, __ATOMIC_SEQ_CST))
+#define xor_ordered(word, value) (storm_pause(), __atomic_fetch_xor(word, value, __ATOMIC_SEQ_CST))
 
 /* Pieces of a copy, each of which may be the last. */
 static inline void storm_copy(unsigned char *to, const unsigned char *from, size_t count) {
@@ -53,7 +50,9 @@ static inline void storm_copy(unsigned char *to, const unsigned char *from, size
   }
 }
 
-#define copy_from_shared(to, shared, count) storm_copy((unsigned char *)(to), (const unsigned char *)(shared), count)
-#define copy_to_shared(shared, from, count) storm_copy((unsigned char *)(shared), (const unsigned char *)(from), count)
+#define copy_from_shared(to, shared, count)                                                        \
+  storm_copy((unsigned char *)(to), (const unsigned char *)(shared), count)
+#define copy_to_shared(shared, from, count)                                                        \
+  storm_copy((unsigned char *)(shared), (const unsigned char *)(from), count)
 
 #endif
