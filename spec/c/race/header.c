@@ -16,9 +16,11 @@ static void body(participant *p) {
     if (p->number == 0)
       memset(race_bytes, 0, RACE_DATA);
     pthread_barrier_wait(&together);
-    race_must(shmseg_mutex_open(&mutex, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, &created) == 0);
+    int err = shmseg_mutex_open(&mutex, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, &created);
+    if (err)
+      printf("# open: %d\n", err);
+    race_must(err == 0);
     __atomic_add_fetch(&creators, created, __ATOMIC_RELAXED);
-    int err;
     do
       err = shmseg_mutex_lock(&mutex, race_ms(20000), &abandoned);
     while (err == SHMSEG_INTERRUPTED);
