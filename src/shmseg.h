@@ -322,6 +322,9 @@ typedef struct shmseg_queue_stats {
   bool shut;
 } shmseg_queue_stats;
 
+/* Bytes of the records that are in the ring now. */
+int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
+
 /* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
 int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
 

@@ -43,8 +43,6 @@ static int broadcast_publish(lua_State *L) {
   int err = shmseg_broadcast_publish(&b->broadcast, bytes, size, &sequence);
   if (err == EINVAL)
     return value_too_large(L, &b->object, 2, size);
-  if (err == SHMSEG_SHUTDOWN)
-    return push_outcome(L, "shutdown");
   if (err)
     return push_object_failure(L, &b->object, err);
   push_uint64(L, sequence);
@@ -166,13 +164,10 @@ static int subscription_next(lua_State *L) {
   while ((err = binding_wait(L, next, s, deadline, NULL, NULL)) == SHMSEG_TOO_SMALL)
     grow(L, s, s->size + s->size / 2);
   luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
-  switch (err) {
-  case 0: s->pending = true; return push_pending(L, s);
-  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
-  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
-  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
-  default: return push_object_failure(L, &s->broadcast->object, err);
-  }
+  if (err)
+    return push_object_failure(L, &s->broadcast->object, err);
+  s->pending = true;
+  return push_pending(L, s);
 }
 
 static int subscription_close(lua_State *L) {

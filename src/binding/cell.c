@@ -111,8 +111,6 @@ static int push_current(lua_State *L, cell *c) {
     else if (!shmseg_wait_left(patience))
       return push_outcome(L, "timeout");
   }
-  if (err == SHMSEG_EMPTY)
-    return push_outcome(L, "empty");
   if (err)
     return push_object_failure(L, &c->object, err);
   decode_value(L, &c->object, 1);
@@ -137,8 +135,6 @@ static int cell_wait(lua_State *L) {
   int64_t deadline = opt_deadline(L, 3);
   luaL_argcheck(L, version >= 0, 2, "not a version");
   int err = binding_wait(L, wait, c, deadline, &seen, NULL);
-  if (err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED)
-    return push_outcome(L, err == SHMSEG_TIMEOUT ? "timeout" : "interrupted");
   return err ? push_object_failure(L, &c->object, err) : push_current(L, c);
 }
 

@@ -53,6 +53,13 @@ int object_raise(lua_State *L, const object *o, int err) {
 }
 
 int push_object_failure(lua_State *L, const object *o, int err) {
+  switch (err) {
+  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
+  case SHMSEG_EMPTY: return push_outcome(L, "empty");
+  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
+  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
+  default: break;
+  }
   if (misuse(err))
     return object_raise(L, o, err);
   return push_failure(L, err, o->class->name + strlen("shmseg."), NULL);

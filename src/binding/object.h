@@ -37,7 +37,8 @@ void *check_object(lua_State *L, const object_class *class);
 /* Raises what err says of the object: "mutex: interrupted". */
 int object_raise(lua_State *L, const object *o, int err);
 
-/* nil, message, code for the world's failures; raises for misuse. */
+/* nil and a word for what is expected, nil, message, code for the world's failures; raises for
+ * misuse. */
 int push_object_failure(lua_State *L, const object *o, int err);
 
 /* Pushes the guard of the lock at index 1, made at the first call: before the lock is taken. Its end

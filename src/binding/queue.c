@@ -37,15 +37,11 @@ static shmseg_object *core(object *o) {
 static const object_class class = { "shmseg.queue", sizeof(queue), open_queue,
                                     close_queue,    core,          shmseg_queue_size };
 
-/* nil and a word for what is expected; nil, message, code for the rest. */
 static int push_result(lua_State *L, queue *q, int err) {
-  switch (err) {
-  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
-  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
-  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
-  case 0: lua_pushboolean(L, 1); return 1;
-  default: return push_object_failure(L, &q->object, err);
-  }
+  if (err)
+    return push_object_failure(L, &q->object, err);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* --- producers ---------------------------------------------------------------------------- */
@@ -162,7 +158,8 @@ static bool add_first(lua_State *L, queue *q, int n) {
   return false;
 }
 
-/* drain([max]) -> list of values, perhaps none. A value that cannot be made ends the list: what was
+/* drain([max]) -> list of values, perhaps none: so many bytes as were there at the beginning, even
+ * when producers add more meanwhile. A value that cannot be made ends the list: what was
  * taken before is not lost, and the next call meets it first. */
 static int queue_drain(lua_State *L) {
   queue *q = check_object(L, &class);
@@ -171,9 +168,14 @@ static int queue_drain(lua_State *L) {
   lua_settop(L, 2);
   lua_newtable(L);
   lua_pushcfunction(L, set_first);
+  uint64_t there;
+  int err = shmseg_queue_bytes(&q->queue, &there);
+  if (err)
+    return push_result(L, q, err);
   for (int count = 0; count < max; count++) {
     if (!has_records(q)) {
-      int err = refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0);
+      err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
+      there -= q->end < there ? q->end : there;
       if (err && err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN && count == 0)
         return push_result(L, q, err);
       if (err)

@@ -19,6 +19,8 @@
 /* A new object's place must be zero: so much of it is looked at. */
 #define ZEROES 4096
 
+static const unsigned char zeroes[1024];
+
 typedef struct {
   uint32_t state, kind, version, zero;
   uint64_t size, capacity, reserved[4];
@@ -53,13 +55,20 @@ static int learn(shmseg_object *object, uint64_t room, const shmseg_kind_info *i
   return object->size > room ? SHMSEG_TOO_SMALL : 0;
 }
 
+/* What is cleared may be read by others: their tries end in a look at the state. */
+static void clear(unsigned char *bytes, uint64_t size) {
+  for (uint64_t i = 0; i < size; i += sizeof zeroes)
+    copy_to_shared(bytes + i, zeroes,
+                   size - i < sizeof zeroes ? (size_t)(size - i) : sizeof zeroes);
+}
+
 /* The state is INIT and ours. */
 static int build(shmseg_object *object, const shmseg_kind_info *info, uint64_t capacity) {
   header *h = header_of(object);
   unsigned char *bytes = shmseg_object_at(object, 0);
   object->size = info->size_for(capacity);
   object->capacity = capacity;
-  memset(bytes + sizeof h->state, 0, object->size - sizeof h->state);
+  clear(bytes + sizeof h->state, object->size - sizeof h->state);
   store_relaxed(&h->kind, info->kind);
   store_relaxed(&h->version, info->version);
   store_relaxed(&h->size, object->size);
@@ -72,10 +81,13 @@ static int build(shmseg_object *object, const shmseg_kind_info *info, uint64_t c
 
 static bool is_zero(const shmseg_object *object, uint64_t size) {
   const unsigned char *bytes = shmseg_object_at(object, 0);
-  uint64_t count = size < ZEROES ? size : ZEROES;
-  for (uint64_t i = 0; i < count; i++)
-    if (bytes[i] != 0)
+  unsigned char piece[sizeof zeroes];
+  for (uint64_t i = 0; i < size && i < ZEROES; i += sizeof piece) { /* sizes are multiples of 8 */
+    size_t count = size - i < sizeof piece ? (size_t)(size - i) : sizeof piece;
+    copy_from_shared(piece, bytes + i, count);
+    if (memcmp(piece, zeroes, count) != 0)
       return false;
+  }
   return true;
 }
 

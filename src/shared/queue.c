@@ -339,27 +339,40 @@ static int count_records(const shmseg_queue *queue, uint64_t head, uint64_t tail
   return 0;
 }
 
-int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
+/* The tail word and a head that belongs to it. */
+static int look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
   int err = shmseg_header_ready(&queue->object);
   for (int round = 0; !err && round < ROUNDS; round++) {
-    uint64_t word = load_acquire(word64(queue, TAIL));
-    uint64_t head = load_acquire(word64(queue, HEAD));
+    *word = load_acquire(word64(queue, TAIL));
+    *head = load_acquire(word64(queue, HEAD));
     err = shmseg_segment_status(queue->object.segment);
+    if (!err && *head <= *word >> 1) /* else both moved between the two loads */
+      return shmseg_ring_holds(queue->ring, *head, *word >> 1) ? 0 : SHMSEG_CORRUPT;
+  }
+  return err ? err : EAGAIN;
+}
+
+int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes) {
+  uint64_t word, head;
+  int err = look(queue, &word, &head);
+  *bytes = err ? 0 : (word >> 1) - head;
+  return err;
+}
+
+int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
+  int err = SHMSEG_CHANGED;
+  for (int round = 0; err == SHMSEG_CHANGED && round < ROUNDS; round++) {
+    uint64_t word, head;
+    err = look(queue, &word, &head);
     if (err)
       return err;
-    if (head > word >> 1) /* both moved between the two loads */
-      continue;
-    if (!shmseg_ring_holds(queue->ring, head, word >> 1))
-      return SHMSEG_CORRUPT;
     stats->bytes = (word >> 1) - head;
     stats->capacity = queue->object.capacity;
     stats->shut = word & SHUT;
     err = count_records(queue, head, word >> 1, &stats->messages);
-    if (err != SHMSEG_CHANGED)
-      return err ? err : shmseg_segment_status(queue->object.segment);
-    err = 0;
   }
-  return err ? err : EAGAIN;
+  int hole = shmseg_segment_status(queue->object.segment);
+  return hole ? hole : err == SHMSEG_CHANGED ? EAGAIN : err;
 }
 
 const char *shmseg_queue_check(const shmseg_queue *queue) {
