@@ -14,7 +14,7 @@ sources := shmseg-scm-1.rockspec .ci/build $(wildcard src/*.h src/*/*.[ch] lua/s
 with := .ci/with $(version) $(tree)
 
 .NOTPARALLEL:
-.PHONY: all setup demo test test-all check-c bench lint clean
+.PHONY: all setup demo test test-all check-c storm bench lint clean
 
 all: $(built)
 
@@ -36,6 +36,9 @@ test-all:
 
 check-c:
 	$(MAKE) -C spec/c test
+
+storm:
+	$(MAKE) -C spec/c storm KILLS=$(or $(KILLS),2000)
 
 bench: $(built)
 	$(with) $(interpreter) bench/run.lua $(ARGS)
