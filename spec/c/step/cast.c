@@ -33,6 +33,26 @@ void step_prepare_complaints(void) {
     abort();
 }
 
+static pid_t process; /* that has made the names */
+
+/* Names go with a run that is interrupted, too. */
+static void clean_up(int number) {
+  char path[sizeof "/dev/shm/" + sizeof step_name] = "/dev/shm/";
+  strcpy(path + strlen(path), step_name);
+  if (step_name[0] && getpid() == process)
+    unlink(path);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+void step_prepare_signals(void) {
+  process = getpid();
+  signal(SIGPIPE, SIG_IGN);
+  signal(SIGINT, clean_up);
+  signal(SIGTERM, clean_up);
+  signal(SIGSEGV, clean_up);
+}
+
 void step_expect_that(bool good, const char *what, const char *file, int line) {
   if (!good && complaint[0] == '\0')
     snprintf(complaint, 4096, "%s (%s:%d)", what, file, line);

@@ -18,7 +18,6 @@
 #define STEPS_MAX 2000000
 #define CHANGES_MAX 8192
 #define CALLS_MAX 256
-#define PLACES 16384 /* instructions whose executions are counted */
 
 /* Milliseconds: a call that has not come back by then is asleep in the kernel; and how soon a
  * sleeper or user has to be served after a death (the promise is 100, on a quiet machine). */
@@ -67,8 +66,6 @@ static struct {
   unsigned long steps, states, copies, kills, missed;
   int64_t slowest, began;
 } totals;
-
-static pid_t process; /* that has made the names */
 
 static void fail(scene *s, const char *what, const char *more) {
   if (s->wrong[0] == '\0')
@@ -253,20 +250,6 @@ static bool worth_looking(const scene *s, step_instruction next) {
          (s->course->woken == 0 || s->structure->sleepers_write_nothing);
 }
 
-static unsigned count_execution(uint64_t where, bool begin) {
-  static struct {
-    uint64_t where;
-    unsigned times;
-  } places[PLACES];
-  if (begin)
-    memset(places, 0, sizeof places);
-  unsigned i = where % PLACES;
-  while (places[i].where != where && places[i].where != 0)
-    i = (i + 1) % PLACES;
-  places[i].where = where;
-  return ++places[i].times;
-}
-
 static void note_change(scene *s, uint64_t where, unsigned time) {
   course *c = s->course;
   c->changes++;
@@ -289,7 +272,7 @@ static void note_call(course *c, uint64_t where, int64_t took) {
 static void advance(scene *s, step_instruction next, uint64_t where) {
   static unsigned char before[BYTES_MAX];
   course *c = s->course;
-  unsigned time = count_execution(where, c->steps == 0);
+  unsigned time = step_trace_count(where, c->steps == 0);
   bool looking = worth_looking(s, next);
   size_t size = looking ? take_bytes(s, before) : 0;
   int64_t began = shmseg_clock_now();
@@ -492,24 +475,10 @@ void step_play(const step_structure *structure) {
     play_and_tell(structure, c);
 }
 
-/* Names go with a run that is interrupted, too. */
-static void clean_up(int number) {
-  char path[sizeof "/dev/shm/" + sizeof step_name] = "/dev/shm/";
-  strcpy(path + strlen(path), step_name);
-  if (step_name[0] && getpid() == process)
-    unlink(path);
-  signal(number, SIG_DFL);
-  raise(number);
-}
-
 bool step_possible(const char *what) {
   totals.began = shmseg_clock_now();
   step_prepare_complaints();
-  process = getpid();
-  signal(SIGPIPE, SIG_IGN);
-  signal(SIGINT, clean_up);
-  signal(SIGTERM, clean_up);
-  signal(SIGSEGV, clean_up);
+  step_prepare_signals();
   if (step_trace_allowed())
     return true;
   test_skip(what, "ptrace is refused here, or this is no x86-64");

@@ -120,6 +120,8 @@ bool step_trace_begin(pid_t pid, void *entry);
 step_instruction step_trace_look(pid_t pid, uint64_t *where);
 /* Executes one instruction, the next. *woken grows by the sleepers that it woke. */
 bool step_trace_step(pid_t pid, step_instruction next, unsigned *woken);
+/* The so-manieth execution of the instruction at where is this; begin: since now. */
+unsigned step_trace_count(uint64_t where, bool begin);
 /* Runs to the instruction, and to its so-manieth execution; it is not executed yet. False when the
  * process comes to its end before. */
 bool step_trace_to(pid_t pid, uint64_t where, unsigned time);
@@ -158,5 +160,6 @@ bool step_locks_left(const shmseg_segment *segment);
 /* What step_expect found wrong in any process, or NULL; and forgets it. */
 const char *step_complaint(void);
 void step_prepare_complaints(void);
+void step_prepare_signals(void);
 
 #endif
