@@ -130,6 +130,11 @@ static uint64_t *ring_word(const shmseg_broadcast *b, uint64_t position) {
   return (uint64_t *)(ring_of(b).bytes + position % b->ring);
 }
 
+/* Can it be a published word? */
+static bool is_count(uint64_t word) {
+  return word >> 1 != 0 && word >> 1 <= SHMSEG_COUNT_MAX;
+}
+
 static head head_at(const shmseg_broadcast *b, uint64_t position) {
   head h;
   h.sequence = load_relaxed(ring_word(b, position));
@@ -161,7 +166,7 @@ static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uin
   uint64_t word = load_relaxed(word64(b, PUBLISHED));
   if (word & SHUT)
     return SHMSEG_SHUTDOWN;
-  if (word == 0)
+  if (!is_count(word))
     return SHMSEG_CORRUPT;
   *sequence = word >> 1; /* of this message */
   uint64_t end = load_relaxed(end_of(b, *sequence - 1));
@@ -279,7 +284,7 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
     uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
     bool found;
     err = shmseg_segment_status(b->object.segment);
-    if (err || next == 0)
+    if (err || !is_count(next << 1))
       return err ? err : SHMSEG_CORRUPT;
     if (from == SHMSEG_FROM_NEW)
       found = find_end(b, s);
@@ -318,7 +323,7 @@ static int skip_lost(shmseg_subscription *s) {
   shmseg_subscription oldest = *s;
   if (!find_floor(s->broadcast, &oldest))
     return SHMSEG_CHANGED;
-  if (oldest.sequence < s->sequence)
+  if (oldest.sequence < s->sequence || oldest.sequence > SHMSEG_COUNT_MAX)
     return SHMSEG_CORRUPT;
   s->lost += oldest.sequence - s->sequence;
   s->sequence = oldest.sequence;
@@ -352,7 +357,7 @@ static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *s
   const shmseg_broadcast *b = s->broadcast;
   *word = load_acquire(word64(b, PUBLISHED)); /* pairs with the swap in append() */
   int err = shmseg_segment_status(b->object.segment);
-  if (err || *word == 0)
+  if (err || !is_count(*word))
     return err ? err : SHMSEG_CORRUPT;
   if (s->sequence >= *word >> 1)
     return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;

@@ -140,7 +140,7 @@ static int set_if(shmseg_cell *cell, uint64_t expected, const void *bytes, size_
     return err;
   uint64_t now = load_relaxed(version_of(cell));
   *version = now - 1;
-  if (now == 0 || now == UINT64_MAX)
+  if (now == 0 || now >= SHMSEG_COUNT_MAX)
     err = SHMSEG_CORRUPT;
   else if (expected != ANY && expected != *version)
     err = SHMSEG_CHANGED;
@@ -177,7 +177,7 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
   err = shmseg_segment_status(cell->object.segment);
   if (err)
     return err;
-  if (word <= 1)
+  if (word <= 1 || word > SHMSEG_COUNT_MAX)
     return word == 1 ? SHMSEG_EMPTY : SHMSEG_CORRUPT;
   if (stored > cell->object.capacity) { /* C3; or the buffer is another version's by now */
     err = shmseg_cell_confirm(cell, *version);
@@ -223,7 +223,7 @@ int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version) {
   uint64_t word = load_acquire(version_of(cell));
   *version = word - 1;
   err = shmseg_segment_status(cell->object.segment);
-  return err ? err : word == 0 ? SHMSEG_CORRUPT : 0;
+  return err ? err : word == 0 || word > SHMSEG_COUNT_MAX ? SHMSEG_CORRUPT : 0;
 }
 
 typedef struct {

@@ -46,6 +46,9 @@ typedef enum {
   SHMSEG_KIND_BROADCAST = 7
 } shmseg_object_kind;
 
+/* No honest count of values or messages gets this far, and every Lua's numbers hold what is below. */
+#define SHMSEG_COUNT_MAX ((uint64_t)1 << 53)
+
 /* What a structure tells of its kind. */
 typedef struct shmseg_kind_info {
   uint32_t kind, version;
