@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
@@ -139,6 +140,13 @@ int shmseg_object_seal(int fd) {
   return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0 ? 0 : errno;
 }
 
+/* Beyond the limit the kernel would send SIGXFSZ, which kills. */
+static bool is_over_limit(uint64_t size) {
+  struct rlimit limit;
+  return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+         size > limit.rlim_cur;
+}
+
 static int allocate(int fd, int mode, uint64_t from, uint64_t count) {
   while (fallocate(fd, mode, (off_t)from, (off_t)count) != 0)
     if (errno != EINTR)
@@ -186,6 +194,8 @@ static int grow_without_fallocate(int fd, uint64_t from, uint64_t size, bool spa
 }
 
 int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
+  if (is_over_limit(size))
+    return EFBIG;
   int err = sparse ? 0 : reserve(fd, from, size);
   if (!err) /* the last byte sets the size, in one step; ftruncate could cut a peer's growth */
     err = allocate(fd, 0, size - 1, 1);
