@@ -41,6 +41,16 @@ const budget budgets_honest[] = { /* with no stranger */
   { 0 },
 };
 
+const budget budgets_opening[] = { /* many steps */
+  { .preemptions = 2 },
+  { .preemptions = 1, .deaths = 1 },
+  { .deaths = 2 },
+  { .preemptions = 1, .stalls = 1 },
+  { .flips = 1 },
+  { .preemptions = 1, .stale = 2 },
+  { 0 },
+};
+
 const budget budgets_stale[] = { { .preemptions = 2, .stale = 2 }, { 0 } };
 
 typedef struct {

@@ -15,7 +15,9 @@
 #include "schedule/schedule.h"
 #include "test.h"
 
-static const structure *const structures[] = { &schedule_litmus, &schedule_mutex };
+static const structure *const structures[] = { &schedule_litmus,    &schedule_header,
+                                               &schedule_mutex,     &schedule_rwlock,
+                                               &schedule_semaphore, &schedule_event };
 
 #define STRUCTURES ((int)(sizeof structures / sizeof structures[0]))
 

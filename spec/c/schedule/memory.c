@@ -258,7 +258,7 @@ static const char *const order_names[] = { "", " acquire", " release", " ordered
 
 static uint64_t step_load(const void *word, unsigned size, step_order order) {
   int older = 0;
-  access a = { "load", (void *)word, size, false, false, stale_of(word, order) };
+  access a = { "load", (void *)word, size, false, false, stale_of(word, order), false };
   engine_step(&a, &older);
   uint64_t value = is_weak() ? read_stale(word, size, older, order) : get(word, size);
   engine_trace("load%s +%ld: 0x%llx%s", order_names[order], (long)((uintptr_t)word - (uintptr_t)block),
@@ -267,7 +267,7 @@ static uint64_t step_load(const void *word, unsigned size, step_order order) {
 }
 
 static void step_store(void *word, unsigned size, uint64_t value, step_order order) {
-  access a = { "store", word, size, true, false, 0 };
+  access a = { "store", word, size, true, false, 0, get(word, size) == value };
   engine_step(&a, NULL);
   engine_trace("store%s +%ld: 0x%llx", order_names[order], (long)((uintptr_t)word - (uintptr_t)block),
                (unsigned long long)value);
@@ -279,7 +279,7 @@ static uint64_t last_value(const void *word, unsigned size) {
 }
 
 static bool step_cas(void *word, unsigned size, uint64_t *seen, uint64_t value) {
-  access a = { "cas", word, size, true, false, 0 };
+  access a = { "cas", word, size, true, false, 0, false };
   engine_step(&a, NULL);
   uint64_t is = last_value(word, size);
   bool done = is == *seen;
@@ -293,7 +293,7 @@ static bool step_cas(void *word, unsigned size, uint64_t *seen, uint64_t value) 
 }
 
 static uint64_t step_modify(void *word, unsigned size, uint64_t value, step_change change) {
-  access a = { "change", word, size, true, false, 0 };
+  access a = { "change", word, size, true, false, 0, false };
   engine_step(&a, NULL);
   uint64_t is = last_value(word, size);
   uint64_t next = change == STEP_SWAP  ? value

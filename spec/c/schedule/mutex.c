@@ -34,11 +34,11 @@ static const scenario scenarios[] = {
     budgets_of_three },
   { "owner and waiters are dead", { "tcu", "lcu" }, "lculu", OWNER_DEAD_WAITERS, 0, 0, NULL },
   { "it was abandoned", { "lcu", "tcu" }, "lculu", DIRTY, 0, 0, NULL },
-  { "an identity is drawn again", { "lcu", "lcu" }, "lculu", OWN_OLD_ID, 0, 0, NULL },
+  { "an identity is drawn again", { "lculu" }, "lculu", OWN_OLD_ID, 0, 0, NULL },
   { "a stranger keeps it", { "L", "tL" }, NULL, STRANGER, 0, 0, NULL },
-  { "two build it", { "olcu", "olcu" }, "olculu", OPENING_ZERO, 0, 0, NULL },
-  { "the builder is dead", { "olcu", "Olcu" }, "olculu", OPENING_DEAD_BUILDER, 0, 0, NULL },
-  { "the builder died half way", { "olcu", "wolcu" }, "olculu", OPENING_HALF_BUILT, 0, 0, NULL },
+  { "two build it", { "olcu", "olcu" }, "olculu", OPENING_ZERO, 0, 0, budgets_opening },
+  { "the builder is dead", { "olcu", "Olcu" }, "olculu", OPENING_DEAD_BUILDER, 0, 0, budgets_opening },
+  { "the builder died half way", { "olcu", "wolcu" }, "olculu", OPENING_HALF_BUILT, 0, 0, budgets_opening },
   { "three build it", { "olu", "Olu", "olu" }, "olculu", OPENING_ZERO, 0, 0, budgets_of_three },
 };
 

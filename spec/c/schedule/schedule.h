@@ -48,7 +48,8 @@ typedef struct scenario {
   const budget *budgets;      /* NULL: budgets_of_two; a zero one ends the list */
 } scenario;
 
-extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[], budgets_stale[];
+extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[],
+    budgets_opening[], budgets_stale[];
 
 typedef struct structure {
   const char *name;
@@ -174,6 +175,7 @@ typedef struct access {
   bool changes; /* it may */
   bool wait;    /* a signal may end it */
   int stale;    /* older values that it could read */
+  bool idle;    /* it stores what is there */
 } access;
 
 /* Yields; true when a decision of stale reading was taken, which *stale tells. */

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: MIT */
+/* The rwlock under the scheduler.
+ *
+ * Operations: r read lock, R for 30 ms, q try; w write lock, W for 30 ms, v try, g write lock given
+ * up at the first interruption; c critical section, u unlock, x close the handle, o and O open. */
+#include <string.h>
+
+#include "schedule/opening.h"
+#include "shared/header.h"
+#include "shared/hold.h"
+#include "shared/lock.h"
+
+enum {
+  FREE = OPENING_STATES,
+  WRITER_DEAD,
+  DIRTY,
+  READER_DEAD,
+  READERS_FULL_DEAD, /* every slot has a dead reader */
+  READERS_FULL,      /* all but one have the stranger, that one is dead */
+};
+
+#define SLOTS 128 /* offset of the slots, as rwlock.c says */
+
+static const budget reading[] = { /* two readers have nothing to say to each other */
+  { .preemptions = 2, .deaths = 1 }, { .preemptions = 2, .stale = 1 }, { .flips = 1 }, { 0 }
+};
+
+static const scenario scenarios[] = {
+  { "a reader and a writer", { "rcu", "wcu" }, "wcurcu", FREE, 0, 0, NULL },
+  { "a reader and a writer, twice", { "rcurcu", "wcuwcu" }, "wcurcu", FREE, 0, 0, budgets_honest },
+  { "two writers", { "wcu", "wcu" }, "rcuwcurcu", FREE, 0, 0, NULL },
+  { "two readers", { "rcu", "rcu" }, "wcurcu", FREE, 0, 0, reading },
+  { "two readers and a writer", { "rcu", "rcu", "wcu" }, "wcurcu", FREE, 0, 0, budgets_of_three },
+  { "two writers and a reader", { "wcu", "wcu", "rcu" }, "rcuwcurcu", FREE, 0, 0, budgets_of_three },
+  { "waiting for a time", { "Rcu", "Wcuwcu" }, "wcurcu", FREE, 0, 0, budgets_honest },
+  { "a reader stays, a writer tries", { "rc", "vW" }, "wcurcu", FREE, 0, 0, budgets_honest },
+  { "a writer gives up", { "rcurc", "gcu" }, "wcurcu", FREE, 0, 0, budgets_honest },
+  { "a writer closes while it holds", { "wcx", "rcuwcu" }, "rcuwcurcu", FREE, 0, 0, budgets_honest },
+  { "a reader closes while it holds", { "rcx", "wcu" }, "rcuwcurcu", FREE, 0, 0, budgets_honest },
+  { "the writer is dead", { "rcu", "wcu" }, "rcuwcurcu", WRITER_DEAD, 0, 0, budgets_honest },
+  { "the writer is dead, readers come", { "rcu", "rcu" }, "rcuwcurcu", WRITER_DEAD, 0, 0,
+    budgets_honest },
+  { "it was abandoned", { "wcu", "rcuq" }, "rcuwcurcu", DIRTY, 0, 0, budgets_honest },
+  { "a reader is dead", { "wcu", "rcu" }, "wcurcu", READER_DEAD, 0, 0, budgets_honest },
+  { "64 dead readers", { "rcu", "wcu" }, "wcurcu", READERS_FULL_DEAD, 0, 0, budgets_opening },
+  { "63 readers that stay and a dead one", { "rcu", "rcu" }, "rcu", READERS_FULL, 0, 0,
+    budgets_opening },
+  { "two build it", { "owcu", "orcu" }, "owcurcu", OPENING_ZERO, 0, 0, budgets_opening },
+};
+
+static shmseg_rwlock handles[PROCESSES];
+
+static struct {
+  int writer;
+  bool reads[PROCESSES];
+  char in[PROCESSES];
+  bool must, may; /* "abandoned" has to be, can be told, until a writer unlocks */
+  unsigned changes;
+  uint32_t data;
+} model;
+
+static void make(const scenario *s) {
+  static shmseg_segment segment;
+  static shmseg_rwlock rwlock;
+  uint32_t *words = (uint32_t *)(void *)block;
+  uint32_t *slots = words + SLOTS / 4;
+  if (s->start < OPENING_STATES) {
+    opening_make(s->start, SHMSEG_KIND_RWLOCK);
+    return;
+  }
+  engine_segment(&segment);
+  must(shmseg_rwlock_open(&rwlock, &segment, 0, DATA, SHMSEG_CREATE, NULL) == 0, "making it");
+  if (s->start == WRITER_DEAD)
+    words[SHMSEG_HEADER_SIZE / 4] = ID_DEAD;
+  if (s->start == DIRTY)
+    words[SHMSEG_HEADER_SIZE / 4] = SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY;
+  if (s->start == READER_DEAD)
+    slots[1] = ID_DEAD;
+  for (int i = 0; i < SHMSEG_RWLOCK_READERS; i++)
+    if (s->start == READERS_FULL_DEAD)
+      slots[i] = i % 2 ? ID_DEAD : ID_DEAD_TOO;
+    else if (s->start == READERS_FULL)
+      slots[i] = i == 3 ? ID_DEAD : ID_STRANGER;
+}
+
+static void begin(const scenario *s) {
+  memset(&model, 0, sizeof model);
+  model.writer = NOBODY;
+  model.must = s->start == WRITER_DEAD || s->start == DIRTY;
+  if (s->start == WRITER_DEAD || s->start >= READER_DEAD)
+    engine_excuse();
+  opening_begin();
+  for (int p = 0; p < PROCESSES; p++) {
+    memset(&handles[p], 0, sizeof handles[p]);
+    if (s->start >= FREE)
+      must(shmseg_rwlock_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, NULL) ==
+               0,
+           "attaching");
+  }
+}
+
+/* A living reader but p; NOBODY. */
+static int reader_but(int p) {
+  for (int q = 0; q < PROCESSES; q++)
+    if (q != p && model.reads[q])
+      return q;
+  return NOBODY;
+}
+
+static void told(int p, bool abandoned) {
+  expect(!model.must || abandoned, "%d is not told that it was abandoned", p);
+  expect(model.must || model.may || !abandoned, "%d is told that it was abandoned", p);
+  model.must |= abandoned;
+}
+
+static bool is_busy(int but) {
+  bool busy = model.writer != NOBODY || reader_but(but) != NOBODY;
+  for (int q = 0; q < PROCESSES; q++)
+    busy |= q != but && model.in[q] && engine_lives(q);
+  return busy || w.scenario->start == READERS_FULL;
+}
+
+static int call(int p, char op, int64_t deadline, bool *abandoned) {
+  bool reads = op == 'r' || op == 'R' || op == 'q';
+  int err;
+  do {
+    err = reads ? shmseg_rwlock_read_lock(&handles[p], deadline, abandoned)
+                : shmseg_rwlock_write_lock(&handles[p], deadline, abandoned);
+    if (err == SHMSEG_INTERRUPTED && op == 'g') {
+      shmseg_rwlock_cancel(&handles[p]);
+      return SHMSEG_TIMEOUT;
+    }
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+static void lock(int p, char op) {
+  bool abandoned = false, idle = !is_busy(p), reads = op == 'r' || op == 'R' || op == 'q';
+  unsigned changes = model.changes;
+  int64_t timeout = op == 'R' || op == 'W'   ? 30 * MILLISECOND
+                    : op == 'q' || op == 'v' ? 0
+                                             : SHMSEG_FOREVER;
+  int64_t deadline = engine_deadline(p, timeout);
+  model.in[p] = reads ? 'r' : 'w';
+  int err = call(p, op, deadline, &abandoned);
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  expect(err == 0 || (err == SHMSEG_TIMEOUT && (timeout != SHMSEG_FOREVER || op == 'g')),
+         "lock %c: %d", op, err);
+  expect(err == 0 || op == 'g' || !idle || changes != model.changes, "a time-out, and nobody has it");
+  expect(err == 0 || op == 'g' || fake.now >= deadline, "a time-out before its time");
+  if (err != 0)
+    return;
+  expect(model.writer == NOBODY, "%d has it, and the writer %d", p, model.writer);
+  expect(reads || reader_but(p) == NOBODY, "%d writes, and %d reads", p, reader_but(p));
+  told(p, abandoned);
+  if (reads)
+    model.reads[p] = true;
+  else
+    model.writer = p;
+}
+
+static void unlock(int p) {
+  bool writes = model.writer == p;
+  model.in[p] = writes ? 'U' : 'u';
+  model.reads[p] = false;
+  if (writes) {
+    model.may = model.must || model.may; /* until it is done */
+    model.must = false;
+    model.writer = NOBODY;
+  }
+  unsigned changes = model.changes;
+  int err = shmseg_rwlock_unlock(&handles[p]);
+  model.in[p] = 0;
+  if (writes && changes == model.changes)
+    model.may = false;
+  w.processes[p].last = err;
+  expect(err == 0, "unlock: %d", err);
+}
+
+/* Writers change two words, one after the other. */
+static void section(int p) {
+  uint32_t first = data_load(0), second = data_load(1);
+  expect(first == model.data && second == model.data, "%d finds %u and %u in the data, not %u", p,
+         first, second, model.data);
+  if (model.writer != p)
+    return;
+  model.data++;
+  data_store(0, model.data);
+  data_store(1, model.data);
+}
+
+static void give_up(int p) {
+  model.in[p] = 'x';
+  model.reads[p] = false;
+  if (model.writer == p) {
+    model.writer = NOBODY;
+    model.must = true;
+  }
+  shmseg_rwlock_close(&handles[p]);
+  model.in[p] = 0;
+}
+
+static void perform(int p, char op) {
+  bool mine = shmseg_rwlock_holds(&handles[p]) && !handles[p].draining;
+  model.changes++;
+  if (opening_is(op)) {
+    bool created = false;
+    int err = shmseg_rwlock_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
+                                 &created);
+    opening_told(p, op, err, created);
+  } else if (handles[p].object.segment) {
+    if (strchr("rRqwWvg", op))
+      lock(p, op);
+    else if (op == 'x')
+      give_up(p);
+    else if (op == 'c' && mine)
+      section(p);
+    else if (op == 'u' && mine)
+      unlock(p);
+  }
+  model.changes++;
+}
+
+static void died(int p) {
+  model.changes++;
+  if (model.writer == p) {
+    model.writer = NOBODY;
+    model.must = true;
+  } else if (model.in[p] == 'w' || model.in[p] == 'U') {
+    model.may = true;
+  }
+  model.reads[p] = false;
+  model.in[p] = 0;
+}
+
+/* Writers go first; what a stopped one is about to do is not known. */
+static bool in_vain(int p) {
+  bool reads = model.in[p] == 'r';
+  if (!strchr("rw", model.in[p]) || !model.in[p] || model.writer != NOBODY)
+    return false;
+  for (int q = 0; q < PROCESSES; q++)
+    if ((w.processes[q].state == STALLED && model.in[q]) || (reads && q != p && model.in[q] == 'w'))
+      return false;
+  return reads ? w.scenario->start != READERS_FULL || reader_but(p) == NOBODY
+               : reader_but(p) == NOBODY;
+}
+
+static const char *check(void) {
+  static shmseg_segment segment;
+  static shmseg_rwlock rwlock;
+  engine_segment(&segment);
+  if (shmseg_rwlock_open(&rwlock, &segment, 0, DATA, SHMSEG_WRITE, NULL) != 0)
+    return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
+  return shmseg_rwlock_check(&rwlock);
+}
+
+const structure schedule_rwlock = {
+  "rwlock", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died, in_vain,
+  check
+};
