@@ -38,7 +38,7 @@ typedef struct {
 static struct {
   int fd;
   size_t all;           /* bytes of the file: the largest object and a page */
-  shmseg_segment view;   /* the engine's own, not poisoned */
+  shmseg_segment view;  /* the engine's own, not poisoned */
   unsigned char *bytes; /* its data */
   shmseg_segment segments[SEGMENTS];
   uint64_t offset, size, room;
@@ -132,7 +132,9 @@ void *fuzz_touch(const volatile void *address, size_t size) {
 }
 
 static void arm(bool at_once) {
-  flip f = { .word = some_word(), .value = interesting(), .after = at_once ? 0 : 1u + byte() % 40u };
+  flip f = { .word = some_word(),
+             .value = interesting(),
+             .after = at_once ? 0 : 1u + byte() % 40u };
   run.hostile = true;
   if (at_once)
     strike(&f);
@@ -144,6 +146,14 @@ static void arm_cut(void) {
   unsigned where = byte() % FLIPS;
   run.hostile = true;
   run.flips[where] = (flip){ .cut = true, .after = 1u + byte() % 20u, .value = word() };
+}
+
+/* The header of another object of the kind, perhaps a larger one than there is room for. */
+static void exchange_header(void) {
+  unsigned choice = byte();
+  uint64_t header[2] = { fuzz_subject.size(choice), fuzz_subject.capacity(choice) };
+  run.hostile = true;
+  memcpy(run.bytes + run.offset + 16, header, sizeof header);
 }
 
 static void scribble_all(void) {
@@ -198,7 +208,8 @@ static void check_time(int64_t limit, int64_t stolen) {
 }
 
 static void open_handle(int handle, bool honest) {
-  static const shmseg_mode modes[] = { SHMSEG_CREATE, SHMSEG_WRITE, SHMSEG_CREATE_ONLY, SHMSEG_READ };
+  static const shmseg_mode modes[] = { SHMSEG_CREATE, SHMSEG_WRITE, SHMSEG_CREATE_ONLY,
+                                       SHMSEG_READ };
   uint8_t how = byte();
   unsigned choice = honest || how & 0x40 ? run.choice : byte();
   close_handle(handle);
@@ -282,6 +293,8 @@ static void command(void) {
     arm_cut();
   else if (c < 250)
     scribble_all();
+  else if (c < 252)
+    exchange_header();
   else if (run.open[handle])
     fuzz_subject.check(handle);
 }

@@ -10,6 +10,11 @@ static uint64_t size(unsigned choice) {
   return shmseg_event_size();
 }
 
+static uint64_t capacity(unsigned choice) {
+  (void)choice;
+  return 1;
+}
+
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
   (void)choice;
@@ -39,4 +44,4 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "event", size, open, close, check, 4, operate };
+const fuzz_structure fuzz_subject = { "event", size, capacity, open, close, check, 4, operate };

@@ -23,9 +23,11 @@ typedef struct fuzz_structure {
   const char *name;
   /* The size of the object, for any number up to 255. */
   uint64_t (*size)(unsigned choice);
+  /* What the header of an object of that size says. */
+  uint64_t (*capacity)(unsigned choice);
   /* choice is that of size; it may also be another one. */
-  int (*open)(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
-              shmseg_mode mode, unsigned choice);
+  int (*open)(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room, shmseg_mode mode,
+              unsigned choice);
   void (*close)(int handle);
   const char *(*check)(int handle); /* only when open */
   int operations;

@@ -25,8 +25,17 @@ static int drive(char *program, char *file) {
   const char *seconds = getenv("FUZZ_SECONDS");
   snprintf(time, sizeof time, "-max_total_time=%s", seconds ? seconds : "5");
   snprintf(prefix, sizeof prefix, "-artifact_prefix=%s.", program);
-  char *all[] = { program, time, prefix, "-max_len=400", "-len_control=0", "-verbosity=0",
-                  "-print_final_stats=1", "-timeout=60", "-rss_limit_mb=0", file, NULL };
+  char *all[] = { program,
+                  time,
+                  prefix,
+                  "-max_len=400",
+                  "-len_control=0",
+                  "-verbosity=0",
+                  "-print_final_stats=1",
+                  "-timeout=60",
+                  "-rss_limit_mb=0",
+                  file,
+                  NULL };
   char **arguments = all;
   int count = file ? 10 : 9;
   return LLVMFuzzerRunDriver(&count, &arguments, one); /* which exits */

@@ -12,9 +12,7 @@
 #include "os/clock.h"
 #include "test.h"
 
-static struct notes {
-  uint64_t runs, seed;
-} *notes; /* shared with the child that runs */
+static struct notes { uint64_t runs, seed; } * notes; /* shared with the child that runs */
 
 const int fuzz_longest = 10;
 
@@ -27,11 +25,9 @@ static uint64_t draw(void) { /* splitmix64 */
   return z ^ z >> 31;
 }
 
-void fuzz_os_reset(void) {
-}
+void fuzz_os_reset(void) {}
 
-void fuzz_os_access(void) {
-}
+void fuzz_os_access(void) {}
 
 int64_t fuzz_now(void) {
   return shmseg_clock_now();

@@ -9,6 +9,11 @@ static uint64_t size(unsigned choice) {
   return shmseg_rwlock_size();
 }
 
+static uint64_t capacity(unsigned choice) {
+  (void)choice;
+  return SHMSEG_RWLOCK_READERS;
+}
+
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
   (void)choice;
@@ -34,4 +39,4 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "rwlock", size, open, close, check, 5, operate };
+const fuzz_structure fuzz_subject = { "rwlock", size, capacity, open, close, check, 5, operate };

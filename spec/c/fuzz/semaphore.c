@@ -4,7 +4,7 @@
 
 static shmseg_semaphore handles[FUZZ_HANDLES];
 
-static uint64_t permits(unsigned choice) {
+static uint64_t capacity(unsigned choice) {
   static const uint64_t some[] = { 1, 2, 3, 15, 16, 17, 64, 100 };
   if (choice % 256 == 255)
     return SHMSEG_PERMITS_MAX;
@@ -12,13 +12,13 @@ static uint64_t permits(unsigned choice) {
 }
 
 static uint64_t size(unsigned choice) {
-  return shmseg_semaphore_size(permits(choice));
+  return shmseg_semaphore_size(capacity(choice));
 }
 
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
   return shmseg_semaphore_open(&handles[handle], segment, offset, room, mode,
-                               choice & 8 ? 0 : permits(choice), NULL);
+                               choice & 8 ? 0 : capacity(choice), NULL);
 }
 
 static void close(int handle) {
@@ -38,4 +38,4 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "semaphore", size, open, close, check, 4, operate };
+const fuzz_structure fuzz_subject = { "semaphore", size, capacity, open, close, check, 4, operate };

@@ -36,7 +36,8 @@ static void body(participant *p) {
   shmseg_semaphore one, many;
   uint32_t value;
   race_must(shmseg_semaphore_open(&one, &p->segment, 0, MANY, SHMSEG_CREATE, 1, NULL) == 0);
-  race_must(shmseg_semaphore_open(&many, &p->segment, MANY, MANY, SHMSEG_CREATE, PERMITS, NULL) == 0);
+  race_must(shmseg_semaphore_open(&many, &p->segment, MANY, MANY, SHMSEG_CREATE, PERMITS, NULL) ==
+            0);
   for (int i = 0; i < race_rounds(); i++) {
     if (race_draw(p, 2))
       alone(&one);

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -49,37 +50,37 @@ static const struct {
   const char *operation, *call; /* NULL: any */
   int err, code;
 } instead[] = {
-  { "unlink", "lstat", EACCES, EACCES },  /* what the name leads to has to be known */
+  { "unlink", "lstat", EACCES, EACCES }, /* what the name leads to has to be known */
   { "unlink", "lstat", ENOMEM, ENOMEM },
-  { NULL, "fallocate", EINTR, 0 },        /* again */
-  { NULL, "fallocate", EOPNOTSUPP, 0 },   /* the portable way */
+  { NULL, "fallocate", EINTR, 0 },      /* again */
+  { NULL, "fallocate", EOPNOTSUPP, 0 }, /* the portable way */
   { NULL, "madvise", EINTR, 0 },
-  { NULL, "madvise", EINVAL, 0 },         /* an old kernel: touch the pages */
-  { "identity", "madvise", EFAULT, 0 },   /* no page for raw clones, then */
+  { NULL, "madvise", EINVAL, 0 },       /* an old kernel: touch the pages */
+  { "identity", "madvise", EFAULT, 0 }, /* no page for raw clones, then */
   { "identity", "madvise", ENOMEM, 0 },
   { "identity", "madvise", EAGAIN, 0 },
   { "identity", "mmap", ENOMEM, 0 },
   { "identity", "mmap", EAGAIN, 0 },
   { "identity", "mmap", EPERM, 0 },
-  { NULL, "madvise", EFAULT, ENOSPC },    /* a hole that cannot be filled */
-  { NULL, "fcntl(lock)", EAGAIN, 0 },     /* a peer had it: once more */
+  { NULL, "madvise", EFAULT, ENOSPC }, /* a hole that cannot be filled */
+  { NULL, "fcntl(lock)", EAGAIN, 0 },  /* a peer had it: once more */
   { NULL, "fcntl(lock)", EACCES, 0 },
   { NULL, "open(O_TMPFILE)", EOPNOTSUPP, 0 },
-  { "create", "linkat", EEXIST, 0 },      /* a peer was faster, and has unlinked it again */
-  { "create", "open", ENOENT, 0 },        /* absent: create */
-  { NULL, "lstat", EACCES, 0 },           /* a look that only spares work */
+  { "create", "linkat", EEXIST, 0 }, /* a peer was faster, and has unlinked it again */
+  { "create", "open", ENOENT, 0 },   /* absent: create */
+  { NULL, "lstat", EACCES, 0 },      /* a look that only spares work */
   { NULL, "lstat", ENOMEM, 0 },
-  { "unlink", "open", EACCES, 0 },        /* not ours to open: without the lock */
+  { "unlink", "open", EACCES, 0 }, /* not ours to open: without the lock */
 };
 
 static shmseg_segment segment, peer;
 static shmseg_place place;
 static const shmseg_options plain = { .size = 3 * PAGE, .perm = 0600 };
-static const shmseg_options full = { .size = 3 * PAGE, .perm = 0600, .max = 8 * PAGE,
-                                     .populate = true, .pin = true, .temporary = true };
+static const shmseg_options full = {
+  .size = 3 * PAGE, .perm = 0600, .max = 8 * PAGE, .populate = true, .pin = true, .temporary = true
+};
 
-static void nothing(void) {
-}
+static void nothing(void) {}
 
 static void have_segment(void) {
   must(shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &plain, NULL) == 0);
@@ -263,7 +264,8 @@ static void attempt_in_child(const struct operation *op, int fail_at, int err,
   pid_t pid = fork();
   must(pid >= 0);
   if (pid == 0) {
-    const char *wrong = attempt(op, fail_at, err, code, sized && strcmp(names[fail_at], "fallocate"));
+    const char *wrong =
+        attempt(op, fail_at, err, code, sized && strcmp(names[fail_at], "fallocate"));
     if (wrong)
       printf("# %s: call %d, %s, fails with %s: %s\n", op->name, fail_at, names[fail_at],
              strerrorname_np(err), wrong);
@@ -290,8 +292,13 @@ static void every_failure(const struct operation *op, int calls, const char *con
   }
 }
 
-/* The calls that the operation makes when none fails; told by a child through a segment. */
-static void learn_calls(const struct operation *op, shmseg_segment *notes) {
+/* The calls that the operation makes when none fails; told by a child. */
+static struct {
+  int calls;
+  const char *names[100]; /* literals: at the same address in the parent */
+} * notes;
+
+static void learn_calls(const struct operation *op) {
   pid_t pid = fork();
   must(pid >= 0);
   if (pid == 0) {
@@ -299,11 +306,8 @@ static void learn_calls(const struct operation *op, shmseg_segment *notes) {
     wrapped_begin(-1, 0);
     int err = op->run();
     int calls = wrapped_end();
-    memcpy(notes->data, &calls, sizeof calls);
-    for (int i = 0; i < calls; i++) { /* literals: at the same address in the parent */
-      const char *name = wrapped_name(i);
-      memcpy(notes->data + 8 + 8 * (size_t)i, &name, sizeof name);
-    }
+    for (notes->calls = 0; notes->calls < calls && notes->calls < 100; notes->calls++)
+      notes->names[notes->calls] = wrapped_name(notes->calls);
     _exit(err ? 1 : 0);
   }
   int status;
@@ -311,22 +315,20 @@ static void learn_calls(const struct operation *op, shmseg_segment *notes) {
   shmseg_segment_remove(place);
 }
 
+/* This process itself opens nothing: what happens once in a process happens in each child. */
 int main(void) {
   char sentence[100];
-  shmseg_segment notes;
-  new_anonymous(&notes, 3 * PAGE);
+  notes = mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  must(notes != MAP_FAILED);
   for (size_t i = 0; i < COUNT(operations); i++) {
-    int calls;
     place = fresh_place();
-    learn_calls(&operations[i], &notes);
-    memcpy(&calls, notes.data, sizeof calls);
+    learn_calls(&operations[i]);
     snprintf(sentence, sizeof sentence, "%s: each of its %d system calls may fail",
-             operations[i].name, calls);
+             operations[i].name, notes->calls);
     test_begin(sentence);
-    check(calls > 0);
-    every_failure(&operations[i], calls, (const char *const *)(notes.data + 8));
+    check(notes->calls > 0);
+    every_failure(&operations[i], notes->calls, notes->names);
     test_done();
   }
-  shmseg_segment_close(&notes);
   return help_end();
 }

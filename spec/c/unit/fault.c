@@ -155,7 +155,8 @@ static volatile unsigned char *host_hole;
 static void host_handler(int number, siginfo_t *info, void *context) {
   (void)number, (void)context;
   host_saw = info->si_addr == (void *)(uintptr_t)host_hole ? 1 : 2;
-  mmap((void *)(uintptr_t)host_hole, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+  mmap((void *)(uintptr_t)host_hole, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+       0);
 }
 
 static void chained(void) {

@@ -201,7 +201,8 @@ static void take_identity(void *argument) {
 }
 
 static void living_builder(void) {
-  test_begin("a living builder is waited for, a second at most; a killed one is taken over at once");
+  test_begin(
+      "a living builder is waited for, a second at most; a killed one is taken over at once");
   wipe();
   child c = child_start(take_identity, NULL);
   must(child_hear(&c) == 'b');
@@ -293,7 +294,8 @@ static void read_only(void) {
 static void ended(void) {
   build();
   bool abandoned;
-  test_begin("an object ends when its segment closes or is cut, and not when the segment only grows");
+  test_begin(
+      "an object ends when its segment closes or is cut, and not when the segment only grows");
   check(shmseg_segment_resize(&segment, 4 * PAGE) == 0);
   check(shmseg_mutex_lock(&mutex, 0, &abandoned) == 0 && shmseg_mutex_unlock(&mutex) == 0);
   must(ftruncate(segment.fd, 0) == 0);

@@ -9,7 +9,8 @@
 _Static_assert(SHMSEG_ALIGN == 64, "objects begin at multiples of a cache line");
 _Static_assert(SHMSEG_RWLOCK_READERS == 64 && SHMSEG_PERMITS_MAX == 65535, "counts of the format");
 _Static_assert(sizeof(shmseg_identity) == 16, "device and inode");
-_Static_assert(sizeof(((shmseg_object *)0)->offset) == 8, "offsets do not shrink with the pointers");
+_Static_assert(sizeof(((shmseg_object *)0)->offset) == 8,
+               "offsets do not shrink with the pointers");
 
 static uint64_t number_at(const shmseg_segment *segment, uint64_t offset) {
   uint64_t number;

@@ -47,7 +47,8 @@ static void in_one_process(void) {
 
 static void refused(void) {
   shmseg_member member = { 0 };
-  test_begin("an identity needs a descriptor that is open for writing, and leaves nothing when refused");
+  test_begin(
+      "an identity needs a descriptor that is open for writing, and leaves nothing when refused");
   shmseg_segment reader;
   shmseg_options options = { 0 };
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
@@ -202,8 +203,9 @@ static void other_namespace(void) {
 }
 
 static void readers_locks(void) {
-  struct flock lock = { .l_type = F_RDLCK, .l_whence = SEEK_SET,
-                        .l_start = ((off_t)1 << 62) + 12345, .l_len = 1 };
+  struct flock lock = {
+    .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = ((off_t)1 << 62) + 12345, .l_len = 1
+  };
   char path[64];
   snprintf(path, sizeof path, "/dev/shm/%s", name);
   int fd = open(path, O_RDONLY);

@@ -68,9 +68,11 @@ static void two_on_one_handle(void) {
 static void many_held(void) {
   shmseg_mutex all[20];
   set_up();
-  test_begin("a segment handle holds many mutexes, gives them back in any order, abandons the rest");
+  test_begin(
+      "a segment handle holds many mutexes, gives them back in any order, abandons the rest");
   for (int i = 0; i < 20; i++) {
-    must(shmseg_mutex_open(&all[i], &ours, 192u + 128u * (unsigned)i, 128, SHMSEG_CREATE, NULL) == 0);
+    must(shmseg_mutex_open(&all[i], &ours, 192u + 128u * (unsigned)i, 128, SHMSEG_CREATE, NULL) ==
+         0);
     check(shmseg_mutex_lock(&all[i], 0, &abandoned) == 0);
   }
   static const int order[] = { 7, 0, 19, 8, 6, 18, 1 };
@@ -263,8 +265,9 @@ static void regrown(void) {
 }
 
 static void strange_words(void) {
-  static const uint32_t words[] = { 0, 2, 15, SHMSEG_LOCK_DIRTY, SHMSEG_LOCK_WAITERS,
-                                    SHMSEG_LOCK_WAITERS | SHMSEG_LOCK_DIRTY | 5 };
+  static const uint32_t words[] = {
+    0, 2, 15, SHMSEG_LOCK_DIRTY, SHMSEG_LOCK_WAITERS, SHMSEG_LOCK_WAITERS | SHMSEG_LOCK_DIRTY | 5
+  };
   set_up();
   test_begin("a word that is no state is corrupt, at once, whatever the deadline");
   for (int i = 0; i < 6; i++) {

@@ -42,7 +42,8 @@ static void published(void) {
   shmseg_place place = fresh_place();
   struct stat status;
   int fd, other;
-  test_begin("an object has no name until it is published, and then its permissions whatever the umask");
+  test_begin(
+      "an object has no name until it is published, and then its permissions whatever the umask");
   mode_t mask = umask(077);
   must(shmseg_object_build(place, 0646, &fd) == 0);
   umask(mask);
@@ -78,7 +79,8 @@ static void strange_files(void) {
   char folder[] = "/tmp/shmseg-unit-XXXXXX", path[64], link[64];
   struct stat status;
   int fd, descriptors = count_descriptors();
-  test_begin("what is not a regular file is ENODEV, does not block, and a link at a name is not followed");
+  test_begin(
+      "what is not a regular file is ENODEV, does not block, and a link at a name is not followed");
   must(mkdtemp(folder));
   snprintf(path, sizeof path, "%s/fifo", folder);
   must(mkfifo(path, 0600) == 0);
@@ -225,9 +227,9 @@ static void temporary(bool by_signal, const char *sentence) {
   fds[2] = make(at_exit.place[2], PAGE);
   child_tell(&c);
   check(child_end(&c) == (by_signal ? 256 + SIGKILL : 0));
-  check(present(at_exit.place[0]) == by_signal);           /* gone with the process */
-  check(present(at_exit.place[1]));                        /* its ticket was given back */
-  check(present(at_exit.place[2]));                        /* another object's name by now */
+  check(present(at_exit.place[0]) == by_signal); /* gone with the process */
+  check(present(at_exit.place[1]));              /* its ticket was given back */
+  check(present(at_exit.place[2]));              /* another object's name by now */
   for (int i = 0; i < 3; i++) {
     shmseg_object_unlink(at_exit.place[i]);
     close(fds[i]);
@@ -241,7 +243,8 @@ static void tickets(void) {
   shmseg_place place = { SHMSEG_NAME, "shmseg-unit-never-made" };
   shmseg_identity identity = { 1, 1 };
   int extra, taken = 0;
-  test_begin("4,096 tickets are given, one more is ENFILE, and one that was given back is given again");
+  test_begin(
+      "4,096 tickets are given, one more is ENFILE, and one that was given back is given again");
   for (int i = 0; i < COUNT; i++)
     taken += shmseg_temporary_add(place, identity, &all[i]) == 0 && all[i] != 0;
   check(taken == COUNT);

@@ -120,7 +120,7 @@ static void writers_first(void) {
   check(shmseg_rwlock_unlock(&b) == 0 && shmseg_rwlock_read_lock(&late, 0, &abandoned) == 0);
   check(shmseg_rwlock_write_lock(&b, in_ms(1000), &abandoned) == SHMSEG_INTERRUPTED);
   shmseg_rwlock_cancel(&b);
-  shmseg_rwlock_cancel(&b); /* twice is harmless */
+  shmseg_rwlock_cancel(&b);                                             /* twice is harmless */
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && !abandoned); /* it has written nothing */
   check(write_fully(&b, in_ms(60), &abandoned) == SHMSEG_TIMEOUT && !b.draining);
   check(shmseg_rwlock_unlock(&late) == 0 && shmseg_rwlock_unlock(&a) == 0 && is_idle());
@@ -184,6 +184,23 @@ static void dead_writer(void) {
   check(shmseg_rwlock_unlock(&b) == 0);
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && !abandoned);
   check(shmseg_rwlock_unlock(&b) == 0 && is_idle());
+  test_done();
+  tear_down();
+}
+
+static void closed_while_written(void) {
+  set_up();
+  test_begin("a writer that closes its handle gives up and is told; a reader that does is not");
+  check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
+  shmseg_rwlock_close(&a);
+  check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && abandoned);
+  check(shmseg_rwlock_unlock(&b) == 0);
+  check(shmseg_rwlock_write_lock(&b, 0, &abandoned) == 0 && abandoned);
+  check(shmseg_rwlock_unlock(&b) == 0 && shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0);
+  check(!abandoned);
+  shmseg_segment_close(&theirs);
+  must(shmseg_rwlock_open(&a, &ours, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  check(is_idle() && shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
   test_done();
   tear_down();
 }
@@ -284,6 +301,7 @@ int main(void) {
   writers_first();
   dead_readers();
   dead_writer();
+  closed_while_written();
   draining_writer_told();
   forked();
   forked_while_draining();

@@ -94,7 +94,8 @@ static void clock_forward(void) {
   timer_t timer;
   struct itimerspec soon = { .it_value = { 0, 20 * MILLISECOND } };
   must(sigaction(SIGALRM, &action, NULL) == 0);
-  must(timer_create(CLOCK_MONOTONIC, NULL, &timer) == 0 && timer_settime(timer, 0, &soon, NULL) == 0);
+  must(timer_create(CLOCK_MONOTONIC, NULL, &timer) == 0 &&
+       timer_settime(timer, 0, &soon, NULL) == 0);
   began = shmseg_clock_now();
   check(shmseg_clock_sleep(5000 * MILLISECOND) == EINTR);
   check(shmseg_clock_now() - began < 2000 * MILLISECOND);
