@@ -109,7 +109,7 @@ describe("a cell", function()
     local others = { user(name), user(name), user(name) }
     for _, other in ipairs(others) do
       other:send [[
-        for _ = 1, 1000 do
+        for _ = 1, 10000 do
           repeat
             local value, version = c:get()
             local new = c:cas(version, tostring(tonumber(value) + 1))
@@ -119,7 +119,7 @@ describe("a cell", function()
     for _, other in ipairs(others) do
       other:receive()
     end
-    assert_value("3000", 3001, c:get())
+    assert_value("30000", 30001, c:get())
   end)
 
   it("gives each set a version of its own, whoever sets", function()
@@ -347,7 +347,7 @@ describe("a large value", function()
     local c, name = cell(SIZE)
     local writer = user(name)
     writer:send [[
-      for i = 1, 5000 do c:set(tostring(i % 10):rep(i * 7919 % 65537)) end
+      for i = 1, 2000 do c:set(tostring(i % 10):rep(i * 7919 % 65537)) end
       c:set "end"]]
     repeat
       local value, version = expect.success(c:wait(0, LONG))

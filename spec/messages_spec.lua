@@ -210,7 +210,7 @@ for noun, how in pairs(nouns) do
       for _, value in ipairs { true, {}, print, object } do
         expect.misuse("string expected", how.put, object, value)
       end
-      expect.misuse("string expected", how.put, object)
+      expect.misuse("expected", how.put, object)
       expect.misuse("string expected", how.put, object, nil)
     end)
 
