@@ -675,7 +675,7 @@ describe("a fork'ed child", function()
       if host.fork() == 0 then
         print "child"
         io.flush()
-        assert(shmseg.event.open(go)):wait(60)
+        assert(assert(shmseg.event.open(go)):wait(90)) -- outlives the wait for the lock
         assert(shmseg.event.open(gone)):set()
         host._exit(0)
       end
