@@ -48,24 +48,39 @@ static uint64_t number_of(const char *name, uint64_t otherwise) {
   return value ? strtoull(value, NULL, 0) : otherwise;
 }
 
-static volatile int scribbling; /* 1: now; 0: rest; -1: end */
+static int scribbling;                                      /* 1: now; 0: rest; -1: end */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER; /* a write does not outlast its run */
+
+static void set_scribbling(int now) {
+  pthread_mutex_lock(&writing);
+  scribbling = now;
+  pthread_mutex_unlock(&writing);
+}
+
+/* One write, or a rest. */
+static int scribble_once(void) {
+  size_t count;
+  pthread_mutex_lock(&writing);
+  int now = scribbling;
+  uint32_t *words = fuzz_words(&count);
+  uint64_t r = draw();
+  if (now > 0 && words) {
+    uint32_t value = r & 1 ? (uint32_t)(r >> 8) : 1u | (uint32_t)(r >> 8 & 3) << 30;
+    __atomic_store_n(&words[16 + (r >> 40) % (count - 16)], value, __ATOMIC_RELAXED);
+  }
+  pthread_mutex_unlock(&writing);
+  if (now == 0)
+    usleep(100);
+  else if ((r & 0xf0) == 0)
+    usleep((unsigned)(r >> 32 & 0xff));
+  return now;
+}
 
 static void *scribble(void *argument) {
   (void)argument;
   state = 1;
-  while (scribbling >= 0) {
-    size_t count;
-    uint32_t *words = fuzz_words(&count);
-    if (!scribbling || !words || count == 0) {
-      usleep(100);
-      continue;
-    }
-    uint64_t r = draw();
-    uint32_t value = r & 1 ? (uint32_t)(r >> 8) : 1u | (uint32_t)(r >> 8 & 3) << 30;
-    __atomic_store_n(&words[16 + (r >> 40) % (count - 16)], value, __ATOMIC_RELAXED);
-    if ((r & 0xf0) == 0)
-      usleep((unsigned)(r >> 32 & 0xff));
-  }
+  while (scribble_once() >= 0)
+    continue;
   return NULL;
 }
 
@@ -75,9 +90,9 @@ static void run(uint64_t seed) {
   uint64_t size = 20 + draw() % (sizeof input - 20);
   for (uint64_t i = 0; i < size; i++)
     input[i] = (uint8_t)draw();
-  scribbling = seed % 2;
+  set_scribbling(seed % 2);
   fuzz_run(input, size, seed % 2);
-  scribbling = 0;
+  set_scribbling(0);
 }
 
 static void run_all(void) {
@@ -92,7 +107,7 @@ static void run_all(void) {
     run(first + i);
     notes->runs++;
   }
-  scribbling = -1;
+  set_scribbling(-1);
   pthread_join(thread, NULL);
 }
 

@@ -6,9 +6,10 @@ static shmseg_semaphore handles[FUZZ_HANDLES];
 
 static uint64_t capacity(unsigned choice) {
   static const uint64_t some[] = { 1, 2, 3, 15, 16, 17, 64, 100 };
-  if (choice % 256 == 255)
+  /* seldom, for it takes long: not by bytes that a fuzzer likes */
+  if (choice % 256 == 137)
     return SHMSEG_PERMITS_MAX;
-  return choice % 256 > 250 ? 3000 : some[choice % 8];
+  return choice % 256 == 138 ? 3000 : some[choice % 8];
 }
 
 static uint64_t size(unsigned choice) {
