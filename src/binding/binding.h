@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "os/fault.h"
+#include "shared/status.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)
@@ -205,7 +205,7 @@ static inline unsigned char *check_span(lua_State *L, const view *v, int arg, ui
 
 /* 0, or what has happened to the mapping under the accesses before this call. */
 static inline int view_status(const view *v) {
-  return v->segment->fault ? shmseg_fault_code(v->segment->fault) : 0;
+  return segment_status(v->segment);
 }
 
 /* Raises when the view is closed. */

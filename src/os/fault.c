@@ -22,6 +22,9 @@
  * pages until it is used, and it never moves: the handler reads it without a lock. */
 #define RECORDS 65536
 
+/* Faults in a row at one page of a file that has that page. */
+#define RETRIES 100
+
 static shmseg_fault records[RECORDS];
 static unsigned used;  /* records from here on were never taken */
 static unsigned first; /* hint: no free record below */
@@ -60,6 +63,14 @@ static bool put_zeroes(uintptr_t from, uintptr_t end) {
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
+/* A fault below the file's end: the file was cut and has grown again since, or the file system has no
+ * page to give. The first is gone at the next try, if a peer does not do it again and again. */
+static bool is_worth_retrying(shmseg_fault *record, uintptr_t page) {
+  record->retries = record->retried == page ? record->retries + 1 : 0;
+  record->retried = page;
+  return record->retries < RETRIES;
+}
+
 /* Covers the hole at address. Everything from the end of the file on goes at once: a page at a
  * time, a large sparse touch would reach the kernel's limit of mappings. */
 static bool mend(shmseg_fault *record, uintptr_t address) {
@@ -72,11 +83,10 @@ static bool mend(shmseg_fault *record, uintptr_t address) {
     uint64_t file_end = ((uint64_t)status.st_size + page_size - 1) / page_size * page_size;
     if (address - record->base >= file_end) {
       from = record->base + (uintptr_t)file_end;
-    } else if (record->retried != page) {
-      record->retried = page; /* cut and grown again since the fault, perhaps: look once more */
+    } else if (is_worth_retrying(record, page)) {
       return true;
     } else {
-      from = record->base; /* the file system has no page to give */
+      from = record->base;
       code = ENOSPC;
     }
   }
@@ -194,6 +204,7 @@ void shmseg_fault_move(shmseg_fault *record, void *base, size_t length) {
   __atomic_store_n(&record->length, length, __ATOMIC_RELAXED);
   record->code = 0;
   record->retried = 0;
+  record->retries = 0;
   change_done(record);
 }
 

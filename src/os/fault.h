@@ -22,7 +22,8 @@ typedef struct shmseg_fault {
   unsigned taken; /* 1: a handle has this record */
   uintptr_t base;
   size_t length;
-  uintptr_t retried; /* last address whose fault was answered by trying again */
+  uintptr_t retried; /* page whose last fault was answered by trying again */
+  unsigned retries;  /* how often in a row */
 } shmseg_fault;
 
 /* Installs the handler when it is the first, and gives the caller a record that guards

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A bell: a word to sleep on until somebody has changed something else. */
 #include "shared/bell.h"
+#include "shared/status.h"
 
 #include "shared/wait.h"
 #include "shared/word.h"
@@ -34,7 +35,7 @@ static int poll(const shmseg_segment *segment, bool (*ready)(const void *context
   if (err == SHMSEG_TIMEOUT)
     return err;
   bool is_ready = ready(context);
-  err = shmseg_segment_status(segment);
+  err = segment_status(segment);
   return err ? err : is_ready ? 0 : SHMSEG_INTERRUPTED;
 }
 
@@ -49,7 +50,7 @@ int shmseg_bell_wait(const shmseg_segment *segment, uint32_t *bell,
     seen |= WAITERS;
   }
   bool is_ready = ready(context);
-  int err = shmseg_segment_status(segment);
+  int err = segment_status(segment);
   if (err || is_ready)
     return err;
   return shmseg_wait_word(segment, bell, seen, deadline);

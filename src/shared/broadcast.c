@@ -41,6 +41,7 @@
 #include "shared/hold.h"
 #include "shared/lock.h"
 #include "shared/ring.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -179,7 +180,7 @@ static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uin
   store_relaxed(ring_word(b, end + 8), (uint64_t)size);
   shmseg_ring_put(ring_of(b), (end + HEAD_SIZE) % b->ring, bytes, size);
   store_relaxed(end_of(b, *sequence), end + need);
-  err = shmseg_segment_status(b->object.segment);
+  err = segment_status(b->object.segment);
   if (err)
     return err;
   /* Publish. Pairs with the acquire loads of the readers; from here it is out (B2). */
@@ -223,7 +224,7 @@ int shmseg_broadcast_shutdown(shmseg_broadcast *b) {
     if (cas_ordered(word64(b, PUBLISHED), &word, word | SHUT))
       word |= SHUT;
   shmseg_bell_ring(word32(b, BELL));
-  err = shmseg_segment_status(b->object.segment);
+  err = segment_status(b->object.segment);
   return err ? err : word & SHUT ? 0 : EAGAIN;
 }
 
@@ -283,7 +284,7 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
   for (int i = 0; !err && i < TRIES; i++) {
     uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
     bool found;
-    err = shmseg_segment_status(b->object.segment);
+    err = segment_status(b->object.segment);
     if (err || !is_count(next << 1))
       return err ? err : SHMSEG_CORRUPT;
     if (from == SHMSEG_FROM_NEW)
@@ -295,8 +296,8 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
     else
       found = find_number(b, from, s);
     if (found)
-      return shmseg_segment_status(b->object.segment);
-    err = shmseg_segment_status(b->object.segment);
+      return segment_status(b->object.segment);
+    err = segment_status(b->object.segment);
   }
   return err ? err : EAGAIN;
 }
@@ -310,7 +311,7 @@ static int copy_record(const shmseg_subscription *s, void *buffer, size_t room, 
   if (sane && *size <= room)
     shmseg_ring_get(ring_of(b), (s->position + HEAD_SIZE) % b->ring, buffer, *size);
   bool overrun = is_overrun(b, s->position);
-  int err = shmseg_segment_status(b->object.segment);
+  int err = segment_status(b->object.segment);
   if (err)
     return err;
   if (overrun)
@@ -356,7 +357,7 @@ static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *s
                     uint64_t *word) {
   const shmseg_broadcast *b = s->broadcast;
   *word = load_acquire(word64(b, PUBLISHED)); /* pairs with the swap in append() */
-  int err = shmseg_segment_status(b->object.segment);
+  int err = segment_status(b->object.segment);
   if (err || !is_count(*word))
     return err ? err : SHMSEG_CORRUPT;
   if (s->sequence >= *word >> 1)

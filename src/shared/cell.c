@@ -33,6 +33,7 @@
 #include "shared/header.h"
 #include "shared/hold.h"
 #include "shared/lock.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -113,7 +114,7 @@ static int publish(const shmseg_cell *cell, uint64_t version, const void *bytes,
   fence_release(); /* version - 1 is seen before any byte below: pairs with confirm()'s fence */
   store_relaxed((uint64_t *)buffer, (uint64_t)size);
   copy_to_shared(buffer + BYTES, bytes, size);
-  int err = shmseg_segment_status(cell->object.segment);
+  int err = segment_status(cell->object.segment);
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_cell_peek(); from here the value is out (C2). */
@@ -174,7 +175,7 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
   *version = word - 1;
   const unsigned char *buffer = buffer_of(cell, *version);
   uint64_t stored = word > 1 ? load_relaxed((const uint64_t *)buffer) : 0;
-  err = shmseg_segment_status(cell->object.segment);
+  err = segment_status(cell->object.segment);
   if (err)
     return err;
   if (word <= 1 || word > SHMSEG_COUNT_MAX)
@@ -191,7 +192,7 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
   fence_acquire(); /* what was copied was loaded before this */
   uint64_t now = load_relaxed(version_of(cell)) - 1;
-  int err = shmseg_segment_status(cell->object.segment);
+  int err = segment_status(cell->object.segment);
   if (err)
     return err;
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;
@@ -222,7 +223,7 @@ int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version) {
     return err;
   uint64_t word = load_acquire(version_of(cell));
   *version = word - 1;
-  err = shmseg_segment_status(cell->object.segment);
+  err = segment_status(cell->object.segment);
   return err ? err : word == 0 || word > SHMSEG_COUNT_MAX ? SHMSEG_CORRUPT : 0;
 }
 

@@ -21,6 +21,7 @@
 
 #include "shared/header.h"
 #include "shared/hold.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -75,13 +76,13 @@ static int change(shmseg_event *event, bool set, uint32_t *seen) {
   uint32_t *word = word_of(event);
   *seen = load_relaxed(word);
   for (int i = 0; i < TRIES; i++) {
-    err = shmseg_segment_status(event->object.segment);
+    err = segment_status(event->object.segment);
     if (err)
       return err;
     if (*seen < COUNT_ONE)
       return SHMSEG_CORRUPT;
     if (cas_ordered(word, seen, set ? set_of(*seen) : *seen & ~SET))
-      return shmseg_segment_status(event->object.segment);
+      return segment_status(event->object.segment);
   }
   return EAGAIN;
 }
@@ -105,7 +106,7 @@ static int look(const shmseg_event *event, uint32_t *word) {
   if (err)
     return err;
   *word = load_acquire(word_of(event));
-  err = shmseg_segment_status(event->object.segment);
+  err = segment_status(event->object.segment);
   return err ? err : *word < COUNT_ONE ? SHMSEG_CORRUPT : 0;
 }
 

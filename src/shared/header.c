@@ -7,6 +7,7 @@
 
 #include "os/liveness.h"
 #include "shared/hold.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -76,7 +77,7 @@ static int build(shmseg_object *object, const shmseg_kind_info *info, uint64_t c
   info->build(bytes, capacity);
   /* Publish. Pairs with the acquire in enter(). */
   store_release(&h->state, SHMSEG_HEADER_MAGIC);
-  return shmseg_segment_status(object->segment);
+  return segment_status(object->segment);
 }
 
 static bool is_zero(const shmseg_object *object, uint64_t size) {
@@ -118,7 +119,7 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
   header *h = header_of(object);
   uint32_t id;
   uint32_t state = load_acquire(&h->state);
-  int err = shmseg_segment_status(object->segment);
+  int err = segment_status(object->segment);
   if (err)
     return err;
   if (state == SHMSEG_HEADER_MAGIC)
@@ -177,17 +178,14 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
   return err;
 }
 
-int shmseg_header_ready(const shmseg_object *object) {
+int shmseg_header_why(const shmseg_object *object) {
   shmseg_segment *segment = object->segment;
   if (!segment || segment->fd < 0)
     return SHMSEG_CLOSED;
-  int err = shmseg_segment_status(segment);
+  int err = segment_status(segment);
   if (err)
     shmseg_hold_forget_all(segment);
-  else if (object->recoveries != segment->recoveries ||
-           object->offset + object->size > segment->size)
-    err = SHMSEG_TRUNCATED;
-  return err;
+  return err ? err : SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */
 }
 
 const char *shmseg_header_check(const shmseg_object *object, const shmseg_kind_info *info) {

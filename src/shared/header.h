@@ -28,6 +28,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/status.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)
@@ -67,9 +68,18 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
                        uint64_t room, shmseg_mode mode, const shmseg_kind_info *info,
                        uint64_t capacity, bool *created);
 
+/* Why the object cannot be used. */
+int shmseg_header_why(const shmseg_object *object);
+
 /* 0 when the object can be used; SHMSEG_CLOSED; SHMSEG_TRUNCATED or ENOSPC when the segment has met
  * a hole since it was opened: then the handle's locks are forgotten too. */
-int shmseg_header_ready(const shmseg_object *object);
+static inline int shmseg_header_ready(const shmseg_object *object) {
+  const shmseg_segment *segment = object->segment;
+  if (segment && segment->fd >= 0 && segment_status(segment) == 0 &&
+      object->recoveries == segment->recoveries && object->offset + object->size <= segment->size)
+    return 0;
+  return shmseg_header_why(object);
+}
 
 /* The address of the word at that offset of the object, which lies in it. */
 static inline void *shmseg_object_at(const shmseg_object *object, uint64_t offset) {

@@ -5,51 +5,13 @@
  * the kernel's lock behind it. */
 #include "shared/hold.h"
 
-#include <stddef.h>
-
-#include "os/liveness.h"
-
-int shmseg_hold_identity(shmseg_segment *segment, uint32_t *id) {
-  if (segment->member.id == 0 || !shmseg_liveness_own(&segment->member)) {
-    if (!segment->writable)
-      return SHMSEG_READ_ONLY;
-    shmseg_hold_forget_all(segment);
-    int err = shmseg_liveness_attach(segment->fd, &segment->member);
-    if (err)
-      return err;
-  }
+int shmseg_hold_renew(shmseg_segment *segment, uint32_t *id) {
+  if (!segment->writable)
+    return SHMSEG_READ_ONLY;
+  shmseg_hold_forget_all(segment);
+  int err = shmseg_liveness_attach(segment->fd, &segment->member);
   *id = segment->member.id;
-  return 0;
-}
-
-bool shmseg_hold_find(const shmseg_segment *segment, uint64_t offset) {
-  for (const shmseg_hold *hold = segment->holds; hold; hold = hold->next)
-    if (hold->offset == offset)
-      return true;
-  return false;
-}
-
-void shmseg_hold_add(shmseg_segment *segment, shmseg_hold *hold, uint64_t offset) {
-  hold->offset = offset;
-  hold->next = segment->holds;
-  hold->link = &segment->holds;
-  if (hold->next)
-    hold->next->link = &hold->next;
-  segment->holds = hold;
-}
-
-void shmseg_hold_drop(shmseg_hold *hold) {
-  if (!hold->link)
-    return;
-  *hold->link = hold->next;
-  if (hold->next)
-    hold->next->link = hold->link;
-  hold->next = NULL;
-  hold->link = NULL;
-}
-
-bool shmseg_hold_is(const shmseg_segment *segment, const shmseg_hold *hold) {
-  return hold->link && shmseg_liveness_own(&segment->member);
+  return err;
 }
 
 void shmseg_hold_forget_all(shmseg_segment *segment) {

@@ -4,24 +4,57 @@
 #define SHMSEG_SHARED_HOLD_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
+#include "os/liveness.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)
 
-/* The handle's identity, taken when it has none. In a forked child the parent's is forgotten, and
- * with it all that was held. SHMSEG_READ_ONLY, or what shmseg_liveness_attach says. */
-int shmseg_hold_identity(shmseg_segment *segment, uint32_t *id);
+/* A new identity. In a forked child the parent's is forgotten, and with it all that was held. */
+int shmseg_hold_renew(shmseg_segment *segment, uint32_t *id);
+
+/* The handle's identity, taken when it has none. SHMSEG_READ_ONLY, or what shmseg_liveness_attach
+ * says. */
+static inline int shmseg_hold_identity(shmseg_segment *segment, uint32_t *id) {
+  if (!shmseg_liveness_own(&segment->member))
+    return shmseg_hold_renew(segment, id);
+  *id = segment->member.id;
+  return 0;
+}
 
 /* Does a handle of this segment hold the word at offset? Call after shmseg_hold_identity. */
-bool shmseg_hold_find(const shmseg_segment *segment, uint64_t offset);
+static inline bool shmseg_hold_find(const shmseg_segment *segment, uint64_t offset) {
+  for (const shmseg_hold *hold = segment->holds; hold; hold = hold->next)
+    if (hold->offset == offset)
+      return true;
+  return false;
+}
 
-void shmseg_hold_add(shmseg_segment *segment, shmseg_hold *hold, uint64_t offset);
-void shmseg_hold_drop(shmseg_hold *hold);
+static inline void shmseg_hold_add(shmseg_segment *segment, shmseg_hold *hold, uint64_t offset) {
+  hold->offset = offset;
+  hold->next = segment->holds;
+  hold->link = &segment->holds;
+  if (hold->next)
+    hold->next->link = &hold->next;
+  segment->holds = hold;
+}
+
+static inline void shmseg_hold_drop(shmseg_hold *hold) {
+  if (!hold->link)
+    return;
+  *hold->link = hold->next;
+  if (hold->next)
+    hold->next->link = hold->link;
+  hold->next = NULL;
+  hold->link = NULL;
+}
 
 /* Is hold in force, in this process? */
-bool shmseg_hold_is(const shmseg_segment *segment, const shmseg_hold *hold);
+static inline bool shmseg_hold_is(const shmseg_segment *segment, const shmseg_hold *hold) {
+  return hold->link && shmseg_liveness_own(&segment->member);
+}
 
 /* Gives the identity up and forgets the words: for peers, their owner is dead. */
 void shmseg_hold_forget_all(shmseg_segment *segment);

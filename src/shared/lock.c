@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A lock word: one owner at a time, who may die. */
 #include "shared/lock.h"
+#include "shared/status.h"
 
 #include "os/liveness.h"
 #include "shared/wait.h"
@@ -54,7 +55,7 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
   *dead = false;
   for (int i = 0; i < LOOKS; i++) {
     *seen = load_acquire(word);
-    int err = shmseg_segment_status(segment);
+    int err = segment_status(segment);
     if (err)
       return err;
     if (!shmseg_lock_valid(*seen))
@@ -69,8 +70,8 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
   return shmseg_wait_again(deadline);
 }
 
-static int take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t keep,
-                       int64_t deadline, bool *dirty) {
+int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                            uint32_t keep, int64_t deadline, bool *dirty) {
   bool crowded = false; /* others may be asleep, whom the release that woke us did not wake */
   for (int i = 0; i < LOOKS; i++) {
     uint32_t seen;
@@ -86,17 +87,8 @@ static int take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t i
   return shmseg_wait_again(deadline);
 }
 
-int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t keep,
-                     int64_t deadline, bool *dirty) {
-  uint32_t seen = SHMSEG_LOCK_FREE;
-  *dirty = false;
-  if (cas_ordered(word, &seen, id))
-    return 0;
-  return take_slowly(segment, word, id, keep, deadline, dirty);
-}
-
-int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t next,
-                        int wake) {
+int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                               uint32_t next, int wake) {
   uint32_t seen = id;
   /* an honest peer can only set WAITERS once */
   for (int i = 0; i < LOOKS && (seen & SHMSEG_LOCK_STATE) == id; i++) {
@@ -104,10 +96,10 @@ int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t 
     if (cas_ordered(word, &seen, next)) {
       if (waiters)
         shmseg_wait_wake(word, wake);
-      return shmseg_segment_status(segment);
+      return segment_status(segment);
     }
   }
-  int err = shmseg_segment_status(segment);
+  int err = segment_status(segment);
   return err ? err : SHMSEG_CORRUPT;
 }
 
@@ -120,7 +112,7 @@ int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id
   int64_t deadline = shmseg_wait_deadline(patience);
   int err;
   do {
-    err = take_slowly(segment, word, id, 0, deadline, dirty);
+    err = shmseg_lock_take_slowly(segment, word, id, 0, deadline, dirty);
   } while (err == SHMSEG_INTERRUPTED);
   return err;
 }
@@ -132,7 +124,8 @@ int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint3
   if (cas_ordered(word, &seen, id))
     return 0;
   int64_t moment = shmseg_wait_deadline(MOMENT);
-  return take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment, dirty);
+  return shmseg_lock_take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment,
+                                 dirty);
 }
 
 int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err) {

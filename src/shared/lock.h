@@ -23,6 +23,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "shared/status.h"
+#include "shared/word.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)
@@ -32,16 +34,32 @@
 #define SHMSEG_LOCK_DIRTY 0x40000000u
 #define SHMSEG_LOCK_WAITERS 0x80000000u
 
+int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                            uint32_t keep, int64_t deadline, bool *dirty);
+int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                               uint32_t next, int wake);
+
 /* Takes the word for id. *dirty: an owner died. keep is SHMSEG_LOCK_DIRTY when DIRTY is to stay
  * until a release, else 0. 0, SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED, SHMSEG_CORRUPT.
  * A dead owner is found before SHMSEG_TIMEOUT. */
-int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t keep,
-                     int64_t deadline, bool *dirty);
+static inline int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                   uint32_t keep, int64_t deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return shmseg_lock_take_slowly(segment, word, id, keep, deadline, dirty);
+}
 
 /* Gives it back, clears DIRTY or sets it as next says (SHMSEG_LOCK_FREE, perhaps with DIRTY), and
  * wakes that many. SHMSEG_CORRUPT or SHMSEG_TRUNCATED when the word is not id's. */
-int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id, uint32_t next,
-                        int wake);
+static inline int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                      uint32_t next, int wake) {
+  uint32_t seen = id;
+  if (cas_ordered(word, &seen, next))
+    return segment_status(segment);
+  return shmseg_lock_release_slowly(segment, word, id, next, wake);
+}
 
 /* shmseg_lock_take for a critical section of the library's own, which is short: waits at most that
  * long, then SHMSEG_TIMEOUT. */

@@ -39,6 +39,7 @@
 #include "shared/hold.h"
 #include "shared/lock.h"
 #include "shared/ring.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -160,9 +161,9 @@ static int begin(shmseg_queue *queue, uint32_t *id) {
 
 static int leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, int err) {
   const shmseg_segment *segment = queue->object.segment;
-  if (err == SHMSEG_CORRUPT || shmseg_segment_status(segment) != 0)
+  if (err == SHMSEG_CORRUPT || segment_status(segment) != 0)
     return shmseg_lock_leave_dirty(segment, word32(queue, lock), id,
-                                   err == SHMSEG_CORRUPT ? err : shmseg_segment_status(segment));
+                                   err == SHMSEG_CORRUPT ? err : segment_status(segment));
   int left = shmseg_lock_release(segment, word32(queue, lock), id, SHMSEG_LOCK_FREE, 1);
   return left ? left : err;
 }
@@ -186,7 +187,7 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size, uint64_t 
   store_relaxed((uint64_t *)(ring.bytes + place), (uint64_t)size);
   place += HEAD_SIZE;
   shmseg_ring_put(ring, place < queue->ring ? place : 0, bytes, size);
-  int err = shmseg_segment_status(queue->object.segment);
+  int err = segment_status(queue->object.segment);
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_queue_take(); from here it is a consumer's (Q2). */
@@ -229,7 +230,7 @@ int shmseg_queue_shutdown(shmseg_queue *queue) {
       word |= SHUT;
   shmseg_bell_ring(word32(queue, MESSAGES));
   shmseg_bell_ring(word32(queue, ROOM));
-  err = shmseg_segment_status(queue->object.segment);
+  err = segment_status(queue->object.segment);
   return err ? err : word & SHUT ? 0 : EAGAIN;
 }
 
@@ -282,7 +283,7 @@ static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
     return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_CHANGED;
   int err = copy_records(queue, h, &head, tail);
   if (!err)
-    err = shmseg_segment_status(queue->object.segment);
+    err = segment_status(queue->object.segment);
   if (err)
     return err;
   /* Take. Pairs with the acquire in append(): the room is the producers' (Q2). */
@@ -345,7 +346,7 @@ static int look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
   for (int round = 0; !err && round < ROUNDS; round++) {
     *word = load_acquire(word64(queue, TAIL));
     *head = load_acquire(word64(queue, HEAD));
-    err = shmseg_segment_status(queue->object.segment);
+    err = segment_status(queue->object.segment);
     if (!err && *head <= *word >> 1) /* else both moved between the two loads */
       return shmseg_ring_holds(queue->ring, *head, *word >> 1) ? 0 : SHMSEG_CORRUPT;
   }
@@ -371,7 +372,7 @@ int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
     stats->shut = word & SHUT;
     err = count_records(queue, head, word >> 1, &stats->messages);
   }
-  int hole = shmseg_segment_status(queue->object.segment);
+  int hole = segment_status(queue->object.segment);
   return hole ? hole : err == SHMSEG_CHANGED ? EAGAIN : err;
 }
 

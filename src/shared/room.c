@@ -4,6 +4,7 @@
 
 #include "os/liveness.h"
 #include "shared/bell.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -49,7 +50,7 @@ void shmseg_room_clear(shmseg_room room, uint32_t stale) {
     if (seen >= SHMSEG_ID_MIN && seen <= SHMSEG_ID_MAX && seen != stale &&
         shmseg_liveness_probe(room.segment->fd, seen))
       alive[seen % ALIVE] = seen;
-    else if (shmseg_segment_status(room.segment) == 0)
+    else if (segment_status(room.segment) == 0)
       cleared |= cas_ordered(&room.slots[i], &seen, SHMSEG_ROOM_FREE);
   }
   if (cleared)

@@ -29,6 +29,7 @@
 #include "shared/hold.h"
 #include "shared/lock.h"
 #include "shared/room.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -148,10 +149,10 @@ int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aband
     if ((seen & SHMSEG_LOCK_STATE) == SHMSEG_LOCK_FREE) {
       *abandoned = seen & SHMSEG_LOCK_DIRTY;
       note_hold(rwlock, slot);
-      return shmseg_segment_status(segment);
+      return segment_status(segment);
     }
     shmseg_room_leave(room_of(rwlock), slot, id);
-    err = shmseg_segment_status(segment);
+    err = segment_status(segment);
     if (err)
       return err;
   }
@@ -162,12 +163,12 @@ int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aband
 static int drain(shmseg_rwlock *rwlock, uint32_t id, int64_t deadline) {
   shmseg_room room = room_of(rwlock);
   if (shmseg_room_taken(room) == 0)
-    return shmseg_segment_status(room.segment);
+    return segment_status(room.segment);
   int err = shmseg_room_wait(room, 0, deadline);
   if (err != SHMSEG_TIMEOUT && err != SHMSEG_INTERRUPTED)
     return err;
   shmseg_room_clear(room, id);
-  return shmseg_room_taken(room) == 0 ? shmseg_segment_status(room.segment) : err;
+  return shmseg_room_taken(room) == 0 ? segment_status(room.segment) : err;
 }
 
 int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
@@ -219,7 +220,7 @@ int shmseg_rwlock_unlock(shmseg_rwlock *rwlock) {
   if (rwlock->slot == SHMSEG_RWLOCK_WRITER)
     return release_writer(rwlock, false);
   bool left = shmseg_room_leave(room_of(rwlock), rwlock->slot, own_id(rwlock));
-  err = shmseg_segment_status(rwlock->object.segment);
+  err = segment_status(rwlock->object.segment);
   return err ? err : left ? 0 : SHMSEG_CORRUPT;
 }
 

@@ -18,6 +18,7 @@
 #include "shared/header.h"
 #include "shared/hold.h"
 #include "shared/room.h"
+#include "shared/status.h"
 #include "shared/wait.h"
 #include "shared/word.h"
 
@@ -96,7 +97,7 @@ static int note_permit(shmseg_semaphore *semaphore) {
     shmseg_hold_add(semaphore->object.segment, &semaphore->hold, semaphore->object.offset + BELL);
   }
   semaphore->permits++;
-  return shmseg_segment_status(semaphore->object.segment);
+  return segment_status(semaphore->object.segment);
 }
 
 int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline) {
@@ -129,7 +130,7 @@ int shmseg_semaphore_release(shmseg_semaphore *semaphore) {
   bool left = leave_one(semaphore);
   if (semaphore->permits == 0)
     shmseg_hold_drop(&semaphore->hold);
-  err = shmseg_segment_status(semaphore->object.segment);
+  err = segment_status(semaphore->object.segment);
   return err ? err : left ? 0 : SHMSEG_CORRUPT;
 }
 
@@ -141,7 +142,7 @@ int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value) {
   if (room.segment->writable)
     shmseg_room_clear(room, 0);
   *value = room.count - shmseg_room_taken(room);
-  return shmseg_segment_status(room.segment);
+  return segment_status(room.segment);
 }
 
 void shmseg_semaphore_close(shmseg_semaphore *semaphore) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting: the only place that sleeps or wakes. */
 #include "shared/wait.h"
+#include "shared/status.h"
 
 #include <errno.h>
 
@@ -106,7 +107,7 @@ static void count_late(const uint32_t *word, uint32_t seen, int err) {
 /* Has the word changed? A word on a missing page reads as zero and proves nothing. */
 static int look(const shmseg_segment *segment, const uint32_t *word, uint32_t seen) {
   bool changed = load_ordered(word) != seen;
-  int err = shmseg_segment_status(segment);
+  int err = segment_status(segment);
   return err ? err : changed ? 0 : SHMSEG_INTERRUPTED;
 }
 
