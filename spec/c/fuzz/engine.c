@@ -173,6 +173,8 @@ static void poison(void) {
     unsigned char *base = run.segments[i].data;
     if (!base)
       continue;
+    if (run.segments[i].room != run.all)
+      fail("the engine has mapped less than all");
     ASAN_UNPOISON_MEMORY_REGION(base, run.all);
     ASAN_POISON_MEMORY_REGION(base, run.offset);
     uint64_t end = run.offset + run.room;
@@ -225,21 +227,29 @@ static void die(int i) {
   shmseg_hold_forget_all(&run.segments[i]);
 }
 
+/* Whoever shrank the object makes it whole; nothing may strike between this and the mapping. */
+static void make_whole(void) {
+  if (ftruncate(run.fd, (off_t)run.all) != 0)
+    fail("ftruncate");
+}
+
 /* The handle's user closes the segment, or it has met a hole: new ones. */
 static void renew(int i) {
+  bool closes = byte() & 1;
   for (int handle = 0; handle < FUZZ_HANDLES; handle++)
     if (segment_of(handle) == &run.segments[i] && byte() & 1)
       close_handle(handle);
-  if (ftruncate(run.fd, run.all) != 0)
-    fail("ftruncate");
-  if (byte() & 1) {
+  if (closes) {
     close_segment(i);
     for (int handle = 0; handle < FUZZ_HANDLES; handle++)
       if (segment_of(handle) == &run.segments[i])
         close_handle(handle);
+    make_whole();
     open_segment(i);
-  } else if (shmseg_segment_refresh(&run.segments[i]) != 0) {
-    fail("refresh");
+  } else {
+    make_whole();
+    if (shmseg_segment_refresh(&run.segments[i]) != 0)
+      fail("refresh");
   }
   poison();
 }
