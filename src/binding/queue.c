@@ -151,11 +151,11 @@ static bool add_first(lua_State *L, queue *q, int n) {
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 3);
   lua_pushinteger(L, n);
-  if (lua_pcall(L, 3, 0, 0) == 0)
-    return true;
-  if (n > 1)
+  int status = lua_pcall(L, 3, 0, 0);
+  /* a value that its codec cannot make is given up when it is the first, as by pop */
+  if (status && (n > 1 || status == LUA_ERRMEM))
     q->begin = begin;
-  return false;
+  return status == 0;
 }
 
 /* drain([max]) -> list of values, perhaps none: so many bytes as were there at the beginning, even

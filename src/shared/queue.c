@@ -347,8 +347,11 @@ static int look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
     *word = load_acquire(word64(queue, TAIL));
     *head = load_acquire(word64(queue, HEAD));
     err = segment_status(queue->object.segment);
-    if (!err && *head <= *word >> 1) /* else both moved between the two loads */
-      return shmseg_ring_holds(queue->ring, *head, *word >> 1) ? 0 : SHMSEG_CORRUPT;
+    if (err || shmseg_ring_holds(queue->ring, *head, *word >> 1))
+      return err;
+    /* both may have moved between the two loads */
+    if (load_acquire(word64(queue, TAIL)) == *word && load_acquire(word64(queue, HEAD)) == *head)
+      return SHMSEG_CORRUPT;
   }
   return err ? err : EAGAIN;
 }
