@@ -21,8 +21,11 @@ int shmseg_clock_sleep(int64_t nanoseconds) {
 }
 
 int shmseg_clock_processors(void) {
-  static int processors; /* the same value whoever writes it */
-  if (processors == 0)
+  static int known; /* the same value whoever writes it */
+  int processors = __atomic_load_n(&known, __ATOMIC_RELAXED);
+  if (processors == 0) {
     processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    __atomic_store_n(&known, processors, __ATOMIC_RELAXED);
+  }
   return processors;
 }

@@ -30,11 +30,12 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int descriptors[SLOTS]; /* descriptor + 1, or 0 */
 static int used;               /* slots from here on were never taken */
-static unsigned forks;
+unsigned shmseg_liveness_forks;
 
-/* 1; in a child it reads 0, also when no atfork handler ran (a raw clone). */
-static volatile unsigned char always_one = 1;
-static volatile unsigned char *forked_page = &always_one;
+/* The kernel wipes the page that this points to, once there is one, in every child. */
+static unsigned char always_one = 1;
+static unsigned char *mark = &always_one;
+const volatile unsigned char *shmseg_liveness_mark = &always_one;
 
 static int prepared;
 
@@ -54,8 +55,8 @@ static void drop_inherited(void) {
       close(descriptors[i] - 1);
     descriptors[i] = 0;
   }
-  __atomic_fetch_add(&forks, 1, __ATOMIC_RELAXED);
-  *forked_page = 1;
+  __atomic_fetch_add(&shmseg_liveness_forks, 1, __ATOMIC_RELAXED);
+  *mark = 1;
 }
 
 static void after_fork_in_child(void) {
@@ -77,8 +78,9 @@ static int prepare_once(void) {
   }
 #endif
   if (page != MAP_FAILED) {
-    *(unsigned char *)page = 1;
-    forked_page = page;
+    mark = page;
+    *mark = 1;
+    shmseg_liveness_mark = mark;
   }
   int err = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   prepared = err == 0;
@@ -130,7 +132,7 @@ static int attach(int fd, shmseg_member *member) {
   int err = prepare_once();
   if (err)
     return err;
-  if (!*forked_page) /* a raw clone */
+  if (!*shmseg_liveness_mark) /* a raw clone */
     drop_inherited();
   int slot = free_slot();
   if (slot == SLOTS)
@@ -148,7 +150,7 @@ static int attach(int fd, shmseg_member *member) {
   if (slot == used)
     used++;
   member->slot = slot;
-  member->forks = __atomic_load_n(&forks, __ATOMIC_RELAXED);
+  member->forks = __atomic_load_n(&shmseg_liveness_forks, __ATOMIC_RELAXED);
   return 0;
 }
 
@@ -169,11 +171,6 @@ void shmseg_liveness_detach(shmseg_member *member) {
   }
   pthread_mutex_unlock(&mutex);
   member->id = 0;
-}
-
-bool shmseg_liveness_own(const shmseg_member *member) {
-  return member->id != 0 && member->forks == __atomic_load_n(&forks, __ATOMIC_RELAXED) &&
-         *forked_page;
 }
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {

@@ -31,9 +31,12 @@ static const int advices[] = {
 };
 
 size_t shmseg_map_page(void) {
-  static size_t page; /* the same value whoever writes it */
-  if (page == 0)
+  static size_t known; /* the same value whoever writes it */
+  size_t page = __atomic_load_n(&known, __ATOMIC_RELAXED);
+  if (page == 0) {
     page = (size_t)sysconf(_SC_PAGESIZE);
+    __atomic_store_n(&known, page, __ATOMIC_RELAXED);
+  }
   return page;
 }
 

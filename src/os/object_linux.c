@@ -84,6 +84,19 @@ static int build_named(path *folder, int *fd) {
   return *fd < 0 ? errno : 0;
 }
 
+/* Removes the name that build_named gave, if it did. */
+static void drop_own_name(int fd, nlink_t links) {
+  path link, name;
+  struct stat status;
+  if (fstat(fd, &status) != 0 || status.st_nlink != links)
+    return;
+  ssize_t length = readlink(path_of_fd(fd, &link), name.bytes, sizeof name.bytes - 1);
+  if (length > 0) {
+    name.bytes[length] = '\0';
+    unlink(name.bytes);
+  }
+}
+
 int shmseg_object_build(shmseg_place place, mode_t perm, int *fd) {
   path folder;
   int err = folder_of(place, &folder);
@@ -96,20 +109,11 @@ int shmseg_object_build(shmseg_place place, mode_t perm, int *fd) {
     err = errno;
   if (err)
     return err;
-  return fchmod(*fd, perm) == 0 ? 0 : fail_and_close(*fd, errno);
-}
-
-/* Removes the name that build_named gave, if it did. */
-static void drop_own_name(int fd, nlink_t links) {
-  path link, name;
-  struct stat status;
-  if (fstat(fd, &status) != 0 || status.st_nlink != links)
-    return;
-  ssize_t length = readlink(path_of_fd(fd, &link), name.bytes, sizeof name.bytes - 1);
-  if (length > 0) {
-    name.bytes[length] = '\0';
-    unlink(name.bytes);
-  }
+  if (fchmod(*fd, perm) == 0)
+    return 0;
+  err = errno;
+  drop_own_name(*fd, 1);
+  return fail_and_close(*fd, err);
 }
 
 int shmseg_object_publish(int fd, shmseg_place place, mode_t perm) {
@@ -171,9 +175,6 @@ static int check_space(int fd, uint64_t size) {
 
 /* Takes the memory of [0, size) and leaves the size as it is. */
 static int reserve(int fd, uint64_t from, uint64_t size) {
-  int unfit = check_space(fd, size);
-  if (unfit)
-    return unfit;
   for (uint64_t at = 0; at < size; at += PIECE) {
     int err = allocate(fd, FALLOC_FL_KEEP_SIZE, at, size - at < PIECE ? size - at : PIECE);
     if (err) { /* give back what lies behind the end, where nobody has looked yet */
@@ -194,9 +195,11 @@ static int grow_without_fallocate(int fd, uint64_t from, uint64_t size, bool spa
 }
 
 int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
-  if (is_over_limit(size))
-    return EFBIG;
-  int err = sparse ? 0 : reserve(fd, from, size);
+  int err = sparse ? 0 : check_space(fd, size);
+  if (!err && is_over_limit(size))
+    err = EFBIG;
+  if (!err && !sparse)
+    err = reserve(fd, from, size);
   if (!err) /* the last byte sets the size, in one step; ftruncate could cut a peer's growth */
     err = allocate(fd, 0, size - 1, 1);
   if (err == EOPNOTSUPP)

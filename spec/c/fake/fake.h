@@ -33,7 +33,6 @@ typedef struct fake_hooks {
 typedef struct fake_os {
   int64_t now;    /* nanoseconds */
   int processors; /* 1: nobody spins */
-  bool forked;    /* shmseg_liveness_own answers as in a child */
   fake_hooks hooks;
   uint32_t alive[FAKE_IDENTITIES]; /* identities; 0: a free place */
   unsigned calls[FAKE_CALLS];      /* how many of each there were */

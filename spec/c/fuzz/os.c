@@ -83,9 +83,9 @@ void shmseg_liveness_detach(shmseg_member *member) {
   member->id = 0;
 }
 
-bool shmseg_liveness_own(const shmseg_member *member) {
-  return member->id != 0;
-}
+unsigned shmseg_liveness_forks;
+static const unsigned char one = 1;
+const volatile unsigned char *shmseg_liveness_mark = &one;
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {
   (void)fd;
