@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Cell, queue and broadcast: one process here, two in peers/message_pair.lua; and what others offer.
+-- Cell, queue and broadcast: one process here, two in peers/message_pair.lua; what others offer.
 
 local message = {}
 

@@ -6,7 +6,7 @@ package.path = root .. "/?.lua;" .. package.path
 
 local context = require "bench.context"
 local lock = require "bench.lock"
-local message = require "bench.message"
+local messages = require "bench.message"
 local peers = require "bench.peers"
 local report = require "bench.report"
 local results = require "bench.results"
@@ -18,13 +18,13 @@ local SUITES = {
   { name = "bulk", share = 1 / 3, laps = 3 },
   { name = "array", share = 1, laps = 5 },
   { name = "lock", share = 1 / 2, laps = 5, elsewhere = lock },
-  { name = "message", share = 1 / 3, laps = 3, elsewhere = message },
+  { name = "message", share = 1 / 3, laps = 3, elsewhere = messages },
   { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
 }
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
   suites       segment bulk array lock message peers (default: all of them)
-  --rounds N   processes for each suite (default 15; bulk, message and peers a third of it, lock a half)
+  --rounds N   processes for each suite (default 15; bulk, message, peers a third of it, lock half)
   --slice MS   milliseconds that each contestant runs in a lap (default 2)
   --check      exit status 1 if a target is missed; otherwise it is 0 whatever the ratios]]
 

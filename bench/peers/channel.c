@@ -168,22 +168,14 @@ static int channel_mq_close(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  { "fork", channel_fork },
-  { "exit", channel_exit },
-  { "finish", channel_finish },
-  { "now", channel_now },
-  { "cpu", channel_cpu },
-  { "nap", channel_nap },
-  { "pipe", channel_pipe },
-  { "socket", channel_socket },
-  { "close", channel_close },
-  { "write", channel_write },
-  { "read", channel_read },
-  { "mq_open", channel_mq_open },
-  { "mq_send", channel_mq_send },
-  { "mq_receive", channel_mq_receive },
-  { "mq_close", channel_mq_close },
-  { NULL, NULL },
+  { "fork", channel_fork },         { "exit", channel_exit },
+  { "finish", channel_finish },     { "now", channel_now },
+  { "cpu", channel_cpu },           { "nap", channel_nap },
+  { "pipe", channel_pipe },         { "socket", channel_socket },
+  { "close", channel_close },       { "write", channel_write },
+  { "read", channel_read },         { "mq_open", channel_mq_open },
+  { "mq_send", channel_mq_send },   { "mq_receive", channel_mq_receive },
+  { "mq_close", channel_mq_close }, { NULL, NULL },
 };
 
 int luaopen_channel(lua_State *L);

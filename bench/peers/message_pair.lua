@@ -245,7 +245,7 @@ end
 --- Nanoseconds of processor time that a turn of this process takes.
 local function cost(turns)
   turns(1000)
-  local n, began, taken = 0, cpu(), nil
+  local n, began, taken = 0, cpu()
   repeat
     turns(1000)
     n = n + 1000
@@ -272,7 +272,8 @@ local function cell_readers()
     end, function()
       return cost(turns)
     end)
-    print_time("cell:get(), processor time", ("cell:get(), %d other readers"):format(readers), taken)
+    local name = ("cell:get(), %d other readers"):format(readers)
+    print_time("cell:get(), processor time", name, taken)
   end
 end
 

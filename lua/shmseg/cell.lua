@@ -5,8 +5,8 @@ local object = require "shmseg.object"
 
 local cell, methods = object.module("cell", "capacity")
 
---- The value now, if any, then each change that is seen: the latest one, none is queued. Ends when a
--- signal of shmseg.signals comes.
+--- The value now, if any, then each change that is seen: the latest one, none is queued. Ends when
+-- a signal of shmseg.signals comes.
 -- @return an iterator: value, version
 function methods:changes()
   local seen

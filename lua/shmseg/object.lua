@@ -46,7 +46,7 @@ local function split(class, options)
   local own, capacity = {}, nil
   for name, value in pairs(options or {}) do
     if name == class.capacity then
-      local wrong = capacity_error(class, value)
+      wrong = capacity_error(class, value)
       if wrong then
         return nil, wrong
       end
@@ -96,7 +96,8 @@ local function open_named(class, name, mode, own, capacity, codec)
     return nil, created, code
   end
   local how = mode == "c" and "c" or opened:mode()
-  local result, built, why = class.core.open(opened, how, capacity, true, codec.encode, codec.decode)
+  local result, built, why =
+    class.core.open(opened, how, capacity, true, codec.encode, codec.decode)
   if not result then
     opened:close()
     return nil, built, why
@@ -135,9 +136,9 @@ local function results(ok, ...)
   return ...
 end
 
---- An iterator from a function that waits for the next value, and gives nil, message, code when there
--- is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file; all other
--- failures raise.
+--- An iterator from a function that waits for the next value, and gives nil, message, code when
+-- there is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file; all
+-- other failures raise.
 function object.iterator(wait)
   return function()
     local ok, value, message, code = pcall(wait)

@@ -19,7 +19,8 @@ for word in ([[
   auto break case char const continue default do double else enum extern float for goto if inline
   int long register restrict return short signed sizeof static struct switch typedef union unsigned
   void volatile while bool true false
-  _Alignas _Alignof _Atomic _Bool _Complex _Generic _Imaginary _Noreturn _Static_assert _Thread_local
+  _Alignas _Alignof _Atomic _Bool _Complex _Generic _Imaginary _Noreturn _Static_assert
+  _Thread_local
 ]]):gmatch("[%a_]+") do
   keywords[word] = true
 end
@@ -242,8 +243,8 @@ end
 --- Defines a struct.
 -- @tparam string name a C identifier
 -- @tparam {table,...} fields { name, type [, count] }; type is one of i8 u8 i16 u16 i32 u32 i64 u64
--- f32 f64 bool, "char" (with the string's length, and perhaps a count), "pad" (with its length) or a
--- struct
+-- f32 f64 bool, "char" (with the string's length, and perhaps a count), "pad" (with its length) or
+-- a struct
 -- @tparam[opt] table options packed: no padding, alignment 1
 -- @treturn struct with size, align, name and at, read, write, array, encode, decode
 function struct.define(name, fields, options)
