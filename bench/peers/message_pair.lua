@@ -245,7 +245,8 @@ end
 --- Nanoseconds of processor time that a turn of this process takes.
 local function cost(turns)
   turns(1000)
-  local n, began, taken = 0, cpu()
+  local n, began = 0, cpu()
+  local taken
   repeat
     turns(1000)
     n = n + 1000
@@ -272,8 +273,8 @@ local function cell_readers()
     end, function()
       return cost(turns)
     end)
-    local name = ("cell:get(), %d other readers"):format(readers)
-    print_time("cell:get(), processor time", name, taken)
+    local label = ("cell:get(), %d other readers"):format(readers)
+    print_time("cell:get(), processor time", label, taken)
   end
 end
 

@@ -137,8 +137,8 @@ local function results(ok, ...)
 end
 
 --- An iterator from a function that waits for the next value, and gives nil, message, code when
--- there is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file; all
--- other failures raise.
+-- there is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file;
+-- all other failures raise.
 function object.iterator(wait)
   return function()
     local ok, value, message, code = pcall(wait)

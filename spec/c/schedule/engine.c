@@ -19,7 +19,8 @@
 
 #define STACK 65536
 #define STEPS 100000 /* of one run: more is a loop without end */
-#define PATIENCE (1500 * MILLISECOND)
+#define PATIENCE (300 * MILLISECOND)  /* nothing happens any more; in naps, which */
+#define NAP_PATIENCE (1500 * MILLISECOND) /* have an end of their own, */
 #define VAIN (100 * MILLISECOND) /* so long may a death make others wait */
 #define NAPS (50 * MILLISECOND)  /* naps last so long when nothing happens in them */
 #define LATE (200 * MILLISECOND) /* so long may a call outlive its timeout */
@@ -143,7 +144,8 @@ static void die(int p) {
   engine_trace("%d dies", p);
   it->state = DEAD;
   it->word = NULL;
-  it->vain_since = 0;
+  for (int q = 0; q < PROCESSES; q++)
+    w.processes[q].vain_since = 0; /* others have their time from the last death on */
   fake_died(it->id);
   engine_excuse();
   w.structure->died(p);
@@ -214,6 +216,8 @@ static void stall(bool counted, int operations) {
   me->resume = operations;
   engine_excuse();
   leave();
+  if (me->deadline < fake.now)
+    me->deadline = fake.now; /* the time that it was stopped is not its fault */
 }
 
 /* True when the running process was away: its step comes again. */
@@ -243,6 +247,7 @@ static bool decide(const decision *d, const access *a, int *stale) {
   case 'o':
     if (stale)
       *stale = d->about;
+    w.stale = true;
     return false;
   case 'e': w.processes[w.current].reason = EINTR; return false;
   }
@@ -364,7 +369,7 @@ static void look_for_lost_wakes(void) {
     if (it->state != ASLEEP || !it->word || w.hostile)
       continue;
     bool vain = w.structure->in_vain(p);
-    if (vain && fake.now >= w.excused_until && bits_of(STALLED) == 0)
+    if (vain && !w.excused)
       engine_fail("process %d sleeps in vain: a lost wake", p);
     if (!vain)
       it->vain_since = 0;
@@ -389,7 +394,8 @@ static bool pass_time(void) {
   for (int p = 0; p < PROCESSES; p++)
     if (w.processes[p].state == ASLEEP && w.processes[p].until < next)
       next = w.processes[p].until;
-  if (next == SHMSEG_FOREVER || fake.now - w.progress > PATIENCE)
+  if (next == SHMSEG_FOREVER ||
+      fake.now - w.progress > (only_naps() ? NAP_PATIENCE : PATIENCE))
     return false;
   look_for_lost_wakes();
   if (only_naps() && fake.now - w.progress > NAPS && next < fake.now + NAPS)
@@ -461,7 +467,7 @@ static void reset(void) {
   w.failure = NULL;
   w.step = w.total = w.queue = 0;
   w.next = w.candidate_count = 0;
-  w.excused = w.hostile = w.truncated = false;
+  w.excused = w.hostile = w.truncated = w.stale = false;
   w.excused_until = 0;
   w.count = 0;
   fault.code = 0;
@@ -516,8 +522,10 @@ void engine_run(void) {
         engine_fail("process %d never ends", p);
       else if (w.processes[p].deadline != SHMSEG_FOREVER)
         engine_fail("process %d outlives its timeout", p);
-      die(p);
     }
+  for (int p = 0; p < w.count && !w.failure; p++)
+    if (w.processes[p].state == ASLEEP)
+      die(p);
   if (!w.failure)
     run_fresh();
 }

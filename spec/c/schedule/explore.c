@@ -51,6 +51,15 @@ const budget budgets_opening[] = { /* many steps */
   { 0 },
 };
 
+const budget budgets_long[] = { /* very many steps */
+  { .preemptions = 1, .deaths = 1 },
+  { .deaths = 2 },
+  { .stalls = 1 },
+  { .flips = 1 },
+  { .preemptions = 1, .stale = 1 },
+  { 0 },
+};
+
 const budget budgets_stale[] = { { .preemptions = 2, .stale = 2 }, { 0 } };
 
 typedef struct {
@@ -132,7 +141,7 @@ static void branch(search *s, const code *c, const candidate *at) {
     return;
   }
   if (at->word && !at->resumed && may(s, c, 'f'))
-    go_range(s, c, at->step, 'f', 0, FLIPS + 1);
+    go_range(s, c, at->step, 'f', at->plain ? FLIPS - 6 : 0, at->plain ? FLIPS - 3 : FLIPS + 1);
   if (at->stale > 0)
     go_range(s, c, at->step, 'o', 1, at->stale < 3 ? at->stale + 1 : 4);
   if (at->plain)

@@ -14,8 +14,8 @@ enum { DATA_THERE = OPENING_STATES, DATA_LIKE_INIT };
 static const scenario scenarios[] = {
   { "a mutex or an event", { "mm", "ee" }, "me", OPENING_ZERO, 0, 0, budgets_opening },
   { "a mutex for one of two", { "M", "M" }, "me", OPENING_ZERO, 0, 0, budgets_opening },
-  { "one permit or two", { "p", "P" }, "pP", OPENING_ZERO, 0, 0, budgets_opening },
-  { "three kinds", { "m", "e", "p" }, "mep", OPENING_ZERO, 0, 0, budgets_of_three },
+  { "one permit or two", { "p", "P" }, "pP", OPENING_ZERO, 0, 0, budgets_long },
+  { "three kinds", { "m", "e", "p" }, "mep", OPENING_ZERO, 0, 0, budgets_long },
   { "behind a dead builder", { "m", "e" }, "me", OPENING_DEAD_BUILDER, 0, 0, budgets_opening },
   { "behind one who was half done with a mutex", { "m", "e" }, "me", OPENING_HALF_BUILT, 0, 0,
     budgets_opening },

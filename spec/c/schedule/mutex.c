@@ -38,8 +38,8 @@ static const scenario scenarios[] = {
   { "a stranger keeps it", { "L", "tL" }, NULL, STRANGER, 0, 0, NULL },
   { "two build it", { "olcu", "olcu" }, "olculu", OPENING_ZERO, 0, 0, budgets_opening },
   { "the builder is dead", { "olcu", "Olcu" }, "olculu", OPENING_DEAD_BUILDER, 0, 0, budgets_opening },
-  { "the builder died half way", { "olcu", "wolcu" }, "olculu", OPENING_HALF_BUILT, 0, 0, budgets_opening },
-  { "three build it", { "olu", "Olu", "olu" }, "olculu", OPENING_ZERO, 0, 0, budgets_of_three },
+  { "the builder died half way", { "olcu", "jolcu" }, "olculu", OPENING_HALF_BUILT, 0, 0, budgets_opening },
+  { "three build it", { "olu", "Olu", "olu" }, "olculu", OPENING_ZERO, 0, 0, budgets_long },
 };
 
 static shmseg_mutex handles[PROCESSES];

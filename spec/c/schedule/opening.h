@@ -11,7 +11,7 @@ enum { OPENING_ZERO, OPENING_DEAD_BUILDER, OPENING_HALF_BUILT, OPENING_STATES };
 void opening_make(int how, uint32_t kind);
 void opening_begin(void);
 
-/* The operations: o create or attach, O create only, w attach. */
+/* The operations: o create or attach, O create only, j attach. */
 bool opening_is(char op);
 shmseg_mode opening_mode(char op);
 

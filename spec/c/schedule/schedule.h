@@ -20,8 +20,8 @@
 #define FRESH 3 /* the one that comes when the others are over */
 #define NOBODY (-1)
 
-#define BLOCK 4096
-#define DATA 3072 /* from here on: words of the scenarios, which their locks protect */
+#define BLOCK 1280
+#define DATA 1024 /* from here on: words of the scenarios, which their locks protect */
 
 /* Identities: those of process p, of strangers who have died, and of one who lives on. */
 #define ID_OF(p) (0x1000u + (uint32_t)(p))
@@ -49,7 +49,7 @@ typedef struct scenario {
 } scenario;
 
 extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[],
-    budgets_opening[], budgets_stale[];
+    budgets_opening[], budgets_long[], budgets_stale[];
 
 typedef struct structure {
   const char *name;
@@ -127,6 +127,7 @@ typedef struct world {
   bool excused;     /* somebody died, stopped or was deceived */
   int64_t excused_until; /* so long may others sleep in vain */
   bool hostile;     /* a stranger has written: only bounds, time and crashes count */
+  bool stale;       /* an old value was read: nothing holds in real time */
   bool truncated;
   bool trace;
   bool weak;

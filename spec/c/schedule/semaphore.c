@@ -25,10 +25,10 @@ static const scenario scenarios[] = {
   { "one permit for three", { "acr", "acr", "acr" }, "f", FREE, 1, 0, budgets_of_three },
   { "waiting for a time", { "acr", "tcrAcr" }, "f", FREE, 1, 0, budgets_honest },
   { "asking for the value", { "aar", "nan" }, "f", FREE, 3, 0, NULL },
-  { "closing with permits", { "aax", "aarr" }, "f", FREE, 2, 0, budgets_honest },
+  { "closing with permits", { "aax", "aarr" }, "f", FREE, 3, 0, budgets_honest },
   { "the dead have all permits", { "acr", "tcr" }, "f", FULL_DEAD, 1, 0, NULL },
   { "the dead have all of three permits", { "aar", "nar" }, "f", FULL_DEAD, 3, 0, budgets_honest },
-  { "a dead one has one", { "aar", "aar" }, "f", ONE_DEAD, 2, 0, budgets_honest },
+  { "a dead one has one", { "aar", "aar" }, "f", ONE_DEAD, 3, 0, budgets_honest },
   { "two build it", { "oar", "oar" }, "of", OPENING_ZERO, 1, 0, budgets_opening },
   { "the builder died half way", { "oar", "Oar" }, "of", OPENING_HALF_BUILT, 1, 0, budgets_opening },
 };
