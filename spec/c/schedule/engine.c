@@ -18,12 +18,12 @@
 #undef memset
 
 #define STACK 65536
-#define STEPS 100000 /* of one run: more is a loop without end */
-#define PATIENCE (300 * MILLISECOND)  /* nothing happens any more; in naps, which */
+#define STEPS 100000                      /* of one run: more is a loop without end */
+#define PATIENCE (300 * MILLISECOND)      /* nothing happens any more; in naps, which */
 #define NAP_PATIENCE (1500 * MILLISECOND) /* have an end of their own, */
-#define VAIN (100 * MILLISECOND) /* so long may a death make others wait */
-#define NAPS (50 * MILLISECOND)  /* naps last so long when nothing happens in them */
-#define LATE (200 * MILLISECOND) /* so long may a call outlive its timeout */
+#define VAIN (100 * MILLISECOND)          /* so long may a death make others wait */
+#define NAPS (50 * MILLISECOND)           /* naps last so long when nothing happens in them */
+#define LATE (200 * MILLISECOND)          /* so long may a call outlive its timeout */
 
 world w;
 static _Alignas(64) unsigned char stacks[PROCESSES][STACK];
@@ -60,7 +60,7 @@ void engine_fail(const char *format, ...) {
 /* --- processes ---------------------------------------------------------------------------- */
 
 /* Leaves the running coroutine; returns when it is its turn again. */
-static void leave(void) {
+void engine_leave(void) {
   if (_setjmp(w.processes[w.current].here) == 0)
     _longjmp(w.scheduler, 1);
 }
@@ -89,7 +89,7 @@ static void live(int p) {
       if (w.processes[i].state == STALLED && w.processes[i].counted && w.processes[i].resume <= 0) {
         w.processes[i].state = READY;
         w.forced = i;
-        leave();
+        engine_leave();
       }
   }
   access end = { "between", NULL, 0, false, false, 0, false };
@@ -194,7 +194,8 @@ static void note(const access *a, bool choice, bool resumed) {
     .asleep = (unsigned char)bits_of(ASLEEP),
     .stale = (unsigned char)(a ? a->stale : 0),
     .choice = choice,
-    .plain = a && a->word && !a->wait && (!a->changes || a->idle) && !memory_changes(a->word, a->size),
+    .plain =
+        a && a->word && !a->wait && (!a->changes || a->idle) && !memory_changes(a->word, a->size),
     .resumed = resumed,
     .word = a && a->word,
     .wait = a && a->wait,
@@ -215,7 +216,7 @@ static void stall(bool counted, int operations) {
   me->counted = counted;
   me->resume = operations;
   engine_excuse();
-  leave();
+  engine_leave();
   if (me->deadline < fake.now)
     me->deadline = fake.now; /* the time that it was stopped is not its fault */
 }
@@ -225,15 +226,13 @@ static bool decide(const decision *d, const access *a, int *stale) {
   switch (d->action) {
   case '>':
     w.forced = d->about;
-    leave();
+    engine_leave();
     return true;
   case 'd':
     die(w.current);
-    leave();
+    engine_leave();
     return true;
-  case 'k':
-    die(d->about);
-    return false;
+  case 'k': die(d->about); return false;
   case 's': stall(false, 0); return true;
   case 'r': stall(true, d->about); return true;
   case 'f':
@@ -288,71 +287,7 @@ void step_pause(void) {
     if (w.processes[(w.current + i) % PROCESSES].state == READY)
       w.forced = (w.current + i) % PROCESSES;
   if (w.forced != NOBODY)
-    leave();
-}
-
-/* --- the fake OS -------------------------------------------------------------------------- */
-
-static void on_call(fake_call call, const uint32_t *word, uint32_t about) {
-  access a = { fake_call_names[call], (void *)word, 4, call != FAKE_SLEEP, false, 0, false };
-  a.wait = call == FAKE_WAIT || call == FAKE_SLEEP;
-  if (w.current == NOBODY)
-    return;
-  if (a.wait)
-    w.processes[w.current].reason = 0;
-  engine_step(&a, NULL);
-  engine_trace("%s%s 0x%x", fake_call_names[call],
-               call != FAKE_PROBE ? "" : fake_is_alive(about) ? ": alive" : ": dead", about);
-}
-
-static int on_sleep(const uint32_t *word, int64_t until) {
-  process *me = &w.processes[w.current];
-  if (w.current == NOBODY)
-    return ETIMEDOUT;
-  if (me->reason == EINTR)
-    return EINTR;
-  me->state = ASLEEP;
-  me->word = word;
-  me->until = until;
-  me->queued = ++w.queue;
-  me->reason = ETIMEDOUT;
-  leave();
-  me->word = NULL;
-  engine_trace("wakes: %s", me->reason ? "time" : "woken");
-  return me->reason;
-}
-
-static int on_wake(const uint32_t *word, int count) {
-  int woken = 0;
-  while (woken < count) {
-    process *first = NULL;
-    for (int p = 0; p < PROCESSES; p++) {
-      process *it = &w.processes[p];
-      if (it->state == ASLEEP && it->word == word && (!first || it->queued < first->queued))
-        first = it;
-    }
-    if (!first)
-      break;
-    first->state = READY;
-    first->reason = 0;
-    woken++;
-  }
-  engine_trace("has woken %d", woken);
-  return woken;
-}
-
-static uint32_t on_draw(void) {
-  if (w.current == NOBODY)
-    return 0x4001; /* of the test, while it makes the starting state */
-  process *me = &w.processes[w.current];
-  me->id = ID_OF(w.current) + 0x10000u * (uint32_t)me->draws++;
-  return me->id;
-}
-
-static void on_found_dead(uint32_t id) {
-  for (int p = 0; p < PROCESSES; p++)
-    if (w.processes[p].id == id && w.current != NOBODY)
-      memory_found_dead(w.current, p);
+    engine_leave();
 }
 
 int64_t engine_deadline(int p, int64_t timeout) {
@@ -394,8 +329,7 @@ static bool pass_time(void) {
   for (int p = 0; p < PROCESSES; p++)
     if (w.processes[p].state == ASLEEP && w.processes[p].until < next)
       next = w.processes[p].until;
-  if (next == SHMSEG_FOREVER ||
-      fake.now - w.progress > (only_naps() ? NAP_PATIENCE : PATIENCE))
+  if (next == SHMSEG_FOREVER || fake.now - w.progress > (only_naps() ? NAP_PATIENCE : PATIENCE))
     return false;
   look_for_lost_wakes();
   if (only_naps() && fake.now - w.progress > NAPS && next < fake.now + NAPS)
@@ -533,7 +467,7 @@ void engine_run(void) {
 void engine_open(const structure *structure, const scenario *s) {
   w.structure = structure;
   w.scenario = s;
-  fake.hooks = (fake_hooks){ on_call, memory_look, on_sleep, on_wake, on_draw, on_found_dead };
+  fake.hooks = system_hooks;
   fake_reset();
   memset(block, 0, sizeof block);
   w.truncated = w.hostile = false;

@@ -27,9 +27,9 @@ static shmseg_event handles[PROCESSES];
 
 static struct {
   char in[PROCESSES];
-  int set;                /* 1, 0; -1: two were at it, or one died */
-  unsigned begun;         /* sets that have begun */
-  unsigned done;          /* sets that were done, or whose process died in them */
+  int set;                  /* 1, 0; -1: two were at it, or one died */
+  unsigned begun;           /* sets that have begun */
+  unsigned done;            /* sets that were done, or whose process died in them */
   unsigned wait[PROCESSES]; /* which one it is in or was in last */
   unsigned changes;
   bool owed[PROCESSES]; /* a set was begun and done since the wait looked first */
@@ -55,7 +55,8 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= CLEAR)
-      must(shmseg_event_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, NULL) == 0,
+      must(shmseg_event_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, NULL) ==
+               0,
            "attaching");
   }
 }
@@ -108,7 +109,8 @@ static void ask(int p) {
   int err = shmseg_event_is_set(&handles[p], &is);
   w.processes[p].last = err;
   expect(err == 0, "is_set: %d", err);
-  expect(!idle || w.stale || changes != model.changes || is == model.set, "it is %s", is ? "set" : "clear");
+  expect(!idle || w.stale || changes != model.changes || is == model.set, "it is %s",
+         is ? "set" : "clear");
 }
 
 /* Only one set was begun since: what it wrote before is seen. */
@@ -136,7 +138,8 @@ static void wait(int p, int64_t timeout) {
   expect(err == 0 || (err == SHMSEG_TIMEOUT && timeout != SHMSEG_FOREVER), "wait: %d", err);
   expect(err == 0 || fake.now >= deadline, "a time-out before its time");
   expect(err == 0 || !model.owed[p], "a time-out, and it was set meanwhile");
-  expect(err != 0 || was_set || w.stale || model.begun > begun, "the wait is over, and nobody has set it");
+  expect(err != 0 || was_set || w.stale || model.begun > begun,
+         "the wait is over, and nobody has set it");
   if (err == 0 && !was_set && begun == 0 && model.begun == 1)
     expect(is_data_seen(), "what was written before the set is not seen behind the wait");
 }
@@ -177,11 +180,11 @@ static const char *check(void) {
   static shmseg_event event;
   engine_segment(&segment);
   if (shmseg_event_open(&event, &segment, 0, DATA, SHMSEG_WRITE, NULL) != 0)
-    return w.scenario->start < CLEAR && !w.processes[FRESH].started ? NULL : "it cannot be attached";
+    return w.scenario->start < CLEAR && !w.processes[FRESH].started ? NULL
+                                                                    : "it cannot be attached";
   return shmseg_event_check(&event);
 }
 
-const structure schedule_event = {
-  "event", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died, in_vain,
-  check
-};
+const structure schedule_event = { "event", scenarios, sizeof scenarios / sizeof scenarios[0],
+                                   make,    begin,     perform,
+                                   died,    in_vain,   check };

@@ -24,24 +24,19 @@ const budget budgets_of_two[] = {
 };
 
 const budget budgets_of_three[] = {
-  { .preemptions = 2 },
-  { .preemptions = 1, .deaths = 1 },
-  { .deaths = 2 },
-  { .stalls = 1 },
-  { .preemptions = 1, .stale = 1 },
-  { 0 },
+  { .preemptions = 2 }, { .preemptions = 1, .deaths = 1 }, { .deaths = 2 },
+  { .stalls = 1 },      { .preemptions = 1, .stale = 1 },  { 0 },
 };
 
-const budget budgets_honest[] = { /* with no stranger */
-  { .preemptions = 2, .signals = 1 },
-  { .preemptions = 2, .deaths = 1 },
-  { .preemptions = 1, .deaths = 2 },
-  { .preemptions = 1, .stalls = 1 },
-  { .preemptions = 2, .stale = 1 },
-  { 0 },
+const budget budgets_honest[] = {
+  /* with no stranger */
+  { .preemptions = 2, .signals = 1 }, { .preemptions = 2, .deaths = 1 },
+  { .preemptions = 1, .deaths = 2 },  { .preemptions = 1, .stalls = 1 },
+  { .preemptions = 2, .stale = 1 },   { 0 },
 };
 
-const budget budgets_opening[] = { /* many steps */
+const budget budgets_opening[] = {
+  /* many steps */
   { .preemptions = 2 },
   { .preemptions = 1, .deaths = 1 },
   { .deaths = 2 },
@@ -51,16 +46,16 @@ const budget budgets_opening[] = { /* many steps */
   { 0 },
 };
 
-const budget budgets_long[] = { /* very many steps */
-  { .preemptions = 1, .deaths = 1 },
-  { .deaths = 2 },
-  { .stalls = 1 },
-  { .flips = 1 },
-  { .preemptions = 1, .stale = 1 },
-  { 0 },
+const budget budgets_long[] = {
+  /* very many steps */
+  { .preemptions = 1, .deaths = 1 }, { .deaths = 2 }, { .stalls = 1 }, { .flips = 1 },
+  { .preemptions = 1, .stale = 1 },  { 0 },
 };
 
-const budget budgets_stale[] = { { .preemptions = 2, .stale = 2 }, { 0 } };
+const budget budgets_short[] = {
+  /* three of them, with very many steps */
+  { .preemptions = 1 }, { .deaths = 1 }, { .stalls = 1 }, { .flips = 1 }, { .stale = 1 }, { 0 },
+};
 
 typedef struct {
   const budget *budgets;
@@ -94,66 +89,75 @@ static bool is_within(const budget *used, const budget *limit) {
          used->stale <= limit->stale && used->signals <= limit->signals;
 }
 
-/* May the decision be added? */
-static bool may(const search *s, const code *c, char action) {
+#define ACTIONS "c>dksrfoe"
+
+/* The actions that may be added, as bits: places in ACTIONS. */
+static unsigned allowed(const search *s, const code *c) {
   budget used = { 0 };
+  unsigned bits = 0;
   for (int i = 0; i < c->count; i++)
     count(&used, c->list[i].action);
-  count(&used, action);
-  if (c->count == DECISIONS)
-    return false;
-  for (const budget *b = s->budgets; !is_last(b); b++)
-    if ((b->stale > 0) == s->weak && is_within(&used, b))
-      return true;
-  return false;
+  for (int i = 0; ACTIONS[i] && c->count < DECISIONS; i++) {
+    budget more = used;
+    count(&more, ACTIONS[i]);
+    for (const budget *b = s->budgets; !is_last(b); b++)
+      bits |= (unsigned)((b->stale > 0) == s->weak && is_within(&more, b)) << i;
+  }
+  return bits;
+}
+
+static bool may(unsigned bits, char action) {
+  return bits >> (strchr(ACTIONS, action) - ACTIONS) & 1;
 }
 
 static void visit(search *s, const code *c);
 
-static void go(search *s, const code *c, uint32_t step, char action, int about) {
-  code next = *c;
-  if (s->found->failed || memory_grown)
+/* A schedule that may be longer by one decision. */
+typedef struct {
+  search *search;
+  const code *code;
+  unsigned allowed;
+  uint32_t step;
+} branch;
+
+/* Adds the decision, about each of from to to. */
+static void go(const branch *b, char action, int from, int to) {
+  if (!may(b->allowed, action))
     return;
-  next.list[next.count++] = (decision){ step, action, (unsigned char)about };
-  visit(s, &next);
+  for (int about = from; about < to && !b->search->found->failed && !memory_grown; about++) {
+    code next = *b->code;
+    next.list[next.count++] = (decision){ b->step, action, (unsigned char)about };
+    visit(b->search, &next);
+  }
 }
 
-static void go_each(search *s, const code *c, uint32_t step, char action, unsigned bits) {
-  if (bits == 0 || !may(s, c, action))
-    return;
+static void go_each(const branch *b, char action, unsigned bits) {
   for (int p = 0; p < FRESH; p++)
     if (bits >> p & 1)
-      go(s, c, step, action, p);
-}
-
-static void go_range(search *s, const code *c, uint32_t step, char action, int from, int to) {
-  if (!may(s, c, action))
-    return;
-  for (int i = from; i < to; i++)
-    go(s, c, step, action, i);
+      go(b, action, p, p + 1);
 }
 
 /* Everything that can be decided there. */
-static void branch(search *s, const code *c, const candidate *at) {
+static void decide_at(const branch *b, const candidate *at) {
   if (at->choice) {
     /* the first of them is who runs anyway, except at the beginning; a repetition costs little */
-    go_each(s, c, at->step, 'c', at->ready);
+    go_each(b, 'c', at->ready);
     return;
   }
-  if (at->word && !at->resumed && may(s, c, 'f'))
-    go_range(s, c, at->step, 'f', at->plain ? FLIPS - 6 : 0, at->plain ? FLIPS - 3 : FLIPS + 1);
+  if (at->word && !at->resumed) /* of words that nobody changes a few flips will do */
+    go(b, 'f', at->plain ? FLIPS_PLAIN : 0, at->plain ? FLIPS_PLAIN + 3 : FLIPS + 1);
   if (at->stale > 0)
-    go_range(s, c, at->step, 'o', 1, at->stale < 3 ? at->stale + 1 : 4);
+    go(b, 'o', 1, at->stale < 3 ? at->stale + 1 : 4);
   if (at->plain)
     return;
   if (!at->resumed)
-    go_each(s, c, at->step, '>', at->ready);
-  go_range(s, c, at->step, 'd', 0, 1);
-  go_each(s, c, at->step, 'k', at->asleep);
-  go_range(s, c, at->step, 's', 0, 1);
-  go_range(s, c, at->step, 'r', 1, 3);
+    go_each(b, '>', at->ready);
+  go(b, 'd', 0, 1);
+  go_each(b, 'k', at->asleep);
+  go(b, 's', 0, 1);
+  go(b, 'r', 1, 3);
   if (at->wait)
-    go_range(s, c, at->step, 'e', 0, 1);
+    go(b, 'e', 0, 1);
 }
 
 static int choices_of(const code *c) {
@@ -180,9 +184,12 @@ static void visit(search *s, const code *c) {
   if (!mine)
     abort();
   memcpy(mine, w.candidates, (size_t)total * sizeof *mine);
-  for (int i = 0; i < total && !s->found->failed && !memory_grown; i++)
+  branch b = { s, c, allowed(s, c), 0 };
+  for (int i = 0; i < total && !s->found->failed && !memory_grown; i++) {
+    b.step = mine[i].step;
     if (!mine[i].choice || choices_of(c) < 2)
-      branch(s, c, &mine[i]);
+      decide_at(&b, &mine[i]);
+  }
   free(mine);
 }
 
@@ -214,7 +221,8 @@ void code_print(const code *c, char *text, int size) {
   *text = '\0';
   for (int i = 0; i < c->count && used < size; i++) {
     const decision *d = &c->list[i];
-    used += snprintf(text + used, (size_t)(size - used), "%s%u%c", i ? "," : "", d->step, d->action);
+    used +=
+        snprintf(text + used, (size_t)(size - used), "%s%u%c", i ? "," : "", d->step, d->action);
     if (used < size && d->action != 'd' && d->action != 's' && d->action != 'e')
       used += snprintf(text + used, (size_t)(size - used), "%u", d->about);
   }

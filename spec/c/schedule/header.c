@@ -15,12 +15,22 @@ static const scenario scenarios[] = {
   { "a mutex or an event", { "mm", "ee" }, "me", OPENING_ZERO, 0, 0, budgets_opening },
   { "a mutex for one of two", { "M", "M" }, "me", OPENING_ZERO, 0, 0, budgets_opening },
   { "one permit or two", { "p", "P" }, "pP", OPENING_ZERO, 0, 0, budgets_long },
-  { "three kinds", { "m", "e", "p" }, "mep", OPENING_ZERO, 0, 0, budgets_long },
+  { "three kinds", { "m", "e", "p" }, "mep", OPENING_ZERO, 0, 0, budgets_short },
   { "behind a dead builder", { "m", "e" }, "me", OPENING_DEAD_BUILDER, 0, 0, budgets_opening },
-  { "behind one who was half done with a mutex", { "m", "e" }, "me", OPENING_HALF_BUILT, 0, 0,
+  { "behind one who was half done with a mutex",
+    { "m", "e" },
+    "me",
+    OPENING_HALF_BUILT,
+    0,
+    0,
     budgets_opening },
   { "data stay as they are", { "m", "e" }, "me", DATA_THERE, 0, 0, budgets_opening },
-  { "data that look like a builder's mark stay as they are", { "m", "e" }, "me", DATA_LIKE_INIT, 0, 0,
+  { "data that look like a builder's mark stay as they are",
+    { "m", "e" },
+    "me",
+    DATA_LIKE_INIT,
+    0,
+    0,
     budgets_opening },
 };
 
@@ -112,7 +122,6 @@ static const char *check(void) {
   return shmseg_mutex_check(&mutex);
 }
 
-const structure schedule_header = {
-  "header", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died, in_vain,
-  check
-};
+const structure schedule_header = { "header", scenarios, sizeof scenarios / sizeof scenarios[0],
+                                    make,     begin,     perform,
+                                    died,     in_vain,   check };

@@ -31,17 +31,43 @@ static const budget light[] = { { .preemptions = 2, .stale = 2 }, { .preemptions
 static const budget deep[] = { { .preemptions = 3 }, { 0 } };
 
 static const scenario scenarios[] = {
-  { "!a message published without release is found", { "w", "r" }, NULL, 0, MESSAGE_RELAXED, 0, light },
+  { "!a message published without release is found",
+    { "w", "r" },
+    NULL,
+    0,
+    MESSAGE_RELAXED,
+    0,
+    light },
   { "!a message read without acquire is found", { "w", "r" }, NULL, 0, MESSAGE_NO_FENCE, 0, light },
   { "a message behind two fences is whole", { "w", "r" }, NULL, 0, MESSAGE_FENCES, 0, light },
   { "a message published with release is whole", { "w", "r" }, NULL, 0, MESSAGE_RELEASE, 0, light },
-  { "!two who store, then look, without full order are found", { "a", "a" }, NULL, 0,
-    STORE_LOAD_RELEASE, 0, light },
-  { "two who store, then look, in full order see each other", { "a", "a" }, NULL, 0,
-    STORE_LOAD_ORDERED, 0, light },
-  { "!memory reused without the fence before its stores is found", { "v", "g" }, NULL, 0,
-    REUSE_NO_FENCE, 0, light },
-  { "memory reused behind a fence is noticed by its reader", { "v", "g" }, NULL, 0, REUSE_FENCE, 0,
+  { "!two who store, then look, without full order are found",
+    { "a", "a" },
+    NULL,
+    0,
+    STORE_LOAD_RELEASE,
+    0,
+    light },
+  { "two who store, then look, in full order see each other",
+    { "a", "a" },
+    NULL,
+    0,
+    STORE_LOAD_ORDERED,
+    0,
+    light },
+  { "!memory reused without the fence before its stores is found",
+    { "v", "g" },
+    NULL,
+    0,
+    REUSE_NO_FENCE,
+    0,
+    light },
+  { "memory reused behind a fence is noticed by its reader",
+    { "v", "g" },
+    NULL,
+    0,
+    REUSE_FENCE,
+    0,
     light },
   { "!a lock that wakes nobody is found", { "lu", "lu" }, NULL, 0, LOCK_NO_WAKE, 0, light },
   { "!a flag beside the word is found", { "lulu", "lulu" }, NULL, 0, LOCK_LOST_FLAG, 0, deep },
@@ -92,7 +118,8 @@ static void announce(int p, int how) {
     store_ordered(WORD(p), 1u);
   else
     store_release(WORD(p), 1u);
-  uint32_t other = how == STORE_LOAD_ORDERED ? load_ordered(WORD(1 - p)) : load_acquire(WORD(1 - p));
+  uint32_t other =
+      how == STORE_LOAD_ORDERED ? load_ordered(WORD(1 - p)) : load_acquire(WORD(1 - p));
   model.alone[p] = !other;
   expect(!model.alone[0] || !model.alone[1], "both find themselves alone");
 }
@@ -112,7 +139,8 @@ static void read_version(void) {
   uint32_t value = load_relaxed(WORD(1 + (version & 1)));
   fence_acquire();
   uint32_t after = load_relaxed(WORD(0));
-  if (after == version) /* of two places one may be overwritten while its version is the last but one */
+  if (after ==
+      version) /* of two places one may be overwritten while its version is the last but one */
     expect(value == version, "version %u with the value %u", version, value);
 }
 
@@ -124,7 +152,8 @@ static void lock(int p, int how) {
       store_ordered(WORD(1), 1u);
     else if (seen == 1 && !cas_ordered(WORD(0), &seen, 2))
       continue;
-    shmseg_wait_word(&w.processes[p].segment, WORD(0), how == LOCK_LOST_FLAG ? 1 : 2, SHMSEG_FOREVER);
+    shmseg_wait_word(&w.processes[p].segment, WORD(0), how == LOCK_LOST_FLAG ? 1 : 2,
+                     SHMSEG_FOREVER);
     seen = 0;
     if (how != LOCK_LOST_FLAG && cas_ordered(WORD(0), &seen, 2))
       break;
@@ -173,7 +202,6 @@ static const char *check(void) {
   return NULL;
 }
 
-const structure schedule_litmus = {
-  "litmus", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died, in_vain,
-  check
-};
+const structure schedule_litmus = { "litmus", scenarios, sizeof scenarios / sizeof scenarios[0],
+                                    make,     begin,     perform,
+                                    died,     in_vain,   check };

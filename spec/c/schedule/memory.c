@@ -95,7 +95,7 @@ bool memory_changes(const void *word, unsigned size) {
 }
 
 static void note_change(const void *word, unsigned size) {
-  if (w.current == NOBODY || w.current == FRESH)
+  if (w.current == NOBODY || w.current == FRESH || w.hostile)
     return;
   for (unsigned i = 0; i * UNIT < size; i++)
     if (!changed[unit_of(word) + i])
@@ -104,9 +104,7 @@ static void note_change(const void *word, unsigned size) {
 
 static uint64_t get(const void *word, unsigned size) {
   const unsigned char *bytes = reach(word, size);
-  return size == 8 ? *(const uint64_t *)bytes
-         : size == 4 ? *(const uint32_t *)bytes
-                     : *bytes;
+  return size == 8 ? *(const uint64_t *)bytes : size == 4 ? *(const uint32_t *)bytes : *bytes;
 }
 
 static void put(void *word, unsigned size, uint64_t value) {
@@ -261,16 +259,17 @@ static uint64_t step_load(const void *word, unsigned size, step_order order) {
   access a = { "load", (void *)word, size, false, false, stale_of(word, order), false };
   engine_step(&a, &older);
   uint64_t value = is_weak() ? read_stale(word, size, older, order) : get(word, size);
-  engine_trace("load%s +%ld: 0x%llx%s", order_names[order], (long)((uintptr_t)word - (uintptr_t)block),
-               (unsigned long long)value, older ? " (stale)" : "");
+  engine_trace("load%s +%ld: 0x%llx%s", order_names[order],
+               (long)((uintptr_t)word - (uintptr_t)block), (unsigned long long)value,
+               older ? " (stale)" : "");
   return value;
 }
 
 static void step_store(void *word, unsigned size, uint64_t value, step_order order) {
   access a = { "store", word, size, true, false, 0, get(word, size) == value };
   engine_step(&a, NULL);
-  engine_trace("store%s +%ld: 0x%llx", order_names[order], (long)((uintptr_t)word - (uintptr_t)block),
-               (unsigned long long)value);
+  engine_trace("store%s +%ld: 0x%llx", order_names[order],
+               (long)((uintptr_t)word - (uintptr_t)block), (unsigned long long)value);
   store(word, size, value, order);
 }
 
@@ -402,8 +401,15 @@ void *step_set(void *to, int byte, size_t count) {
 
 void memory_flip(void *word, unsigned size, int how) {
   uint64_t is = get(word, size);
-  const uint64_t values[FLIPS] = { 0, 1, UINT64_MAX, ID_DEAD, ID_STRANGER, w.processes[w.current].id,
-                                   is ^ 0x80000000u, is + 1, is ^ UINT64_C(0x4000000040000000) };
+  const uint64_t values[FLIPS] = { 0,
+                                   1,
+                                   UINT64_MAX,
+                                   ID_DEAD,
+                                   ID_STRANGER,
+                                   w.processes[w.current].id,
+                                   is ^ 0x80000000u,
+                                   is + 1,
+                                   is ^ UINT64_C(0x4000000040000000) };
   put(word, size, values[how]);
   engine_trace("a stranger writes 0x%llx to +%ld", (unsigned long long)get(word, size),
                (long)((uintptr_t)word - (uintptr_t)block));

@@ -27,19 +27,41 @@ static const scenario scenarios[] = {
   { "one waits for a time", { "lculcu", "Lcu" }, "lculu", FREE, 0, 0, NULL },
   { "one tries", { "lcu", "tcutcu" }, "lculu", FREE, 0, 0, NULL },
   { "one closes its handle while it holds", { "lcx", "lculcu" }, "lculu", FREE, 0, 0, NULL },
-  { "one closes its segment while it holds", { "lcX", "lcu", "Lcu" }, "lculu", FREE, 0, 0,
+  { "one closes its segment while it holds",
+    { "lcX", "lcu", "Lcu" },
+    "lculu",
+    FREE,
+    0,
+    0,
     budgets_of_three },
   { "the owner is dead", { "lcu", "lculcu" }, "lculu", OWNER_DEAD, 0, 0, NULL },
-  { "the owner is dead, three come", { "lcu", "lcu", "lcu" }, "lculu", OWNER_DEAD, 0, 0,
+  { "the owner is dead, three come",
+    { "lcu", "lcu", "lcu" },
+    "lculu",
+    OWNER_DEAD,
+    0,
+    0,
     budgets_of_three },
   { "owner and waiters are dead", { "tcu", "lcu" }, "lculu", OWNER_DEAD_WAITERS, 0, 0, NULL },
   { "it was abandoned", { "lcu", "tcu" }, "lculu", DIRTY, 0, 0, NULL },
   { "an identity is drawn again", { "lculu" }, "lculu", OWN_OLD_ID, 0, 0, NULL },
   { "a stranger keeps it", { "L", "tL" }, NULL, STRANGER, 0, 0, NULL },
   { "two build it", { "olcu", "olcu" }, "olculu", OPENING_ZERO, 0, 0, budgets_opening },
-  { "the builder is dead", { "olcu", "Olcu" }, "olculu", OPENING_DEAD_BUILDER, 0, 0, budgets_opening },
-  { "the builder died half way", { "olcu", "jolcu" }, "olculu", OPENING_HALF_BUILT, 0, 0, budgets_opening },
-  { "three build it", { "olu", "Olu", "olu" }, "olculu", OPENING_ZERO, 0, 0, budgets_long },
+  { "the builder is dead",
+    { "olcu", "Olcu" },
+    "olculu",
+    OPENING_DEAD_BUILDER,
+    0,
+    0,
+    budgets_opening },
+  { "the builder died half way",
+    { "olcu", "jolcu" },
+    "olculu",
+    OPENING_HALF_BUILT,
+    0,
+    0,
+    budgets_opening },
+  { "three build it", { "olu", "Olu", "olu" }, "olculu", OPENING_ZERO, 0, 0, budgets_short },
 };
 
 static shmseg_mutex handles[PROCESSES];
@@ -152,8 +174,8 @@ static void give_up(int p, char op) {
 
 static void open(int p, char op) {
   bool created = false;
-  int err = shmseg_mutex_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                              &created);
+  int err =
+      shmseg_mutex_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op), &created);
   opening_told(p, op, err, created);
 }
 
@@ -204,7 +226,6 @@ static const char *check(void) {
   return shmseg_mutex_check(&mutex);
 }
 
-const structure schedule_mutex = {
-  "mutex", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died, in_vain,
-  check
-};
+const structure schedule_mutex = { "mutex", scenarios, sizeof scenarios / sizeof scenarios[0],
+                                   make,    begin,     perform,
+                                   died,    in_vain,   check };

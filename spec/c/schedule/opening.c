@@ -36,7 +36,8 @@ bool opening_told(int p, char op, int err, bool created) {
   built += created && err == 0;
   /* a builder that is stopped is waited for; one that died after it published has built it */
   bool fine = err == 0 || (err == SHMSEG_TIMEOUT && w.excused) ||
-              (err == EEXIST && op == 'O' && (built > 0 || w.excused)) || (err == ENOENT && op == 'j');
+              (err == EEXIST && op == 'O' && (built > 0 || w.excused)) ||
+              (err == ENOENT && op == 'j');
   expect(fine, "opening with %c: %d", op, err);
   expect(built <= 1, "two have created it");
   expect(op != 'O' || err != 0 || created, "created only, and yet not created");

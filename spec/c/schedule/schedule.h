@@ -5,6 +5,7 @@
  * model that is told of every operation, and what must hold. The engine knows no structure.
  *
  *   engine.c   processes, steps, one run     memory.c   shared words, stale reads
+ *   system.c   what the fake OS needs        opening.c  who builds an object
  *   explore.c  all schedules in a budget     main.c     the list, codes, replay */
 #ifndef SHMSEG_SPEC_SCHEDULE_H
 #define SHMSEG_SPEC_SCHEDULE_H
@@ -39,7 +40,7 @@ typedef struct budget {
 #define BUDGETS 8
 
 typedef struct scenario {
-  const char *title; /* begins with !: a self-test, in which something must be found */
+  const char *title;          /* begins with !: a self-test, in which something must be found */
   const char *scripts[FRESH]; /* NULL: no such process */
   const char *fresh;          /* script of the fresh process */
   int start;                  /* of the structure's starting states */
@@ -48,19 +49,19 @@ typedef struct scenario {
   const budget *budgets;      /* NULL: budgets_of_two; a zero one ends the list */
 } scenario;
 
-extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[],
-    budgets_opening[], budgets_long[], budgets_stale[];
+extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[], budgets_opening[],
+    budgets_long[], budgets_short[];
 
 typedef struct structure {
   const char *name;
   const scenario *scenarios;
   int count;
-  void (*make)(const scenario *s);      /* builds the starting state, once */
-  void (*begin)(const scenario *s);     /* before each run: handles and model */
-  void (*perform)(int p, char op);      /* in process p */
-  void (*died)(int p);                  /* the model is told */
-  bool (*in_vain)(int p);               /* p is asleep: could it go on, by the model? */
-  const char *(*check)(void);           /* the object's bytes, when nobody is at it */
+  void (*make)(const scenario *s);  /* builds the starting state, once */
+  void (*begin)(const scenario *s); /* before each run: handles and model */
+  void (*perform)(int p, char op);  /* in process p */
+  void (*died)(int p);              /* the model is told */
+  bool (*in_vain)(int p);           /* p is asleep: could it go on, by the model? */
+  const char *(*check)(void);       /* the object's bytes, when nobody is at it */
 } structure;
 
 typedef enum { READY, ASLEEP, STALLED, DONE, DEAD } state;
@@ -70,10 +71,10 @@ typedef struct process {
   bool started, spins, counted; /* counted: stalled until others have done `resume` operations */
   int resume;
   const char *script;
-  char op;             /* that it is in; 0: between two */
-  unsigned op_steps;   /* steps since that began */
-  int64_t deadline;    /* of it */
-  int64_t vain_since;  /* asleep without need since; 0: not so */
+  char op;            /* that it is in; 0: between two */
+  unsigned op_steps;  /* steps since that began */
+  int64_t deadline;   /* of it */
+  int64_t vain_since; /* asleep without need since; 0: not so */
   const uint32_t *word;
   int64_t until;
   unsigned queued; /* sleepers wake in this order */
@@ -92,7 +93,6 @@ typedef struct decision {
 } decision;
 
 #define DECISIONS 12
-#define NAMELESS 0xffu
 
 typedef struct code {
   int count;
@@ -123,11 +123,11 @@ typedef struct world {
   jmp_buf scheduler;
   uint32_t step;
   unsigned queue, total;
-  int64_t progress; /* when an operation was last finished */
-  bool excused;     /* somebody died, stopped or was deceived */
+  int64_t progress;      /* when an operation was last finished */
+  bool excused;          /* somebody died, stopped or was deceived */
   int64_t excused_until; /* so long may others sleep in vain */
-  bool hostile;     /* a stranger has written: only bounds, time and crashes count */
-  bool stale;       /* an old value was read: nothing holds in real time */
+  bool hostile;          /* a stranger has written: only bounds, time and crashes count */
+  bool stale;            /* an old value was read: nothing holds in real time */
   bool truncated;
   bool trace;
   bool weak;
@@ -185,6 +185,11 @@ void engine_step(const access *a, int *stale);
 /* Something is seen in the trace. */
 void engine_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Leaves the running coroutine; returns when it is its turn again. */
+void engine_leave(void);
+
+extern const fake_hooks system_hooks;
+
 /* Runs w.code on the scenario; the candidates behind its last decision are noted. */
 void engine_run(void);
 void engine_open(const structure *structure, const scenario *s);
@@ -197,7 +202,8 @@ void memory_flip(void *word, unsigned size, int how);
 uint32_t memory_look(const uint32_t *word);
 extern bool memory_grown; /* more words are changed than was known */
 void memory_forget(void); /* which words are changed */
-#define FLIPS 9 /* and one more: a truncation */
+#define FLIPS 9           /* and one more: a truncation */
+#define FLIPS_PLAIN 3     /* from here on three that are identities */
 
 typedef struct found {
   uint64_t schedules, late;

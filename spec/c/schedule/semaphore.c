@@ -30,7 +30,13 @@ static const scenario scenarios[] = {
   { "the dead have all of three permits", { "aar", "nar" }, "f", FULL_DEAD, 3, 0, budgets_honest },
   { "a dead one has one", { "aar", "aar" }, "f", ONE_DEAD, 3, 0, budgets_honest },
   { "two build it", { "oar", "oar" }, "of", OPENING_ZERO, 1, 0, budgets_opening },
-  { "the builder died half way", { "oar", "Oar" }, "of", OPENING_HALF_BUILT, 1, 0, budgets_opening },
+  { "the builder died half way",
+    { "oar", "Oar" },
+    "of",
+    OPENING_HALF_BUILT,
+    1,
+    0,
+    budgets_opening },
 };
 
 static shmseg_semaphore handles[PROCESSES];
@@ -210,5 +216,5 @@ static const char *check(void) {
 
 const structure schedule_semaphore = {
   "semaphore", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died,
-  in_vain, check
+  in_vain,     check
 };

@@ -29,7 +29,7 @@ void step_copy_from(void *to, const void *shared, size_t count);
 void step_copy_to(void *shared, const void *from, size_t count);
 void *step_set(void *to, int byte, size_t count);
 
-#define STEP_SIZED(word, name) _Generic(*(word), uint32_t: name##32, uint64_t: name##64)
+#define STEP_SIZED(word, name) _Generic(*(word), uint32_t : name##32, uint64_t : name##64)
 
 #define load_relaxed(word) STEP_SIZED(word, step_load)(word, STEP_RELAXED)
 #define load_acquire(word) STEP_SIZED(word, step_load)(word, STEP_ACQUIRE)
