@@ -69,6 +69,7 @@ static int build(shmseg_object *object, const shmseg_kind_info *info, uint64_t c
   unsigned char *bytes = shmseg_object_at(object, 0);
   object->size = info->size_for(capacity);
   object->capacity = capacity;
+  fence_release(); /* INIT is seen before what follows: pairs with has_moved()'s fence */
   clear(bytes + sizeof h->state, object->size - sizeof h->state);
   store_relaxed(&h->kind, info->kind);
   store_relaxed(&h->version, info->version);
@@ -113,6 +114,12 @@ static int may_build(shmseg_object *object, uint64_t room, shmseg_mode mode, uin
   return size == 0 || size > room ? SHMSEG_TOO_SMALL : 0;
 }
 
+/* Was what we have just looked at the work of somebody who builds? */
+static bool has_moved(const header *h, uint32_t state) {
+  fence_acquire(); /* what we looked at was loaded before this */
+  return load_acquire(&h->state) != state;
+}
+
 /* One round: attaches, or builds, or waits for who builds (SHMSEG_INTERRUPTED: once more). */
 static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
                  const shmseg_kind_info *info, uint64_t capacity, bool *created) {
@@ -128,7 +135,7 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
     return mismatch(object, "magic");
   uint32_t builder = state & ~SHMSEG_HEADER_INIT;
   if (state != 0 && !is_half_built(h, builder, info))
-    return load_acquire(&h->state) != state ? SHMSEG_INTERRUPTED : mismatch(object, "magic");
+    return has_moved(h, state) ? SHMSEG_INTERRUPTED : mismatch(object, "magic");
   const shmseg_segment *segment = object->segment;
   /* our own: from a build that failed. A forked child has a copy of its parent's number. */
   bool own = builder == segment->member.id && shmseg_liveness_own(&segment->member);
@@ -138,7 +145,7 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
     capacity = info->capacity_for(room);
   err = may_build(object, room, mode, info->size_for(capacity));
   if (!err && state == 0 && !is_zero(object, info->size_for(capacity)))
-    return load_acquire(&h->state) != 0 ? SHMSEG_INTERRUPTED : mismatch(object, "magic");
+    return has_moved(h, 0) ? SHMSEG_INTERRUPTED : mismatch(object, "magic");
   if (!err)
     err = shmseg_hold_identity(object->segment, &id);
   if (err)
