@@ -17,6 +17,8 @@ enum {
 
 #define SLOTS 128 /* offset of the slots, as semaphore.c says */
 
+static const budget hostile[] = { { .flips = 2 }, { .preemptions = 1, .flips = 1 }, { 0 } };
+
 static const scenario scenarios[] = {
   { "one permit for two", { "acr", "acr" }, "f", FREE, 1, 0, NULL },
   { "one permit for two, twice", { "acracr", "acracr" }, "f", FREE, 1, 0, budgets_honest },
@@ -37,6 +39,7 @@ static const scenario scenarios[] = {
     1,
     0,
     budgets_opening },
+  { "a stranger writes while one attaches", { "jnar", "ar" }, "f", FREE, 2, 0, hostile },
 };
 
 static shmseg_semaphore handles[PROCESSES];
