@@ -183,8 +183,18 @@ static void change_done(shmseg_fault *record) {
   __atomic_store_n(&record->turn, record->turn + 1, __ATOMIC_RELEASE);
 }
 
+/* A blocked SIGBUS kills, handler or not. */
+static int unblock(void) {
+  sigset_t bus;
+  sigemptyset(&bus);
+  sigaddset(&bus, SIGBUS);
+  return pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
+}
+
 int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd) {
   int err = install_once();
+  if (!err)
+    err = unblock();
   if (err)
     return err;
   shmseg_fault *record = take_from(__atomic_load_n(&first, __ATOMIC_RELAXED));

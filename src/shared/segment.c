@@ -136,6 +136,7 @@ static int enter(shmseg_segment *segment, size_t size, const shmseg_options *opt
 static int give_up(shmseg_segment *segment, int err) {
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
+  shmseg_hold_forget_all(segment); /* init may have locked something */
   unmap(segment);
   if (segment->fd >= 0)
     close(segment->fd);
@@ -333,6 +334,17 @@ static int lock_object(const shmseg_segment *segment, int *lock) {
   }
 }
 
+static int map_again(shmseg_segment *segment, size_t size);
+
+/* The growth is there, but we cannot map or pin it: as if nothing had happened. The lock is held. */
+static void ungrow(shmseg_segment *segment, size_t from, size_t size) {
+  size_t now;
+  if (object_size(segment->fd, &now) != 0 || now != size)
+    return;
+  if (ftruncate(segment->fd, (off_t)from) == 0 && segment->size > from)
+    map_again(segment, from);
+}
+
 int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
   int lock;
   size_t now;
@@ -346,12 +358,18 @@ int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
   if (err)
     return err;
   err = object_size(segment->fd, &now);
-  if (!err && size > now)
+  bool grows = !err && size > now;
+  if (grows)
     err = shmseg_object_grow(segment->fd, now, size, segment->sparse);
   else if (!err && size < segment->size && ftruncate(segment->fd, (off_t)size) != 0)
     err = errno; /* a size that is less than a peer's but not than ours was meant as growth */
+  if (!err) {
+    err = shmseg_segment_refresh(segment);
+    if (err && grows)
+      ungrow(segment, now, size);
+  }
   close(lock);
-  return err ? err : shmseg_segment_refresh(segment);
+  return err;
 }
 
 /* The mapping of a handle whose object has another size now, or pages that were replaced. */
