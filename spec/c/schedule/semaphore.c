@@ -170,7 +170,7 @@ static void perform(int p, char op) {
   if (opening_is(op)) {
     bool created = false;
     int err = shmseg_semaphore_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                                    permits(), &created);
+                                    op == 'j' ? 0 : permits(), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     switch (op) {
