@@ -33,7 +33,7 @@ static int remove_locked(shmseg_place place, int lock, const shmseg_identity *on
 int shmseg_object_remove(shmseg_place place, const shmseg_identity *only) {
   int lock;
   int err = shmseg_object_lock_place(place, &lock);
-  if (err == EACCES || err == EMFILE || err == ENFILE) /* no lock to be had */
+  if (err == EACCES)
     return remove_locked(place, -1, only);
   if (err)
     return err;

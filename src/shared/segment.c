@@ -334,17 +334,6 @@ static int lock_object(const shmseg_segment *segment, int *lock) {
   }
 }
 
-static int map_again(shmseg_segment *segment, size_t size);
-
-/* The growth is there, but we cannot map or pin it: as if nothing had happened. The lock is held. */
-static void ungrow(shmseg_segment *segment, size_t from, size_t size) {
-  size_t now;
-  if (object_size(segment->fd, &now) != 0 || now != size)
-    return;
-  if (ftruncate(segment->fd, (off_t)from) == 0 && segment->size > from)
-    map_again(segment, from);
-}
-
 int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
   int lock;
   size_t now;
@@ -358,18 +347,12 @@ int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
   if (err)
     return err;
   err = object_size(segment->fd, &now);
-  bool grows = !err && size > now;
-  if (grows)
+  if (!err && size > now)
     err = shmseg_object_grow(segment->fd, now, size, segment->sparse);
   else if (!err && size < segment->size && ftruncate(segment->fd, (off_t)size) != 0)
     err = errno; /* a size that is less than a peer's but not than ours was meant as growth */
-  if (!err) {
-    err = shmseg_segment_refresh(segment);
-    if (err && grows)
-      ungrow(segment, now, size);
-  }
   close(lock);
-  return err;
+  return err ? err : shmseg_segment_refresh(segment);
 }
 
 /* The mapping of a handle whose object has another size now, or pages that were replaced. */
