@@ -64,7 +64,7 @@ describe("the example", function()
     local name = scratch.name()
     local publisher = start("examples/ticker.lua", "publish", name)
     await(name)
-    local watcher = start("examples/ticker.lua", "watch", name, "0.4")
+    local watcher = start("examples/ticker.lua", "watch", name, "0.03")
     local last, missed, told
     repeat
       local line = assert(watcher:line(), watcher:stderr())

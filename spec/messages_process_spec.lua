@@ -29,8 +29,6 @@ local function pair(line)
   return tonumber(first), tonumber(second)
 end
 
-teardown(message_peer.clean)
-
 describe("two producers and two consumers of a queue", function()
   after_each(scratch.clean)
 

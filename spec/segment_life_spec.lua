@@ -258,30 +258,25 @@ describe("a segment", function()
     local before, closed, collected = other:call(
       [[
       local name = ...
-      local function census()
-        local maps = io.open("/proc/self/maps")
-        local text = maps:read("*a")
-        maps:close()
-        local fds = io.popen("ls /proc/$PPID/fd | wc -l")
-        local count = fds:read("*a"):match("%d+")
-        fds:close()
-        return select(2, text:gsub("%S%-?%S%S%Ss ", "")) .. " " .. count
+      local census = require "spec.support.census"
+      local function count()
+        return census.mappings() .. " " .. census.descriptors()
       end
       local function open()
         return shmseg.open(name, "c", 4096, { max = 2 ^ 20 })
       end
       local seg = open()
       seg:close()
-      local before = census()
+      local before = count()
       local all = {}
       for i = 1, 50 do all[i] = open() end
       for i = 1, 50 do all[i]:close() end
-      local closed = census()
+      local closed = count()
       for i = 1, 50 do all[i] = open():slice(0, 10) end
       all = nil
       collectgarbage()
       collectgarbage()
-      return before, closed, census()]],
+      return before, closed, count()]],
       scratch.name()
     )
     assert.equal(before, closed)

@@ -506,15 +506,10 @@ describe("opening", function()
     local before, after = other:call(
       [[
       local taken, absent = ...
-      local function census()
-        local maps = io.open("/proc/self/maps")
-        local text = maps:read("*a")
-        maps:close()
-        local shared = select(2, text:gsub("%S%-?%S%S%Ss ", ""))
-        local fds = io.popen("ls /proc/$PPID/fd | wc -l")
-        local count = fds:read("*a"):match("%d+")
-        fds:close()
-        return shared .. " mappings, " .. count .. " fds, " .. #shmseg.list(absent) .. " names"
+      local census = require "spec.support.census"
+      local function count()
+        return ("%d mappings, %d fds, %d names"):format(
+          census.mappings(), census.descriptors(), #shmseg.list(absent))
       end
       local function fail()
         shmseg.open(taken, "x", 64)
@@ -531,9 +526,9 @@ describe("opening", function()
         collectgarbage()
       end
       fail()
-      local before = census()
+      local before = count()
       for _ = 1, 20 do fail() end
-      return before, census()]],
+      return before, count()]],
       taken,
       scratch.name()
     )

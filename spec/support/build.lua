@@ -1,26 +1,63 @@
 -- SPDX-License-Identifier: MIT
--- Compiles the C programs of the specs, and puts them away with the spec's other files.
+-- Compiles the C programs of the specs, each once in a run. spec/support/helper.lua puts them away.
 
-local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
 local build = {}
+
+--- Where the programs of this run are.
+build.folder = "build/spec-" .. shell.pid()
 
 local function compiler()
   local command = os.getenv("CC")
   return command and command ~= "" and command or "cc"
 end
 
+-- A name for what a command makes: it is there already when the same command has made it.
+local function name_of(command)
+  local sum = 0
+  for i = 1, #command do
+    sum = (sum * 31 + command:byte(i)) % 2 ^ 32
+  end
+  return ("%08x"):format(sum)
+end
+
+-- Runs a command that makes a file, which it calls "$out": nil, or what went wrong.
+local function make(path, command)
+  local file = io.open(path)
+  if file then
+    file:close()
+    return nil
+  end
+  local line = "mkdir -p %s && out=%s && { %s\n} && mv $out %s"
+  local output, status = shell.run(line:format(build.folder, path .. ".new", command, path))
+  return status ~= 0 and output or nil
+end
+
 --- Compiles C files (a list) into a program: its path, or nil and what the compiler said.
 function build.program(sources, flags)
-  local path = scratch.path("program")
-  local words = table.concat(sources, " ")
-  local command = ("%s -std=gnu11 -o %s %s "):format(compiler(), shell.quote(path), words)
-  local output, status = shell.run(command .. (flags or ""))
-  if status ~= 0 then
-    return nil, output
+  local command = ("%s -std=gnu11 -o $out %s %s"):format(
+    compiler(), table.concat(sources, " "), flags or "")
+  local path = build.folder .. "/" .. name_of(command)
+  local problem = make(path, command)
+  if problem then
+    return nil, problem
   end
   return path
+end
+
+--- The same for a program that uses shmseg.h: layers 1 and 2 are linked to it.
+function build.user(source)
+  local compile = compiler() .. " -std=gnu11 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"
+  local problem = make(build.folder .. "/core.a", table.concat({
+    "export out",
+    "ls src/os/*.c src/shared/*.c | xargs -P 2 -I{} sh -c " .. shell.quote(compile),
+    "ar rcs $out $out-*.o",
+  }, " && "))
+  if problem then
+    return nil, problem
+  end
+  return build.program({ source }, ("-Isrc %s/core.a -pthread -lrt -ldl"):format(build.folder))
 end
 
 --- True where there is a C compiler.

@@ -3,11 +3,8 @@
 
 local build = require "spec.support.build"
 local process = require "spec.support.process"
-local shell = require "spec.support.shell"
 
 local message_peer = {}
-
-local program -- once it is compiled
 
 --- SHMSEG_SPEC_SCALE multiplies what the long specs move; 32 is 1 GB and 100,000 reads.
 message_peer.scale = tonumber(os.getenv "SHMSEG_SPEC_SCALE" or "") or 1
@@ -16,12 +13,8 @@ message_peer.scale = tonumber(os.getenv "SHMSEG_SPEC_SCALE" or "") or 1
 function message_peer.start(...)
   if not build.possible() then
     return nil, "there is no C compiler here"
-  elseif not program then
-    local sources = { "spec/support/message_peer.c", "src/os/*.c", "src/shared/*.c" }
-    local built = assert(build.program(sources, "-O1 -Isrc -pthread -lrt -ldl"))
-    program = os.tmpname() -- which outlives the single spec
-    assert(shell.succeeds(shell.quote("mv", built, program)))
   end
+  local program = assert(build.user("spec/support/message_peer.c"))
   return process.start { program, ... }
 end
 
@@ -41,14 +34,6 @@ function message_peer.run(...)
     return nil, reason
   end
   return message_peer.finish(started)
-end
-
---- Removes what was compiled: `teardown(message_peer.clean)`.
-function message_peer.clean()
-  if program then
-    os.remove(program)
-    program = nil
-  end
 end
 
 return message_peer
