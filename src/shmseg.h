@@ -292,8 +292,9 @@ const char *shmseg_cell_check(const shmseg_cell *cell);
 /* A queue: each message goes to one consumer, first in, first out. */
 typedef struct shmseg_queue {
   shmseg_object object;
-  uint64_t ring;              /* bytes of the ring */
-  uint64_t push_lap, pop_lap; /* positions where the ring's first byte was passed last */
+  uint64_t ring;                 /* bytes of the ring */
+  uint64_t push_lap, pop_lap;    /* positions where the ring's first byte was passed last */
+  uint64_t head_seen, tail_seen; /* how far the other side was when last looked at */
 } shmseg_queue;
 
 uint64_t shmseg_queue_size(uint64_t capacity);

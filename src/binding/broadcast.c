@@ -63,15 +63,13 @@ static int broadcast_shutdown(lua_State *L) {
 
 static const char subscription_kind;
 
-/* The user value is a table of its own: [1] the broadcast, [2] the buffer. */
-enum { BROADCAST = 1, BUFFER = 2 };
+#define BROADCAST 1 /* of the user value, a table of its own with the buffer, too */
 
 typedef struct {
   view view;            /* kind alone */
   broadcast *broadcast; /* NULL: closed */
   shmseg_subscription subscription;
-  unsigned char *buffer;
-  size_t room;
+  buffer buffer;
   bool pending; /* the message in the buffer was taken, and is no string yet */
   size_t size;
   uint64_t sequence, lost;
@@ -98,7 +96,7 @@ static int broadcast_subscribe(lua_State *L) {
   s->view.kind = &subscription_kind;
   luaL_getmetatable(L, SUBSCRIPTION_CLASS);
   lua_setmetatable(L, -2);
-  lua_createtable(L, BUFFER, 0);
+  lua_createtable(L, BROADCAST, 1);
   lua_pushvalue(L, 1);
   lua_rawseti(L, -2, BROADCAST);
   lua_setuservalue(L, -2);
@@ -122,22 +120,13 @@ static int next(void *handle, int64_t deadline, void *context) {
   (void)context;
   if (!s->broadcast)
     return SHMSEG_CLOSED; /* by a hook */
-  return shmseg_subscription_next(&s->subscription, s->buffer, s->room, &s->size, &s->sequence,
-                                  &s->lost, deadline);
-}
-
-static void grow(lua_State *L, subscription *s, size_t room) {
-  s->room = 0;
-  lua_getuservalue(L, 1);
-  s->buffer = lua_newuserdata(L, room);
-  lua_rawseti(L, -2, BUFFER);
-  lua_pop(L, 1);
-  s->room = room;
+  return shmseg_subscription_next(&s->subscription, s->buffer.bytes, s->buffer.room, &s->size,
+                                  &s->sequence, &s->lost, deadline);
 }
 
 /* Pushes the message in the buffer, which stays there until the string is made. */
 static int push_pending(lua_State *L, subscription *s) {
-  lua_pushlstring(L, (const char *)s->buffer, s->size);
+  lua_pushlstring(L, (const char *)s->buffer.bytes, s->size);
   s->pending = false;
   if (s->broadcast->object.has_codec) {
     lua_getuservalue(L, 1);
@@ -158,11 +147,11 @@ static int subscription_next(lua_State *L) {
   luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
   if (s->pending)
     return push_pending(L, s);
-  if (s->room == 0)
-    grow(L, s, BUFFER_MIN);
+  if (s->buffer.room == 0)
+    grow_buffer(L, &s->buffer, BUFFER_MIN);
   int err;
   while ((err = binding_wait(L, next, s, deadline, NULL, NULL)) == SHMSEG_TOO_SMALL)
-    grow(L, s, s->size + s->size / 2);
+    grow_buffer(L, &s->buffer, s->size + s->size / 2);
   luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
   if (err)
     return push_object_failure(L, &s->broadcast->object, err);

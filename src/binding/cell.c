@@ -4,17 +4,14 @@
 #include <string.h>
 
 #include "binding/object.h"
-#include "shared/wait.h"
 
 /* Up to here a value goes through the stack; Lua interns strings that short (on 5.1 all of them). */
 #define SMALL 256
 
-/* How long writers may overtake a reader. */
-#define READ_PATIENCE ((int64_t)100 * 1000000)
-
 typedef struct {
   object object;
   shmseg_cell cell;
+  buffer buffer;
 } cell;
 
 static int open_cell(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
@@ -68,29 +65,38 @@ static int cell_cas(lua_State *L) {
   return 2;
 }
 
-/* Pushes what is there now, which may be torn: confirm tells. */
+/* Pushes the value by way of the buffer. What a reader copies into new memory, page by page, two
+ * writes may overtake each time: the buffer is warm from the second try on. */
+static int push_copy(lua_State *L, cell *c, uint64_t *version) {
+  size_t size;
+  int err;
+  if (c->buffer.room == 0)
+    grow_buffer(L, &c->buffer, SMALL);
+  /* growing may run finalizers: get looks again */
+  while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.room, &size, version)) ==
+         SHMSEG_TOO_SMALL)
+    grow_buffer(L, &c->buffer, size + size / 2);
+  if (!err)
+    lua_pushlstring(L, (const char *)c->buffer.bytes, size);
+  return err;
+}
+
+/* Pushes the value if it can be had at once; SHMSEG_CHANGED: what was pushed is not it. */
 static int push_try(lua_State *L, cell *c, uint64_t *version) {
   const unsigned char *bytes;
   size_t size;
   int err = shmseg_cell_peek(&c->cell, &bytes, &size, version);
   if (err)
     return err;
-  if (size <= SMALL || LUA_VERSION_NUM < 502) {
+  if (size > SMALL && LUA_VERSION_NUM < 502)
+    return push_copy(L, c, version);
+  if (size <= SMALL) {
     char small[SMALL];
-    char *copy = small;
-    if (size > SMALL) {
-      copy = lua_newuserdata(L, size); /* may run finalizers: look again */
-      err = shmseg_cell_get(&c->cell, copy, size, &size, version);
-      if (err)
-        return err == SHMSEG_TOO_SMALL ? SHMSEG_CHANGED : err;
-    } else {
-      memcpy(copy, bytes, size);
-      err = shmseg_cell_confirm(&c->cell, *version);
-      if (err)
-        return err;
-    }
-    lua_pushlstring(L, copy, size);
-    return 0;
+    memcpy(small, bytes, size);
+    err = shmseg_cell_confirm(&c->cell, *version);
+    if (!err)
+      lua_pushlstring(L, small, size);
+    return err;
   }
   lua_pushlstring(L, (const char *)bytes, size); /* copies, then may run finalizers */
   if (!c->cell.object.segment || c->cell.object.segment->fd < 0)
@@ -100,17 +106,10 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
 
 /* Pushes value and version; or what err says. */
 static int push_current(lua_State *L, cell *c) {
-  int top = lua_gettop(L);
-  int64_t patience = 0; /* begins when a writer has been faster */
   uint64_t version;
-  int err;
-  while ((err = push_try(L, c, &version)) == SHMSEG_CHANGED) {
-    lua_settop(L, top);
-    if (patience == 0)
-      patience = shmseg_wait_deadline(READ_PATIENCE);
-    else if (!shmseg_wait_left(patience))
-      return push_outcome(L, "timeout");
-  }
+  int err = push_try(L, c, &version);
+  if (err == SHMSEG_CHANGED)
+    err = push_copy(L, c, &version);
   if (err)
     return push_object_failure(L, &c->object, err);
   decode_value(L, &c->object, 1);

@@ -138,12 +138,13 @@ void decode_value(lua_State *L, const object *o, int owner) {
   lua_pop(L, 1);
 }
 
-unsigned char *new_buffer(lua_State *L, size_t size) {
+void grow_buffer(lua_State *L, buffer *b, size_t room) {
+  b->room = 0; /* should the allocation fail, the old bytes are not forgotten by the table */
   lua_getuservalue(L, 1);
-  unsigned char *buffer = lua_newuserdata(L, size);
+  b->bytes = lua_newuserdata(L, room);
   lua_rawseti(L, -2, BUFFER);
   lua_pop(L, 1);
-  return buffer;
+  b->room = room;
 }
 
 int value_too_large(lua_State *L, object *o, int arg, size_t size) {

@@ -19,6 +19,12 @@ typedef struct {
   bool owns_segment; /* close ends the segment too, which was opened for the object alone */
 } object;
 
+/* Private memory for messages; all zeroes to begin with. */
+typedef struct {
+  unsigned char *bytes; /* in the table that is the user value of its owner */
+  size_t room;
+} buffer;
+
 struct object_class {
   const char *name; /* "shmseg.mutex" */
   size_t size;      /* of the userdata */
@@ -56,8 +62,8 @@ const char *check_value(lua_State *L, const object *o, int arg, size_t *size);
  * whoever has its table as user value, is at index owner. */
 void decode_value(lua_State *L, const object *o, int owner);
 
-/* Private memory that lives as long as the userdata at index 1 or until the next call. */
-unsigned char *new_buffer(lua_State *L, size_t size);
+/* Gives the userdata at index 1 a buffer with room for so many bytes. */
+void grow_buffer(lua_State *L, buffer *b, size_t room);
 
 /* Raises that the value at arg is larger than the capacity. */
 int value_too_large(lua_State *L, object *o, int arg, size_t size);

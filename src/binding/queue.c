@@ -16,8 +16,7 @@
 typedef struct {
   object object;
   shmseg_queue queue;
-  unsigned char *buffer; /* in the object's table */
-  size_t room;
+  buffer buffer;
   size_t begin, end; /* records that were taken and not yet given */
 } queue;
 
@@ -82,23 +81,17 @@ typedef struct {
 static int take(void *handle, int64_t deadline, void *context) {
   queue *q = handle;
   harvest *h = context;
-  return shmseg_queue_take(&q->queue, q->buffer, q->room, h->max, &h->used, deadline);
-}
-
-static void grow(lua_State *L, queue *q, size_t room) {
-  q->room = 0; /* should the allocation fail, the old buffer is not forgotten by the table */
-  q->buffer = new_buffer(L, room);
-  q->room = room;
+  return shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.room, h->max, &h->used, deadline);
 }
 
 /* Fills the empty buffer with at most max messages. */
 static int refill(lua_State *L, queue *q, uint64_t max, size_t room, int64_t deadline) {
   harvest h = { max, 0 };
   int err;
-  if (q->room < room)
-    grow(L, q, room);
+  if (q->buffer.room < room)
+    grow_buffer(L, &q->buffer, room);
   while ((err = binding_wait(L, take, q, deadline, &h, NULL)) == SHMSEG_TOO_SMALL)
-    grow(L, q, h.used + h.used / 2);
+    grow_buffer(L, &q->buffer, h.used + h.used / 2);
   q->begin = 0;
   q->end = err ? 0 : h.used;
   return err;
@@ -115,8 +108,8 @@ static bool has_records(queue *q) {
 /* Pushes the first message of the buffer. It stays there until the string is made. */
 static void push_first(lua_State *L, queue *q) {
   uint64_t size;
-  memcpy(&size, q->buffer + q->begin, sizeof size);
-  lua_pushlstring(L, (const char *)q->buffer + q->begin + sizeof size, (size_t)size);
+  memcpy(&size, q->buffer.bytes + q->begin, sizeof size);
+  lua_pushlstring(L, (const char *)q->buffer.bytes + q->begin + sizeof size, (size_t)size);
   q->begin += (size_t)SHMSEG_RECORD(size);
   decode_value(L, &q->object, 1);
 }

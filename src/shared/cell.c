@@ -50,6 +50,7 @@
 /* Writers wait for one another so long at most, readers that are overtaken all the time. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 #define READ_PATIENCE ((int64_t)100 * 1000000)
+#define READ_TRIES 8 /* at least, though a process that seldom runs is late at the second */
 
 static uint64_t buffer_size(uint64_t capacity) {
   return (BYTES + capacity + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
@@ -200,8 +201,8 @@ int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
 
 int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *size,
                     uint64_t *version) {
-  int64_t deadline = shmseg_wait_deadline(READ_PATIENCE);
-  for (;;) {
+  int64_t deadline = 0; /* begins when a writer has been faster */
+  for (int tries = 1;; tries++) {
     const unsigned char *bytes;
     int err = shmseg_cell_peek(cell, &bytes, size, version);
     if (!err && *size > room)
@@ -212,7 +213,9 @@ int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *
     }
     if (err != SHMSEG_CHANGED)
       return err;
-    if (!shmseg_wait_left(deadline))
+    if (tries == 1)
+      deadline = shmseg_wait_deadline(READ_PATIENCE);
+    else if (tries > READ_TRIES && !shmseg_wait_left(deadline))
       return SHMSEG_TIMEOUT;
   }
 }

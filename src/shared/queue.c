@@ -101,6 +101,7 @@ int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t off
       shmseg_header_open(&queue->object, segment, offset, room, mode, &kind, capacity, created);
   queue->ring = err ? 0 : ring_for(queue->object.capacity);
   queue->push_lap = queue->pop_lap = 0;
+  queue->head_seen = queue->tail_seen = 0;
   return err;
 }
 
@@ -170,18 +171,27 @@ static int leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, int err)
 
 /* --- producers ---------------------------------------------------------------------------- */
 
-/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, with *head as found. */
-static int append(shmseg_queue *queue, const void *bytes, size_t size, uint64_t *head) {
+/* Is there room behind tail, as far as the head is known that was seen last? (Q1: it only grows.) */
+static bool has_room(const shmseg_queue *queue, uint64_t tail, uint64_t need) {
+  return shmseg_ring_holds(queue->ring, queue->head_seen, tail) &&
+         need <= queue->ring - (tail - queue->head_seen);
+}
+
+/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, head_seen is as found. */
+static int append(shmseg_queue *queue, const void *bytes, size_t size) {
   uint64_t word = load_relaxed(word64(queue, TAIL));
   uint64_t tail = word >> 1;
   uint64_t need = SHMSEG_RECORD((uint64_t)size);
-  *head = load_acquire(word64(queue, HEAD)); /* pairs with the release in shmseg_queue_take() */
   if (word & SHUT)
     return SHMSEG_SHUTDOWN;
-  if (!shmseg_ring_holds(queue->ring, *head, tail))
-    return SHMSEG_CORRUPT;
-  if (need > queue->ring - (tail - *head))
-    return SHMSEG_CHANGED;
+  if (!has_room(queue, tail, need)) {
+    queue->head_seen =
+        load_acquire(word64(queue, HEAD)); /* pairs with the release in remove_some() */
+    if (!shmseg_ring_holds(queue->ring, queue->head_seen, tail))
+      return SHMSEG_CORRUPT;
+    if (!has_room(queue, tail, need))
+      return SHMSEG_CHANGED;
+  }
   uint64_t place = place_of(tail, queue->ring, &queue->push_lap);
   shmseg_ring ring = ring_of(queue);
   store_relaxed((uint64_t *)(ring.bytes + place), (uint64_t)size);
@@ -198,7 +208,6 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size, uint64_t 
 
 int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline) {
   uint32_t id;
-  uint64_t head;
   bool dirty;
   int err = begin(queue, &id);
   if (!err && size > queue->object.capacity)
@@ -208,12 +217,12 @@ int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64
                                   &dirty);
     if (err) /* a stopped producer may have the lock: shutting down is seen all the same */
       return load_acquire(word64(queue, TAIL)) & SHUT ? SHMSEG_SHUTDOWN : err;
-    err = leave(queue, PRODUCERS, id, append(queue, bytes, size, &head));
+    err = leave(queue, PRODUCERS, id, append(queue, bytes, size));
     if (err == 0)
       shmseg_bell_ring(word32(queue, MESSAGES)); /* leaving was a full barrier */
     if (err != SHMSEG_CHANGED)
       return err;
-    err = wait_for_change(queue, HEAD, head, ROOM, deadline);
+    err = wait_for_change(queue, HEAD, queue->head_seen, ROOM, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
 }
@@ -272,16 +281,20 @@ static int copy_records(shmseg_queue *queue, harvest *h, uint64_t *head, uint64_
 }
 
 /* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, SHMSEG_TOO_SMALL, or SHMSEG_CHANGED: empty, with
- * the tail word as found. */
+ * the tail word as found. One message is taken without a look at the producers' line, when the tail
+ * that was seen last says that there is one (Q1: it only grows). */
 static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
-  *word = load_acquire(word64(queue, TAIL)); /* pairs with the swap in append() */
   uint64_t head = load_relaxed(word64(queue, HEAD));
-  uint64_t tail = *word >> 1;
-  if (!shmseg_ring_holds(queue->ring, head, tail))
-    return SHMSEG_CORRUPT;
-  if (head == tail)
-    return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_CHANGED;
-  int err = copy_records(queue, h, &head, tail);
+  if (h->max > 1 || head == queue->tail_seen ||
+      !shmseg_ring_holds(queue->ring, head, queue->tail_seen)) {
+    *word = load_acquire(word64(queue, TAIL)); /* pairs with the swap in append() */
+    queue->tail_seen = *word >> 1;
+    if (!shmseg_ring_holds(queue->ring, head, queue->tail_seen))
+      return SHMSEG_CORRUPT;
+    if (head == queue->tail_seen)
+      return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_CHANGED;
+  }
+  int err = copy_records(queue, h, &head, queue->tail_seen);
   if (!err)
     err = segment_status(queue->object.segment);
   if (err)
