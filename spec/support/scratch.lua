@@ -9,6 +9,7 @@ local prefix = "shmseg-spec-" .. shell.pid() .. "-"
 local serial = 0
 local directory
 local undo = {}
+local cleaned = 0
 
 --- Runs `action` when the spec is over, in reverse order, also if it failed.
 function scratch.defer(action)
@@ -71,7 +72,10 @@ function scratch.clean()
   while #undo > 0 do
     pcall(table.remove(undo))
   end
-  collectgarbage()
+  cleaned = cleaned + 1
+  if cleaned % 16 == 0 then -- forgotten handles have descriptors; collecting takes longer than most specs
+    collectgarbage()
+  end
 end
 
 return scratch
