@@ -375,7 +375,7 @@ describe("a segment's pointer", function()
     local maps = assert(io.open("/proc/self/maps"))
     local text = maps:read("*a")
     maps:close()
-    assert.truthy(text:find(("\n%x%%-%%x+ rw%%-s"):format(address)))
+    assert.truthy(text:find(("\n0*%x%%-%%x+ rw%%-s"):format(address)))
   end)
 end)
 

@@ -52,13 +52,27 @@ function process:signal(name)
   shell.run("kill -" .. name .. " " .. self.pid)
 end
 
+-- "R" when it runs, "S" when it sleeps, …; nil when it is gone.
+local function state_of(pid)
+  local file = io.open("/proc/" .. pid .. "/stat")
+  local state = file and file:read("*a"):match("%) (%a)")
+  if file then
+    file:close()
+  end
+  return state
+end
+
 --- Returns once the process sleeps in the kernel.
 function process:await_sleep()
   repeat
-    local file = assert(io.open("/proc/" .. self.pid .. "/stat"))
-    local state = file:read("*a"):match("%) (%a)")
-    file:close()
+    local state = assert(state_of(self.pid), "the process has ended")
   until state == "S"
+end
+
+--- Has it not ended?
+function process:lives()
+  local state = state_of(self.pid)
+  return state ~= nil and state ~= "Z"
 end
 
 --- Reads to the end: the exit status (128 and the signal's number after a signal), and the lines.

@@ -73,7 +73,7 @@ function scratch.clean()
     pcall(table.remove(undo))
   end
   cleaned = cleaned + 1
-  if cleaned % 16 == 0 then -- forgotten handles have descriptors; collecting takes longer than most specs
+  if cleaned % 16 == 0 then -- for forgotten handles: collecting takes longer than most specs
     collectgarbage()
   end
 end
