@@ -124,8 +124,13 @@ int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint3
   if (cas_ordered(word, &seen, id))
     return 0;
   int64_t moment = shmseg_wait_deadline(MOMENT);
-  return shmseg_lock_take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment,
-                                 dirty);
+  int err;
+  /* Behind the deadline a slice's end is not told: with the next call the moment would begin anew. */
+  do
+    err =
+        shmseg_lock_take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment, dirty);
+  while (err == SHMSEG_INTERRUPTED && !shmseg_wait_left(deadline));
+  return err;
 }
 
 int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err) {

@@ -67,7 +67,7 @@ int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id
                       bool *dirty);
 
 /* The same where the caller has a deadline: waits until then, but always a moment, since the owner
- * will be out in less. May return SHMSEG_INTERRUPTED. */
+ * will be out in less. May return SHMSEG_INTERRUPTED before the deadline. */
 int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                             int64_t deadline, bool *dirty);
 
