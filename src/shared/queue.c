@@ -134,19 +134,20 @@ static bool record_at(const shmseg_queue *queue, uint64_t place, uint64_t rest, 
 /* --- waiting ------------------------------------------------------------------------------ */
 
 typedef struct {
-  const uint64_t *word;
+  const uint64_t *word, *tail;
   uint64_t seen;
 } change;
 
 static bool has_changed(const void *context) {
   const change *c = context;
-  return load_ordered(c->word) != c->seen;
+  return load_ordered(c->word) != c->seen || load_ordered(c->tail) & SHUT;
 }
 
-/* Waits until the 64-bit word at offset is not seen; its change is followed by the bell. */
+/* Waits until the 64-bit word at offset is not seen, or the queue is shut: either is followed by the
+ * bell. */
 static int wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen, uint64_t bell,
                            int64_t deadline) {
-  change c = { word64(queue, offset), seen };
+  change c = { word64(queue, offset), word64(queue, TAIL), seen };
   if (!shmseg_wait_left(deadline))
     return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
   if (shmseg_wait_spin_until(has_changed, &c))
@@ -313,7 +314,7 @@ static bool is_over(const shmseg_queue *queue) {
 int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
                       int64_t deadline) {
   uint32_t id;
-  uint64_t word;
+  uint64_t word = 0;
   bool dirty;
   int err = begin(queue, &id);
   *used = 0;
