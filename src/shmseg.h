@@ -361,7 +361,7 @@ typedef struct shmseg_subscription {
 #define SHMSEG_FROM_OLDEST 0
 
 /* from: one of the above, or a sequence number; what is gone counts as lost. SHMSEG_OUT_OF_RANGE when
- * it is beyond the next one. */
+ * it is beyond the next one; SHMSEG_TIMEOUT when publishers have overtaken every try for 100 ms. */
 int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
                                shmseg_subscription *subscription);
 

@@ -126,9 +126,9 @@ static shmseg_ring ring_of(const shmseg_broadcast *b) {
   return ring;
 }
 
-/* The word at a position. */
+/* The word at a position; readers come with whatever a peer has written for one. */
 static uint64_t *ring_word(const shmseg_broadcast *b, uint64_t position) {
-  return (uint64_t *)(ring_of(b).bytes + position % b->ring);
+  return (uint64_t *)(ring_of(b).bytes + position % b->ring / 8 * 8);
 }
 
 /* Can it be a published word? */
@@ -259,18 +259,23 @@ static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
   return !is_overrun(b, floor);
 }
 
-/* From the oldest on, to the record of that number. False when a publisher was faster. */
+/* From the oldest on, to the record of that number, which is not beyond the next one. False when a
+ * publisher was faster. */
 static bool find_number(const shmseg_broadcast *b, uint64_t number, shmseg_subscription *s) {
-  uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
-  if (!find_floor(b, s))
+  shmseg_subscription next;
+  if (!find_end(b, &next) || !find_floor(b, s))
     return false;
-  while (s->sequence < number && s->sequence < next) {
+  uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no room */
+  uint64_t end = next.position < most ? next.position : most;
+  while (s->sequence < number && s->position < end) {
     uint64_t size = head_at(b, s->position).size;
     if (is_overrun(b, s->position) || size > b->object.capacity)
       return false;
     s->position += RECORD(size);
     s->sequence++;
   }
+  if (s->sequence < number)
+    return false;
   if (number < s->sequence)
     s->position = 0; /* gone: next finds that it is below the floor, and counts */
   s->sequence = number;
@@ -280,8 +285,9 @@ static bool find_number(const shmseg_broadcast *b, uint64_t number, shmseg_subsc
 int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
   s->broadcast = b;
   s->lost = 0;
+  int64_t patience = 0; /* begins when a publisher has been faster */
   int err = shmseg_header_ready(&b->object);
-  for (int i = 0; !err && i < TRIES; i++) {
+  while (!err) {
     uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
     bool found;
     err = segment_status(b->object.segment);
@@ -295,11 +301,15 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
       return SHMSEG_OUT_OF_RANGE;
     else
       found = find_number(b, from, s);
-    if (found)
-      return segment_status(b->object.segment);
     err = segment_status(b->object.segment);
+    if (err || found)
+      return err;
+    if (patience == 0)
+      patience = shmseg_wait_deadline(READ_PATIENCE);
+    else if (!shmseg_wait_left(patience))
+      err = SHMSEG_TIMEOUT;
   }
-  return err ? err : EAGAIN;
+  return err;
 }
 
 /* Copies the record at the subscription's position. SHMSEG_CHANGED: it was overwritten. */
@@ -377,7 +387,7 @@ static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *s
 int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
                              uint64_t *sequence, uint64_t *lost, int64_t deadline) {
   int64_t patience = 0; /* begins when a publisher has been faster */
-  for (;;) {
+  for (int i = 0; i < TRIES; i++) {
     uint64_t word = 0;
     int err = shmseg_header_ready(&s->broadcast->object);
     if (!err)
@@ -397,6 +407,7 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, 
     if (err)
       return err;
   }
+  return shmseg_wait_again(deadline);
 }
 
 /* --- looking ------------------------------------------------------------------------------ */
