@@ -289,12 +289,18 @@ int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
 
 const char *shmseg_cell_check(const shmseg_cell *cell);
 
+/* What a handle has learnt of spinning; shared/wait.c uses it. */
+typedef struct shmseg_spin {
+  uint32_t failures; /* in a row */
+} shmseg_spin;
+
 /* A queue: each message goes to one consumer, first in, first out. */
 typedef struct shmseg_queue {
   shmseg_object object;
   uint64_t ring;                 /* bytes of the ring */
   uint64_t push_lap, pop_lap;    /* positions where the ring's first byte was passed last */
   uint64_t head_seen, tail_seen; /* how far the other side was when last looked at */
+  shmseg_spin push_spin, pop_spin;
 } shmseg_queue;
 
 uint64_t shmseg_queue_size(uint64_t capacity);
@@ -355,6 +361,7 @@ typedef struct shmseg_subscription {
   uint64_t position; /* of the next record, if it is still there */
   uint64_t sequence; /* of the next message */
   uint64_t lost;     /* since the last one */
+  shmseg_spin spin;
 } shmseg_subscription;
 
 #define SHMSEG_FROM_NEW UINT64_MAX

@@ -285,6 +285,7 @@ static bool find_number(const shmseg_broadcast *b, uint64_t number, shmseg_subsc
 int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
   s->broadcast = b;
   s->lost = 0;
+  s->spin.failures = 0;
   int64_t patience = 0; /* begins when a publisher has been faster */
   int err = shmseg_header_ready(&b->object);
   while (!err) {
@@ -352,11 +353,12 @@ static bool has_changed(const void *context) {
   return load_ordered(word64(c->broadcast, PUBLISHED)) != c->seen;
 }
 
-static int wait_for_message(const shmseg_broadcast *b, uint64_t seen, int64_t deadline) {
+static int wait_for_message(const shmseg_broadcast *b, uint64_t seen, shmseg_spin *spin,
+                            int64_t deadline) {
   change c = { b, seen };
   if (!shmseg_wait_left(deadline))
     return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
-  if (shmseg_wait_spin_until(has_changed, &c))
+  if (shmseg_wait_spin_until(spin, has_changed, &c))
     return 0;
   return shmseg_bell_wait(b->object.segment, word32(b, BELL), has_changed, &c, deadline);
 }
@@ -399,7 +401,7 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, 
       return 0;
     }
     if (err == SHMSEG_EMPTY)
-      err = wait_for_message(s->broadcast, word, deadline);
+      err = wait_for_message(s->broadcast, word, &s->spin, deadline);
     else if (err == SHMSEG_CHANGED && patience == 0)
       patience = shmseg_wait_deadline(READ_PATIENCE), err = 0;
     else if (err == SHMSEG_CHANGED)

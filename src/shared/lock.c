@@ -28,13 +28,13 @@ static bool is_free(uint32_t word) {
  * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
  * an owner of its identity is one from before. */
 static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                          int64_t deadline, uint32_t *seen, bool *slept) {
+                          int64_t deadline, uint32_t *seen, unsigned *pauses, bool *slept) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
     return OWNER_DEAD;
   if (!shmseg_wait_left(deadline)) /* a try: not worth a sleeper's flag */
     return shmseg_liveness_probe(segment->fd, *seen & SHMSEG_LOCK_STATE) ? SHMSEG_TIMEOUT
                                                                          : OWNER_DEAD;
-  if (shmseg_wait_spin(word, *seen))
+  if (shmseg_wait_spin(word, *seen, pauses))
     return 0;
   if (!(*seen & SHMSEG_LOCK_WAITERS)) {
     if (!cas_ordered(word, seen, *seen | SHMSEG_LOCK_WAITERS))
@@ -52,6 +52,7 @@ static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_
  * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. *slept is set when it slept meanwhile. */
 static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
                 uint32_t *seen, bool *dead, bool *slept) {
+  unsigned pauses = SHMSEG_SPIN_START;
   *dead = false;
   for (int i = 0; i < LOOKS; i++) {
     *seen = load_acquire(word);
@@ -62,7 +63,7 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
       return SHMSEG_CORRUPT;
     if (is_free(*seen))
       return 0;
-    err = wait_for_owner(segment, word, id, deadline, seen, slept);
+    err = wait_for_owner(segment, word, id, deadline, seen, &pauses, slept);
     *dead = err == OWNER_DEAD;
     if (err)
       return *dead ? 0 : err;

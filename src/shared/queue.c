@@ -102,6 +102,7 @@ int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t off
   queue->ring = err ? 0 : ring_for(queue->object.capacity);
   queue->push_lap = queue->pop_lap = 0;
   queue->head_seen = queue->tail_seen = 0;
+  queue->push_spin.failures = queue->pop_spin.failures = 0;
   return err;
 }
 
@@ -146,11 +147,11 @@ static bool has_changed(const void *context) {
 /* Waits until the 64-bit word at offset is not seen, or the queue is shut: either is followed by the
  * bell. */
 static int wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen, uint64_t bell,
-                           int64_t deadline) {
+                           shmseg_spin *spin, int64_t deadline) {
   change c = { word64(queue, offset), word64(queue, TAIL), seen };
   if (!shmseg_wait_left(deadline))
     return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
-  if (shmseg_wait_spin_until(has_changed, &c))
+  if (shmseg_wait_spin_until(spin, has_changed, &c))
     return 0;
   return shmseg_bell_wait(queue->object.segment, word32(queue, bell), has_changed, &c, deadline);
 }
@@ -223,7 +224,7 @@ int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64
       shmseg_bell_ring(word32(queue, MESSAGES)); /* leaving was a full barrier */
     if (err != SHMSEG_CHANGED)
       return err;
-    err = wait_for_change(queue, HEAD, queue->head_seen, ROOM, deadline);
+    err = wait_for_change(queue, HEAD, queue->head_seen, ROOM, &queue->push_spin, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
 }
@@ -330,7 +331,7 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t m
       shmseg_bell_ring(word32(queue, ROOM)); /* leaving was a full barrier */
     if (err != SHMSEG_CHANGED)
       return err;
-    err = wait_for_change(queue, TAIL, word, MESSAGES, deadline);
+    err = wait_for_change(queue, TAIL, word, MESSAGES, &queue->pop_spin, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
 }

@@ -20,6 +20,8 @@
 /* About what a futex sleep and wake cost: a peer that is awake answers sooner. */
 #define SPIN 20000
 #define SPIN_LOOKS 64 /* between two looks at the clock */
+#define SPIN_HALVINGS 5
+#define SPIN_RETRY 16
 
 int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   int64_t now = shmseg_clock_now();
@@ -62,33 +64,47 @@ int shmseg_wait_again(int64_t deadline) {
   return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
 }
 
-bool shmseg_wait_spin_until(bool (*ready)(const void *context), const void *context) {
-  if (shmseg_clock_processors() < 2)
+/* Nanoseconds to spin, after so many failures in a row. */
+static int64_t patience(uint32_t failures) {
+  if (failures < SPIN_HALVINGS)
+    return SPIN >> failures;
+  return failures % SPIN_RETRY == 0 ? SPIN : 0;
+}
+
+bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
+                            const void *context) {
+  int64_t duration = shmseg_clock_processors() < 2 ? 0 : patience(spin->failures);
+  if (duration == 0) {
+    spin->failures++;
     return ready(context);
-  int64_t deadline = shmseg_clock_now() + SPIN;
+  }
+  int64_t deadline = shmseg_clock_now() + duration;
   do {
     for (int i = 0; i < SPIN_LOOKS; i++) {
-      if (ready(context))
+      if (ready(context)) {
+        spin->failures = 0;
         return true;
+      }
       spin_pause();
     }
   } while (shmseg_clock_now() < deadline);
+  spin->failures++;
   return false;
 }
 
-typedef struct {
-  const uint32_t *word;
-  uint32_t seen;
-} look_out;
-
-static bool is_other(const void *context) {
-  const look_out *l = context;
-  return load_relaxed(l->word) != l->seen;
-}
-
-bool shmseg_wait_spin(const uint32_t *word, uint32_t seen) {
-  look_out l = { word, seen };
-  return shmseg_wait_spin_until(is_other, &l);
+bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses) {
+  if (shmseg_clock_processors() < 2)
+    return false;
+  int64_t deadline = shmseg_clock_now() + SPIN;
+  do {
+    for (unsigned i = 0; i < *pauses; i++)
+      spin_pause();
+    if (*pauses < SPIN_LOOKS)
+      *pauses *= 2;
+    if (load_relaxed(word) != seen)
+      return true;
+  } while (shmseg_clock_now() < deadline);
+  return false;
 }
 
 #if defined(SHMSEG_COUNT_LATE)

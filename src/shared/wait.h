@@ -39,12 +39,18 @@ bool shmseg_wait_left(int64_t deadline);
 /* What a wait returns that is not over: SHMSEG_INTERRUPTED, or SHMSEG_TIMEOUT. */
 int shmseg_wait_again(int64_t deadline);
 
-/* Looks at the word for as long as waking a sleeper would take, unless there is one processor only:
- * true when it is not seen any more. */
-bool shmseg_wait_spin(const uint32_t *word, uint32_t seen);
+/* Looks at a lock's word for as long as waking a sleeper would take, unless there is one processor
+ * only: true when it is not seen any more. *pauses is SHMSEG_SPIN_START to begin with. The looks
+ * grow rarer, also from call to call: each one takes the line from the owner. */
+bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
 
-/* The same for any condition. */
-bool shmseg_wait_spin_until(bool (*ready)(const void *context), const void *context);
+#define SHMSEG_SPIN_START 4u
+
+/* Looks for a condition that a peer brings about, as long, and gives what ready gave last. A handle
+ * whose peers were too slow for this the last times spins less, and soon only now and then: on a
+ * busy machine its processor is better left to them. */
+bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
+                            const void *context);
 
 /* Wakes at most count of those who wait on word. How many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);
