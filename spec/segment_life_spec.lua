@@ -524,6 +524,22 @@ describe("a temporary segment", function()
     assert.equal(128, #scratch.bytes(name))
   end)
 
+  it("goes with its handle when the process has no descriptor left", function()
+    local other = peer.start()
+    local name = scratch.name()
+    local code = other:call([[
+      local seg = assert(shmseg.open(..., "x", 64, { temporary = true }))
+      local others, last, code = {}
+      repeat
+        last, _, code = shmseg.anonymous(64)
+        others[#others + 1] = last
+      until not last
+      seg:close()
+      return code]], name)
+    assert.equal("EMFILE", code)
+    assert.is_nil(scratch.bytes(name))
+  end)
+
   it("goes with the handle that is temporary, and with no other", function()
     local seg, name = create()
     local other = expect.success(shmseg.open(name, "rw", nil, { temporary = true }))

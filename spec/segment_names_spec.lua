@@ -346,6 +346,16 @@ describe("a mapped file", function()
     assert.equal("/*", seg:read(0, 2))
   end)
 
+  it("says of a link that leads nowhere that it is one", function()
+    local path = scratch.path()
+    assert(os.execute("ln -s nowhere " .. path))
+    for _, mode in ipairs { "c", "x" } do
+      local expected = mode == "c" and "ELOOP" or "EEXIST"
+      expect.failure(expected, shmseg.map(path, mode, 64))
+    end
+    expect.failure("ENOENT", shmseg.map(path))
+  end)
+
   it("fails for directories, devices and paths that lead nowhere", function()
     for _, path in ipairs { "/", "/dev/null", "/nowhere/at/all" } do
       local value, message, code = shmseg.map(path, "r")

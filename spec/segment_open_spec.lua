@@ -340,6 +340,10 @@ describe("opening", function()
         for _, value in ipairs(values) do
           expect.misuse(name, option(name, value))
           expect.misuse(name, function()
+            local inherited = setmetatable({}, { __index = { [name] = value } })
+            return shmseg.open("shmseg-spec-never", "x", 64, inherited)
+          end)
+          expect.misuse(name, function()
             return shmseg.anonymous(64, { [name] = value })
           end)
         end

@@ -5,6 +5,7 @@ local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local peer = require "spec.support.peer"
 local scratch = require "spec.support.scratch"
+local shell = require "spec.support.shell"
 
 local TERMINATED = 128 + 15
 
@@ -27,6 +28,16 @@ describe("signals", function()
       other:signal(name)
       local message = expect.failure("interrupted", other:receive())
       assert.equal("interrupted", message)
+    end)
+
+    it("of kind " .. name .. " arrive also where the parent process had blocked them", function()
+      if not shell.succeeds("env --block-signal true") then
+        return pending "env cannot block signals here"
+      end
+      local other = peer.start { "env", "--block-signal=" .. name }
+      other:call("stop = shmseg.signals(...)", name)
+      other:signal(name)
+      assert.equal(name, other:call("return stop:wait(60)"))
     end)
 
     it("of kind " .. name .. " are taken by wait, which asks with 0", function()

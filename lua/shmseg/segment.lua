@@ -31,20 +31,27 @@ local function quoted(value)
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 
-local function option_error(options, known)
+-- A plain table of the known options, or nil and what is wrong.
+local function known_options(options, known)
   if options == nil then
-    return
+    return {}
   elseif type(options) ~= "table" then
-    return ("options: table expected, got %s"):format(type(options))
+    return nil, ("options: table expected, got %s"):format(type(options))
   end
-  for name, value in pairs(options) do
-    local kind = known[name]
-    if not kind then
-      return ("unknown option %s"):format(quoted(name))
-    elseif type(value) ~= kind then
-      return ("option %q: %s expected, got %s"):format(name, kind, type(value))
+  for name in pairs(options) do
+    if not known[name] then
+      return nil, ("unknown option %s"):format(quoted(name))
     end
   end
+  local plain = {}
+  for name, kind in pairs(known) do
+    local value = options[name] -- once: a metatable may have it
+    if value ~= nil and type(value) ~= kind then
+      return nil, ("option %q: %s expected, got %s"):format(name, kind, type(value))
+    end
+    plain[name] = value
+  end
+  return plain
 end
 
 local function bytes_error(what, value)
@@ -75,9 +82,8 @@ local function parse_perm(text)
 end
 
 -- The arguments that the core takes for size and options, or nil and what is wrong.
-local function check(size, options, known)
-  local wrong = option_error(options, known)
-  options = options or {}
+local function check(size, given, known)
+  local options, wrong = known_options(given, known)
   wrong = wrong or size ~= nil and bytes_error("size", size)
     or options.max ~= nil and bytes_error("option \"max\"", options.max)
   local perm = not wrong and parse_perm(options.perm or "600")

@@ -14,6 +14,12 @@ static bool same(shmseg_identity a, shmseg_identity b) {
   return a.device == b.device && a.inode == b.inode;
 }
 
+bool shmseg_object_dangles(shmseg_place place) {
+  struct stat status;
+  return place.kind == SHMSEG_FILE && lstat(place.name, &status) == 0 && S_ISLNK(status.st_mode) &&
+         stat(place.name, &status) != 0 && errno == ENOENT;
+}
+
 /* While the object at place is locked, its name can go only by our hand, so the name cannot be
  * given to another object between the look and the unlink. */
 static int remove_locked(shmseg_place place, int lock, const shmseg_identity *only) {

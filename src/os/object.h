@@ -59,6 +59,9 @@ int shmseg_object_unlink(shmseg_place place);
 
 shmseg_identity shmseg_object_identity(const struct stat *status);
 
+/* Is the place of a file a link that leads nowhere? Then nothing is there, and nothing can be made. */
+bool shmseg_object_dangles(shmseg_place place);
+
 /* Unlinks place if it leads to the object only (NULL: whatever it leads to), under the lock of
  * that object, so that two callers cannot remove each other's successor. SHMSEG_RENAMED when it
  * leads elsewhere; EAGAIN when a peer is at it: try again. An object that the caller must not

@@ -36,6 +36,14 @@ static void note(int number) {
   __atomic_fetch_or(&pending, 1u << index_of(number), __ATOMIC_RELAXED);
 }
 
+/* Lets the calling thread have it, when whoever started the process had blocked it. */
+static void unblock(int number) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, number);
+  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static int catch_one(int number) {
   size_t i = index_of(number);
   if (i == SIGNALS)
@@ -49,6 +57,7 @@ static int catch_one(int number) {
   if (sigaction(number, &action, &old[i]) != 0)
     return errno;
   caught[caught_count++] = i;
+  unblock(number);
   return 0;
 }
 

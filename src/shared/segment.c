@@ -207,6 +207,8 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
       return err ? abandon(segment, place, err) : 0;
     shmseg_segment winner;
     err = attach(&winner, place, true, options);
+    if (err == ENOENT && shmseg_object_dangles(place))
+      return abandon(segment, place, ELOOP);
     if (err != ENOENT) { /* ours is not wanted */
       abandon(segment, place, err);
       *segment = winner;
@@ -271,16 +273,28 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   return err ? give_up(segment, err) : 0;
 }
 
+static int remove_name(shmseg_place place, const shmseg_identity *only) {
+  int64_t deadline = shmseg_wait_deadline(LOCK_PATIENCE);
+  int err;
+  while ((err = shmseg_object_remove(place, only)) == EAGAIN) {
+    err = shmseg_wait_pause(deadline);
+    if (err)
+      return err;
+  }
+  return err;
+}
+
 void shmseg_segment_close(shmseg_segment *segment) {
   if (segment->fd < 0)
     return;
-  if (segment->temporary) {
-    if (shmseg_temporary_remove(segment->temporary))
-      shmseg_segment_unlink(segment);
-    segment->temporary = 0;
-  }
+  shmseg_place place = segment->place;
+  shmseg_identity identity = segment->identity;
+  bool is_ours = segment->temporary && shmseg_temporary_remove(segment->temporary);
+  segment->temporary = 0;
   shmseg_hold_abandon_all(segment);
   give_up(segment, 0);
+  if (is_ours) /* last: it takes a descriptor, and there is one now */
+    remove_name(place, &identity);
 }
 
 int shmseg_segment_status(const shmseg_segment *segment) {
@@ -393,17 +407,6 @@ int shmseg_segment_refresh(shmseg_segment *segment) {
   }
   err = map_again(segment, size);
   return err ? err : prepare_pages(segment);
-}
-
-static int remove_name(shmseg_place place, const shmseg_identity *only) {
-  int64_t deadline = shmseg_wait_deadline(LOCK_PATIENCE);
-  int err;
-  while ((err = shmseg_object_remove(place, only)) == EAGAIN) {
-    err = shmseg_wait_pause(deadline);
-    if (err)
-      return err;
-  }
-  return err;
 }
 
 int shmseg_segment_unlink(shmseg_segment *segment) {
