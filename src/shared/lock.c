@@ -104,12 +104,8 @@ int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, ui
   return err ? err : SHMSEG_CORRUPT;
 }
 
-int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t patience,
-                      bool *dirty) {
-  uint32_t seen = SHMSEG_LOCK_FREE;
-  *dirty = false;
-  if (cas_ordered(word, &seen, id))
-    return 0;
+int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t patience, bool *dirty) {
   int64_t deadline = shmseg_wait_deadline(patience);
   int err;
   do {
@@ -118,12 +114,8 @@ int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id
   return err;
 }
 
-int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                            int64_t deadline, bool *dirty) {
-  uint32_t seen = SHMSEG_LOCK_FREE;
-  *dirty = false;
-  if (cas_ordered(word, &seen, id))
-    return 0;
+int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                   int64_t deadline, bool *dirty) {
   int64_t moment = shmseg_wait_deadline(MOMENT);
   int err;
   /* Behind the deadline a slice's end is not told: with the next call the moment would begin anew. */

@@ -61,15 +61,32 @@ static inline int shmseg_lock_release(const shmseg_segment *segment, uint32_t *w
   return shmseg_lock_release_slowly(segment, word, id, next, wake);
 }
 
+int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t patience, bool *dirty);
+int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                   int64_t deadline, bool *dirty);
+
 /* shmseg_lock_take for a critical section of the library's own, which is short: waits at most that
  * long, then SHMSEG_TIMEOUT. */
-int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t patience,
-                      bool *dirty);
+static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                    int64_t patience, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return shmseg_lock_enter_slowly(segment, word, id, patience, dirty);
+}
 
 /* The same where the caller has a deadline: waits until then, but always a moment, since the owner
  * will be out in less. May return SHMSEG_INTERRUPTED before the deadline. */
-int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                            int64_t deadline, bool *dirty);
+static inline int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word,
+                                          uint32_t id, int64_t deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return shmseg_lock_enter_until_slowly(segment, word, id, deadline, dirty);
+}
 
 /* Leaves such a section in an error, which is returned: the word stays DIRTY, never silently free. */
 int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err);

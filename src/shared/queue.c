@@ -4,12 +4,16 @@
  * LAYOUT      offset  size
  *             0       64    header (shared/header.h), capacity = bytes of the largest message
  *             64      4     producers' lock word (shared/lock.h)
- *             72      8     tail word: tail << 1 | shut
- *             128     4     consumers' lock word
- *             136     8     head
- *             192     4     bell of the messages (shared/bell.h), rings after a push
- *             256     4     bell of the room, rings after a pop
+ *             128     8     tail word: tail << 1 | shut
+ *             136     4     bell of the messages (shared/bell.h), rings after a push
+ *             192     4     consumers' lock word
+ *             256     8     head
+ *             264     4     bell of the room, rings after a pop
  *             320           ring: capacity rounded up to 8, and 8 more
+ *
+ *             A consumer that looks for a message again and again takes the tail's line from the
+ *             producers, and theirs alone: so the locks, written twice for each message, have
+ *             lines of their own.
  *
  *             Head and tail are positions: bytes since the start, the first one being the length
  *             of the ring; position p is at p mod length. A record is the message's size (8
@@ -44,11 +48,11 @@
 #include "shared/word.h"
 
 #define PRODUCERS 64
-#define TAIL 72
-#define CONSUMERS 128
-#define HEAD 136
-#define MESSAGES 192
-#define ROOM 256
+#define TAIL 128
+#define MESSAGES 136
+#define CONSUMERS 192
+#define HEAD 256
+#define ROOM 264
 #define RING 320
 #define HEAD_SIZE 8 /* of a record */
 #define SHUT 1u

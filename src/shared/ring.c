@@ -17,7 +17,3 @@ void shmseg_ring_get(shmseg_ring ring, uint64_t place, void *to, size_t size) {
   if (first < size)
     copy_from_shared((unsigned char *)to + first, ring.bytes, size - first);
 }
-
-bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t high) {
-  return low >= length && low <= high && high - low <= length && low % 8 == 0 && high % 8 == 0;
-}

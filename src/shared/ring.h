@@ -21,7 +21,9 @@ void shmseg_ring_put(shmseg_ring ring, uint64_t place, const void *from, size_t 
 void shmseg_ring_get(shmseg_ring ring, uint64_t place, void *to, size_t size);
 
 /* Can [low, high) be what the ring holds? */
-bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t high);
+static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t high) {
+  return low >= length && low <= high && high - low <= length && (low | high) % 8 == 0;
+}
 
 #pragma GCC visibility pop
 

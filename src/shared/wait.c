@@ -19,9 +19,9 @@
 
 /* About what a futex sleep and wake cost: a peer that is awake answers sooner. */
 #define SPIN 20000
-#define SPIN_LOOKS 64 /* between two looks at the clock */
-#define SPIN_HALVINGS 5
-#define SPIN_RETRY 16
+#define SPIN_LOOKS 64    /* between two looks at the clock */
+#define SPIN_BURST 128   /* failures in a row after which it is left */
+#define SPIN_PERIOD 2048 /* and tried again */
 
 int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   int64_t now = shmseg_clock_now();
@@ -64,21 +64,19 @@ int shmseg_wait_again(int64_t deadline) {
   return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
 }
 
-/* Nanoseconds to spin, after so many failures in a row. */
-static int64_t patience(uint32_t failures) {
-  if (failures < SPIN_HALVINGS)
-    return SPIN >> failures;
-  return failures % SPIN_RETRY == 0 ? SPIN : 0;
+/* Is it worth spinning, after so many failures in a row? Two who share a processor fail until the
+ * system has parted them, which takes it some milliseconds in which both want to run. */
+static bool is_worth_spinning(uint32_t failures) {
+  return failures % SPIN_PERIOD < SPIN_BURST && shmseg_clock_processors() > 1;
 }
 
 bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
                             const void *context) {
-  int64_t duration = shmseg_clock_processors() < 2 ? 0 : patience(spin->failures);
-  if (duration == 0) {
+  if (!is_worth_spinning(spin->failures)) {
     spin->failures++;
     return ready(context);
   }
-  int64_t deadline = shmseg_clock_now() + duration;
+  int64_t deadline = shmseg_clock_now() + SPIN;
   do {
     for (int i = 0; i < SPIN_LOOKS; i++) {
       if (ready(context)) {

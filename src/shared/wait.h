@@ -47,8 +47,8 @@ bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
 #define SHMSEG_SPIN_START 4u
 
 /* Looks for a condition that a peer brings about, as long, and gives what ready gave last. A handle
- * whose peers were too slow for this the last times spins less, and soon only now and then: on a
- * busy machine its processor is better left to them. */
+ * whose peers were too slow for this many times spins only now and then: on a busy machine its
+ * processor is better left to them. */
 bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
                             const void *context);
 
