@@ -633,7 +633,7 @@ end)
 describe("the bytes of a queue", function()
   after_each(scratch.clean)
 
-  local TAIL, HEAD, RING = 72, 136, 320
+  local TAIL, HEAD, RING = 128, 256, 320
 
   it("that break its invariants are corrupt, and no call hangs or reads beyond", function()
     for _, broken in ipairs {

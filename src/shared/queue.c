@@ -207,8 +207,11 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size) {
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_queue_take(); from here it is a consumer's (Q2). */
-  if (cas_ordered(word64(queue, TAIL), &word, (tail + need) << 1))
+  if (cas_ordered(word64(queue, TAIL), &word, (tail + need) << 1)) {
+    if (has_room(queue, tail + need, need))
+      shmseg_ring_fetch_to_write(ring, place_of(tail + need, queue->ring, &queue->push_lap), need);
     return 0;
+  }
   return word == (tail << 1 | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
 }
 
@@ -307,6 +310,8 @@ static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
     return err;
   /* Take. Pairs with the acquire in append(): the room is the producers' (Q2). */
   store_release(word64(queue, HEAD), head);
+  if (head < queue->tail_seen)
+    shmseg_ring_fetch(ring_of(queue), place_of(head, queue->ring, &queue->pop_lap), h->used);
   return 0;
 }
 

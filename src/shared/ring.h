@@ -25,6 +25,26 @@ static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t hig
   return low >= length && low <= high && high - low <= length && (low | high) % 8 == 0;
 }
 
+/* Lines of the ring that are fetched before they are needed. */
+#define SHMSEG_RING_AHEAD 1024
+
+/* Fetches the lines of the next size bytes from place on, as far as they do not wrap: what the other
+ * side has on its processor then comes while this one does something else. */
+static inline void shmseg_ring_fetch(shmseg_ring ring, uint64_t place, uint64_t size) {
+  uint64_t rest = ring.length - place;
+  size = size < SHMSEG_RING_AHEAD ? size : SHMSEG_RING_AHEAD;
+  for (uint64_t i = 0; i < size && i < rest; i += 64)
+    __builtin_prefetch(ring.bytes + place + i);
+}
+
+/* The same for lines that will be written. */
+static inline void shmseg_ring_fetch_to_write(shmseg_ring ring, uint64_t place, uint64_t size) {
+  uint64_t rest = ring.length - place;
+  size = size < SHMSEG_RING_AHEAD ? size : SHMSEG_RING_AHEAD;
+  for (uint64_t i = 0; i < size && i < rest; i += 64)
+    __builtin_prefetch(ring.bytes + place + i, 1);
+}
+
 #pragma GCC visibility pop
 
 #endif
