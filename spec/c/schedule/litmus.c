@@ -19,6 +19,8 @@ enum {
   MESSAGE_RELEASE,
   STORE_LOAD_RELEASE, /* two who announce themselves, then look for the other */
   STORE_LOAD_ORDERED,
+  STORE_LOAD_SWAP, /* in between they swap another word */
+  STORE_LOAD_SWAP_ACQUIRE,
   REUSE_NO_FENCE, /* a word is overwritten after its version has moved */
   REUSE_FENCE,
   LOCK_NO_WAKE,
@@ -53,6 +55,20 @@ static const scenario scenarios[] = {
     NULL,
     0,
     STORE_LOAD_ORDERED,
+    0,
+    light },
+  { "two who store, swap another word, then look in order see each other",
+    { "a", "a" },
+    NULL,
+    0,
+    STORE_LOAD_SWAP,
+    0,
+    light },
+  { "!two who store, swap another word, then look without order are found",
+    { "a", "a" },
+    NULL,
+    0,
+    STORE_LOAD_SWAP_ACQUIRE,
     0,
     light },
   { "!memory reused without the fence before its stores is found",
@@ -118,8 +134,10 @@ static void announce(int p, int how) {
     store_ordered(WORD(p), 1u);
   else
     store_release(WORD(p), 1u);
-  uint32_t other =
-      how == STORE_LOAD_ORDERED ? load_ordered(WORD(1 - p)) : load_acquire(WORD(1 - p));
+  if (how == STORE_LOAD_SWAP || how == STORE_LOAD_SWAP_ACQUIRE)
+    swap_ordered(WORD(2 + p), 1u);
+  bool ordered = how == STORE_LOAD_ORDERED || how == STORE_LOAD_SWAP;
+  uint32_t other = ordered ? load_ordered(WORD(1 - p)) : load_acquire(WORD(1 - p));
   model.alone[p] = !other;
   expect(!model.alone[0] || !model.alone[1], "both find themselves alone");
 }

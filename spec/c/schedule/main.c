@@ -17,7 +17,8 @@
 
 static const structure *const structures[] = { &schedule_litmus,    &schedule_header,
                                                &schedule_mutex,     &schedule_rwlock,
-                                               &schedule_semaphore, &schedule_event };
+                                               &schedule_semaphore, &schedule_event,
+                                               &schedule_cell };
 
 #define STRUCTURES ((int)(sizeof structures / sizeof structures[0]))
 

@@ -6,8 +6,9 @@
  * (what its writer had seen of every word, if the store releases or stands behind a release fence).
  * A load may read any message that is not older than what its process has seen of the word; by
  * acquiring it joins the message's view. Read-modify-writes read the last message. Ordered loads
- * read nothing older than the last ordered store. So a relaxed store may be delayed past whatever
- * follows until something releases it. */
+ * read nothing older than what stands before an ordered store or swap, of whatever word: these are
+ * full barriers, as word.h says (of the machines that is true; C11 promises it for fences only). So
+ * a relaxed store may be delayed past whatever follows until something releases it. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -213,11 +214,10 @@ static void leave_message(const void *word, unsigned size, step_order order) {
   unsigned unit = unit_of(word), last = unit + (size > UNIT);
   now++;
   int index = view_count < MESSAGES ? view_count++ : -1;
-  for (unsigned i = unit; i <= last; i++) {
+  for (unsigned i = unit; i <= last; i++)
     k->seen.times[i] = now;
-    if (order == STEP_ORDERED)
-      ordered.times[i] = now;
-  }
+  if (order == STEP_ORDERED)
+    join(&ordered, &k->seen);
   if (index >= 0)
     views[index] = order == STEP_RELAXED ? k->released : k->seen;
   for (unsigned i = unit; index >= 0 && i <= last; i++)
@@ -228,6 +228,8 @@ static void leave_message(const void *word, unsigned size, step_order order) {
 
 static void store(void *word, unsigned size, uint64_t value, step_order order) {
   bool weak = is_weak();
+  must(w.current == NOBODY || w.processes[w.current].segment.writable,
+       "a write through a read-only mapping");
   if (weak) {
     history_of(unit_of(word));
     if (size > UNIT)
