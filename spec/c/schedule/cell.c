@@ -167,10 +167,10 @@ static void get(int p) {
   uint64_t version = 0, out = model.out;
   size_t size = 0;
   ledger_wipe(&buffer);
-  int err = shmseg_cell_get(&handles[p], buffer.bytes, LEDGER_ROOM, &size, &version);
+  int err = shmseg_cell_get(&handles[p], buffer.bytes, LEDGER_BUFFER, &size, &version);
   w.processes[p].last = err;
   ledger_guard(&buffer);
-  must(err != 0 || size <= LEDGER_ROOM, "a value of %zu bytes", size);
+  must(err != 0 || size <= LEDGER_BUFFER, "a value of %zu bytes", size);
   /* who was stopped may find that it was overtaken for too long */
   expect(err == 0 || err == SHMSEG_EMPTY || (err == SHMSEG_TIMEOUT && w.excused), "get: %d", err);
   if (err == SHMSEG_TIMEOUT)

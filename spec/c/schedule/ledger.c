@@ -83,7 +83,7 @@ void ledger_wipe(ledger_buffer *buffer) {
 }
 
 void ledger_guard(const ledger_buffer *buffer) {
-  for (int i = LEDGER_ROOM; i < LEDGER_ROOM + LEDGER_GUARD; i++)
+  for (int i = LEDGER_BUFFER; i < LEDGER_BUFFER + LEDGER_GUARD; i++)
     must(buffer->bytes[i] == UNTOUCHED, "a copy writes beyond the reader's buffer");
 }
 

@@ -10,6 +10,7 @@
 
 #define LEDGER_ENTRIES 32 /* number 0 is none */
 #define LEDGER_ROOM 24    /* bytes of the largest value */
+#define LEDGER_BUFFER 32  /* bytes that one reads at once */
 #define LEDGER_GUARD 16
 
 typedef enum {
@@ -46,7 +47,7 @@ void ledger_died(int writer);
 
 /* Where somebody reads to, and what must stay as it is behind it. */
 typedef struct ledger_buffer {
-  _Alignas(8) unsigned char bytes[LEDGER_ROOM + LEDGER_GUARD];
+  _Alignas(8) unsigned char bytes[LEDGER_BUFFER + LEDGER_GUARD];
 } ledger_buffer;
 
 void ledger_wipe(ledger_buffer *buffer);

@@ -18,7 +18,7 @@
 static const structure *const structures[] = { &schedule_litmus,    &schedule_header,
                                                &schedule_mutex,     &schedule_rwlock,
                                                &schedule_semaphore, &schedule_event,
-                                               &schedule_cell };
+                                               &schedule_cell,      &schedule_queue };
 
 #define STRUCTURES ((int)(sizeof structures / sizeof structures[0]))
 
