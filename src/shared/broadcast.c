@@ -60,7 +60,9 @@
 #define READ_PATIENCE ((int64_t)100 * 1000000)
 
 /* Tries of what a publisher may disturb. */
-#define TRIES 100000
+#if !defined(SHMSEG_TRIES)
+#define SHMSEG_TRIES 100000
+#endif
 
 typedef struct {
   uint64_t sequence, size;
@@ -126,9 +128,9 @@ static shmseg_ring ring_of(const shmseg_broadcast *b) {
   return ring;
 }
 
-/* The word at a position; readers come with whatever a peer has written for one. */
+/* The word at a position, a multiple of 8. */
 static uint64_t *ring_word(const shmseg_broadcast *b, uint64_t position) {
-  return (uint64_t *)(ring_of(b).bytes + position % b->ring / 8 * 8);
+  return (uint64_t *)(ring_of(b).bytes + position % b->ring);
 }
 
 /* Can it be a published word? */
@@ -220,7 +222,7 @@ int shmseg_broadcast_shutdown(shmseg_broadcast *b) {
   if (err)
     return err;
   uint64_t word = load_relaxed(word64(b, PUBLISHED));
-  for (int i = 0; !(word & SHUT) && i < TRIES; i++)
+  for (int i = 0; !(word & SHUT) && i < SHMSEG_TRIES; i++)
     if (cas_ordered(word64(b, PUBLISHED), &word, word | SHUT))
       word |= SHUT;
   shmseg_bell_ring(word32(b, BELL));
@@ -242,7 +244,7 @@ static bool find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
   s->sequence = word >> 1;
   s->position = load_relaxed(end_of(b, s->sequence - 1));
   fence_acquire();
-  return load_relaxed(word64(b, PUBLISHED)) >> 1 == s->sequence;
+  return load_relaxed(word64(b, PUBLISHED)) >> 1 == s->sequence && s->position % 8 == 0;
 }
 
 /* The oldest message that is there, or the next one. False when a publisher was faster. */
@@ -250,10 +252,13 @@ static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
   if (!find_end(b, s))
     return false;
   uint64_t floor = load_acquire(word64(b, FLOOR));
-  if (floor > s->position)
+  if (!shmseg_ring_holds(b->ring, floor, s->position))
     return false;
   if (floor < s->position) {
-    s->sequence = head_at(b, floor).sequence;
+    uint64_t first = head_at(b, floor).sequence, end = s->sequence;
+    if (end - first > (s->position - floor) / HEAD_SIZE) /* more than there is place for (B2) */
+      return false;
+    s->sequence = first;
     s->position = floor;
   }
   return !is_overrun(b, floor);
@@ -389,7 +394,7 @@ static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *s
 int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
                              uint64_t *sequence, uint64_t *lost, int64_t deadline) {
   int64_t patience = 0; /* begins when a publisher has been faster */
-  for (int i = 0; i < TRIES; i++) {
+  for (int i = 0; i < SHMSEG_TRIES; i++) {
     uint64_t word = 0;
     int err = shmseg_header_ready(&s->broadcast->object);
     if (!err)
