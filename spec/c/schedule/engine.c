@@ -18,7 +18,9 @@
 #undef memset
 
 #define STACK 65536
-#define STEPS 100000                      /* of one run: more is a loop without end */
+#define STEPS 100000       /* of one run: more is a loop without end */
+#define STEPS_AT_ONCE 1500 /* of one operation: from here on each takes time */
+#define LONG_STEP MILLISECOND
 #define PATIENCE (300 * MILLISECOND)      /* nothing happens any more; in naps, which */
 #define NAP_PATIENCE (1500 * MILLISECOND) /* have an end of their own, */
 #define VAIN (100 * MILLISECOND)          /* so long may a death make others wait */
@@ -257,7 +259,8 @@ void engine_step(const access *a, int *stale) {
   if (w.current == NOBODY)
     return;
   must(++w.total < STEPS, "no end after %d steps", STEPS);
-  w.processes[w.current].op_steps++;
+  if (++w.processes[w.current].op_steps > STEPS_AT_ONCE)
+    fake.now += LONG_STEP; /* a loop that only time ends */
   if (a->changes || !a->word)
     w.processes[w.current].spins = false;
   if (w.current == FRESH)

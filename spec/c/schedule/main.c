@@ -15,10 +15,10 @@
 #include "schedule/schedule.h"
 #include "test.h"
 
-static const structure *const structures[] = { &schedule_litmus,    &schedule_header,
-                                               &schedule_mutex,     &schedule_rwlock,
-                                               &schedule_semaphore, &schedule_event,
-                                               &schedule_cell,      &schedule_queue };
+static const structure *const structures[] = {
+  &schedule_litmus, &schedule_header, &schedule_mutex, &schedule_rwlock,   &schedule_semaphore,
+  &schedule_event,  &schedule_cell,   &schedule_queue, &schedule_broadcast
+};
 
 #define STRUCTURES ((int)(sizeof structures / sizeof structures[0]))
 

@@ -1,6 +1,6 @@
 # The scheduler: the structures over a word.h that yields and a fake OS.
 
-schedule_flags := $(filter-out -Wpedantic,$(WARN)) -O2 -g -U_FORTIFY_SOURCE -Ischedule
+schedule_flags := $(filter-out -Wpedantic,$(WARN)) -O2 -g -U_FORTIFY_SOURCE -Ischedule -DSHMSEG_TRIES=100
 schedule_core := $(filter-out os/futex_%.c os/clock.c os/liveness.c,$(CORE))
 schedule_files := $(wildcard schedule/*.c) fake/fake.c
 

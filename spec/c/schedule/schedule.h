@@ -217,6 +217,6 @@ void code_print(const code *c, char *text, int size);
 bool code_parse(const char *text, code *c);
 
 extern const structure schedule_mutex, schedule_rwlock, schedule_semaphore, schedule_event,
-    schedule_header, schedule_litmus, schedule_cell, schedule_queue;
+    schedule_header, schedule_litmus, schedule_cell, schedule_queue, schedule_broadcast;
 
 #endif

@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: MIT */
+/* The broadcast under the scheduler; option is the processes, as bits, whose mapping is read-only.
+ *
+ * Operations: p publish, b publish a longer message; w subscribe to what is new, e to the oldest, 1
+ * to 9 to that number; n next, N next within 30 ms, y try for the next, z next with too small a
+ * buffer first; s shut it, and those of opening.h. */
+#include <string.h>
+
+#include "schedule/ledger.h"
+#include "schedule/opening.h"
+#include "shared/header.h"
+#include "shared/lock.h"
+
+enum {
+  EMPTY = OPENING_STATES,
+  ONE,
+  FULL,   /* of two */
+  LAPPED, /* three were published, of which the first is gone */
+  SLEEPERS_DEAD,
+  OWNER_DEAD, /* full; the publisher died when it had raised floor and begun to write */
+  SHUT,       /* with two */
+  LONG_AGO    /* with two, after very many */
+};
+
+/* Offsets, as broadcast.c says. */
+#define LOCK 64
+#define PUBLISHED 128
+#define FLOOR 136
+#define ENDS 144
+#define BELL 160
+#define RING 192
+
+#define MANY (UINT64_C(1) << 40)
+
+#define RECORD(size) (16 + ((uint64_t)(size) + 7) / 8 * 8)
+
+#define SHORT 8
+#define LONG 12
+#define CAPACITY 40
+#define LENGTH RECORD(CAPACITY) /* two messages and not a whole head more: so heads wrap */
+
+static const budget overtaken[] = {
+  { .preemptions = 2, .stale = 1 },  { .preemptions = 2, .deaths = 1 },
+  { .preemptions = 1, .stalls = 1 }, { .preemptions = 1, .stale = 2 },
+  { .preemptions = 1, .flips = 1 },  { 0 },
+};
+
+static const scenario scenarios[] = {
+  { "one publishes, one reads", { "pb", "eyn" }, "eypyyy", EMPTY, 0, 0, overtaken },
+  { "a reader is overtaken", { "pbp", "en" }, "eypyyy", ONE, 0, 0, NULL },
+  { "a reader is overtaken at a wrap", { "bpp", "eny" }, "eypyyy", LAPPED, 0, 0, overtaken },
+  { "a reader is overtaken by two", { "pb", "pp", "en" }, "eypyyy", FULL, 0, 0, budgets_of_three },
+  { "two publish and read", { "wpy", "wby" }, "eypyyy", FULL, 0, 0, budgets_honest },
+  { "one publishes, two read", { "pb", "wn", "en" }, "eypyyy", EMPTY, 0, 0, budgets_of_three },
+  { "one waits, one publishes", { "wn", "p" }, "eypyyy", EMPTY, 0, 0, NULL },
+  { "one waits twice, one publishes twice", { "wnn", "pb" }, "eypyyy", FULL, 0, 0, overtaken },
+  { "one waits, two publish", { "wnn", "p", "b" }, "eypyyy", EMPTY, 0, 0, budgets_of_three },
+  { "two wait, one publishes", { "wn", "wn", "p" }, "eypyyy", EMPTY, 0, 0, budgets_of_three },
+  { "one waits for a time", { "wNN", "p" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
+  { "two that spin", { "wn", "p" }, "eypyyy", ONE, 0, 2, budgets_honest },
+  { "numbers", { "pb", "1y3y9y" }, "eypyyy", LAPPED, 0, 0, budgets_opening },
+  { "numbers, after very many", { "pb", "2y4y" }, "eypyyy", LONG_AGO, 0, 0, budgets_opening },
+  { "a buffer that is too small", { "bpb", "ez" }, "eypyyy", ONE, 0, 0, overtaken },
+  { "one that cannot write reads", { "pbp", "eyy" }, "eypyyy", ONE, 2, 0, budgets_honest },
+  { "one that cannot write waits", { "pb", "wnN" }, "eypyyy", EMPTY, 2, 0, budgets_honest },
+  { "one shuts it, one publishes", { "ppy", "sey" }, "eypyyy", ONE, 0, 0, NULL },
+  { "one shuts it, one waits", { "wnn", "ps" }, "eypyyy", EMPTY, 0, 0, NULL },
+  { "one shuts it, one publishes, one waits",
+    { "pp", "s", "wnn" },
+    "eypyyy",
+    FULL,
+    0,
+    0,
+    budgets_of_three },
+  { "it is shut", { "eyyy", "ps" }, "eypyyy", SHUT, 0, 0, NULL },
+  { "sleepers have died", { "wn", "pe" }, "eypyyy", SLEEPERS_DEAD, 0, 0, NULL },
+  { "the publisher died half way", { "1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, budgets_honest },
+  { "two build it", { "op", "oey" }, "oeypyyy", OPENING_ZERO, 0, 0, budgets_long },
+  { "the builder died half way",
+    { "op", "jey" },
+    "oeypyyy",
+    OPENING_HALF_BUILT,
+    0,
+    0,
+    budgets_long },
+};
+
+static shmseg_broadcast handles[PROCESSES];
+static shmseg_subscription subscriptions[PROCESSES];
+
+static struct {
+  char in[PROCESSES];
+  uint64_t next[PROCESSES]; /* the number that each subscriber is to get, or a later one */
+  uint64_t out;             /* the last number that somebody was told of */
+  uint64_t end;             /* somebody was told that there is no such number; 0: not so */
+  bool shutting, shut;      /* somebody has begun to shut it, has done so */
+  uint64_t before;          /* so many were published that nobody remembers */
+} model;
+
+/* The next number. */
+static uint64_t published(void) {
+  return block_word(PUBLISHED) >> 1;
+}
+
+static bool is_shut(void) {
+  return block_word(PUBLISHED) & 1;
+}
+
+/* --- starting states ---------------------------------------------------------------------- */
+
+/* What a publisher leaves who dies before it publishes. */
+static void leave_half(void) {
+  unsigned char bytes[LEDGER_ROOM];
+  uint64_t end = block_word(ENDS + (published() - 1) % 2 * 8);
+  ledger_write(NOBODY, LONG, bytes);
+  ledger_died(NOBODY);
+  block_put32(LOCK, ID_DEAD | SHMSEG_LOCK_WAITERS);
+  block_put(FLOOR, block_word(FLOOR) + RECORD(SHORT));
+  block_put(RING + end % LENGTH, published());
+  block_put(RING + (end + 8) % LENGTH, UINT64_C(0x3333333333333333));
+  block_put(ENDS + published() % 2 * 8, UINT64_C(0x3333333333333333));
+}
+
+static void make_state(shmseg_broadcast *b, int start) {
+  static const int messages[] = { 0, 1, 2, 3, 1, 2, 2, 2 };
+  unsigned char bytes[LEDGER_ROOM];
+  if (start == LONG_AGO)
+    block_put(PUBLISHED, (MANY + 1) << 1);
+  for (int i = 0; i < messages[start - EMPTY]; i++) {
+    uint64_t sequence;
+    int entry = ledger_write(NOBODY, SHORT, bytes);
+    must(shmseg_broadcast_publish(b, bytes, SHORT, &sequence) == 0, "publishing");
+    ledger_done(entry, sequence);
+  }
+  if (start == SHUT)
+    must(shmseg_broadcast_shutdown(b) == 0, "shutting it");
+  if (start == SLEEPERS_DEAD)
+    block_put32(BELL, (uint32_t)block_word(BELL) | SHMSEG_LOCK_WAITERS);
+  if (start == OWNER_DEAD)
+    leave_half();
+}
+
+static void make(const scenario *s) {
+  static shmseg_segment segment;
+  static shmseg_broadcast b;
+  ledger_clear();
+  if (s->start < OPENING_STATES) {
+    opening_make(s->start, SHMSEG_KIND_BROADCAST);
+  } else {
+    engine_segment(&segment);
+    must(shmseg_broadcast_open(&b, &segment, 0, DATA, SHMSEG_CREATE, CAPACITY, NULL) == 0,
+         "making it");
+    make_state(&b, s->start);
+  }
+  ledger_keep();
+}
+
+static void begin(const scenario *s) {
+  memset(&model, 0, sizeof model);
+  memset(subscriptions, 0, sizeof subscriptions);
+  ledger_begin();
+  opening_begin();
+  model.shutting = model.shut = s->start == SHUT;
+  if (s->start == OWNER_DEAD)
+    engine_excuse();
+  model.before = s->start == LONG_AGO ? MANY : 0;
+  if (s->start >= EMPTY)
+    model.out = published() - 1;
+  for (int p = 0; p < PROCESSES; p++) {
+    bool read_only = s->option >> p & 1;
+    memset(&handles[p], 0, sizeof handles[p]);
+    w.processes[p].segment.writable = !read_only;
+    if (s->start >= EMPTY)
+      must(shmseg_broadcast_open(&handles[p], &w.processes[p].segment, 0, DATA,
+                                 read_only ? SHMSEG_READ : SHMSEG_WRITE, 0, NULL) == 0,
+           "attaching");
+  }
+}
+
+/* --- operations --------------------------------------------------------------------------- */
+
+/* Somebody was told that the number is out. */
+static void is_out(uint64_t number) {
+  model.out = number > model.out ? number : model.out;
+  expect(model.end == 0 || number < model.end, "number %llu is out, and it was over before %llu",
+         (unsigned long long)number, (unsigned long long)model.end);
+}
+
+/* May that message be overwritten, by those behind it that are out or were begun? */
+static bool may_be_gone(uint64_t number) {
+  uint64_t bytes = 0;
+  for (int i = 1; i < ledger_count; i++)
+    if (ledger[i].number == 0 || ledger[i].number >= number)
+      bytes += RECORD(ledger[i].size);
+  return bytes > LENGTH;
+}
+
+static void publish(int p, size_t size) {
+  unsigned char bytes[LEDGER_ROOM];
+  uint64_t sequence = 0, out = model.out;
+  bool was_shut = model.shut;
+  int entry = ledger_write(p, size, bytes);
+  model.in[p] = 'p';
+  int err = shmseg_broadcast_publish(&handles[p], bytes, size, &sequence);
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  expect(err == 0 || (err == SHMSEG_SHUTDOWN && model.shutting), "publish: %d", err);
+  expect(!was_shut || err == SHMSEG_SHUTDOWN, "it was shut, yet publish gives %d", err);
+  if (err != 0) {
+    ledger_refused(entry);
+    return;
+  }
+  expect(sequence > out, "number %llu, and %llu was out", (unsigned long long)sequence,
+         (unsigned long long)out);
+  ledger_done(entry, sequence);
+  is_out(sequence);
+}
+
+static void subscribe(int p, uint64_t from) {
+  shmseg_subscription *s = &subscriptions[p];
+  uint64_t out = model.out;
+  int err = shmseg_broadcast_subscribe(&handles[p], from, s);
+  w.processes[p].last = err;
+  bool number = from != SHMSEG_FROM_NEW && from != SHMSEG_FROM_OLDEST;
+  expect(err == 0 || (err == SHMSEG_OUT_OF_RANGE && number), "subscribe: %d", err);
+  expect(err == 0 || from > out + 1 || w.stale, "%llu is said to be beyond the next",
+         (unsigned long long)from);
+  model.next[p] = err ? 0 : s->sequence;
+  if (err != 0)
+    return;
+  expect(s->sequence > model.before && s->sequence <= model.before + (uint64_t)ledger_count,
+         "subscribed to number %llu", (unsigned long long)s->sequence);
+  expect(!number || s->sequence == from, "subscribed to %llu, not %llu",
+         (unsigned long long)s->sequence, (unsigned long long)from);
+  expect(from != SHMSEG_FROM_NEW || s->sequence > out || w.stale, "new is number %llu",
+         (unsigned long long)s->sequence);
+  expect(from != SHMSEG_FROM_OLDEST || s->sequence == model.before + 1 ||
+             may_be_gone(s->sequence - 1),
+         "the oldest is number %llu", (unsigned long long)s->sequence);
+}
+
+/* p got that message: the one it was to get, or one behind others that are gone. */
+static void got(int p, uint64_t sequence, uint64_t lost) {
+  expect(sequence == model.next[p] + lost, "number %llu, %llu lost, behind %llu",
+         (unsigned long long)sequence, (unsigned long long)lost,
+         (unsigned long long)(model.next[p] - 1));
+  expect(lost == 0 || may_be_gone(sequence - 1), "number %llu is lost, and there was room",
+         (unsigned long long)(sequence - 1));
+  model.next[p] = sequence + 1;
+  is_out(sequence);
+}
+
+static int next_into(int p, size_t room, int64_t deadline) {
+  ledger_buffer buffer;
+  uint64_t sequence = 0, lost = 0;
+  size_t size = 0;
+  int err;
+  ledger_wipe(&buffer);
+  model.in[p] = 'n';
+  do
+    err = shmseg_subscription_next(&subscriptions[p], buffer.bytes, room, &size, &sequence, &lost,
+                                   deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  ledger_guard(&buffer);
+  must(err != 0 || size <= room, "a message of %zu bytes", size);
+  if (err == 0) {
+    ledger_seen(buffer.bytes, size, sequence);
+    got(p, sequence, lost);
+  }
+  return err;
+}
+
+static void next(int p, int64_t timeout) {
+  uint64_t out = model.out;
+  int64_t deadline = engine_deadline(p, timeout);
+  int err = next_into(p, LEDGER_BUFFER, deadline);
+  /* who was stopped may find that it was overtaken for too long */
+  bool timed_out = err == SHMSEG_TIMEOUT && (timeout != SHMSEG_FOREVER || w.excused);
+  expect(err == 0 || timed_out || (err == SHMSEG_SHUTDOWN && model.shutting), "next: %d", err);
+  expect(!timed_out || fake.now >= deadline || w.excused, "a time-out before its time");
+  expect(!timed_out || out < model.next[p] || w.stale || w.excused,
+         "a time-out, and there is a message");
+  if (err != SHMSEG_SHUTDOWN)
+    return;
+  model.end = model.next[p];
+  expect(model.out < model.end, "shut down, and there is a message");
+}
+
+/* With a buffer for short messages first. */
+static void next_twice(int p) {
+  int err = next_into(p, SHORT, engine_deadline(p, SHMSEG_FOREVER));
+  expect(err == 0 || err == SHMSEG_TOO_SMALL || (err == SHMSEG_TIMEOUT && w.excused), "next: %d",
+         err);
+  if (err == SHMSEG_TOO_SMALL)
+    next(p, SHMSEG_FOREVER);
+}
+
+static void shut(int p) {
+  model.shutting = true;
+  model.in[p] = 's';
+  int err = shmseg_broadcast_shutdown(&handles[p]);
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  expect(err == 0, "shutdown: %d", err);
+  model.shut = true;
+}
+
+static void perform_one(int p, char op) {
+  bool subscribed = model.next[p] > 0;
+  switch (op) {
+  case 'p': publish(p, SHORT); break;
+  case 'b': publish(p, LONG); break;
+  case 's': shut(p); break;
+  case 'w': subscribe(p, SHMSEG_FROM_NEW); break;
+  case 'e': subscribe(p, SHMSEG_FROM_OLDEST); break;
+  case 'n':
+  case 'N':
+  case 'y':
+    if (subscribed)
+      next(p, op == 'n' ? SHMSEG_FOREVER : op == 'N' ? 30 * MILLISECOND : 0);
+    break;
+  case 'z':
+    if (subscribed)
+      next_twice(p);
+    break;
+  default: subscribe(p, model.before + (uint64_t)(op - '0'));
+  }
+}
+
+static void perform(int p, char op) {
+  if (opening_is(op)) {
+    bool created = false;
+    int err = shmseg_broadcast_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
+                                    op == 'j' ? 0 : CAPACITY, &created);
+    opening_told(p, op, err, created);
+  } else if (handles[p].object.segment) {
+    perform_one(p, op);
+  }
+}
+
+/* --- deaths, sleepers, the end ------------------------------------------------------------ */
+
+static void died(int p) {
+  model.in[p] = 0;
+  ledger_died(p);
+}
+
+static bool in_vain(int p) {
+  if (block_is_asleep_on(p, LOCK))
+    return block_lock_is_free(LOCK);
+  expect(model.in[p] != 'p', "a publisher waits for something else than a publisher");
+  return model.in[p] == 'n' && (is_shut() || published() > model.next[p]);
+}
+
+/* Each message that was published has a number of its own, and there are no others. */
+static const char *check_numbers(void) {
+  uint64_t count = published() - 1 - model.before;
+  uint64_t done = (uint64_t)ledger_with(LEDGER_DONE), unsure = (uint64_t)ledger_with(LEDGER_UNSURE);
+  return count >= done && count <= done + unsure ? NULL : "a number too many or too few";
+}
+
+static const char *check(void) {
+  static shmseg_segment segment;
+  static shmseg_broadcast b;
+  engine_segment(&segment);
+  if (shmseg_broadcast_open(&b, &segment, 0, DATA, SHMSEG_WRITE, 0, NULL) != 0)
+    return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
+                                                                    : "it cannot be attached";
+  const char *wrong = shmseg_broadcast_check(&b);
+  return wrong ? wrong : check_numbers();
+}
+
+const structure schedule_broadcast = {
+  "broadcast", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died,
+  in_vain,     check
+};
