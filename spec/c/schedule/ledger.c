@@ -124,9 +124,12 @@ void block_put32(uint64_t offset, uint32_t value) {
   memcpy(block + offset, &value, sizeof value);
 }
 
-bool block_lock_is_free(uint64_t offset) {
+int block_owner(uint64_t offset) {
   uint32_t owner = (uint32_t)block_word(offset) & SHMSEG_LOCK_STATE;
-  return owner == SHMSEG_LOCK_FREE || !fake_is_alive(owner);
+  for (int p = 0; p < PROCESSES; p++)
+    if (w.processes[p].id == owner && engine_lives(p))
+      return p;
+  return NOBODY;
 }
 
 bool block_is_asleep_on(int p, uint64_t offset) {

@@ -59,11 +59,11 @@ int ledger_seen(const unsigned char *bytes, size_t size, uint64_t number);
 /* How many have that fate. */
 int ledger_with(ledger_fate fate);
 
-/* The object's words as they are, and whether a lock among them could be had. */
+/* The object's words as they are; the process that has a lock among them, or NOBODY. */
 uint64_t block_word(uint64_t offset);
 void block_put(uint64_t offset, uint64_t value);
 void block_put32(uint64_t offset, uint32_t value);
-bool block_lock_is_free(uint64_t offset);
+int block_owner(uint64_t offset);
 bool block_is_asleep_on(int p, uint64_t offset);
 
 #endif
