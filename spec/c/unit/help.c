@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "shared/hold.h"
+#include "shared/lock.h"
 #include "shared/wait.h"
 
 #define NAMES 64
@@ -87,6 +89,20 @@ void set_word(const shmseg_segment *segment, uint64_t offset, uint32_t value) {
   memcpy(segment->data + offset, &value, sizeof value);
 }
 
+uint64_t number_at(const shmseg_segment *segment, uint64_t offset) {
+  uint64_t number;
+  memcpy(&number, segment->data + offset, sizeof number);
+  return number;
+}
+
+void set_number(const shmseg_segment *segment, uint64_t offset, uint64_t value) {
+  memcpy(segment->data + offset, &value, sizeof value);
+}
+
+bool disagrees(int err, const shmseg_object *object, const char *what) {
+  return err == SHMSEG_INCOMPATIBLE && object->mismatch && strcmp(object->mismatch, what) == 0;
+}
+
 child child_start(void (*body)(void *argument), void *argument) {
   int down[2], up[2];
   must(pipe(down) == 0 && pipe(up) == 0);
@@ -144,6 +160,32 @@ int child_kill(child *c) {
   return child_end(c);
 }
 
+typedef struct {
+  const shmseg_segment *segment;
+  uint64_t offset;
+} inside;
+
+static void be_inside(void *argument) {
+  const inside *where = argument;
+  shmseg_segment own;
+  uint32_t id;
+  bool dirty;
+  same_segment(&own, where->segment);
+  uint32_t *word = (uint32_t *)(own.data + where->offset);
+  must(shmseg_hold_identity(&own, &id) == 0);
+  must(shmseg_lock_take(&own, word, id, 0, 0, &dirty) == 0);
+  say('l');
+  hear();
+  must(shmseg_lock_release(&own, word, id, SHMSEG_LOCK_FREE, 1) == 0);
+}
+
+child child_inside(const shmseg_segment *segment, uint64_t offset) {
+  inside where = { segment, offset };
+  child c = child_start(be_inside, &where);
+  must(child_hear(&c) == 'l');
+  return c;
+}
+
 int lock_fully(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
   int err;
   do
@@ -181,6 +223,23 @@ int wait_fully(shmseg_event *event, int64_t deadline) {
   int err;
   do
     err = shmseg_event_wait(event, &began, deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int push_fully(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline) {
+  int err;
+  do
+    err = shmseg_queue_push(queue, bytes, size, deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int take_fully(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
+               int64_t deadline) {
+  int err;
+  do
+    err = shmseg_queue_take(queue, buffer, room, max, used, deadline);
   while (err == SHMSEG_INTERRUPTED);
   return err;
 }

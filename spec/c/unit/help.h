@@ -35,6 +35,11 @@ int count_descriptors(void);
 
 uint32_t word_at(const shmseg_segment *segment, uint64_t offset);
 void set_word(const shmseg_segment *segment, uint64_t offset, uint32_t value);
+uint64_t number_at(const shmseg_segment *segment, uint64_t offset);
+void set_number(const shmseg_segment *segment, uint64_t offset, uint64_t value);
+
+/* Has an open failed because of what disagrees? */
+bool disagrees(int err, const shmseg_object *object, const char *what);
 
 /* Ends the program with a failed line when a step that is no test fails. */
 #define must(condition) must_be(condition, #condition, __FILE__, __LINE__)
@@ -57,12 +62,19 @@ void child_tell(child *c);
 int child_end(child *c);
 int child_kill(child *c);
 
+/* A process of its own that is inside the critical section of the lock word at offset. It leaves it
+ * when it is told, and ends. */
+child child_inside(const shmseg_segment *segment, uint64_t offset);
+
 /* Calls again while a call answers SHMSEG_INTERRUPTED. */
 int lock_fully(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
 int read_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 int write_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 int acquire_fully(shmseg_semaphore *semaphore, int64_t deadline);
 int wait_fully(shmseg_event *event, int64_t deadline);
+int push_fully(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
+int take_fully(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
+               int64_t deadline);
 
 /* The exit status of main. */
 int help_end(void);

@@ -12,12 +12,6 @@ _Static_assert(sizeof(shmseg_identity) == 16, "device and inode");
 _Static_assert(sizeof(((shmseg_object *)0)->offset) == 8,
                "offsets do not shrink with the pointers");
 
-static uint64_t number_at(const shmseg_segment *segment, uint64_t offset) {
-  uint64_t number;
-  memcpy(&number, segment->data + offset, sizeof number);
-  return number;
-}
-
 static bool zeroes(const shmseg_segment *segment, uint64_t from, uint64_t end) {
   while (from < end && segment->data[from] == 0)
     from++;
@@ -107,10 +101,77 @@ static void event(void) {
   shmseg_segment_close(&segment);
 }
 
+/* A message or value of 3 bytes behind its head. */
+static bool is_abc(const shmseg_segment *segment, uint64_t offset) {
+  return memcmp(segment->data + offset, "abc", 3) == 0;
+}
+
+static void cell(void) {
+  shmseg_segment segment;
+  shmseg_cell cell;
+  uint64_t version;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new cell is its documented bytes, and so is its first value");
+  check(shmseg_cell_open(&cell, &segment, 0, PAGE, SHMSEG_CREATE, 57, NULL) == 0);
+  check_header(&segment, 5, 704, 57);
+  check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
+  check(number_at(&segment, 128) == 1 && word_at(&segment, 136) == 1);
+  check(zeroes(&segment, 140, 704));
+  check(shmseg_cell_set(&cell, "abc", 3, &version) == 0);
+  check(number_at(&segment, 128) == 2 && word_at(&segment, 64) == 1);
+  check(number_at(&segment, 192 + 128) == 3 && is_abc(&segment, 192 + 128 + 8));
+  test_done();
+  shmseg_segment_close(&segment);
+}
+
+static void queue(void) {
+  shmseg_segment segment;
+  shmseg_queue queue;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new queue is its documented bytes, and so is its first message");
+  check(shmseg_queue_open(&queue, &segment, 0, PAGE, SHMSEG_CREATE, 25, NULL) == 0);
+  check_header(&segment, 6, 360, 25);
+  check(word_at(&segment, 64) == 1 && word_at(&segment, 68) == 0);
+  check(number_at(&segment, 72) == 80 && zeroes(&segment, 80, 128));
+  check(word_at(&segment, 128) == 1 && word_at(&segment, 132) == 0);
+  check(number_at(&segment, 136) == 40 && zeroes(&segment, 144, 192));
+  check(word_at(&segment, 192) == 1 && zeroes(&segment, 196, 256));
+  check(word_at(&segment, 256) == 1 && zeroes(&segment, 260, 360));
+  check(shmseg_queue_push(&queue, "abc", 3, 0) == 0 && number_at(&segment, 72) == 112);
+  check(number_at(&segment, 320) == 3 && is_abc(&segment, 328));
+  check(shmseg_queue_shutdown(&queue) == 0 && number_at(&segment, 72) == 113);
+  test_done();
+  shmseg_segment_close(&segment);
+}
+
+static void broadcast(void) {
+  shmseg_segment segment;
+  shmseg_broadcast broadcast;
+  uint64_t sequence;
+  new_anonymous(&segment, PAGE);
+  test_begin("a new broadcast is its documented bytes, and so is its first message");
+  check(shmseg_broadcast_open(&broadcast, &segment, 0, PAGE, SHMSEG_CREATE, 25, NULL) == 0);
+  check_header(&segment, 7, 240, 25);
+  check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
+  check(number_at(&segment, 128) == 2 && number_at(&segment, 136) == 48);
+  check(number_at(&segment, 144) == 48 && number_at(&segment, 152) == 0);
+  check(word_at(&segment, 160) == 1 && zeroes(&segment, 164, 240));
+  check(shmseg_broadcast_publish(&broadcast, "abc", 3, &sequence) == 0);
+  check(number_at(&segment, 128) == 4 && number_at(&segment, 152) == 72);
+  check(number_at(&segment, 192) == 1 && number_at(&segment, 200) == 3);
+  check(is_abc(&segment, 208));
+  check(shmseg_broadcast_shutdown(&broadcast) == 0 && number_at(&segment, 128) == 5);
+  test_done();
+  shmseg_segment_close(&segment);
+}
+
 int main(void) {
   mutex();
   rwlock();
   semaphore();
   event();
+  cell();
+  queue();
+  broadcast();
   return help_end();
 }
