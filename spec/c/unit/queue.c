@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: MIT */
+/* shared/queue: messages, whole and in order; full, empty and shut; ends that die or are stopped. */
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "shared/lock.h"
+#include "unit/help.h"
+
+#define CAPACITY 100
+#define LENGTH 112 /* of the ring */
+#define PRODUCERS 64
+#define TAIL 72
+#define CONSUMERS 128
+#define HEAD 136
+#define RING 320
+
+static shmseg_segment ours, reader;
+static shmseg_queue a, b, r;
+static const char *name;
+static char bytes[CAPACITY + 1];
+static uint64_t got[64]; /* aligned to 8 */
+static size_t used;
+
+static void set_up(void) {
+  shmseg_options options = { 0 };
+  name = fresh_name();
+  new_segment(&ours, place_of(name), PAGE);
+  must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
+  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
+  must(shmseg_queue_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_queue_open(&r, &reader, 0, PAGE, SHMSEG_READ, 0, NULL) == 0);
+}
+
+static void tear_down(void) {
+  shmseg_queue_close(&a);
+  shmseg_queue_close(&b);
+  shmseg_queue_close(&r);
+  shmseg_segment_close(&ours);
+  shmseg_segment_close(&reader);
+}
+
+/* Handles that have seen nothing yet. */
+static void reopen(void) {
+  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_queue_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+}
+
+/* Pushes so many equal bytes. */
+static int push(char byte, size_t size) {
+  memset(bytes, byte, sizeof bytes);
+  return shmseg_queue_push(&a, bytes, size, 0);
+}
+
+/* Is the record at that word of what was taken so many equal bytes? */
+static bool is_record(size_t at, char byte, size_t size) {
+  const char *text = (const char *)(got + at + 1);
+  for (size_t i = 0; i < size; i++)
+    if (text[i] != byte)
+      return false;
+  return got[at] == size;
+}
+
+static int take(uint64_t max) {
+  return shmseg_queue_take(&b, got, sizeof got, max, &used, 0);
+}
+
+/* Is the next message of so many equal bytes? */
+static bool pops(char byte, size_t size) {
+  return take(1) == 0 && used == SHMSEG_RECORD(size) && is_record(0, byte, size);
+}
+
+static void sizes(void) {
+  shmseg_queue queue;
+  bool created;
+  test_begin("a queue takes its capacity and a head, and a capacity that cannot be is refused");
+  check(shmseg_queue_size(1) == 336 && shmseg_queue_size(8) == 336 && shmseg_queue_size(9) == 344);
+  check(shmseg_queue_size(0) == 0 && shmseg_queue_size(SHMSEG_CAPACITY_MAX + 1) == 0);
+  check(shmseg_queue_size(UINT64_MAX) == 0 && shmseg_queue_size(SHMSEG_CAPACITY_MAX) != 0);
+  new_anonymous(&ours, PAGE);
+  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, SHMSEG_CAPACITY_MAX + 1, NULL) ==
+        EINVAL);
+  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, PAGE, NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, &ours, 0, 335, SHMSEG_CREATE, 1, NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, &ours, 0, 335, SHMSEG_CREATE, 0, NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, &ours, 8, 400, SHMSEG_CREATE, 1, NULL) == EINVAL);
+  check(word_at(&ours, 0) == 0);
+  check(shmseg_queue_open(&queue, &ours, 0, 351, SHMSEG_CREATE, 0, &created) == 0 && created);
+  check(queue.object.capacity == 16 && queue.object.size == 344); /* what fits */
+  test_done();
+  shmseg_segment_close(&ours);
+}
+
+static void geometry(void) {
+  shmseg_queue queue;
+  shmseg_broadcast broadcast;
+  bool created;
+  set_up();
+  test_begin("who attaches takes the queue's capacity, and what disagrees is named");
+  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, 0, &created) == 0 && !created);
+  check(queue.object.capacity == CAPACITY && queue.object.size == shmseg_queue_size(CAPACITY));
+  int err = shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY + 1, NULL);
+  check(disagrees(err, &queue.object, "capacity"));
+  err = shmseg_broadcast_open(&broadcast, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL);
+  check(disagrees(err, &broadcast.object, "kind"));
+  check(shmseg_queue_open(&queue, &ours, 0, 400, SHMSEG_WRITE, 0, NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE_ONLY, 0, NULL) == EEXIST);
+  set_number(&ours, 24, 2 * CAPACITY); /* what a handle has learnt, it does not read again */
+  check(push('a', CAPACITY + 1) == EINVAL && push('a', CAPACITY) == 0 && pops('a', CAPACITY));
+  err = shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL);
+  check(disagrees(err, &queue.object, "size") && shmseg_queue_check(&a));
+  test_done();
+  tear_down();
+}
+
+static void messages(void) {
+  set_up();
+  test_begin("messages of any size that fits, empty ones too, come out whole and in order");
+  check(take(1) == SHMSEG_TIMEOUT && used == 0);
+  for (size_t lap = 0; lap < 8; lap++) /* each size begins at each place of the ring */
+    for (size_t size = 0; size <= CAPACITY; size++) {
+      char byte = (char)('a' + (size + lap) % 26);
+      check(push(byte, size) == 0);
+      bool second = push('+', lap) == 0; /* if there is room */
+      check(second == (SHMSEG_RECORD(size) + SHMSEG_RECORD(lap) <= LENGTH));
+      check(!shmseg_queue_check(&a) && pops(byte, size) && (!second || pops('+', lap)));
+    }
+  check(push('x', CAPACITY + 1) == EINVAL && take(1) == SHMSEG_TIMEOUT);
+  check(shmseg_queue_push(&a, bytes, SIZE_MAX, 0) == EINVAL);
+  test_done();
+  tear_down();
+}
+
+static void several(void) {
+  set_up();
+  test_begin("take gives as many as were asked for, and as the buffer holds, but one at least");
+  for (size_t i = 1; i <= 6; i++)
+    check(push((char)('0' + i), i) == 0);
+  check(take(2) == 0 && used == 32 && is_record(0, '1', 1) && is_record(2, '2', 2));
+  check(shmseg_queue_take(&b, got, 47, 100, &used, 0) == 0 && used == 32);
+  check(is_record(0, '3', 3) && is_record(2, '4', 4));
+  check(shmseg_queue_take(&b, got, 15, 1, &used, 0) == SHMSEG_TOO_SMALL && used == 16);
+  check(shmseg_queue_take(&b, got, 0, 1, &used, 0) == SHMSEG_TOO_SMALL && used == 16);
+  check(take(UINT64_MAX) == 0 && used == 32 && is_record(0, '5', 5) && is_record(2, '6', 6));
+  check(take(1) == SHMSEG_TIMEOUT && used == 0);
+  test_done();
+  tear_down();
+}
+
+static void full_and_empty(void) {
+  shmseg_queue_stats stats;
+  uint64_t count;
+  set_up();
+  test_begin("a full queue and an empty one wait until the deadline, and say what is in them");
+  check(push('a', CAPACITY) == 0 && push('b', 0) == SHMSEG_TIMEOUT);
+  check(shmseg_queue_bytes(&r, &count) == 0 && count == LENGTH);
+  int64_t began = now_ms();
+  check(push_fully(&a, "b", 1, in_ms(120)) == SHMSEG_TIMEOUT);
+  check(pops('a', CAPACITY) && push('b', 9) == 0 && push('c', 0) == 0);
+  check(shmseg_queue_count(&r, &stats) == 0 && stats.messages == 2 && stats.bytes == 32);
+  check(stats.capacity == CAPACITY && !stats.shut && pops('b', 9) && pops('c', 0));
+  check(take_fully(&b, got, sizeof got, 1, &used, in_ms(120)) == SHMSEG_TIMEOUT);
+  check(now_ms() - began >= 238 && now_ms() - began < 640);
+  check(shmseg_queue_bytes(&r, &count) == 0 && count == 0);
+  test_done();
+  tear_down();
+}
+
+static void shut(void) {
+  shmseg_queue_stats stats;
+  set_up();
+  test_begin("after a shutdown nothing is pushed, what is left is taken, and then it is over");
+  check(push('a', 3) == 0 && push('b', 3) == 0);
+  check(shmseg_queue_shutdown(&b) == 0 && shmseg_queue_shutdown(&b) == 0);
+  check(push('x', 1) == SHMSEG_SHUTDOWN);
+  check(shmseg_queue_push(&a, bytes, CAPACITY, SHMSEG_FOREVER) == SHMSEG_SHUTDOWN);
+  check(shmseg_queue_count(&r, &stats) == 0 && stats.shut && stats.messages == 2);
+  check(pops('a', 3) && pops('b', 3) && take(1) == SHMSEG_SHUTDOWN && used == 0);
+  check(take_fully(&b, got, sizeof got, 1, &used, SHMSEG_FOREVER) == SHMSEG_SHUTDOWN);
+  check(!shmseg_queue_check(&a));
+  test_done();
+  tear_down();
+}
+
+static void read_only(void) {
+  uint64_t count;
+  set_up();
+  test_begin("a read-only handle looks, and neither pushes nor takes nor shuts");
+  check(push('a', 3) == 0 && shmseg_queue_bytes(&r, &count) == 0 && count == 16);
+  check(shmseg_queue_push(&r, "x", 1, 0) == SHMSEG_READ_ONLY);
+  check(shmseg_queue_take(&r, got, sizeof got, 1, &used, 0) == SHMSEG_READ_ONLY);
+  check(shmseg_queue_shutdown(&r) == SHMSEG_READ_ONLY && !shmseg_queue_check(&r));
+  check(pops('a', 3));
+  test_done();
+  tear_down();
+}
+
+static void pop_one(void *argument) {
+  (void)argument;
+  say('w');
+  int err = take_fully(&b, got, sizeof got, 1, &used, in_ms(5000));
+  say(err == 0 && is_record(0, 'a', 5) ? 't' : err == SHMSEG_SHUTDOWN ? 's' : 'x');
+}
+
+static void push_one(void *argument) {
+  (void)argument;
+  say('w');
+  int err = push_fully(&a, "ccccc", 5, in_ms(5000));
+  say(err == 0 ? 'p' : err == SHMSEG_SHUTDOWN ? 's' : 'x');
+}
+
+static child start_waiting(void (*body)(void *argument)) {
+  child c = child_start(body, NULL);
+  must(child_hear(&c) == 'w');
+  usleep(30000);
+  return c;
+}
+
+static void woken(void) {
+  set_up();
+  test_begin("a push wakes who waits for a message, a take who waits for room");
+  child c = start_waiting(pop_one);
+  int64_t began = now_ms();
+  check(push('a', 5) == 0 && child_hear(&c) == 't' && now_ms() - began < 300);
+  check(child_end(&c) == 0 && push('b', CAPACITY) == 0);
+  c = start_waiting(push_one);
+  began = now_ms();
+  check(pops('b', CAPACITY) && child_hear(&c) == 'p' && now_ms() - began < 300);
+  check(child_end(&c) == 0 && pops('c', 5));
+  test_done();
+  test_begin("a shutdown wakes all who wait at either end");
+  child consumer = start_waiting(pop_one), other = start_waiting(pop_one);
+  began = now_ms();
+  check(shmseg_queue_shutdown(&a) == 0);
+  check(child_hear(&consumer) == 's' && child_hear(&other) == 's' && now_ms() - began < 300);
+  child_end(&consumer);
+  child_end(&other);
+  tear_down();
+  set_up();
+  check(push('b', CAPACITY) == 0);
+  child producer = start_waiting(push_one);
+  began = now_ms();
+  check(shmseg_queue_shutdown(&a) == 0);
+  check(child_hear(&producer) == 's' && now_ms() - began < 300 && pops('b', CAPACITY));
+  child_end(&producer);
+  test_done();
+  tear_down();
+}
+
+static void dead_ends(void) {
+  set_up();
+  test_begin(
+      "a producer or a consumer that dies half way has done nothing, and the next one goes on");
+  check(push('a', 5) == 0);
+  child c = child_inside(&ours, PRODUCERS), d = child_inside(&ours, CONSUMERS);
+  memset(ours.data + RING + 16, 'x', 40); /* as far as the producer got */
+  child_kill(&c);
+  child_kill(&d);
+  int64_t began = now_ms();
+  check(push('b', 6) == 0 && pops('a', 5) && pops('b', 6) && now_ms() - began < 200);
+  check(word_at(&ours, PRODUCERS) == SHMSEG_LOCK_FREE);
+  check(word_at(&ours, CONSUMERS) == SHMSEG_LOCK_FREE && !shmseg_queue_check(&a));
+  test_done();
+  tear_down();
+}
+
+static void stopped_ends(void) {
+  set_up();
+  test_begin("who is stopped inside keeps others until their deadline, and from no shutdown");
+  child c = child_inside(&ours, PRODUCERS), d = child_inside(&ours, CONSUMERS);
+  int64_t began = now_ms();
+  check(push('x', 1) == SHMSEG_TIMEOUT && take(1) == SHMSEG_TIMEOUT);
+  check(now_ms() - began < 400);
+  began = now_ms();
+  check(push_fully(&a, "x", 1, in_ms(150)) == SHMSEG_TIMEOUT);
+  check(take_fully(&b, got, sizeof got, 1, &used, in_ms(150)) == SHMSEG_TIMEOUT);
+  check(now_ms() - began >= 298 && now_ms() - began < 700);
+  check(shmseg_queue_shutdown(&a) == 0);
+  check(push_fully(&a, "x", 1, in_ms(5000)) == SHMSEG_SHUTDOWN);
+  check(take_fully(&b, got, sizeof got, 1, &used, in_ms(5000)) == SHMSEG_SHUTDOWN);
+  child_tell(&c);
+  child_tell(&d);
+  check(child_end(&c) == 0 && child_end(&d) == 0);
+  test_done();
+  tear_down();
+}
+
+static void forked(void) {
+  set_up();
+  test_begin("a forked child uses the queue as a process of its own");
+  check(push('a', 5) == 0 && pops('a', 5));
+  child c = start_waiting(pop_one);
+  check(push('a', 5) == 0 && child_hear(&c) == 't' && child_end(&c) == 0);
+  c = start_waiting(push_one);
+  check(child_hear(&c) == 'p' && child_end(&c) == 0 && pops('c', 5));
+  test_done();
+  tear_down();
+}
+
+/* Neither end goes on with these two words, and none keeps its lock. */
+static bool refuses(uint64_t tail, uint64_t head) {
+  uint64_t count;
+  shmseg_queue_stats stats;
+  set_number(&ours, TAIL, tail);
+  set_number(&ours, HEAD, head);
+  reopen();
+  uint32_t dirty = SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY;
+  bool good = push('x', 1) == SHMSEG_CORRUPT && word_at(&ours, PRODUCERS) == dirty;
+  good = good && take(1) == SHMSEG_CORRUPT && used == 0 && word_at(&ours, CONSUMERS) == dirty;
+  good = good && shmseg_queue_bytes(&r, &count) == SHMSEG_CORRUPT && count == 0;
+  return good && shmseg_queue_count(&r, &stats) == SHMSEG_CORRUPT && shmseg_queue_check(&a);
+}
+
+static void corrupt(void) {
+  shmseg_queue_stats stats;
+  set_up();
+  test_begin("a head or a tail that cannot be is corrupt, and no lock stays behind");
+  check(refuses(0, 0) && refuses(LENGTH << 1, 0) && refuses(0, LENGTH));
+  check(refuses(LENGTH << 1, LENGTH + 8) && refuses((2 * LENGTH + 8) << 1, LENGTH));
+  check(refuses((LENGTH + 4) << 1, LENGTH) && refuses((LENGTH + 8) << 1, LENGTH + 1));
+  check(refuses((LENGTH - 8) << 1, LENGTH - 8) && refuses(UINT64_MAX - 1, LENGTH));
+  set_number(&ours, TAIL, (LENGTH + 16) << 1);
+  set_number(&ours, HEAD, LENGTH);
+  reopen();
+  test_done();
+  test_begin("a record that cannot be is corrupt, and nothing of it is taken");
+  static const uint64_t wrong[] = { 9, CAPACITY, CAPACITY + 1, UINT64_MAX, UINT64_MAX - 7 };
+  for (int i = 0; i < 5; i++) {
+    set_number(&ours, RING, wrong[i]);
+    check(take(1) == SHMSEG_CORRUPT && number_at(&ours, HEAD) == LENGTH);
+    check(shmseg_queue_count(&r, &stats) == SHMSEG_CORRUPT && shmseg_queue_check(&b));
+  }
+  set_number(&ours, RING, 8);
+  check(take(1) == 0 && used == 16 && push('a', CAPACITY) == 0 && pops('a', CAPACITY));
+  set_word(&ours, PRODUCERS, 0);
+  set_word(&ours, CONSUMERS, 0);
+  check(push('x', 1) == SHMSEG_CORRUPT && take(1) == SHMSEG_CORRUPT && shmseg_queue_check(&b));
+  test_done();
+  tear_down();
+}
+
+static void far_away(void) {
+  set_up();
+  test_begin("positions may be as high as they like");
+  uint64_t start = ((uint64_t)1 << 62) - ((uint64_t)1 << 62) % LENGTH + 56;
+  set_number(&ours, TAIL, start << 1);
+  set_number(&ours, HEAD, start);
+  reopen();
+  for (size_t size = 0; size <= CAPACITY; size++)
+    check(push('a', size) == 0 && pops('a', size) && !shmseg_queue_check(&a));
+  test_done();
+  tear_down();
+}
+
+static void truncated(void) {
+  uint64_t count;
+  set_up();
+  test_begin("after a cut a queue says so, and so does one whose segment is closed");
+  check(push('a', 5) == 0);
+  must(ftruncate(ours.fd, 0) == 0);
+  check(take_fully(&b, got, sizeof got, 1, &used, SHMSEG_FOREVER) == SHMSEG_TRUNCATED);
+  check(push('x', 1) == SHMSEG_TRUNCATED && shmseg_queue_shutdown(&a) == SHMSEG_TRUNCATED);
+  check(shmseg_queue_bytes(&r, &count) == SHMSEG_TRUNCATED);
+  must(ftruncate(ours.fd, PAGE) == 0 && shmseg_segment_refresh(&ours) == 0);
+  check(push('x', 1) == SHMSEG_TRUNCATED);
+  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
+  reopen();
+  check(push('b', 5) == 0 && pops('b', 5));
+  shmseg_segment_close(&ours);
+  check(push('x', 1) == SHMSEG_CLOSED && take(1) == SHMSEG_CLOSED && used == 0);
+  shmseg_queue_close(&a);
+  check(push('x', 1) == SHMSEG_CLOSED && shmseg_queue_shutdown(&a) == SHMSEG_CLOSED);
+  test_done();
+  tear_down();
+}
+
+int main(void) {
+  sizes();
+  geometry();
+  messages();
+  several();
+  full_and_empty();
+  shut();
+  read_only();
+  woken();
+  dead_ends();
+  stopped_ends();
+  forked();
+  corrupt();
+  far_away();
+  truncated();
+  return help_end();
+}
