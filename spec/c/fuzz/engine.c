@@ -32,7 +32,7 @@
 typedef struct {
   unsigned after; /* accesses; 0: none */
   uint32_t word, value;
-  bool cut;
+  bool cut, adds;
 } flip;
 
 static struct {
@@ -54,7 +54,7 @@ const char *__asan_default_options(void) {
   return "handle_sigbus=0:allow_user_poisoning=1:detect_leaks=0:detect_stack_use_after_return=0";
 }
 
-static void fail(const char *what) {
+void fuzz_fail(const char *what) {
   fprintf(stderr, "# %s: %s\n", fuzz_subject.name, what);
   abort();
 }
@@ -106,15 +106,19 @@ static uint32_t some_word(void) {
 static void strike(const flip *f) {
   if (f->cut) {
     if (ftruncate(run.fd, (off_t)(f->value % (run.all / PAGE)) * PAGE) != 0)
-      fail("ftruncate");
+      fuzz_fail("ftruncate");
     if (f->value & 0x100 && ftruncate(run.fd, run.all) != 0)
-      fail("ftruncate");
+      fuzz_fail("ftruncate");
     return;
   }
-  __atomic_store_n((uint32_t *)(run.bytes + run.offset) + f->word, f->value, __ATOMIC_SEQ_CST);
+  uint32_t *word = (uint32_t *)(run.bytes + run.offset) + f->word;
+  if (f->adds)
+    __atomic_fetch_add(word, f->value, __ATOMIC_SEQ_CST);
+  else
+    __atomic_store_n(word, f->value, __ATOMIC_SEQ_CST);
 }
 
-void *fuzz_touch(const volatile void *address, size_t size) {
+void *fuzz_touch(const volatile void *address, size_t size, bool is_word) {
   uintptr_t at = (uintptr_t)address;
   bool inside = false;
   for (int i = 0; i < SEGMENTS; i++) {
@@ -122,8 +126,8 @@ void *fuzz_touch(const volatile void *address, size_t size) {
     if (at >= base && at - base < run.all + PAGE)
       inside = at - base >= run.offset && at - base + size <= run.offset + run.room;
   }
-  if (!inside || (size <= 8 && at % size != 0))
-    fail("an access outside the object");
+  if (!inside || (is_word && at % size != 0))
+    fuzz_fail("an access outside the object");
   fuzz_os_access();
   for (int i = 0; i < FLIPS; i++)
     if (run.flips[i].after > 0 && --run.flips[i].after == 0)
@@ -131,10 +135,16 @@ void *fuzz_touch(const volatile void *address, size_t size) {
   return (void *)at;
 }
 
+/* What a count or a position that is there can be moved by. */
+static uint32_t some_step(void) {
+  uint32_t steps = (uint32_t)(int8_t)byte();
+  return byte() & 3 ? 8 * steps : steps;
+}
+
 static void arm(bool at_once) {
-  flip f = { .word = some_word(),
-             .value = interesting(),
-             .after = at_once ? 0 : 1u + byte() % 40u };
+  flip f = { .word = some_word(), .adds = byte() % 3 == 0 };
+  f.value = f.adds ? some_step() : interesting();
+  f.after = at_once ? 0 : 1u + byte() % 40u;
   run.hostile = true;
   if (at_once)
     strike(&f);
@@ -174,7 +184,7 @@ static void poison(void) {
     if (!base)
       continue;
     if (run.segments[i].room != run.all)
-      fail("the engine has mapped less than all");
+      fuzz_fail("the engine has mapped less than all");
     ASAN_UNPOISON_MEMORY_REGION(base, run.all);
     ASAN_POISON_MEMORY_REGION(base, run.offset);
     uint64_t end = run.offset + run.room;
@@ -185,7 +195,7 @@ static void poison(void) {
 
 static void open_segment(int i) {
   if (shmseg_segment_from_fd(&run.segments[i], run.fd, i < 2) != 0)
-    fail("a segment cannot be had");
+    fuzz_fail("a segment cannot be had");
 }
 
 static void close_segment(int i) {
@@ -205,7 +215,7 @@ static void check_time(int64_t limit, int64_t stolen) {
   int64_t now = fuzz_now();
   if (now > limit + LATE && now - (fuzz_stolen() - stolen) > limit + LATE) {
     fprintf(stderr, "# %lld ms late\n", (long long)((now - limit) / 1000000));
-    fail("a call outlives its timeout");
+    fuzz_fail("a call outlives its timeout");
   }
 }
 
@@ -230,7 +240,7 @@ static void die(int i) {
 /* Whoever shrank the object makes it whole; nothing may strike between this and the mapping. */
 static void make_whole(void) {
   if (ftruncate(run.fd, (off_t)run.all) != 0)
-    fail("ftruncate");
+    fuzz_fail("ftruncate");
 }
 
 /* The handle's user closes the segment, or it has met a hole: new ones. */
@@ -249,7 +259,7 @@ static void renew(int i) {
   } else {
     make_whole();
     if (shmseg_segment_refresh(&run.segments[i]) != 0)
-      fail("refresh");
+      fuzz_fail("refresh");
   }
   poison();
 }
@@ -260,15 +270,17 @@ static void operate(int handle) {
     return;
   int operation = byte() % fuzz_subject.operations;
   int64_t begun = fuzz_now(), deadline = begun + timeouts[byte() % 7] * (int64_t)1000000;
-  int64_t stolen = fuzz_stolen();
+  int64_t limit = deadline > begun ? deadline : begun, stolen = fuzz_stolen();
+  if (fuzz_subject.patient && fuzz_subject.patient(operation))
+    limit += fuzz_patience * (int64_t)1000000;
   bool patient = byte() & 3;
   int err;
   do {
     err = fuzz_subject.operate(handle, operation, deadline);
-    check_time(deadline > begun ? deadline : begun, stolen);
+    check_time(limit, stolen);
   } while (err == SHMSEG_INTERRUPTED && patient);
   if (!run.hostile && err == SHMSEG_CORRUPT)
-    fail("corrupt, and nobody has changed a byte");
+    fuzz_fail("corrupt, and nobody has changed a byte");
 }
 
 /* --- runs ------------------------------------------------------------------------------------ */
@@ -278,7 +290,7 @@ static void check_canaries(void) {
   for (uint64_t i = 1; i <= 256; i++)
     if ((run.offset >= i && run.bytes[run.offset - i] != CANARY) ||
         (end + i <= run.all && run.bytes[end + i - 1] != CANARY))
-      fail("a byte outside the object has changed");
+      fuzz_fail("a byte outside the object has changed");
 }
 
 static void command(void) {
@@ -315,7 +327,7 @@ static void place(void) {
   run.choice = byte();
   run.size = fuzz_subject.size(run.choice);
   run.room = run.size + (how & 0x30 ? 0 : 64u * (how & 3));
-  run.offset = how & 0x80 ? PAGE : run.all - run.room / 64 * 64;
+  run.offset = how & 0x80 ? PAGE : (run.all - run.room) / 64 * 64;
 }
 
 void fuzz_begin(void) {
@@ -325,9 +337,9 @@ void fuzz_begin(void) {
   run.all = (run.all + 512 + PAGE - 1) / PAGE * PAGE + PAGE;
   run.fd = memfd_create("fuzz", MFD_CLOEXEC);
   if (run.fd < 0 || ftruncate(run.fd, run.all) != 0)
-    fail("no memory");
+    fuzz_fail("no memory");
   if (shmseg_segment_from_fd(&run.view, run.fd, true) != 0)
-    fail("no memory");
+    fuzz_fail("no memory");
   run.bytes = run.view.data;
   for (int i = 0; i < SEGMENTS; i++)
     shmseg_segment_init(&run.segments[i]);
@@ -337,12 +349,12 @@ static void set_up(void) {
   run.hostile = false;
   memset(run.flips, 0, sizeof run.flips);
   if (ftruncate(run.fd, run.all) != 0 || shmseg_segment_refresh(&run.view) != 0)
-    fail("no memory");
+    fuzz_fail("no memory");
   run.bytes = run.view.data;
   place();
   memset(run.bytes + (run.offset > 256 ? run.offset - 256 : 0), CANARY, 256);
-  if (run.offset + run.room + 256 <= run.all)
-    memset(run.bytes + run.offset + run.room, CANARY, 256);
+  uint64_t end = run.offset + run.room;
+  memset(run.bytes + end, CANARY, run.all - end < 256 ? run.all - end : 256);
   memset(run.bytes + run.offset, 0, run.room);
   for (int i = 0; i < SEGMENTS; i++)
     open_segment(i);
@@ -366,7 +378,7 @@ void fuzz_run(const uint8_t *input, size_t size, bool scribbled) {
       check_canaries();
   }
   if (!run.hostile && run.open[0] && fuzz_subject.check(0))
-    fail(fuzz_subject.check(0));
+    fuzz_fail(fuzz_subject.check(0));
   memset(run.flips, 0, sizeof run.flips);
   for (int handle = 0; handle < FUZZ_HANDLES; handle++)
     close_handle(handle);

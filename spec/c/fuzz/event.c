@@ -44,4 +44,6 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "event", size, capacity, open, close, check, 4, operate };
+const fuzz_structure fuzz_subject = {
+  "event", size, capacity, open, close, check, 4, operate, NULL
+};

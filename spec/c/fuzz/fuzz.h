@@ -33,9 +33,14 @@ typedef struct fuzz_structure {
   int operations;
   /* One call. */
   int (*operate)(int handle, int operation, int64_t deadline);
+  /* Does it take no deadline, and waits for a lock as long as it likes? May be NULL. */
+  bool (*patient)(int operation);
 } fuzz_structure;
 
 extern const fuzz_structure fuzz_subject;
+
+/* Ends the program: the subject has done what it must not. */
+void fuzz_fail(const char *what);
 
 /* Once, before the first run. */
 void fuzz_begin(void);
@@ -51,6 +56,9 @@ int64_t fuzz_now(void);
 
 /* The longest timeout, in milliseconds. */
 extern const int fuzz_longest;
+
+/* How long an operation waits that takes no deadline, in milliseconds. */
+extern const int fuzz_patience;
 
 /* How long the calling thread has been kept from running so far. */
 int64_t fuzz_stolen(void);

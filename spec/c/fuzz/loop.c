@@ -12,9 +12,23 @@
 #include "os/clock.h"
 #include "test.h"
 
+#define STUCK 60 /* seconds; then a run is ended by a signal */
+
 static struct notes { uint64_t runs, seed; } * notes; /* shared with the child that runs */
 
 const int fuzz_longest = 10;
+const int fuzz_patience = 20;
+
+/* Runs that wait seconds for a lock that a stranger has made up would be few. */
+int __real_shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t patience, bool *dirty);
+int __wrap_shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t patience, bool *dirty);
+int __wrap_shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t patience, bool *dirty) {
+  (void)patience;
+  return __real_shmseg_lock_enter(segment, word, id, fuzz_patience * (int64_t)1000000, dirty);
+}
 
 static _Thread_local uint64_t state;
 
@@ -65,8 +79,12 @@ static int scribble_once(void) {
   uint32_t *words = fuzz_words(&count);
   uint64_t r = draw();
   if (now > 0 && words) {
+    uint32_t *word = &words[16 + (r >> 40) % (count - 16)];
     uint32_t value = r & 1 ? (uint32_t)(r >> 8) : 1u | (uint32_t)(r >> 8 & 3) << 30;
-    __atomic_store_n(&words[16 + (r >> 40) % (count - 16)], value, __ATOMIC_RELAXED);
+    if (r & 2)
+      __atomic_store_n(word, value, __ATOMIC_RELAXED);
+    else
+      __atomic_fetch_add(word, 8 * (uint32_t)(int8_t)(r >> 8), __ATOMIC_RELAXED);
   }
   pthread_mutex_unlock(&writing);
   if (now == 0)
@@ -104,6 +122,7 @@ static void run_all(void) {
     _exit(2);
   for (uint64_t i = 0; i < most && fuzz_now() < end; i++) {
     notes->seed = first + i;
+    alarm(STUCK);
     run(first + i);
     notes->runs++;
   }

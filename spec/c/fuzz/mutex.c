@@ -37,4 +37,6 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "mutex", size, capacity, open, close, check, 4, operate };
+const fuzz_structure fuzz_subject = {
+  "mutex", size, capacity, open, close, check, 4, operate, NULL
+};

@@ -9,6 +9,7 @@
 #include "os/liveness.h"
 
 const int fuzz_longest = 120;
+const int fuzz_patience = 5000;
 
 /* What things cost, in nanoseconds; a look at the clock more than it does, so that spinning ends. */
 #define ACCESS 5

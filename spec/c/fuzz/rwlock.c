@@ -39,4 +39,6 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "rwlock", size, capacity, open, close, check, 5, operate };
+const fuzz_structure fuzz_subject = {
+  "rwlock", size, capacity, open, close, check, 5, operate, NULL
+};

@@ -39,4 +39,5 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "semaphore", size, capacity, open, close, check, 4, operate };
+const fuzz_structure fuzz_subject = { "semaphore", size, capacity, open, close,
+                                      check,       4,    operate,  NULL };

@@ -8,9 +8,9 @@
 #include_next "shared/word.h"
 #include <stddef.h>
 
-void *fuzz_touch(const volatile void *address, size_t size);
+void *fuzz_touch(const volatile void *address, size_t size, bool is_word);
 
-#define FUZZ_WORD(word) ((__typeof__(word))fuzz_touch(word, sizeof *(word)))
+#define FUZZ_WORD(word) ((__typeof__(word))fuzz_touch(word, sizeof *(word), true))
 
 #undef load_relaxed
 #undef load_acquire
@@ -49,14 +49,14 @@ void *fuzz_touch(const volatile void *address, size_t size);
 static inline void fuzz_copy_from(void *to, const void *shared, size_t count) {
   for (size_t at = 0; at < count; at += FUZZ_PIECE) {
     size_t piece = count - at < FUZZ_PIECE ? count - at : FUZZ_PIECE;
-    memcpy((char *)to + at, fuzz_touch((const char *)shared + at, piece), piece);
+    memcpy((char *)to + at, fuzz_touch((const char *)shared + at, piece, false), piece);
   }
 }
 
 static inline void fuzz_copy_to(void *shared, const void *from, size_t count) {
   for (size_t at = 0; at < count; at += FUZZ_PIECE) {
     size_t piece = count - at < FUZZ_PIECE ? count - at : FUZZ_PIECE;
-    memcpy(fuzz_touch((char *)shared + at, piece), (const char *)from + at, piece);
+    memcpy(fuzz_touch((char *)shared + at, piece, false), (const char *)from + at, piece);
   }
 }
 

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* Broadcasts, for the fuzzer. */
+#include <stdlib.h>
+
+#include "fuzz/fuzz.h"
+
+/* What is done, eight ways of each. */
+enum { PUBLISH, NEXT, NEXT_TOO, SUBSCRIBE, VERBS };
+
+static shmseg_broadcast handles[FUZZ_HANDLES];
+static shmseg_subscription subscriptions[FUZZ_HANDLES];
+static const unsigned char bytes[2048]; /* more than the largest capacity */
+
+static uint64_t capacity(unsigned choice) {
+  static const uint64_t some[] = { 1, 8, 16, 32, 48, 100, 240, 1000 };
+  return some[choice % 8];
+}
+
+static uint64_t size(unsigned choice) {
+  return shmseg_broadcast_size(capacity(choice));
+}
+
+static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                shmseg_mode mode, unsigned choice) {
+  shmseg_broadcast *b = &handles[handle];
+  int err = shmseg_broadcast_open(b, segment, offset, room, mode, choice & 8 ? 0 : capacity(choice),
+                                  NULL);
+  if (err == 0)
+    shmseg_broadcast_subscribe(b, SHMSEG_FROM_OLDEST, &subscriptions[handle]);
+  return err;
+}
+
+static void close(int handle) {
+  shmseg_broadcast_close(&handles[handle]);
+}
+
+static const char *check(int handle) {
+  return shmseg_broadcast_check(&handles[handle]);
+}
+
+static int publish(shmseg_broadcast *b, int way) {
+  size_t most = (size_t)b->object.capacity;
+  const size_t sizes[] = { 0, 1, 8, 9, most / 2, most - 1, most, most + 1 };
+  uint64_t sequence;
+  return shmseg_broadcast_publish(b, bytes, sizes[way], &sequence);
+}
+
+/* Into memory that is no larger than it has to be. */
+static int next(int handle, int way, int64_t deadline) {
+  size_t most = (size_t)handles[handle].object.capacity, count = 0;
+  const size_t rooms[] = { 0, 1, 8, most - 1, most, most, most, most };
+  uint64_t sequence, lost;
+  unsigned char *buffer = malloc(rooms[way] ? rooms[way] : 1);
+  int err = shmseg_subscription_next(&subscriptions[handle], buffer, rooms[way], &count, &sequence,
+                                     &lost, deadline);
+  if (err == 0 && count > rooms[way])
+    fuzz_fail("a message that is larger than the room for it");
+  if (err == SHMSEG_TOO_SMALL && (count <= rooms[way] || count > most))
+    fuzz_fail("what is needed cannot be");
+  free(buffer);
+  return err;
+}
+
+static int subscribe(int handle, int way) {
+  shmseg_broadcast *b = &handles[handle];
+  uint64_t now = subscriptions[handle].sequence;
+  const uint64_t from[] = { SHMSEG_FROM_NEW, SHMSEG_FROM_OLDEST, 1, now - 1, now, now + 1,
+                            now + 3,         (uint64_t)1 << 40 };
+  return way == 7 && now % 8 == 0
+             ? shmseg_broadcast_shutdown(b)
+             : shmseg_broadcast_subscribe(b, from[way], &subscriptions[handle]);
+}
+
+static int operate(int handle, int operation, int64_t deadline) {
+  int way = operation / VERBS;
+  switch (operation % VERBS) {
+  case PUBLISH: return publish(&handles[handle], way);
+  case SUBSCRIBE: return subscribe(handle, way);
+  default: return next(handle, way, deadline);
+  }
+}
+
+static bool patient(int operation) {
+  return operation % VERBS == PUBLISH;
+}
+
+const fuzz_structure fuzz_subject = { "broadcast", size,      capacity, open,   close,
+                                      check,       8 * VERBS, operate,  patient };
