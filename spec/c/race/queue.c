@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/* Queues: two producers, two consumers, each message once, whole and in order. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "race/race.h"
+
+#define CAPACITY 200
+#define PRODUCERS 2
+
+typedef struct {
+  uint64_t producer, number;
+  unsigned char bytes[CAPACITY - 16];
+} message;
+
+static uint64_t *notes[PRODUCERS]; /* plain words: what is pushed after them is taken before */
+static int producing = PRODUCERS, rounds;
+
+static int push(shmseg_queue *queue, const message *m, size_t size) {
+  int64_t deadline = race_ms(20000);
+  int err;
+  do
+    err = shmseg_queue_push(queue, m, size, deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+static void produce(shmseg_queue *queue, participant *p) {
+  for (int i = 1; i <= rounds; i++) {
+    message m = { (uint64_t)p->number, (uint64_t)i, { 0 } };
+    size_t more = race_draw(p, 4) ? race_draw(p, 40) : race_draw(p, sizeof m.bytes + 1);
+    memset(m.bytes, i % 251, more);
+    notes[p->number][i] = (uint64_t)i + more;
+    race_must(push(queue, &m, 16 + more) == 0);
+  }
+  if (__atomic_sub_fetch(&producing, 1, __ATOMIC_RELAXED) == 0)
+    race_must(shmseg_queue_shutdown(queue) == 0);
+}
+
+/* Whole, in the order of its producer, and the first to be told of it. */
+static void accept(const unsigned char *record, uint64_t size, uint64_t *last) {
+  message m;
+  race_must(size >= 16 && size <= CAPACITY);
+  memcpy(&m, record, (size_t)size);
+  race_must(m.producer < PRODUCERS && m.number > last[m.producer] && m.number <= (uint64_t)rounds);
+  for (uint64_t i = 0; i < size - 16; i++)
+    race_must(m.bytes[i] == m.number % 251);
+  uint64_t *note = &notes[m.producer][m.number];
+  race_must(*note == m.number + size - 16);
+  *note = 0;
+  last[m.producer] = m.number;
+}
+
+static void consume(shmseg_queue *queue, participant *p) {
+  uint64_t records[64], last[PRODUCERS] = { 0 };
+  for (;;) {
+    size_t used, at = 0;
+    int64_t deadline = race_draw(p, 2) ? 0 : race_ms(3);
+    int err =
+        shmseg_queue_take(queue, records, sizeof records, 1 + race_draw(p, 3), &used, deadline);
+    if (err == SHMSEG_SHUTDOWN)
+      return;
+    race_must(err == 0 || err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED);
+    while (!err && at < used) {
+      uint64_t size = records[at / 8];
+      accept((unsigned char *)records + at + 8, size, last);
+      at += SHMSEG_RECORD((size_t)size);
+    }
+    uint64_t bytes;
+    race_must(shmseg_queue_bytes(queue, &bytes) == 0 && bytes <= queue->ring);
+  }
+}
+
+static void body(participant *p) {
+  shmseg_queue queue;
+  race_must(shmseg_queue_open(&queue, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, CAPACITY, NULL) ==
+            0);
+  if (p->number < PRODUCERS)
+    produce(&queue, p);
+  else
+    consume(&queue, p);
+  shmseg_queue_close(&queue);
+}
+
+int main(void) {
+  rounds = race_rounds() / 2;
+  for (int i = 0; i < PRODUCERS; i++)
+    notes[i] = calloc((size_t)rounds + 1, sizeof **notes);
+  race_run(body);
+  int missing = 0;
+  for (int i = 0; i < PRODUCERS; i++)
+    for (int number = 1; number <= rounds; number++)
+      missing += notes[i][number] != 0;
+  test("what producers push, consumers take: each message once, whole and in order", missing == 0);
+  return test_end();
+}
