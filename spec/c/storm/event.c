@@ -70,4 +70,4 @@ static const char *finish(void) {
   return shmseg_event_wait(&event, &began, 0) == 0 ? NULL : "a wait does not see it";
 }
 
-const storm_noun storm_event = { "event", open_it, close_it, operate, finish };
+const storm_noun storm_event = { "event", open_it, close_it, operate, finish, NULL, NULL };

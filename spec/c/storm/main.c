@@ -57,6 +57,8 @@ static void bury(unsigned w) {
   for (unsigned n = 0; n < storm_nouns_count; n++) {
     uint64_t was = __atomic_fetch_and(&storm->inside[n], ~(dying | bits), __ATOMIC_SEQ_CST);
     storm->died_inside[n] += (was & bits) != 0;
+    if (storm_nouns[n]->bury)
+      storm_nouns[n]->bury(w);
   }
   storm->workers[w].since = 0;
   storm->workers[w].begun = storm->workers[w].done;
@@ -127,7 +129,7 @@ static unsigned names_left(void) {
 }
 
 static void look_at_the_end(void) {
-  char sentence[128];
+  char sentence[640];
   int err = storm_open(SHMSEG_WRITE);
   test("the object can be opened when all are dead", err == 0);
   if (err)
@@ -135,7 +137,10 @@ static void look_at_the_end(void) {
   test("the dead hold no lock", !locks_left());
   for (storm_noun_number = 0; storm_noun_number < storm_nouns_count; storm_noun_number++) {
     const storm_noun *noun = storm_nouns[storm_noun_number];
+    storm->wrong[0] = '\0'; /* what was wrong before has been told */
     const char *wrong = noun->finish();
+    if (!wrong && storm->wrong[0] != '\0')
+      wrong = storm->wrong;
     snprintf(sentence, sizeof sentence, "%s: whole after the storm%s%s", noun->name,
              wrong ? ": " : "", wrong ? wrong : "");
     test(sentence, !wrong);

@@ -97,4 +97,4 @@ static const char *finish(void) {
   return shmseg_mutex_unlock(&mutex) == 0 ? NULL : "no unlock";
 }
 
-const storm_noun storm_mutex = { "mutex", open_it, close_it, operate, finish };
+const storm_noun storm_mutex = { "mutex", open_it, close_it, operate, finish, NULL, NULL };

@@ -68,4 +68,4 @@ static const char *finish(void) {
   return err == 0 || err == ENOENT ? NULL : "it cannot be removed";
 }
 
-const storm_noun storm_name = { "name", NULL, NULL, operate, finish };
+const storm_noun storm_name = { "name", NULL, NULL, operate, finish, NULL, NULL };

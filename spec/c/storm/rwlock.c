@@ -99,4 +99,4 @@ static const char *finish(void) {
   return NULL;
 }
 
-const storm_noun storm_rwlock = { "rwlock", open_it, close_it, operate, finish };
+const storm_noun storm_rwlock = { "rwlock", open_it, close_it, operate, finish, NULL, NULL };

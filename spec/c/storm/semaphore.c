@@ -72,4 +72,4 @@ static const char *finish(void) {
                                                                              : "not all are free";
 }
 
-const storm_noun storm_semaphore = { "semaphore", open_it, close_it, operate, finish };
+const storm_noun storm_semaphore = { "semaphore", open_it, close_it, operate, finish, NULL, NULL };

@@ -4,6 +4,7 @@
 #define SHMSEG_STORM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "shmseg.h"
@@ -44,11 +45,14 @@ typedef struct storm_noun {
   const char *name;
   int (*open)(shmseg_mode mode);
   void (*close)(void);
-  void (*operate)(void);       /* one operation, chosen at random */
-  const char *(*finish)(void); /* when all the others are gone: what is wrong, or NULL */
+  void (*operate)(void);         /* one operation, chosen at random */
+  const char *(*finish)(void);   /* when all the others are gone: what is wrong, or NULL */
+  void (*prepare)(void);         /* before all; may be NULL */
+  void (*bury)(unsigned worker); /* that worker has been killed; may be NULL */
 } storm_noun;
 
-extern const storm_noun storm_mutex, storm_rwlock, storm_semaphore, storm_event, storm_name;
+extern const storm_noun storm_mutex, storm_rwlock, storm_semaphore, storm_event, storm_cell,
+    storm_queue, storm_broadcast, storm_name;
 extern const storm_noun *const storm_nouns[];
 extern const unsigned storm_nouns_count;
 
@@ -61,6 +65,32 @@ extern unsigned storm_me; /* which worker this process is */
 extern unsigned storm_noun_number;
 uint64_t storm_offset(void);
 uint64_t *storm_data(void); /* 64 words */
+
+/* Memory that the workers and the killer share, of zeroes, for accounts. */
+void *storm_memory(size_t size);
+
+/* --- messages ---------------------------------------------------------------------------------- */
+
+/* What one worker tells the others: whose it is, and whether it is whole. */
+typedef struct storm_message {
+  uint32_t worker, size;
+  uint64_t number, sum;
+  unsigned char bytes[232];
+} storm_message;
+
+#define STORM_MESSAGE_MIN offsetof(storm_message, bytes)
+
+/* This worker's message of that number, of a size at random up to most. */
+void storm_compose(storm_message *message, uint64_t number, size_t most);
+bool storm_is_whole(const storm_message *message, size_t size);
+
+/* What several workers know of the same number: who comes second compares. */
+#define STORM_SUMS 4096
+void storm_note_sum(uint64_t *sums, uint64_t number, const storm_message *message);
+void storm_compare_sum(const uint64_t *sums, uint64_t number, const storm_message *message);
+
+/* A deadline for a wait that may be in vain. */
+int64_t storm_short_deadline(void);
 
 /* --- chance ------------------------------------------------------------------------------------ */
 

@@ -26,14 +26,23 @@ unsigned storm_me, storm_noun_number;
 static uint64_t dice;
 static int64_t wanted; /* the deadline of the call that is being made */
 
-const storm_noun *const storm_nouns[] = { &storm_mutex, &storm_rwlock, &storm_semaphore,
-                                          &storm_event, &storm_name };
+const storm_noun *const storm_nouns[] = { &storm_mutex,     &storm_rwlock, &storm_semaphore,
+                                          &storm_event,     &storm_cell,   &storm_queue,
+                                          &storm_broadcast, &storm_name };
 const unsigned storm_nouns_count = sizeof storm_nouns / sizeof *storm_nouns;
 
-void storm_prepare(void) {
-  storm = mmap(NULL, sizeof *storm, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (storm == MAP_FAILED)
+void *storm_memory(size_t size) {
+  void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED)
     abort();
+  return memory;
+}
+
+void storm_prepare(void) {
+  storm = storm_memory(sizeof *storm);
+  for (unsigned n = 0; n < storm_nouns_count; n++)
+    if (storm_nouns[n]->prepare)
+      storm_nouns[n]->prepare();
   snprintf(storm_segment_name, sizeof storm_segment_name, "shmseg-storm-%d", (int)getpid());
   snprintf(storm_scratch_name, sizeof storm_scratch_name, "shmseg-storm-%d-s", (int)getpid());
 }
@@ -91,6 +100,12 @@ int64_t storm_deadline(bool *patient) {
                   : drawn == 2 ? 60 * MILLISECOND
                                : PATIENCE;
   *patient = after == PATIENCE;
+  return after == 0 ? 0 : shmseg_clock_now() + after;
+}
+
+int64_t storm_short_deadline(void) {
+  uint64_t drawn = storm_draw(4);
+  int64_t after = drawn < 2 ? 0 : drawn == 2 ? MILLISECOND : 60 * MILLISECOND;
   return after == 0 ? 0 : shmseg_clock_now() + after;
 }
 
