@@ -97,7 +97,8 @@ static void operate(void) {
   if (drawn == 0)
     storm_expect(subscribe() == 0);
   else if (drawn < 3)
-    publish();
+    for (uint64_t i = storm_draw(12); i > 0; i--) /* several, to overtake subscribers */
+      publish();
   else
     next(storm_short_deadline());
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The cell in the storm: values are whole, versions grow, each version is one value, and no set is
  * lost or doubled. */
+#include "shared/word.h"
 #include "storm/storm.h"
 
 #define CAPACITY 56
@@ -67,15 +68,29 @@ static void set(void) {
     see(version, &value);
 }
 
+/* As get, and slowly, so that writers overtake it. */
+static int get_slowly(storm_message *value, size_t *size, uint64_t *version) {
+  const unsigned char *bytes;
+  int err = shmseg_cell_peek(&cell, &bytes, size, version);
+  if (err)
+    return err;
+  size_t half = *size / 2;
+  copy_from_shared(value, bytes, half);
+  storm_nap();
+  copy_from_shared((unsigned char *)value + half, bytes + half, *size - half);
+  return shmseg_cell_confirm(&cell, *version);
+}
+
 static void get(void) {
   storm_message value;
   uint64_t version;
   size_t size;
   storm_begin("cell: get", 0);
-  int err = shmseg_cell_get(&cell, &value, sizeof value, &size, &version);
-  bool empty = err == SHMSEG_EMPTY;
-  storm_end(empty ? 0 : err, false);
-  storm_expect(!empty || mine()->version == 0);
+  int err = storm_draw(2) ? get_slowly(&value, &size, &version)
+                          : shmseg_cell_get(&cell, &value, sizeof value, &size, &version);
+  bool none = err == SHMSEG_EMPTY || err == SHMSEG_CHANGED;
+  storm_end(none ? 0 : err, false);
+  storm_expect(err != SHMSEG_EMPTY || mine()->version == 0);
   if (err)
     return;
   storm_expect(storm_is_whole(&value, size));
@@ -100,7 +115,8 @@ static void operate(void) {
   if (drawn == 0)
     wait();
   else if (drawn == 1)
-    set();
+    for (uint64_t i = storm_draw(12); i > 0; i--) /* several, to overtake readers */
+      set();
   else
     get();
 }

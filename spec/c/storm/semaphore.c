@@ -16,7 +16,7 @@ static void close_it(void) {
 }
 
 static bool acquire(unsigned which) {
-  bool patient;
+  bool patient = false;
   int64_t deadline = which == 0 ? storm_deadline(&patient) : 0; /* two at once could deadlock */
   int err;
   patient = patient && which == 0;

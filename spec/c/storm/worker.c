@@ -193,7 +193,8 @@ _Noreturn void storm_work(unsigned worker, uint64_t seed) {
     uint64_t late = shmseg_wait_late;
     storm_noun_number = (unsigned)storm_draw(storm_nouns_count);
     storm_nouns[storm_noun_number]->operate();
-    __atomic_fetch_add(&storm->late, shmseg_wait_late - late, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&storm->late[storm_noun_number], shmseg_wait_late - late, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&storm->operated[storm_noun_number], 1, __ATOMIC_RELAXED);
     if (storm_draw(500) == 0) { /* another identity */
       storm_begin("open again", 0);
       storm_close();

@@ -240,6 +240,26 @@ static void woken(void) {
   tear_down();
 }
 
+static void wait_often(void *argument) {
+  shmseg_subscription own;
+  must(shmseg_broadcast_subscribe(argument, 1, &own) == 0);
+  for (int i = 0; i < WAKES; i++)
+    say(next(&own, in_ms(5000)) == 0 ? 'w' : 'x');
+}
+
+static bool publish_next(int round) {
+  return publish('a', 1) == (uint64_t)round + 1;
+}
+
+static void woken_each_time(void) {
+  set_up();
+  test_begin("sleepers are woken each time, and do not depend on the end of their slice");
+  child c = child_start(wait_often, &a);
+  check(wakes_each_time(&c, publish_next) && child_end(&c) == 0);
+  test_done();
+  tear_down();
+}
+
 static void dead_publisher(void) {
   set_up();
   test_begin(
@@ -405,6 +425,7 @@ int main(void) {
   read_only();
   shut();
   woken();
+  woken_each_time();
   dead_publisher();
   stopped_publisher();
   corrupt();

@@ -199,6 +199,24 @@ static void waits(void) {
   tear_down();
 }
 
+static void wait_often(void *argument) {
+  for (uint64_t seen = 0; seen < WAKES; seen++)
+    say(wait_for_other(argument, seen, in_ms(5000)) == 0 ? 'w' : 'x');
+}
+
+static bool set_next(int round) {
+  return set('a', 1) == (uint64_t)round + 1;
+}
+
+static void woken(void) {
+  set_up();
+  test_begin("sleepers are woken each time, and do not depend on the end of their slice");
+  child c = child_start(wait_often, &a);
+  check(wakes_each_time(&c, set_next) && child_end(&c) == 0);
+  test_done();
+  tear_down();
+}
+
 static void dead_writer(void) {
   set_up();
   test_begin("a writer that dies half way leaves the old value, and the next one sets");
@@ -287,6 +305,7 @@ int main(void) {
   read_only();
   halves();
   waits();
+  woken();
   dead_writer();
   stopped_writer();
   corrupt();

@@ -186,6 +186,18 @@ child child_inside(const shmseg_segment *segment, uint64_t offset) {
   return c;
 }
 
+bool wakes_each_time(child *c, bool (*change)(int round)) {
+  int64_t waited = 0;
+  for (int round = 0; round < WAKES; round++) {
+    usleep(2000); /* until it sleeps */
+    int64_t began = now_ms();
+    if (!change(round) || child_hear(c) != 'w')
+      return false;
+    waited += now_ms() - began;
+  }
+  return waited < WAKES * 20;
+}
+
 int lock_fully(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
   int err;
   do

@@ -66,6 +66,11 @@ int child_kill(child *c);
  * when it is told, and ends. */
 child child_inside(const shmseg_segment *segment, uint64_t offset);
 
+/* Does a child that waits, says so with a character, and waits again, answer each time at once? So
+ * many rounds, each begun by change(round); a sleeper whom nobody wakes needs a slice for each. */
+bool wakes_each_time(child *c, bool (*change)(int round));
+#define WAKES 30
+
 /* Calls again while a call answers SHMSEG_INTERRUPTED. */
 int lock_fully(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
 int read_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);

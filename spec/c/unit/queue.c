@@ -247,6 +247,40 @@ static void woken(void) {
   tear_down();
 }
 
+static void pop_often(void *argument) {
+  (void)argument;
+  for (int i = 0; i < WAKES; i++)
+    say(take_fully(&b, got, sizeof got, 1, &used, in_ms(5000)) == 0 ? 'w' : 'x');
+}
+
+static void push_often(void *argument) {
+  (void)argument;
+  for (int i = 0; i < WAKES; i++)
+    say(push_fully(&a, bytes, CAPACITY, in_ms(5000)) == 0 ? 'w' : 'x');
+}
+
+static bool push_next(int round) {
+  (void)round;
+  return push('a', 5) == 0;
+}
+
+static bool take_next(int round) {
+  (void)round;
+  return take(1) == 0;
+}
+
+static void woken_each_time(void) {
+  set_up();
+  test_begin("both ends are woken each time, and do not depend on the end of their slice");
+  child c = child_start(pop_often, NULL);
+  check(wakes_each_time(&c, push_next) && child_end(&c) == 0);
+  check(push('b', CAPACITY) == 0);
+  c = child_start(push_often, NULL);
+  check(wakes_each_time(&c, take_next) && child_end(&c) == 0);
+  test_done();
+  tear_down();
+}
+
 static void dead_ends(void) {
   set_up();
   test_begin(
@@ -383,6 +417,7 @@ int main(void) {
   shut();
   read_only();
   woken();
+  woken_each_time();
   dead_ends();
   stopped_ends();
   forked();
