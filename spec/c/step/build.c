@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects made on a slice, stepped: there or not, and never stuck. */
 #include <errno.h>
+#include <string.h>
 
 #include "os/liveness.h"
 #include "shared/header.h"
@@ -13,6 +14,9 @@ static shmseg_mutex mutex;
 static shmseg_rwlock rwlock;
 static shmseg_semaphore semaphore;
 static shmseg_event event;
+static shmseg_cell cell;
+static shmseg_queue queue;
+static shmseg_broadcast broadcast;
 
 static int open_mutex(shmseg_mode mode) {
   return shmseg_mutex_open(&mutex, &step_segment, 0, step_segment.size, mode, NULL);
@@ -29,6 +33,19 @@ static int open_semaphore(shmseg_mode mode) {
 
 static int open_event(shmseg_mode mode) {
   return shmseg_event_open(&event, &step_segment, 0, step_segment.size, mode, NULL);
+}
+
+static int open_cell(shmseg_mode mode) {
+  return shmseg_cell_open(&cell, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY, NULL);
+}
+
+static int open_queue(shmseg_mode mode) {
+  return shmseg_queue_open(&queue, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY, NULL);
+}
+
+static int open_broadcast(shmseg_mode mode) {
+  return shmseg_broadcast_open(&broadcast, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY,
+                               NULL);
 }
 
 static const char *use_mutex(void) {
@@ -67,6 +84,31 @@ static const char *use_event(void) {
               shmseg_event_set(&event) == 0;
   shmseg_event_close(&event);
   return good ? NULL : "it is no new event";
+}
+
+/* By the structure's own full use, which is to find it so. */
+static const char *use_as_new(const step_structure *structure, const char *outcome) {
+  if (structure->open() != 0)
+    return "it cannot be opened";
+  const char *wrong = structure->verify();
+  const char *found = wrong ? wrong : structure->use();
+  structure->close();
+  return strcmp(found, outcome) == 0 ? NULL : found;
+}
+
+static const char *use_cell(void) {
+  shmseg_cell_close(&cell);
+  return use_as_new(&step_cell, "none");
+}
+
+static const char *use_queue(void) {
+  shmseg_queue_close(&queue);
+  return use_as_new(&step_queue, "empty");
+}
+
+static const char *use_broadcast(void) {
+  shmseg_broadcast_close(&broadcast);
+  return use_as_new(&step_broadcast, "none, then 1");
 }
 
 /* Is it there? And when it is not, can it be made? */
@@ -147,3 +189,6 @@ NOUN(mutex, MUTEX, 128)
 NOUN(rwlock, RWLOCK, 384)
 NOUN(semaphore, SEMAPHORE, 192)
 NOUN(event, EVENT, 128)
+NOUN(cell, CELL, 448)
+NOUN(queue, QUEUE, 368)
+NOUN(broadcast, BROADCAST, 248)

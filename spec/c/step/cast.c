@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "os/clock.h"
+#include "shared/hold.h"
 #include "step/step.h"
 
 /* Seconds after which a process of a case is stuck. */
@@ -68,6 +69,27 @@ const char *step_complaint(void) {
 int step_open_other(shmseg_segment *other) {
   shmseg_segment_init(other);
   return shmseg_segment_from_fd(other, step_segment.fd, true);
+}
+
+int step_open_reader(shmseg_segment *reader) {
+  shmseg_segment_init(reader);
+  return shmseg_segment_from_fd(reader, step_segment.fd, false);
+}
+
+void step_enter_lock(size_t offset) {
+  uint32_t id;
+  step_expect(shmseg_hold_identity(&step_segment, &id) == 0);
+  __atomic_store_n((uint32_t *)(step_segment.data + offset), id, __ATOMIC_SEQ_CST);
+}
+
+bool step_alone;
+
+int __real_shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds);
+int __wrap_shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds);
+
+/* Linked in front of the real one. */
+int __wrap_shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds) {
+  return step_alone ? ETIMEDOUT : __real_shmseg_futex_wait(word, seen, nanoseconds);
 }
 
 int64_t step_deadline(int64_t milliseconds) {

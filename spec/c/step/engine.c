@@ -202,6 +202,7 @@ static void try_copy(scene *s) {
     return;
   }
   memcpy(step_segment.data, s->watch.data, s->watch.size);
+  step_alone = true;
   int err = structure->open ? structure->open() : 0;
   if (err == 0)
     found = structure->verify();
@@ -211,6 +212,7 @@ static void try_copy(scene *s) {
   if (err == 0 && structure->close)
     structure->close();
   shmseg_segment_close(&step_segment);
+  step_alone = false;
 }
 
 static void try_state(scene *s) {
@@ -363,8 +365,10 @@ static void check_course(scene *s, unsigned descriptors) {
     fail(s, "descriptors are left open, or missing", NULL);
   if (next < STEP_OUTCOMES && s->play->outcomes[next])
     fail(s, "an outcome has not come", s->play->outcomes[next]);
-  if (s->play->wakes && c->woken == 0)
-    fail(s, "nobody was woken", NULL);
+  if (c->woken < s->play->wakes)
+    fail(s, "nobody was woken, or not all", NULL);
+  if (s->play->changes_nothing && c->changes != 0)
+    fail(s, "the bytes have changed", NULL);
 }
 
 static void walk(scene *s) {
@@ -388,7 +392,9 @@ static bool kill_at(scene *s, point at) {
     there = go_to(s, at);
     step_process_kill(&s->subject);
     totals.kills++;
+    step_alone = at.kind == AT_CHANGE; /* around calls, the user waits for slices to end */
     come_after(s, there && at.kind == AT_CHANGE ? s->course->outcomes[at.n] : -1);
+    step_alone = false;
   }
   drop_curtain(s);
   if (!there)
@@ -406,13 +412,9 @@ static bool worth_killing(const uint64_t *where, unsigned n, unsigned last) {
   return earlier < KILLS_FIRST || earlier % KILLS_EACH == 0 || n == last;
 }
 
-static unsigned least(unsigned a, unsigned b) {
-  return a < b ? a : b;
-}
-
 static bool kill_at_changes(scene *s) {
   const course *known = s->course;
-  unsigned last = least(known->changes, CHANGES_MAX);
+  unsigned last = known->changes < CHANGES_MAX ? known->changes : CHANGES_MAX;
   for (unsigned n = 1; n <= last; n++)
     if (worth_killing(known->where, n, last) && !kill_at(s, (point){ AT_CHANGE, n }))
       return false;
@@ -421,7 +423,7 @@ static bool kill_at_changes(scene *s) {
 
 static bool kill_at_calls(scene *s) {
   const course *known = s->course;
-  unsigned last = least(known->calls, CALLS_MAX);
+  unsigned last = known->calls < CALLS_MAX ? known->calls : CALLS_MAX;
   for (unsigned n = 1; n <= last; n++) {
     if (known->blocks[n] && !kill_at(s, (point){ IN_CALL, n }))
       return false;

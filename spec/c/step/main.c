@@ -4,9 +4,11 @@
 #include "step/step.h"
 
 static const step_structure *const structures[] = {
-  &step_toy,       &step_toy_wrong,   &step_mutex,        &step_rwlock,          &step_semaphore,
-  &step_event,     &step_build_mutex, &step_build_rwlock, &step_build_semaphore, &step_build_event,
-  &step_name_none, &step_name_there,
+  &step_toy,         &step_toy_wrong,   &step_mutex,        &step_rwlock,
+  &step_semaphore,   &step_event,       &step_cell,         &step_queue,
+  &step_broadcast,   &step_build_mutex, &step_build_rwlock, &step_build_semaphore,
+  &step_build_event, &step_build_cell,  &step_build_queue,  &step_build_broadcast,
+  &step_name_none,   &step_name_there,
 };
 
 int main(void) {

@@ -3,9 +3,11 @@
 # step/lua steps the same through the binding, where Lua 5.4 can be linked: STEP_LUA says where.
 
 STEP_FLAGS := $(WARN) -O2 -g
-STEP_LINK := -Wl,-z,now # the dynamic linker is not what is stepped
-STEP_NOUNS := mutex rwlock semaphore event
-STEP_ENGINE := step/cast.c step/engine.c step/trace.c step/build.c step/name.c $(STEP_NOUNS:%=step/%.c)
+# the dynamic linker is not what is stepped; who is alone does not sleep (cast.c)
+STEP_LINK := -Wl,-z,now -Wl,--wrap=shmseg_futex_wait
+STEP_NOUNS := mutex rwlock semaphore event cell queue broadcast
+STEP_ENGINE := step/cast.c step/engine.c step/trace.c step/build.c step/name.c step/message.c step/queue_cases.c \
+  $(STEP_NOUNS:%=step/%.c)
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
 $(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c step/toy.c $(STEP_ENGINE),step/core,$(STEP_LINK)))

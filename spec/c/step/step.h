@@ -42,10 +42,11 @@ typedef struct step_case {
   const char *outcomes[STEP_OUTCOMES];
   /* Where actors live on, what the user finds instead; "*": any of the outcomes. */
   const char *live;
-  bool wakes;       /* the operation wakes a sleeper */
-  bool no_identity; /* the subject takes its identity in the operation, not before */
-  int descriptors;  /* that the operation leaves open */
-  void *entry;      /* stepping begins at this function; NULL: with operate */
+  unsigned wakes;       /* the operation wakes so many sleepers, or more */
+  bool changes_nothing; /* of the shared bytes */
+  bool no_identity;     /* the subject takes its identity in the operation, not before */
+  int descriptors;      /* that the operation leaves open */
+  void *entry;          /* stepping begins at this function; NULL: with operate */
 } step_case;
 
 typedef struct step_structure {
@@ -73,6 +74,10 @@ extern char step_name[64]; /* of the segment */
 
 /* Once more for the same object, as another participant would: a handle of its own. */
 int step_open_other(shmseg_segment *other);
+int step_open_reader(shmseg_segment *reader); /* through a read-only mapping */
+
+/* Becomes the owner of the lock word at offset, as one who dies in a critical section is left. */
+void step_enter_lock(size_t offset);
 
 /* The deadline so many milliseconds from now. */
 int64_t step_deadline(int64_t milliseconds);
@@ -87,6 +92,17 @@ void step_expect_that(bool good, const char *what, const char *file, int line);
     err = call;                                                                                    \
   while (err == SHMSEG_INTERRUPTED)
 
+/* --- messages (message.c) ------------------------------------------------------------------------ */
+
+/* The capacity of what holds messages here. A `rep movs` is a step for each byte: they are small. */
+#define STEP_CAPACITY 40
+
+/* A message that tells whether it is whole and in its place. Until the next call. */
+const void *step_message(char letter, size_t size);
+/* Adds to the text what it is: "a24", "0" for an empty one, "?24" for one that is not whole. */
+void step_tell(char *text, size_t room, const void *bytes, size_t size);
+bool step_is_message(const void *bytes, size_t size, char letter, size_t expected);
+
 /* --- the engine ------------------------------------------------------------------------------- */
 
 /* Plays all cases of the structure: prints a line for each. */
@@ -98,9 +114,10 @@ bool step_possible(const char *what);
 /* Prints the totals; the exit status. */
 int step_end(void);
 
-extern const step_structure step_mutex, step_rwlock, step_semaphore, step_event;
+extern const step_structure step_mutex, step_rwlock, step_semaphore, step_event, step_cell,
+    step_queue, step_broadcast;
 extern const step_structure step_build_mutex, step_build_rwlock, step_build_semaphore,
-    step_build_event;
+    step_build_event, step_build_cell, step_build_queue, step_build_broadcast;
 extern const step_structure step_name_none, step_name_there;
 extern const step_structure step_toy, step_toy_wrong;
 
@@ -156,6 +173,9 @@ unsigned step_names_count(void);
 unsigned step_descriptors(pid_t pid);
 /* Does anybody hold a lock on the segment's object? */
 bool step_locks_left(const shmseg_segment *segment);
+
+/* This process is the only one that is not dead: whoever sleeps would sleep its slice out. */
+extern bool step_alone;
 
 /* What step_expect found wrong in any process, or NULL; and forgets it. */
 const char *step_complaint(void);

@@ -82,7 +82,7 @@ static const step_case bad[] = {
   { .sentence = "nobody woken",
     .operate = forget_to_wake,
     .outcomes = { "none", "there" },
-    .wakes = true },
+    .wakes = 1 },
   { 0 },
 };
 
