@@ -485,5 +485,6 @@ const step_structure step_broadcast = { .noun = "broadcast",
                                         .verify = verify,
                                         .use = use,
                                         .close = close_it,
+                                        .keeps_nothing = true,
                                         .sleepers_write_nothing = true,
                                         .cases = cases };

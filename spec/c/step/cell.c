@@ -376,5 +376,6 @@ const step_structure step_cell = { .noun = "cell",
                                    .verify = verify,
                                    .use = use,
                                    .close = close_it,
+                                   .keeps_nothing = true,
                                    .sleepers_write_nothing = true,
                                    .cases = cases };

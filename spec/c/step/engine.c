@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The stepper's engine: walks through an operation, and then kills it everywhere. */
 #define _GNU_SOURCE
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "os/clock.h"
@@ -183,10 +180,13 @@ static void note_outcome(scene *s, const char *found) {
   int outcome = find_outcome(s->play, found, c->outcome);
   char more[256];
   snprintf(more, sizeof more, "%s, after %u changes", found, c->changes);
-  if (outcome < 0 || outcome > c->outcome + 1)
+  if (outcome < 0 || outcome > c->outcome + 1) {
     fail(s, "a user of the copy found", more);
-  else
-    c->outcome = outcome;
+    return;
+  }
+  if (outcome > 0 && c->outcome == 0)
+    c->woken = 0; /* who was woken before has found nothing, and is asleep again */
+  c->outcome = outcome;
   if (c->changes <= CHANGES_MAX)
     c->outcomes[c->changes] = c->outcome;
 }
@@ -342,7 +342,7 @@ static bool same_outcome(const scene *s, const char *found, int exact) {
   return find_outcome(s->play, found, 0) >= 0;
 }
 
-/* The subject is dead: what do others find? exact: an outcome, or -1 for any. */
+/* The subject is at its end, or dead: what do others find? exact: an outcome, or -1 for any. */
 static void come_after(scene *s, int exact) {
   char found[256];
   serve_actors(s);
@@ -350,6 +350,7 @@ static void come_after(scene *s, int exact) {
     return;
   int64_t began = shmseg_clock_now();
   step_use_elsewhere(s->structure, found, sizeof found);
+  step_process_kill(&s->subject);
   if (shmseg_clock_now() - began > SERVED * (int64_t)1000000)
     fail(s, "the user is not served in time", NULL);
   if (!same_outcome(s, found, exact))
@@ -379,7 +380,8 @@ static void walk(scene *s) {
     try_state(s);
     walk_through(s);
     check_course(s, descriptors);
-    step_process_kill(&s->subject);
+    if (!s->structure->keeps_nothing)
+      step_process_kill(&s->subject);
     come_after(s, s->course->outcome);
   }
   drop_curtain(s);
@@ -397,8 +399,7 @@ static bool kill_at(scene *s, point at) {
     step_alone = false;
   }
   drop_curtain(s);
-  if (!there)
-    totals.missed++;
+  totals.missed += !there;
   if (s->wrong[0])
     printf("# killed %s %u:\n", point_names[at.kind], at.n);
   return s->wrong[0] == '\0';

@@ -167,4 +167,5 @@ const step_structure step_queue = { .noun = "queue",
                                     .verify = verify,
                                     .use = use,
                                     .close = close_it,
+                                    .keeps_nothing = true,
                                     .cases = queue_cases };

@@ -59,7 +59,8 @@ typedef struct step_structure {
                                     0: an outcome, or what went wrong */
   void (*close)(void);
   bool sleepers_write_nothing;
-  bool is_wrong; /* a test of the stepper: its cases have to be found out */
+  bool keeps_nothing; /* locked, after its operations: a user comes while the subject lives, too */
+  bool is_wrong;      /* a test of the stepper: its cases have to be found out */
   /* For what is no bytes, the name of a segment: looks like an outsider and tells the outcome, and
    * use tells what is wrong, or NULL. There are no copies, open is the case's own business, and
    * build makes what is there at the beginning. */
