@@ -7,13 +7,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "step/step.h"
+#include "step/script.h"
 
 int luaopen_shmseg_core(lua_State *L);
 
 static lua_State *L;
 
-static void run(const char *script) {
+void script_run(const char *script) {
   if (luaL_dostring(L, script) != LUA_OK) {
     printf("# %s\n", lua_tostring(L, -1));
     fflush(stdout);
@@ -21,8 +21,14 @@ static void run(const char *script) {
   }
 }
 
-/* The state, the segment's name as `name`, and the modules. */
-static void start(void) {
+/* message(letter, size) */
+static int message(lua_State *state) {
+  size_t size = (size_t)luaL_checkinteger(state, 2);
+  lua_pushlstring(state, step_message(luaL_checkstring(state, 1)[0], size), size);
+  return 1;
+}
+
+void script_start(void) {
   L = luaL_newstate();
   luaL_openlibs(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
@@ -30,21 +36,13 @@ static void start(void) {
   lua_setfield(L, -2, "shmseg.core");
   lua_pushstring(L, step_name);
   lua_setglobal(L, "name");
-  run("package.path = '../../lua/?.lua;../../lua/?/init.lua'");
-  run("mutex, rwlock = require 'shmseg.mutex', require 'shmseg.rwlock'");
-  run("semaphore, event = require 'shmseg.semaphore', require 'shmseg.event'");
-  run("segment = require 'shmseg.segment'");
+  lua_register(L, "message", message);
+  script_run("package.path = '../../lua/?.lua;../../lua/?/init.lua'");
+  script_run("mutex, rwlock = require 'shmseg.mutex', require 'shmseg.rwlock'");
+  script_run("semaphore, event = require 'shmseg.semaphore', require 'shmseg.event'");
+  script_run("cell, queue = require 'shmseg.cell', require 'shmseg.queue'");
+  script_run("broadcast, segment = require 'shmseg.broadcast', require 'shmseg.segment'");
 }
-
-#define SCRIPT(function, text)                                                                     \
-  static void function(void) {                                                                     \
-    run(text);                                                                                     \
-  }
-#define START(function, text)                                                                      \
-  static void function(void) {                                                                     \
-    start();                                                                                       \
-    run(text);                                                                                     \
-  }
 
 /* --- mutex ------------------------------------------------------------------------------------ */
 
@@ -60,10 +58,6 @@ SCRIPT(mutex_with_error, "assert(not pcall(m.with, m, function() error('x') end)
 SCRIPT(mutex_scope, "do local held <close> = m:lock(5) end")
 SCRIPT(mutex_collect, "m = nil collectgarbage()")
 SCRIPT(mutex_close, "m:close()")
-
-#define ENTRY(function) .entry = (void *)(uintptr_t)function
-#define LOCKS .no_identity = true, .descriptors = 1
-#define HELD .no_identity = true
 
 static const step_case mutex_cases[] = {
   { .sentence = "lock, free",
@@ -265,13 +259,13 @@ SCRIPT(unlink_it, "assert(seg:unlink())")
 
 static const step_case none_cases[] = {
   { .sentence = "created",
-    .prepare = start,
+    .prepare = script_start,
     .operate = create,
     ENTRY(shmseg_segment_open),
     .outcomes = { "none", "small" },
     .descriptors = 1 },
   { .sentence = "created with an init that raises",
-    .prepare = start,
+    .prepare = script_start,
     .operate = create_and_raise,
     ENTRY(shmseg_segment_open),
     .outcomes = { "none" } },
@@ -305,7 +299,13 @@ int main(void) {
   play_in_lua(&step_rwlock, rwlock_cases);
   play_in_lua(&step_semaphore, semaphore_cases);
   play_in_lua(&step_event, event_cases);
+  play_in_lua(&step_cell, script_cell_cases);
+  play_in_lua(&step_queue, script_queue_cases);
+  play_in_lua(&step_broadcast, script_broadcast_cases);
   play_in_lua(&step_build_mutex, build_cases);
+  play_in_lua(&step_build_cell, script_build_cell_cases);
+  play_in_lua(&step_build_queue, script_build_queue_cases);
+  play_in_lua(&step_build_broadcast, script_build_broadcast_cases);
   play_in_lua(&step_name_none, none_cases);
   play_in_lua(&step_name_there, there_cases);
   return step_end();

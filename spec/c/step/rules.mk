@@ -21,7 +21,7 @@ ifeq ($(shell $(STEP_LUA_TRY)),yes)
 STEP_BINDING := $(shell grep -oE '\<src/binding/[a-z_0-9]+\.c' $(SRC)/../shmseg-scm-1.rockspec | sed s,src/,,)
 STEP_LUA_FLAGS := $(STEP_FLAGS) -I$(STEP_LUA)
 $(eval $(call library,step/binding,$(CC),$(STEP_LUA_FLAGS),$(STEP_BINDING)))
-$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),step/lua.c $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
+$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),step/lua.c step/lua_messages.c $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
 else
 $(eval $(call program,step/lua,$(CC),$(STEP_FLAGS),step/no_lua.c,,))
 endif
