@@ -394,7 +394,7 @@ static bool kill_at(scene *s, point at) {
     there = go_to(s, at);
     step_process_kill(&s->subject);
     totals.kills++;
-    step_alone = at.kind == AT_CHANGE; /* around calls, the user waits for slices to end */
+    step_alone = at.kind != IN_CALL; /* there the user waits for slices to end, as after the walk */
     come_after(s, there && at.kind == AT_CHANGE ? s->course->outcomes[at.n] : -1);
     step_alone = false;
   }

@@ -60,12 +60,22 @@ static void die_pushing(void) {
     step_segment.data[RING_AT + tail % RING] = 0xee;
 }
 
-static void die_taking(void) {
+/* Inside, and alive. */
+static void be_producer(void) {
+  step_enter_lock(PRODUCERS);
+}
+
+static void be_consumer(void) {
   step_enter_lock(CONSUMERS);
 }
 
+static void leave_both(void) {
+  __atomic_store_n((uint32_t *)(step_segment.data + PRODUCERS), 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n((uint32_t *)(step_segment.data + CONSUMERS), 1, __ATOMIC_SEQ_CST);
+}
+
 static void die_both(void) {
-  die_pushing(), die_taking();
+  die_pushing(), be_consumer();
 }
 
 /* --- producers -------------------------------------------------------------------------------- */
@@ -187,6 +197,10 @@ static void sleep_for_room(void) {
   has_pushed = err == 0;
 }
 
+static void sleep_for_more_room(void) {
+  step_expect(queue_push(&queue, 'p', 24, step_deadline(ASLEEP)) == SHMSEG_TIMEOUT);
+}
+
 static void withdraw(void) {
   queue_records all;
   size_t size;
@@ -281,6 +295,25 @@ const step_case queue_cases[] = {
     .operate = push_a,
     .outcomes = { "empty", "a8" },
     .wakes = 2 },
+  { .sentence = "push, a producer sleeps for more room",
+    .actors = { AFTER(push_two), { STEP_SLEEPS, sleep_for_more_room, NULL } },
+    .operate = push_last,
+    .outcomes = { "a8 b8", "a8 b8 d8" } },
+  /* a word of one's own that one does not hold is a dead owner's */
+  { .sentence = "push, a producer sleeps for the lock",
+    .actors = { PRODUCER },
+    .prepare = be_producer,
+    .operate = push_a,
+    .outcomes = { "empty", "a8" },
+    .wakes = 1 },
+  { .sentence = "push in vain with a timeout of 0, a producer is inside and lives",
+    .actors = { { STEP_STAYS, be_producer, leave_both } },
+    .operate = push_in_vain,
+    .outcomes = { "empty" } },
+  { .sentence = "push, shut, a producer is inside and lives",
+    .actors = { AFTER(shut), { STEP_STAYS, be_producer, leave_both } },
+    .operate = push_shut,
+    .outcomes = { "empty shut" } },
   { .sentence = "push, flagged by somebody dead",
     .actors = { AFTER(pop_and_wait) },
     .operate = push_a,
@@ -336,7 +369,7 @@ const step_case queue_cases[] = {
     .operate = pop,
     .outcomes = { "a8 shut", "empty shut" } },
   { .sentence = "pop, a consumer died",
-    .actors = { AFTER(push_two), AFTER(die_taking) },
+    .actors = { AFTER(push_two), AFTER(be_consumer) },
     .operate = pop,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "pop, a consumer and a producer died",
@@ -344,7 +377,7 @@ const step_case queue_cases[] = {
     .operate = pop,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "pop in vain with a timeout of 0, a consumer died",
-    .actors = { AFTER(die_taking) },
+    .actors = { AFTER(be_consumer) },
     .operate = pop_in_vain,
     .outcomes = { "empty" } },
   { .sentence = "pop, a producer sleeps",
@@ -357,6 +390,16 @@ const step_case queue_cases[] = {
     .operate = drain,
     .outcomes = { "a8 b8 c8", "empty" },
     .wakes = 2 },
+  { .sentence = "pop, a consumer sleeps for the lock",
+    .actors = { AFTER(push_a), CONSUMER },
+    .prepare = be_consumer,
+    .operate = pop,
+    .outcomes = { "a8", "empty" },
+    .wakes = 1 },
+  { .sentence = "pop in vain with a timeout of 0, a consumer is inside and lives",
+    .actors = { AFTER(push_a), { STEP_STAYS, be_consumer, leave_both } },
+    .operate = pop_in_vain,
+    .outcomes = { "a8" } },
   { .sentence = "count, a reader",
     .actors = { AFTER(push_two), AFTER(die_both) },
     .prepare = be_reader,
@@ -377,6 +420,10 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_two), AFTER(die_both) },
     .operate = shut,
     .outcomes = { "a8 b8", "a8 b8 shut" } },
+  { .sentence = "shut, a producer is inside and lives",
+    .actors = { AFTER(push_a), { STEP_STAYS, be_producer, leave_both } },
+    .operate = shut,
+    .outcomes = { "a8", "a8 shut" } },
   { .sentence = "shut, two consumers sleep",
     .actors = { CONSUMER, CONSUMER },
     .operate = shut,

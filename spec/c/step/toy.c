@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "os/futex.h"
 #include "step/step.h"
 
 #define BYTES 300
@@ -65,6 +66,19 @@ static void forget_to_wake(void) {
   copy_and_publish();
 }
 
+static uint32_t *bell(void) {
+  return (uint32_t *)(step_segment.data + 8);
+}
+
+static void sleep_on_bell(void) {
+  shmseg_futex_wait(bell(), 0, 300 * (int64_t)1000000);
+}
+
+static void wake_too_early(void) {
+  shmseg_futex_wake(bell(), 1);
+  copy_and_publish();
+}
+
 static const step_case good[] = {
   { .sentence = "the stepper follows one instruction that copies many bytes",
     .operate = copy_and_publish,
@@ -83,6 +97,15 @@ static const step_case bad[] = {
     .operate = forget_to_wake,
     .outcomes = { "none", "there" },
     .wakes = 1 },
+  { .sentence = "woken before there is anything",
+    .actors = { { STEP_SLEEPS, sleep_on_bell, NULL } },
+    .operate = wake_too_early,
+    .outcomes = { "none", "there" },
+    .wakes = 1 },
+  { .sentence = "a change by who only looks",
+    .operate = copy_and_publish,
+    .outcomes = { "none", "there" },
+    .changes_nothing = true },
   { 0 },
 };
 
@@ -93,5 +116,6 @@ const step_structure step_toy_wrong = { .noun = "a wrong toy is found out",
                                         .size = 512,
                                         .verify = verify,
                                         .use = use,
+                                        .sleepers_write_nothing = true,
                                         .is_wrong = true,
                                         .cases = bad };
