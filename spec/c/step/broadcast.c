@@ -63,7 +63,7 @@ static bool gets(shmseg_subscription *s, char letter, size_t size, uint64_t sequ
 
 /* One who has been there from the beginning, and has not looked since. */
 static shmseg_subscription late_one(const shmseg_broadcast *b) {
-  return (shmseg_subscription){ b, b->ring, 1, 0 };
+  return (shmseg_subscription){ .broadcast = b, .position = b->ring, .sequence = 1 };
 }
 
 /* What a subscription gets, when sequence is the next one for it: "2:a8 3:b24", and what it is told
