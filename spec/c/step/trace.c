@@ -55,12 +55,18 @@ static int wait_stopped(pid_t pid) {
   return WIFSTOPPED(status) ? WSTOPSIG(status) : 0;
 }
 
-static bool stopped_by_trap(pid_t pid) {
-  return wait_stopped(pid) == SIGTRAP;
+/* Goes on in one of ptrace's ways, to the next stop. Who stops and continues all processes of a
+ * terminal, or of the machine, is not what is waited for. */
+static int go_on(pid_t pid, int way) {
+  int number;
+  do
+    number = ptrace(way, pid, NULL, NULL) == 0 ? wait_stopped(pid) : 0;
+  while (number == SIGSTOP || number == SIGTSTP || number == SIGCONT);
+  return number;
 }
 
-static bool go_on_to_trap(pid_t pid) {
-  return ptrace(PTRACE_CONT, pid, NULL, NULL) == 0 && stopped_by_trap(pid);
+static bool leap(pid_t pid) {
+  return go_on(pid, PTRACE_SINGLESTEP) == SIGTRAP;
 }
 
 /* Runs to the instruction: a breakpoint over its first byte, taken away when it is reached. False
@@ -71,27 +77,23 @@ static bool run_to(pid_t pid, uint64_t where) {
   long code = ptrace(PTRACE_PEEKTEXT, pid, where, NULL);
   if (errno || ptrace(PTRACE_POKETEXT, pid, where, (code & ~0xffL) | (long)BREAKPOINT) != 0)
     return false;
-  if (!go_on_to_trap(pid) || ptrace(PTRACE_POKETEXT, pid, where, code) != 0 ||
+  if (go_on(pid, PTRACE_CONT) != SIGTRAP || ptrace(PTRACE_POKETEXT, pid, where, code) != 0 ||
       ptrace(PTRACE_GETREGS, pid, NULL, &registers) != 0 || registers.rip != where + 1)
     return false;
   registers.rip--;
   return ptrace(PTRACE_SETREGS, pid, NULL, &registers) == 0;
 }
 
-static bool leap(pid_t pid) {
-  return ptrace(PTRACE_SINGLESTEP, pid, NULL, NULL) == 0;
-}
-
 bool step_trace_to(pid_t pid, uint64_t where, unsigned time) {
   for (unsigned i = 1; i < time; i++)
-    if (!run_to(pid, where) || !leap(pid) || !stopped_by_trap(pid))
+    if (!run_to(pid, where) || !leap(pid))
       return false;
   return run_to(pid, where);
 }
 
 bool step_trace_to_call(pid_t pid, unsigned n, bool after) {
   for (unsigned stops = after ? 2 * n : 2 * n - 1; stops > 0; stops--)
-    if (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) != 0 || wait_stopped(pid) != (SIGTRAP | 0x80))
+    if (go_on(pid, PTRACE_SYSCALL) != (SIGTRAP | 0x80))
       return false;
   return true;
 }
@@ -101,8 +103,9 @@ bool step_trace_run(pid_t pid) {
 }
 
 bool step_trace_begin(pid_t pid, void *entry) {
-  if (!stopped_by_trap(pid) || ptrace(PTRACE_SETOPTIONS, pid, NULL,
-                                      (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) != 0)
+  if (wait_stopped(pid) != SIGTRAP ||
+      ptrace(PTRACE_SETOPTIONS, pid, NULL, (void *)(PTRACE_O_EXITKILL | PTRACE_O_TRACESYSGOOD)) !=
+          0)
     return false;
   return !entry || run_to(pid, (uintptr_t)entry);
 }
@@ -114,7 +117,7 @@ bool step_trace_allowed(void) {
       step_mark();
     _exit(1);
   }
-  bool allowed = pid > 0 && stopped_by_trap(pid);
+  bool allowed = pid > 0 && wait_stopped(pid) == SIGTRAP;
   uint64_t where;
   unsigned woken = 0;
   allowed = allowed && step_trace_look(pid, &where) != STEP_LOST &&
@@ -156,7 +159,7 @@ bool step_trace_step(pid_t pid, step_instruction next, unsigned *woken) {
   struct user_regs_struct registers;
   if (next == STEP_CALL && ptrace(PTRACE_GETREGS, pid, NULL, &registers) != 0)
     return false;
-  if (!leap(pid) || !stopped_by_trap(pid))
+  if (!leap(pid))
     return false;
   if (next != STEP_CALL || registers.rax != SYS_futex ||
       (registers.rsi & FUTEX_CMD_MASK) != FUTEX_WAKE)
