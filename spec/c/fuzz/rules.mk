@@ -4,7 +4,7 @@
 fuzz_structures := mutex rwlock semaphore event cell queue broadcast
 fuzz_flags := $(WARN) -Ifuzz -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
-fuzz_wrapped := -Wl$(comma)--wrap=shmseg_lock_enter
+fuzz_wrapped := -Wl$(comma)--wrap=shmseg_lock_enter_slowly
 fuzz_os := os/clock.c os/futex_linux.c os/futex_posix.c os/liveness.c # those of fuzz/os.c
 
 $(eval $(call library,fuzz/core,$(CC),$(fuzz_flags),$(CORE)))

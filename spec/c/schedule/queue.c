@@ -24,11 +24,11 @@ enum {
 
 /* Offsets, as queue.c says. */
 #define PRODUCERS 64
-#define TAIL 72
-#define CONSUMERS 128
-#define HEAD 136
-#define MESSAGES 192
-#define ROOM 256
+#define TAIL 128
+#define CONSUMERS 192
+#define HEAD 256
+#define MESSAGES 136
+#define ROOM 264
 #define RING 320
 
 #define CAPACITY LEDGER_ROOM

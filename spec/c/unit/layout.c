@@ -131,15 +131,15 @@ static void queue(void) {
   test_begin("a new queue is its documented bytes, and so is its first message");
   check(shmseg_queue_open(&queue, &segment, 0, PAGE, SHMSEG_CREATE, 25, NULL) == 0);
   check_header(&segment, 6, 360, 25);
-  check(word_at(&segment, 64) == 1 && word_at(&segment, 68) == 0);
-  check(number_at(&segment, 72) == 80 && zeroes(&segment, 80, 128));
-  check(word_at(&segment, 128) == 1 && word_at(&segment, 132) == 0);
-  check(number_at(&segment, 136) == 40 && zeroes(&segment, 144, 192));
+  check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
+  check(number_at(&segment, 128) == 80);
+  check(word_at(&segment, 136) == 1 && zeroes(&segment, 140, 192));
   check(word_at(&segment, 192) == 1 && zeroes(&segment, 196, 256));
-  check(word_at(&segment, 256) == 1 && zeroes(&segment, 260, 360));
-  check(shmseg_queue_push(&queue, "abc", 3, 0) == 0 && number_at(&segment, 72) == 112);
+  check(number_at(&segment, 256) == 40);
+  check(word_at(&segment, 264) == 1 && zeroes(&segment, 268, 360));
+  check(shmseg_queue_push(&queue, "abc", 3, 0) == 0 && number_at(&segment, 128) == 112);
   check(number_at(&segment, 320) == 3 && is_abc(&segment, 328));
-  check(shmseg_queue_shutdown(&queue) == 0 && number_at(&segment, 72) == 113);
+  check(shmseg_queue_shutdown(&queue) == 0 && number_at(&segment, 128) == 113);
   test_done();
   shmseg_segment_close(&segment);
 }

@@ -10,9 +10,9 @@
 #define CAPACITY 100
 #define LENGTH 112 /* of the ring */
 #define PRODUCERS 64
-#define TAIL 72
-#define CONSUMERS 128
-#define HEAD 136
+#define TAIL 128
+#define CONSUMERS 192
+#define HEAD 256
 #define RING 320
 
 static shmseg_segment ours, reader;
