@@ -28,10 +28,14 @@ char step_name[64];
 /* Shared by all processes of the run: the first thing that went wrong. */
 static char *complaint;
 
+#define COMPLAINT 4000 /* bytes; behind it, the flag */
+volatile bool *step_over;
+
 void step_prepare_complaints(void) {
   complaint = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (complaint == MAP_FAILED)
     abort();
+  step_over = (volatile bool *)complaint + COMPLAINT;
 }
 
 static pid_t process; /* that has made the names */
@@ -56,11 +60,11 @@ void step_prepare_signals(void) {
 
 void step_expect_that(bool good, const char *what, const char *file, int line) {
   if (!good && complaint[0] == '\0')
-    snprintf(complaint, 4096, "%s (%s:%d)", what, file, line);
+    snprintf(complaint, COMPLAINT, "%s (%s:%d)", what, file, line);
 }
 
 const char *step_complaint(void) {
-  static char found[4096];
+  static char found[COMPLAINT];
   strcpy(found, complaint);
   complaint[0] = '\0';
   return found[0] ? found : NULL;
@@ -120,6 +124,7 @@ static void act(const step_structure *structure, const step_actor *actor, int ou
 
 step_process step_process_start(const step_structure *structure, const step_actor *actor) {
   int from[2], to[2];
+  *step_over = false; /* actors come before it begins */
   if (pipe2(from, O_CLOEXEC) != 0 || pipe2(to, O_CLOEXEC) != 0)
     abort();
   pid_t pid = fork();

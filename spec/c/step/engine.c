@@ -320,6 +320,7 @@ static bool go_to(scene *s, point at) {
 /* Whoever sleeps must come out of it; who lives on, ends. */
 static void serve_actors(scene *s) {
   int64_t began = shmseg_clock_now();
+  *step_over = true;
   for (int i = 0; i < STEP_ACTORS; i++) {
     const step_actor *actor = &s->play->actors[i];
     if (!actor->begin || actor->fate == STEP_DIES)

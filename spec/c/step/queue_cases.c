@@ -9,9 +9,6 @@
 #define CONSUMERS 128
 #define RING_AT 320
 
-/* Milliseconds that sleepers sleep at most: where the operation dies before it, nobody wakes them. */
-#define ASLEEP 200
-
 /* --- states ----------------------------------------------------------------------------------- */
 
 static void push(char letter, size_t size) {
@@ -181,8 +178,10 @@ static queue_records got;
 static bool has_pushed;
 
 static void sleep_for_message(void) {
-  int err = queue_take(&queue, &got, 1, step_deadline(ASLEEP));
-  step_expect(err == 0 || err == SHMSEG_TIMEOUT || err == SHMSEG_SHUTDOWN);
+  int err;
+  STEP_UNTIL_OVER(
+      err, shmseg_queue_take(&queue, got.words, sizeof got.words, 1, &got.used, SHMSEG_FOREVER));
+  step_expect(err == 0 || err == SHMSEG_INTERRUPTED || err == SHMSEG_SHUTDOWN);
 }
 
 static void give_back(void) {
@@ -191,14 +190,20 @@ static void give_back(void) {
   step_expect(!bytes || shmseg_queue_push(&queue, bytes, size, 0) == 0);
 }
 
+static int push_until_over(size_t size) {
+  int err;
+  STEP_UNTIL_OVER(err, shmseg_queue_push(&queue, step_message('p', size), size, SHMSEG_FOREVER));
+  return err;
+}
+
 static void sleep_for_room(void) {
-  int err = queue_push(&queue, 'p', 8, step_deadline(ASLEEP));
-  step_expect(err == 0 || err == SHMSEG_TIMEOUT || err == SHMSEG_SHUTDOWN);
+  int err = push_until_over(8);
+  step_expect(err == 0 || err == SHMSEG_INTERRUPTED || err == SHMSEG_SHUTDOWN);
   has_pushed = err == 0;
 }
 
 static void sleep_for_more_room(void) {
-  step_expect(queue_push(&queue, 'p', 24, step_deadline(ASLEEP)) == SHMSEG_TIMEOUT);
+  step_expect(push_until_over(24) == SHMSEG_INTERRUPTED);
 }
 
 static void withdraw(void) {

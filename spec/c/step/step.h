@@ -93,6 +93,19 @@ void step_expect_that(bool good, const char *what, const char *file, int line);
     err = call;                                                                                    \
   while (err == SHMSEG_INTERRUPTED)
 
+/* The same for a sleeper that nobody wakes where the operation dies too early: it gives up, with
+ * SHMSEG_INTERRUPTED, when that is over and another slice has brought nothing. */
+#define STEP_UNTIL_OVER(err, call)                                                                 \
+  do {                                                                                             \
+    bool over = *step_over;                                                                        \
+    err = call;                                                                                    \
+    if (over)                                                                                      \
+      break;                                                                                       \
+  } while (err == SHMSEG_INTERRUPTED)
+
+/* The subject has come to its end, or is dead. Shared by all processes. */
+extern volatile bool *step_over;
+
 /* --- messages (message.c) ------------------------------------------------------------------------ */
 
 /* The capacity of what holds messages here. A `rep movs` is a step for each byte: they are small. */
