@@ -17,6 +17,7 @@
 
 #include "os/clock.h"
 #include "shared/hold.h"
+#include "shared/lock.h"
 #include "step/step.h"
 
 /* Seconds after which a process of a case is stuck. */
@@ -81,9 +82,9 @@ int step_open_reader(shmseg_segment *reader) {
 }
 
 void step_enter_lock(size_t offset) {
-  uint32_t id;
+  uint32_t id, seen = SHMSEG_LOCK_FREE;
   step_expect(shmseg_hold_identity(&step_segment, &id) == 0);
-  __atomic_store_n((uint32_t *)(step_segment.data + offset), id, __ATOMIC_SEQ_CST);
+  step_expect(cas_ordered((uint32_t *)(step_segment.data + offset), &seen, id));
 }
 
 bool step_alone;

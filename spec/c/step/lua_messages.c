@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* The stepper inside of Lua: cell, queue and broadcast. */
+#include "step/queue.h"
 #include "step/script.h"
 
-#define FIRST_LOCK 64   /* writers', producers' or publishers' */
-#define SECOND_LOCK 128 /* consumers' */
+#define LOCK 64 /* of cell and broadcast */
 
 #define AFTER(function)                                                                            \
   { STEP_DIES, function, NULL }
 
 static void die_inside(void) {
-  step_enter_lock(FIRST_LOCK);
+  step_enter_lock(LOCK);
+}
+
+static void die_pushing(void) {
+  step_enter_lock(PRODUCERS);
 }
 
 static void die_taking(void) {
-  step_enter_lock(SECOND_LOCK);
+  step_enter_lock(CONSUMERS);
 }
 
 /* --- cell ------------------------------------------------------------------------------------- */
@@ -119,7 +123,7 @@ START(queue_producer, "q = assert(queue.open(name)) p = message('p', 8) m = q:pu
 SCRIPT(queue_give_back, "if m then q:push(m) end")
 SCRIPT(queue_withdraw,
        "for _, v in ipairs(m and q:drain() or {}) do if v ~= p then q:push(v) end end")
-SCRIPT(queue_push, "assert(q:push(a8, 5) == true)")
+SCRIPT(queue_push_a, "assert(q:push(a8, 5) == true)")
 SCRIPT(queue_push_around, "assert(q:push(message('d', 24), 0))")
 SCRIPT(queue_in_vain, "assert(select(2, q:push(a8, 0)) == 'timeout')")
 SCRIPT(queue_pop, "assert(q:pop(5) == a8)")
@@ -137,7 +141,7 @@ static void queue_turned(void) {
 const step_case script_queue_cases[] = {
   { .sentence = "push",
     .prepare = queue_open,
-    .operate = queue_push,
+    .operate = queue_push_a,
     ENTRY(shmseg_queue_push),
     LOCKS,
     .outcomes = { "empty", "a8" } },
@@ -154,9 +158,9 @@ const step_case script_queue_cases[] = {
     HELD,
     .outcomes = { "a8 b8 c8" } },
   { .sentence = "push, a producer died",
-    .actors = { AFTER(die_inside) },
+    .actors = { AFTER(die_pushing) },
     .prepare = queue_open,
-    .operate = queue_push,
+    .operate = queue_push_a,
     ENTRY(shmseg_queue_push),
     LOCKS,
     .outcomes = { "empty", "a8" } },
@@ -164,7 +168,7 @@ const step_case script_queue_cases[] = {
     .actors = { { STEP_SLEEPS, queue_consumer, queue_give_back },
                 { STEP_SLEEPS, queue_consumer, queue_give_back } },
     .prepare = queue_open,
-    .operate = queue_push,
+    .operate = queue_push_a,
     ENTRY(shmseg_queue_push),
     LOCKS,
     .outcomes = { "empty", "a8" },

@@ -6,8 +6,6 @@
 
 #include "step/queue.h"
 
-#define RING_AT 320
-
 shmseg_queue queue;
 
 static int open_in(shmseg_mode mode) {

@@ -5,6 +5,12 @@
 
 #include "step/step.h"
 
+/* Its layout. */
+#define PRODUCERS 64
+#define TAIL 128
+#define CONSUMERS 192
+#define HEAD 256
+#define RING_AT 320
 #define RING 48 /* three messages of 8 bytes, or one that is as large as can be */
 
 /* This process's handle. */

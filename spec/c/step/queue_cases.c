@@ -5,10 +5,6 @@
 
 #include "step/queue.h"
 
-#define PRODUCERS 64
-#define CONSUMERS 128
-#define RING_AT 320
-
 /* --- states ----------------------------------------------------------------------------------- */
 
 static void push(char letter, size_t size) {
@@ -50,8 +46,8 @@ static void shut(void) {
 
 /* As a producer is left that dies before its swap. */
 static void die_pushing(void) {
-  uint64_t tail = *(uint64_t *)(step_segment.data + PRODUCERS + 8) >> 1;
-  uint64_t head = *(uint64_t *)(step_segment.data + CONSUMERS + 8);
+  uint64_t tail = *(uint64_t *)(step_segment.data + TAIL) >> 1;
+  uint64_t head = *(uint64_t *)(step_segment.data + HEAD);
   step_enter_lock(PRODUCERS);
   for (; tail < head + RING; tail++)
     step_segment.data[RING_AT + tail % RING] = 0xee;
