@@ -200,6 +200,7 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size) {
   }
   uint64_t place = place_of(tail, queue->ring, &queue->push_lap);
   shmseg_ring ring = ring_of(queue);
+  fence_release(); /* head is seen before any byte below: pairs with count_records()'s fence */
   store_relaxed((uint64_t *)(ring.bytes + place), (uint64_t)size);
   place += HEAD_SIZE;
   shmseg_ring_put(ring, place < queue->ring ? place : 0, bytes, size);
