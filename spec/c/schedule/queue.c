@@ -85,7 +85,7 @@ static const scenario scenarios[] = {
   { "two take all at once", { "pp", "d", "d" }, "dpgd", ONE, 0, 0, three },
   { "a buffer that is too small", { "bp", "zz" }, "dpgd", EMPTY, 0, 0, many },
   { "counting", { "pbp", "ngn" }, "dpgd", WRAP, 0, 0, many },
-  { "one counts, two take and push", { "nn", "gg", "pp" }, "dpgd", FULL, 0, 0, budgets_short },
+  { "one counts, two take and push", { "n", "d", "b" }, "dpgd", FULL, 0, 0, three },
   { "one shuts it, one pushes", { "pp", "sgg" }, "dpgd", EMPTY, 0, 0, NULL },
   { "one shuts it, one takes", { "ggg", "ps" }, "dpgd", EMPTY, 0, 0, many },
   { "one shuts it, one waits for room", { "p", "s" }, "dpgd", FULL, 0, 0, NULL },
