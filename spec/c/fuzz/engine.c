@@ -32,7 +32,7 @@
 typedef struct {
   unsigned after; /* accesses; 0: none */
   uint32_t word, value;
-  bool cut, adds;
+  bool cut, adds, again; /* again: the word that was accessed last, whichever that is */
 } flip;
 
 static struct {
@@ -45,6 +45,7 @@ static struct {
   unsigned choice;
   bool open[FUZZ_HANDLES], hostile, in_call;
   flip flips[FLIPS];
+  uint64_t touched; /* the word that was accessed last */
   const uint8_t *input, *end;
 } run;
 
@@ -111,7 +112,7 @@ static void strike(const flip *f) {
       fuzz_fail("ftruncate");
     return;
   }
-  uint32_t *word = (uint32_t *)(run.bytes + run.offset) + f->word;
+  uint32_t *word = (uint32_t *)(run.bytes + run.offset) + (f->again ? run.touched : f->word);
   if (f->adds)
     __atomic_fetch_add(word, f->value, __ATOMIC_SEQ_CST);
   else
@@ -120,18 +121,20 @@ static void strike(const flip *f) {
 
 void *fuzz_touch(const volatile void *address, size_t size, bool is_word) {
   uintptr_t at = (uintptr_t)address;
-  bool inside = false;
+  uint64_t offset = UINT64_MAX; /* in the object */
   for (int i = 0; i < SEGMENTS; i++) {
     uintptr_t base = (uintptr_t)run.segments[i].data;
     if (at >= base && at - base < run.all + PAGE)
-      inside = at - base >= run.offset && at - base + size <= run.offset + run.room;
+      offset = at - base - run.offset;
   }
-  if (!inside || (is_word && at % size != 0))
+  if (offset > run.room || size > run.room - offset || (is_word && at % size != 0))
     fuzz_fail("an access outside the object");
   fuzz_os_access();
   for (int i = 0; i < FLIPS; i++)
     if (run.flips[i].after > 0 && --run.flips[i].after == 0)
       strike(&run.flips[i]);
+  if (is_word)
+    run.touched = offset / 4;
   return (void *)at;
 }
 
@@ -142,7 +145,8 @@ static uint32_t some_step(void) {
 }
 
 static void arm(bool at_once) {
-  flip f = { .word = some_word(), .adds = byte() % 3 == 0 };
+  uint8_t how = byte();
+  flip f = { .word = some_word(), .adds = how % 3 == 0, .again = !at_once && how & 0x80 };
   f.value = f.adds ? some_step() : interesting();
   f.after = at_once ? 0 : 1u + byte() % 40u;
   run.hostile = true;
@@ -210,13 +214,14 @@ static void close_handle(int handle) {
   run.open[handle] = false;
 }
 
-/* stolen: what this thread had waited for a processor before the call. */
-static void check_time(int64_t limit, int64_t stolen) {
-  int64_t now = fuzz_now();
-  if (now > limit + LATE && now - (fuzz_stolen() - stolen) > limit + LATE) {
-    fprintf(stderr, "# %lld ms late\n", (long long)((now - limit) / 1000000));
-    fuzz_fail("a call outlives its timeout");
-  }
+/* stolen: what this thread had waited for a processor before the call; operation -1: it was an open. */
+static void check_time(int64_t limit, int64_t stolen, int operation) {
+  int64_t late = fuzz_now() - limit;
+  if (late <= LATE || late - (fuzz_stolen() - stolen) <= LATE)
+    return;
+  fprintf(stderr, "# operation %d is %lld ms late, not for want of a processor (%lld ms)\n",
+          operation, (long long)(late / 1000000), (long long)((fuzz_stolen() - stolen) / 1000000));
+  fuzz_fail("a call outlives its timeout");
 }
 
 static void open_handle(int handle, bool honest) {
@@ -228,7 +233,7 @@ static void open_handle(int handle, bool honest) {
   int64_t limit = fuzz_now() + 1000000000, stolen = fuzz_stolen();
   int err = fuzz_subject.open(handle, segment_of(handle), run.offset, run.room,
                               modes[honest ? handle == 3 : how % 4], choice);
-  check_time(limit, stolen);
+  check_time(limit, stolen, -1);
   run.open[handle] = err == 0;
 }
 
@@ -277,7 +282,7 @@ static void operate(int handle) {
   int err;
   do {
     err = fuzz_subject.operate(handle, operation, deadline);
-    check_time(limit, stolen);
+    check_time(limit, stolen, operation);
   } while (err == SHMSEG_INTERRUPTED && patient);
   if (!run.hostile && err == SHMSEG_CORRUPT)
     fuzz_fail("corrupt, and nobody has changed a byte");
@@ -348,6 +353,7 @@ void fuzz_begin(void) {
 static void set_up(void) {
   run.hostile = false;
   memset(run.flips, 0, sizeof run.flips);
+  run.touched = 0;
   if (ftruncate(run.fd, run.all) != 0 || shmseg_segment_refresh(&run.view) != 0)
     fuzz_fail("no memory");
   run.bytes = run.view.data;
@@ -367,6 +373,7 @@ void fuzz_run(const uint8_t *input, size_t size, bool scribbled) {
   fuzz_os_reset();
   set_up();
   run.hostile = scribbled;
+  fuzz_scribble(scribbled);
   for (int handle = 0; handle < FUZZ_HANDLES; handle++)
     open_handle(handle, true);
   bool cut = false;
@@ -377,6 +384,7 @@ void fuzz_run(const uint8_t *input, size_t size, bool scribbled) {
     if (!cut)
       check_canaries();
   }
+  fuzz_scribble(false);
   if (!run.hostile && run.open[0] && fuzz_subject.check(0))
     fuzz_fail(fuzz_subject.check(0));
   memset(run.flips, 0, sizeof run.flips);

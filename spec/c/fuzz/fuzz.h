@@ -48,7 +48,10 @@ void fuzz_begin(void);
 /* One run. scribbled: another thread writes into the object meanwhile. */
 void fuzz_run(const uint8_t *input, size_t size, bool scribbled);
 
-/* The object's bytes and their number, for a second thread that scribbles; NULL before a run. */
+/* In fuzz/loop.c: from now on, or no longer, a second thread scribbles. Nothing with fuzz/os.c. */
+void fuzz_scribble(bool now);
+
+/* The object's bytes and their number, for that thread; NULL before a run. */
 uint32_t *fuzz_words(size_t *count);
 
 /* Time: the real one, or the one of fuzz/os.c. */

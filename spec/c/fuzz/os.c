@@ -30,6 +30,10 @@ void fuzz_os_reset(void) {
     alive[i] = false;
 }
 
+void fuzz_scribble(bool now) {
+  (void)now;
+}
+
 void fuzz_os_access(void) {
   now += ACCESS;
 }
