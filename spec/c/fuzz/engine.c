@@ -230,7 +230,7 @@ static void open_handle(int handle, bool honest) {
   uint8_t how = byte();
   unsigned choice = honest || how & 0x40 ? run.choice : byte();
   close_handle(handle);
-  int64_t limit = fuzz_now() + 1000000000, stolen = fuzz_stolen();
+  int64_t stolen = fuzz_stolen(), limit = fuzz_now() + 1000000000;
   int err = fuzz_subject.open(handle, segment_of(handle), run.offset, run.room,
                               modes[honest ? handle == 3 : how % 4], choice);
   check_time(limit, stolen, -1);
@@ -274,8 +274,9 @@ static void operate(int handle) {
   if (!run.open[handle])
     return;
   int operation = byte() % fuzz_subject.operations;
+  int64_t stolen = fuzz_stolen(); /* first: what is stolen from here on is not the call's fault */
   int64_t begun = fuzz_now(), deadline = begun + timeouts[byte() % 7] * (int64_t)1000000;
-  int64_t limit = deadline > begun ? deadline : begun, stolen = fuzz_stolen();
+  int64_t limit = deadline > begun ? deadline : begun;
   if (fuzz_subject.patient && fuzz_subject.patient(operation))
     limit += fuzz_patience * (int64_t)1000000;
   bool patient = byte() & 3;

@@ -13,7 +13,7 @@ const int fuzz_patience = 5000;
 
 /* What things cost, in nanoseconds; a look at the clock more than it does, so that spinning ends. */
 #define ACCESS 5
-#define LOOK_AT_CLOCK 20000
+#define LOOK_AT_CLOCK 100000
 #define PROBE 1200
 #define WAKE 1900
 
