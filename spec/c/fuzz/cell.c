@@ -61,6 +61,8 @@ static int get_by_halves(int handle) {
   int err = shmseg_cell_peek(cell, &where, &count, &seen[handle]);
   if (err)
     return err;
+  if (count > cell->object.capacity)
+    fuzz_fail("a value that is larger than the capacity");
   unsigned char *buffer = malloc(count + 1);
   memcpy(buffer, where, count);
   free(buffer);
