@@ -48,6 +48,8 @@ int64_t fuzz_now(void) {
   return shmseg_clock_now();
 }
 
+/* Linux 6.12 and later do not count all of what a sleeper waits after it is woken: run at a low
+ * priority beside a load, a call can seem late that was not. */
 int64_t fuzz_stolen(void) {
   long long on, stolen = 0;
   FILE *file = fopen("/proc/thread-self/schedstat", "r");
