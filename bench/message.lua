@@ -63,6 +63,7 @@ local function add_targets(suite)
     ["1 MiB"] = 4.5 }
   for _, size in ipairs { "16 bytes", "256 bytes", "4 KiB", "64 KiB", "1 MiB" } do
     suite:target("queue, " .. size, "pipe, " .. size, { least = least[size] })
+    suite:target("queue, " .. size, "pipe with io, " .. size, {})
   end
   suite:target("queue, 256 bytes", "Boost message_queue in C++, 256 bytes", { least = 0.9 })
   suite:target("queue, both busy", "pipe, both busy", { most = 1 / 18 })

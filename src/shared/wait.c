@@ -20,8 +20,8 @@
 /* About what a futex sleep and wake cost: a peer that is awake answers sooner. */
 #define SPIN 20000
 #define SPIN_LOOKS 64    /* between two looks at the clock */
-#define SPIN_BURST 128   /* failures in a row after which it is left */
-#define SPIN_PERIOD 2048 /* and tried again */
+#define SPIN_BURST 64    /* failures in a row after which it is left */
+#define SPIN_PERIOD 1024 /* and tried again */
 
 int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   int64_t now = shmseg_clock_now();
