@@ -23,6 +23,14 @@
 #define lua_setuservalue lua_setfenv
 #endif /* from 5.4 on lua.h has lua_newuserdata and these two with one user value */
 
+/* Lua interns strings up to this length from 5.2 to 5.4, and every string before. */
+#define INTERNED_MAX 40
+
+/* May lua_pushlstring copy strings that are longer from memory that a peer changes meanwhile, and
+ * that a finalizer can unmap? Before 5.3 it collects garbage first and copies then; and 5.1 and
+ * LuaJIT intern. */
+#define MAY_COPY_SHARED (LUA_VERSION_NUM >= 503)
+
 /* luaL_setfuncs without upvalues, which 5.1 lacks. */
 void binding_register(lua_State *L, const luaL_Reg *functions);
 

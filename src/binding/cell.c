@@ -5,7 +5,7 @@
 
 #include "binding/object.h"
 
-/* Up to here a value goes through the stack; Lua interns strings that short (on 5.1 all of them). */
+/* Up to here a value goes through the stack. */
 #define SMALL 256
 
 typedef struct {
@@ -88,7 +88,7 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
   int err = shmseg_cell_peek(&c->cell, &bytes, &size, version);
   if (err)
     return err;
-  if (size > SMALL && LUA_VERSION_NUM < 502)
+  if (size > SMALL && !MAY_COPY_SHARED)
     return push_copy(L, c, version);
   if (size <= SMALL) {
     char small[SMALL];

@@ -10,9 +10,6 @@
 
 #include "os/map.h"
 
-/* Lua interns strings up to this length from 5.2 to 5.4, and every string before. */
-#define INTERNED_MAX 40
-
 /* Bytes compared at a time, so that what peers change meanwhile is looked at once more. */
 #define COMPARE_PIECE 4096
 
@@ -30,7 +27,7 @@ void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t co
     push_short(L, source, count);
     return;
   }
-#if LUA_VERSION_NUM >= 502 /* LuaJIT says 501 */
+#if MAY_COPY_SHARED
   lua_pushlstring(L, (const char *)source, count);
 #else
   void *copy = lua_newuserdata(L, count); /* may run finalizers: the segment may be gone */
