@@ -78,7 +78,7 @@ static const scenario scenarios[] = {
   { "two publish and read", { "wpy", "wby" }, "eypyyy", FULL, 0, 0, many },
   { "one publishes, two read", { "p", "wn", "en" }, "eypyyy", EMPTY, 0, 0, three },
   { "one waits, one publishes", { "wn", "p" }, "eypyyy", EMPTY, 0, 0, NULL },
-  { "one waits twice, one publishes twice", { "wnn", "pb" }, "eypyyy", FULL, 0, 0, many },
+  { "one waits twice, one publishes twice", { "wnn", "pp" }, "eypyyy", FULL, 0, 0, many },
   { "one waits, two publish", { "wnn", "p", "b" }, "eypyyy", EMPTY, 0, 0, three },
   { "two wait, one publishes", { "wn", "wn", "p" }, "eypyyy", EMPTY, 0, 0, budgets_short },
   { "one waits for a time", { "wNN", "p" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
