@@ -70,7 +70,7 @@ static const budget strangers[] = { { .preemptions = 1, .flips = 1 }, { 0 } };
 
 static const scenario scenarios[] = {
   { "one publishes, one reads", { "pb", "eyn" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
-  { "one publishes while a stranger writes", { "pb", "en" }, "eypyyy", ONE, 0, 0, strangers },
+  { "one publishes while a stranger writes", { "b", "en" }, "eypyyy", ONE, 0, 0, strangers },
   { "a reader is overtaken", { "pbp", "en" }, "eypyyy", ONE, 0, 0, overtaken },
   { "a reader is overtaken at a wrap", { "bb", "en" }, "eypyyy", LAPPED, 0, 0, overtaken },
   { "one at a wrap while a stranger writes", { "p", "e" }, "eypyyy", LAPPED, 0, 0, strangers },

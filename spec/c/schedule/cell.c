@@ -56,7 +56,7 @@ static const scenario scenarios[] = {
   { "one that cannot write gets", { "sSsS", "gvg" }, "gsg", ONE, 2, 0, budgets_honest },
   { "one that cannot write waits", { "sS", "wW" }, "gsg", EMPTY, 2, 0, budgets_honest },
   { "sleepers have died", { "sw", "ws" }, "gsg", SLEEPERS_DEAD, 0, 0, budgets_honest },
-  { "the writer is dead", { "sg", "gS" }, "gsg", OWNER_DEAD, 0, 0, budgets_honest },
+  { "the writer is dead", { "s", "gS" }, "gsg", OWNER_DEAD, 0, 0, budgets_honest },
   { "the writer died half way", { "sg", "wg" }, "gsg", HALF_WRITTEN, 0, 0, budgets_honest },
   { "two build it", { "os", "ow" }, "osg", OPENING_ZERO, 0, 0, budgets_long },
   { "the builder died half way", { "osg", "jOg" }, "osg", OPENING_HALF_BUILT, 0, 0, budgets_long },

@@ -19,7 +19,7 @@
 
 #define STACK 65536
 #define STEPS 100000       /* of one run: more is a loop without end */
-#define STEPS_AT_ONCE 1500 /* of one operation: from here on each takes time */
+#define STEPS_AT_ONCE 1000 /* of one operation: from here on each takes time */
 #define LONG_STEP MILLISECOND
 #define PATIENCE (300 * MILLISECOND)      /* nothing happens any more; in naps, which */
 #define NAP_PATIENCE (1500 * MILLISECOND) /* have an end of their own, */

@@ -69,7 +69,7 @@ static const scenario scenarios[] = {
   { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, many },
   { "two that spin", { "pp", "gg" }, "dpgd", ONE, 0, 2, many },
   { "two push and take", { "pg", "bg" }, "dpgd", EMPTY, 0, 0, many },
-  { "two push, one takes", { "p", "b", "gg" }, "dpgd", EMPTY, 0, 0, budgets_of_three },
+  { "two push, one takes", { "p", "b", "gg" }, "dpgd", EMPTY, 0, 0, three },
   { "one pushes, two take", { "pp", "g", "g" }, "dpgd", EMPTY, 0, 0, three },
   { "two push twice, one takes all", { "pp", "bb", "gggg" }, "dpgd", EMPTY, 0, 0, budgets_short },
   { "it is full, one pushes, one takes", { "pb", "gg" }, "dpgd", FULL, 0, 0, many },
