@@ -320,6 +320,14 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t m
 
 #define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
 
+/* The two halves of taking one message, for a copy of one's own without the lock: *bytes may change
+ * while they are copied, and the copy is the message, and the caller's, if claim with the same
+ * *position and size then gives 0. SHMSEG_CHANGED, from either: not to be had in this way now;
+ * shmseg_queue_take does it, and waits. */
+int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
+                      uint64_t *position);
+int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size);
+
 /* From here on no push succeeds. */
 int shmseg_queue_shutdown(shmseg_queue *queue);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue userdata.
  *
- * A message is copied into private memory under the consumers' lock, and becomes a string after
- * it. What was taken and is no string yet, for want of memory, is the next pop's. */
+ * A message becomes a string before it is taken, where nobody disturbs; else it is copied into
+ * private memory under the consumers' lock, and becomes a string after it. What was taken so and is
+ * no string yet, for want of memory, is the next pop's. */
 #include <errno.h>
 #include <string.h>
 
@@ -114,12 +115,38 @@ static void push_first(lua_State *L, queue *q) {
   decode_value(L, &q->object, 1);
 }
 
+/* Makes the string straight from the ring, and then takes the message. SHMSEG_CHANGED: it is not to be
+ * had in this way, and what may have been pushed is none. */
+static int push_in_place(lua_State *L, queue *q) {
+  const unsigned char *bytes;
+  size_t size;
+  uint64_t position;
+  int err = shmseg_queue_peek(&q->queue, &bytes, &size, &position);
+  if (err)
+    return err;
+  if (size <= INTERNED_MAX) {
+    char small[INTERNED_MAX];
+    memcpy(small, bytes, size);
+    lua_pushlstring(L, small, size);
+  } else if (MAY_COPY_SHARED) {
+    lua_pushlstring(L, (const char *)bytes, size);
+  } else {
+    return SHMSEG_CHANGED;
+  }
+  return shmseg_queue_claim(&q->queue, position, size); /* a finalizer may have closed the handle */
+}
+
 /* pop([timeout]) -> value | nil, "timeout" | "shutdown" */
 static int queue_pop(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t deadline = opt_deadline(L, 2);
   if (!has_records(q)) {
-    int err = refill(L, q, 1, BUFFER_MIN, deadline);
+    int err = push_in_place(L, q);
+    if (!err) {
+      decode_value(L, &q->object, 1);
+      return 1;
+    }
+    err = err == SHMSEG_CHANGED ? refill(L, q, 1, BUFFER_MIN, deadline) : err;
     if (err)
       return push_result(L, q, err);
   } else if (!q->queue.object.segment) {

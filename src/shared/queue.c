@@ -29,6 +29,8 @@
  *                       first. Unlock, ring.
  *             pop       under the consumers' lock: load the tail word with acquire, copy the records
  *                       out, store head with release: that takes them. Unlock, ring.
+ *                       One message can also be copied before the lock is taken: if head has not
+ *                       moved then, nobody has taken it, and no producer has touched its bytes (Q1).
  *             shutdown  compare-and-swap the tail word. A consumer says "shutdown" when one load of
  *                       it shows that it is shut and that nothing is left.
  *
@@ -290,13 +292,23 @@ static int copy_records(shmseg_queue *queue, harvest *h, uint64_t *head, uint64_
   return 0;
 }
 
+/* Is there a message at head, as far as the tail is known that was seen last? (Q1: it only grows.) */
+static bool knows_message(const shmseg_queue *queue, uint64_t head) {
+  return head != queue->tail_seen && shmseg_ring_holds(queue->ring, head, queue->tail_seen);
+}
+
+/* Fetches the next message, which may be as long as the last one. */
+static void fetch_next(shmseg_queue *queue, uint64_t head, uint64_t size) {
+  if (knows_message(queue, head))
+    shmseg_ring_fetch(ring_of(queue), place_of(head, queue->ring, &queue->pop_lap), size);
+}
+
 /* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, SHMSEG_TOO_SMALL, or SHMSEG_CHANGED: empty, with
- * the tail word as found. One message is taken without a look at the producers' line, when the tail
- * that was seen last says that there is one (Q1: it only grows). */
+ * the tail word as found. One message is taken without a look at the producers' line where that will
+ * do. */
 static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
   uint64_t head = load_relaxed(word64(queue, HEAD));
-  if (h->max > 1 || head == queue->tail_seen ||
-      !shmseg_ring_holds(queue->ring, head, queue->tail_seen)) {
+  if (h->max > 1 || !knows_message(queue, head)) {
     *word = load_acquire(word64(queue, TAIL)); /* pairs with the swap in append() */
     queue->tail_seen = *word >> 1;
     if (!shmseg_ring_holds(queue->ring, head, queue->tail_seen))
@@ -311,8 +323,7 @@ static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
     return err;
   /* Take. Pairs with the acquire in append(): the room is the producers' (Q2). */
   store_release(word64(queue, HEAD), head);
-  if (head < queue->tail_seen)
-    shmseg_ring_fetch(ring_of(queue), place_of(head, queue->ring, &queue->pop_lap), h->used);
+  fetch_next(queue, head, h->used);
   return 0;
 }
 
@@ -344,6 +355,48 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t m
     err = wait_for_change(queue, TAIL, word, MESSAGES, &queue->pop_spin, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
+}
+
+int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
+                      uint64_t *position) {
+  int err = shmseg_header_ready(&queue->object);
+  if (err)
+    return err;
+  uint64_t stored, head = load_relaxed(word64(queue, HEAD));
+  if (!knows_message(queue, head)) {
+    queue->tail_seen = load_acquire(word64(queue, TAIL)) >> 1; /* pairs with the swap in append() */
+    if (!knows_message(queue, head))
+      return SHMSEG_CHANGED;
+  }
+  uint64_t place = place_of(head, queue->ring, &queue->pop_lap);
+  bool sane = record_at(queue, place, queue->tail_seen - head, &stored);
+  if (!sane || place + HEAD_SIZE + stored > queue->ring || place + HEAD_SIZE == queue->ring)
+    return SHMSEG_CHANGED; /* it wraps, or is another's by now; take looks closer */
+  *bytes = ring_of(queue).bytes + place + HEAD_SIZE;
+  *size = (size_t)stored;
+  *position = head;
+  return segment_status(queue->object.segment);
+}
+
+int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size) {
+  uint32_t id, seen = SHMSEG_LOCK_FREE;
+  uint64_t need = SHMSEG_RECORD((uint64_t)size);
+  int err = begin(queue, &id);
+  if (err)
+    return err;
+  if (!cas_ordered(word32(queue, CONSUMERS), &seen, id))
+    return SHMSEG_CHANGED;
+  err = segment_status(queue->object.segment);
+  if (!err && load_relaxed(word64(queue, HEAD)) != position)
+    err = SHMSEG_CHANGED;
+  if (!err) /* Take. What was copied was loaded before this. */
+    store_release(word64(queue, HEAD), position + need);
+  err = leave(queue, CONSUMERS, id, err);
+  if (err)
+    return err;
+  shmseg_bell_ring(word32(queue, ROOM)); /* leaving was a full barrier */
+  fetch_next(queue, position + need, need);
+  return 0;
 }
 
 /* --- looking ------------------------------------------------------------------------------ */
