@@ -3,6 +3,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
 local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
@@ -395,6 +396,57 @@ describe("a subscriber", function()
       return pending(reason)
     end
     assert.same({ "true" }, lines)
+  end)
+
+  it("may be used by decode in the midst of next: each message keeps its number", function()
+    local s, inner
+    local codec = {
+      encode = tostring,
+      decode = function(bytes)
+        if bytes == "first" then
+          inner = { s:next(0) }
+        end
+        return bytes
+      end,
+    }
+    local seg = expect.success(shmseg.anonymous(4096))
+    local b = expect.success(shmseg.broadcast.open(seg, "c", { codec = codec }))
+    s = b:subscribe()
+    b:publish "first"
+    b:publish "second"
+    assert_next("first", 1, 0, s:next(0))
+    assert.same({ "second", 2, 0 }, inner)
+  end)
+
+  it("may be used, then closed by a finalizer in the midst of next", function()
+    local b = expect.success(shmseg.broadcast.open(expect.success(shmseg.anonymous(65536)), "c"))
+    local last = 0
+    for _ = 1, 30 do
+      local s = b:subscribe()
+      local seen, twice, wrong = {}, false, false
+      local function got(value, number)
+        wrong = wrong or tonumber(value:match "^%d+") ~= number
+        twice = twice or seen[number]
+        seen[number] = true
+      end
+      finalizer(function()
+        local value, number = s:next(0)
+        if value then
+          got(value, number)
+        end
+        s:close()
+      end)
+      local ok, value, number
+      repeat
+        last = b:publish(("%d "):format(last + 1) .. ("x"):rep(1000))
+        ok, value, number = pcall(s.next, s, 0)
+        if ok and value then
+          got(value, number)
+        end
+      until not ok
+      assert.truthy(value:find "closed", value)
+      assert.same({ false, false }, { twice or false, wrong })
+    end
   end)
 
   it("goes on in a fork'ed child and in its parent, each for itself", function()

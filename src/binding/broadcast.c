@@ -120,43 +120,57 @@ static int next(void *handle, int64_t deadline, void *context) {
   (void)context;
   if (!s->broadcast)
     return SHMSEG_CLOSED; /* by a hook */
+  s->pending = false;     /* what a hook could not have goes with the buffer */
   return shmseg_subscription_next(&s->subscription, s->buffer.bytes, s->buffer.room, &s->size,
                                   &s->sequence, &s->lost, deadline);
 }
 
-/* Pushes the message in the buffer, which stays there until the string is made. */
-static int push_pending(lua_State *L, subscription *s) {
-  lua_pushlstring(L, (const char *)s->buffer.bytes, s->size);
+/* Pushes the message in the buffer, which stays there until the string is made; and its numbers,
+ * which decode can change with a call of its own. False: a finalizer has taken it meanwhile. */
+static bool push_pending(lua_State *L, subscription *s) {
+  const broadcast *b = s->broadcast; /* a finalizer can close the subscription */
+  uint64_t sequence = s->sequence, lost = s->lost;
+  push_buffered(L, &s->buffer, 0, s->size);
+  if (!s->pending || s->sequence != sequence) {
+    lua_pop(L, 1);
+    return false;
+  }
   s->pending = false;
-  if (s->broadcast->object.has_codec) {
+  if (b->object.has_codec) {
     lua_getuservalue(L, 1);
     lua_rawgeti(L, -1, BROADCAST);
     lua_replace(L, -2);
     lua_insert(L, -2);
-    decode_value(L, &s->broadcast->object, lua_gettop(L) - 1);
+    decode_value(L, &b->object, lua_gettop(L) - 1);
   }
-  push_uint64(L, s->sequence);
-  push_uint64(L, s->lost);
-  return 3;
+  push_uint64(L, sequence);
+  push_uint64(L, lost);
+  return true;
+}
+
+/* Takes the next message into the buffer. */
+static int fetch(lua_State *L, subscription *s, int64_t deadline) {
+  int err;
+  if (s->buffer.room == 0)
+    grow_buffer(L, &s->buffer, BUFFER_MIN);
+  while ((err = binding_wait(L, next, s, deadline, NULL, NULL)) == SHMSEG_TOO_SMALL)
+    grow_buffer(L, &s->buffer, s->size + s->size / 2);
+  s->pending = err == 0;
+  return err;
 }
 
 /* next([timeout]) -> value, sequence, lost | nil, "timeout" | "shutdown" */
 static int subscription_next(lua_State *L) {
   subscription *s = check_subscription(L);
   int64_t deadline = opt_deadline(L, 2);
-  luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
-  if (s->pending)
-    return push_pending(L, s);
-  if (s->buffer.room == 0)
-    grow_buffer(L, &s->buffer, BUFFER_MIN);
-  int err;
-  while ((err = binding_wait(L, next, s, deadline, NULL, NULL)) == SHMSEG_TOO_SMALL)
-    grow_buffer(L, &s->buffer, s->size + s->size / 2);
-  luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
-  if (err)
-    return push_object_failure(L, &s->broadcast->object, err);
-  s->pending = true;
-  return push_pending(L, s);
+  do {
+    luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
+    int err = s->pending ? 0 : fetch(L, s, deadline);
+    luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
+    if (err)
+      return push_object_failure(L, &s->broadcast->object, err);
+  } while (!push_pending(L, s));
+  return 3;
 }
 
 static int subscription_close(lua_State *L) {

@@ -147,6 +147,18 @@ void grow_buffer(lua_State *L, buffer *b, size_t room) {
   b->room = room;
 }
 
+void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size) {
+  if (LUA_VERSION_NUM >= 503) { /* copies before finalizers run */
+    lua_pushlstring(L, (const char *)b->bytes + begin, size);
+    return;
+  }
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, BUFFER); /* alive, should a finalizer have it replaced */
+  lua_pushlstring(L, (const char *)b->bytes + begin, size);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
 int value_too_large(lua_State *L, object *o, int arg, size_t size) {
   char text[96];
   snprintf(text, sizeof text, "%llu bytes, the capacity is %llu", (unsigned long long)size,

@@ -65,6 +65,10 @@ void decode_value(lua_State *L, const object *o, int owner);
 /* Gives the userdata at index 1 a buffer with room for so many bytes. */
 void grow_buffer(lua_State *L, buffer *b, size_t room);
 
+/* Pushes bytes of the buffer of the userdata at index 1 as a string. Finalizers may run meanwhile
+ * and use its owner: the string is what was there before only if they did not. */
+void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size);
+
 /* Raises that the value at arg is larger than the capacity. */
 int value_too_large(lua_State *L, object *o, int arg, size_t size);
 
