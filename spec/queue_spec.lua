@@ -3,6 +3,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
 local peer = require "spec.support.peer"
 local scratch = require "spec.support.scratch"
@@ -363,6 +364,32 @@ describe("pop through a codec", function()
     assert.same({ "0", "1", "2" }, flat)
   end)
 
+  it("may have the queue used and refilled by a decode that fails", function()
+    local seg = expect.success(shmseg.anonymous(65536))
+    local q
+    local huge = ("\0\0\0\64\0\0\0\0"):rep(20) -- would be the size of a record
+    local codec = {
+      encode = tostring,
+      decode = function(bytes)
+        if bytes ~= "bad" then
+          return bytes
+        end
+        assert.equal("behind", q:pop(0))
+        q:push(huge)
+        assert.equal(huge, q:pop(0))
+        error "bad"
+      end,
+    }
+    q = expect.success(shmseg.queue.open(seg, "c", { codec = codec }))
+    for _, value in ipairs { "first", "bad", "behind" } do
+      q:push(value)
+    end
+    assert.same({ "first" }, q:drain())
+    assert.same({}, q:drain())
+    q:push "next"
+    assert.equal("next", q:pop(0))
+  end)
+
   it("raises when decode gives nothing", function()
     local seg = expect.success(shmseg.anonymous(4096))
     local codec = { encode = tostring, decode = function() end }
@@ -501,6 +528,48 @@ describe("messages()", function()
   end)
 end)
 
+describe("a finalizer that pops in the midst of another call", function()
+  for _, how in ipairs { "pop", "drain" } do
+    it("gets a message that " .. how .. " does not give", function()
+      local q = expect.success(shmseg.queue.open(expect.success(shmseg.anonymous(1048576)), "c"))
+      local seen, pushed, armed = {}, 0, false
+      local function got(value)
+        local number = value and tonumber(value:match "^%d+ ")
+        assert(value == nil or number, "garbage")
+        assert(not value or not seen[number], "twice")
+        seen[number or 0] = true
+      end
+      local wrong
+      local function spring()
+        armed = false
+        for _ = 1, 3 do
+          local ok, message = pcall(function() got((q:pop(0))) end)
+          wrong = wrong or not ok and message
+        end
+      end
+      for _ = 1, 200 do
+        if not armed then
+          armed = true
+          finalizer(spring)
+        end
+        for _ = 1, 20 do
+          pushed = pushed + 1
+          q:push(pushed .. " " .. ("x"):rep(pushed * 37 % 3000))
+        end
+        while q:stats().messages > 0 do
+          for _, value in ipairs(how == "drain" and q:drain() or { (q:pop(0)) }) do
+            got(value)
+          end
+        end
+      end
+      assert.falsy(wrong)
+      for i = 1, pushed do
+        assert.True(seen[i])
+      end
+    end)
+  end
+end)
+
 describe("when memory runs out", function()
   after_each(scratch.clean)
 
@@ -597,7 +666,8 @@ describe("a fork'ed child", function()
       assert(not ok and q:stats().messages == 0)
       local child = host.fork()
       if child == 0 then
-        host._exit(select(2, q:pop(0)) == "timeout" and 0 or 1)
+        q:push "the child's" -- it has an identity of its own now
+        host._exit(q:pop(0) == "the child's" and select(2, q:pop(0)) == "timeout" and 0 or 1)
       end
       print(host.wait(child), q:pop(0) == ("kept"):rep(1000))]]
     if lines then

@@ -19,6 +19,8 @@ typedef struct {
   shmseg_queue queue;
   buffer buffer;
   size_t begin, end; /* records that were taken and not yet given */
+  uint64_t turns;    /* how often these have changed */
+  shmseg_member taker;
 } queue;
 
 static int open_queue(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
@@ -82,6 +84,7 @@ typedef struct {
 static int take(void *handle, int64_t deadline, void *context) {
   queue *q = handle;
   harvest *h = context;
+  q->begin = q->end = 0; /* what a hook has left there goes with the buffer */
   return shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.room, h->max, &h->used, deadline);
 }
 
@@ -93,26 +96,36 @@ static int refill(lua_State *L, queue *q, uint64_t max, size_t room, int64_t dea
     grow_buffer(L, &q->buffer, room);
   while ((err = binding_wait(L, take, q, deadline, &h, NULL)) == SHMSEG_TOO_SMALL)
     grow_buffer(L, &q->buffer, h.used + h.used / 2);
+  q->turns++;
   q->begin = 0;
   q->end = err ? 0 : h.used;
+  if (!err)
+    q->taker = q->queue.object.segment->member;
   return err;
 }
 
 /* Are there records in the buffer? Not in a forked child: they are the parent's. */
 static bool has_records(queue *q) {
   shmseg_segment *segment = q->queue.object.segment;
-  if (q->begin < q->end && segment && !shmseg_liveness_own(&segment->member))
+  if (q->begin < q->end && segment && !shmseg_liveness_own(&q->taker))
     q->begin = q->end;
   return q->begin < q->end;
 }
 
-/* Pushes the first message of the buffer. It stays there until the string is made. */
-static void push_first(lua_State *L, queue *q) {
-  uint64_t size;
+/* Pushes the first message of the buffer. It stays there until the string is made. False: a
+ * finalizer has taken it meanwhile. */
+static bool push_first(lua_State *L, queue *q) {
+  uint64_t size, turns = q->turns;
   memcpy(&size, q->buffer.bytes + q->begin, sizeof size);
-  lua_pushlstring(L, (const char *)q->buffer.bytes + q->begin + sizeof size, (size_t)size);
+  push_buffered(L, &q->buffer, q->begin + sizeof size, (size_t)size);
+  if (q->turns != turns) {
+    lua_pop(L, 1);
+    return false;
+  }
+  q->turns++;
   q->begin += (size_t)SHMSEG_RECORD(size);
   decode_value(L, &q->object, 1);
+  return true;
 }
 
 /* Makes the string straight from the ring, and then takes the message. SHMSEG_CHANGED: it is not to be
@@ -140,42 +153,58 @@ static int push_in_place(lua_State *L, queue *q) {
 static int queue_pop(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t deadline = opt_deadline(L, 2);
-  if (!has_records(q)) {
-    int err = push_in_place(L, q);
-    if (!err) {
-      decode_value(L, &q->object, 1);
-      return 1;
+  do {
+    int err = 0;
+    lua_settop(L, 2);
+    if (!has_records(q)) {
+      err = push_in_place(L, q);
+      if (!err) {
+        decode_value(L, &q->object, 1);
+        return 1;
+      }
+      if (err == SHMSEG_CHANGED) /* a finalizer may have drained, and kept something */
+        err = has_records(q) ? 0 : refill(L, q, 1, BUFFER_MIN, deadline);
+    } else if (!q->queue.object.segment) {
+      err = SHMSEG_CLOSED;
     }
-    err = err == SHMSEG_CHANGED ? refill(L, q, 1, BUFFER_MIN, deadline) : err;
     if (err)
       return push_result(L, q, err);
-  } else if (!q->queue.object.segment) {
-    return push_object_failure(L, &q->object, SHMSEG_CLOSED);
-  }
-  push_first(L, q);
+  } while (!push_first(L, q));
   return 1;
 }
 
-/* (queue, list, n): sets element n of the list to the first message of the buffer. */
+/* (queue, list, n) -> was it there: sets element n of the list to the first message of the buffer. */
 static int set_first(lua_State *L) {
-  push_first(L, check_object(L, &class));
-  lua_rawseti(L, 2, (int)lua_tointeger(L, 3));
-  return 0;
+  bool is_there = push_first(L, check_object(L, &class));
+  if (is_there)
+    lua_rawseti(L, 2, (int)lua_tointeger(L, 3));
+  lua_pushboolean(L, is_there);
+  return 1;
 }
 
-/* Adds a message to the list, which is at index 3, behind it set_first. False when that raised: the
- * message is still in the buffer, and the error at the top. */
-static bool add_first(lua_State *L, queue *q, int n) {
+/* Adds a message to the count of the list, which is at index 3, behind it set_first; none when a
+ * finalizer takes it. False when that raised: the message is still in the buffer, and the error at
+ * the top. */
+static bool add_first(lua_State *L, queue *q, int *count) {
   size_t begin = q->begin;
+  uint64_t turns = q->turns;
   lua_pushvalue(L, 4);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 3);
-  lua_pushinteger(L, n);
-  int status = lua_pcall(L, 3, 0, 0);
-  /* a value that its codec cannot make is given up when it is the first, as by pop */
-  if (status && (n > 1 || status == LUA_ERRMEM))
+  lua_pushinteger(L, *count + 1);
+  int status = lua_pcall(L, 3, 1, 0);
+  if (status == 0) {
+    *count += lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return true;
+  }
+  /* A value that its codec cannot make is given up when it is the first, as by pop; also when decode
+   * has used the queue, for then other records are in the buffer. */
+  if ((*count > 0 || status == LUA_ERRMEM) && q->turns == turns + 1) {
+    q->turns++;
     q->begin = begin;
-  return status == 0;
+  }
+  return false;
 }
 
 /* drain([max]) -> list of values, perhaps none: so many bytes as were there at the beginning, even
@@ -192,7 +221,7 @@ static int queue_drain(lua_State *L) {
   int err = shmseg_queue_bytes(&q->queue, &there);
   if (err)
     return push_result(L, q, err);
-  for (int count = 0; count < max; count++) {
+  for (int count = 0; count < max;) {
     if (!has_records(q)) {
       err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
       there -= q->end < there ? q->end : there;
@@ -201,7 +230,7 @@ static int queue_drain(lua_State *L) {
       if (err)
         break;
     }
-    if (add_first(L, q, count + 1))
+    if (add_first(L, q, &count))
       continue;
     if (count == 0)
       return lua_error(L);
