@@ -3,6 +3,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
 local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
@@ -439,14 +440,6 @@ describe("the value of a cell", function()
   end)
 
   it("is read whole when a finalizer closes the cell in the midst of get, or get raises", function()
-    local function finalizer(fn)
-      if rawget(_G, "newproxy") then
-        local proxy = newproxy(true) -- luacheck: ignore
-        getmetatable(proxy).__gc = fn
-      else
-        setmetatable({}, { __gc = fn })
-      end
-    end
     for round = 1, 6 do
       local seg = expect.success(shmseg.anonymous(1200000))
       local c = expect.success(shmseg.cell.open(seg, "c"))
@@ -463,6 +456,36 @@ describe("the value of a cell", function()
         assert.True(not ok or got == value)
       until not ok
       assert.truthy(got:find "closed", got)
+    end
+  end)
+
+  it("is read whole when a finalizer sets and gets in the midst of get", function()
+    local c = expect.success(shmseg.cell.open(expect.success(shmseg.anonymous(4194304)), "c"))
+    for _, size in ipairs { 50000, 300000 } do
+      for round = 1, 3 do
+        local other, fired = ("b"):rep(size), false
+        c:set(("c"):rep(100000))
+        c:get()
+        collectgarbage()
+        collectgarbage()
+        collectgarbage "stop"
+        local multiplier = collectgarbage("setstepmul", 1000000)
+        finalizer(function()
+          fired = true
+          for _ = 1, 5 do
+            c:set(other)
+          end
+          c:get()
+        end)
+        c:set(round .. ("a"):rep(100000)) -- an equal string elsewhere would be taken
+        collectgarbage "restart"
+        local got
+        for _ = 1, 10 do
+          got = fired and got or c:get()
+        end
+        collectgarbage("setstepmul", multiplier)
+        assert.True(got == other or got == round .. ("a"):rep(100000))
+      end
     end
   end)
 

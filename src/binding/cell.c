@@ -12,6 +12,7 @@ typedef struct {
   object object;
   shmseg_cell cell;
   buffer buffer;
+  uint64_t copies; /* into it */
 } cell;
 
 static int open_cell(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
@@ -65,20 +66,33 @@ static int cell_cas(lua_State *L) {
   return 2;
 }
 
-/* Pushes the value by way of the buffer. What a reader copies into new memory, page by page, two
- * writes may overtake each time: the buffer is warm from the second try on. */
-static int push_copy(lua_State *L, cell *c, uint64_t *version) {
-  size_t size;
+/* Copies the value into the buffer. What a reader copies into new memory, page by page, two writes
+ * may overtake each time: the buffer is warm from the second try on. */
+static int copy_value(lua_State *L, cell *c, size_t *size, uint64_t *version) {
   int err;
   if (c->buffer.room == 0)
     grow_buffer(L, &c->buffer, SMALL);
   /* growing may run finalizers: get looks again */
-  while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.room, &size, version)) ==
+  while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.room, size, version)) ==
          SHMSEG_TOO_SMALL)
-    grow_buffer(L, &c->buffer, size + size / 2);
-  if (!err)
-    lua_pushlstring(L, (const char *)c->buffer.bytes, size);
+    grow_buffer(L, &c->buffer, *size + *size / 2);
+  c->copies++;
   return err;
+}
+
+/* Pushes the value by way of the buffer. */
+static int push_copy(lua_State *L, cell *c, uint64_t *version) {
+  for (;;) {
+    size_t size;
+    int err = copy_value(L, c, &size, version);
+    if (err)
+      return err;
+    uint64_t copies = c->copies;
+    push_buffered(L, &c->buffer, 0, size);
+    if (c->copies == copies) /* else a finalizer has copied another value over it */
+      return 0;
+    lua_pop(L, 1);
+  }
 }
 
 /* Pushes the value if it can be had at once; SHMSEG_CHANGED: what was pushed is not it. */

@@ -148,7 +148,7 @@ void grow_buffer(lua_State *L, buffer *b, size_t room) {
 }
 
 void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size) {
-  if (LUA_VERSION_NUM >= 503) { /* copies before finalizers run */
+  if (MAY_COPY_SHARED) { /* copies before finalizers run */
     lua_pushlstring(L, (const char *)b->bytes + begin, size);
     return;
   }
