@@ -279,6 +279,23 @@ describe("changes()", function()
     assert.same({ "11", "33" }, seen)
   end)
 
+  it("may be taken up again after a signal of shmseg.signals", function()
+    local c, name = cell()
+    c:set "first"
+    local other = user(name)
+    assert.equal("second", other:call [[
+      local changes = c:changes()
+      assert(changes() == "first")
+      local stop = shmseg.signals "TERM"
+      os.execute "kill -TERM $PPID"
+      assert(changes() == nil)
+      assert(stop:wait(0) == "TERM")
+      c:set "second"
+      local value = changes()
+      stop:close()
+      return value]])
+  end)
+
   it("ends at a signal of shmseg.signals, and raises any other failure", function()
     local c, name = cell()
     local other = user(name)

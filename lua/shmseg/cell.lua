@@ -12,7 +12,9 @@ function methods:changes()
   local seen
   return object.iterator(function()
     local value, version, code = self:wait(seen)
-    seen = version
+    if value ~= nil then -- else after an interruption the loop may be taken up again
+      seen = version
+    end
     return value, version, code
   end)
 end
