@@ -398,6 +398,24 @@ describe("a subscriber", function()
     assert.same({ "true" }, lines)
   end)
 
+  it("learns of what was lost before a message that decode refuses", function()
+    local codec = {
+      encode = tostring,
+      decode = function(bytes) return bytes:find "good" and bytes or error "bad" end,
+    }
+    local seg = expect.success(shmseg.anonymous(4096))
+    local b = expect.success(shmseg.broadcast.open(seg, "c", { capacity = 64, codec = codec }))
+    local s = b:subscribe()
+    for _ = 1, 10 do
+      b:publish(("bad"):rep(20))
+    end
+    assert.False((pcall(s.next, s, 0)))
+    b:publish "good"
+    assert_next("good", 11, 9, s:next(0))
+    b:publish "good"
+    assert_next("good", 12, 0, s:next(0))
+  end)
+
   it("may be used by decode in the midst of next: each message keeps its number", function()
     local s, inner
     local codec = {

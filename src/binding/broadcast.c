@@ -137,11 +137,15 @@ static bool push_pending(lua_State *L, subscription *s) {
   }
   s->pending = false;
   if (b->object.has_codec) {
+    s->subscription.lost += lost; /* the next one tells, should decode raise */
     lua_getuservalue(L, 1);
     lua_rawgeti(L, -1, BROADCAST);
     lua_replace(L, -2);
     lua_insert(L, -2);
     decode_value(L, &b->object, lua_gettop(L) - 1);
+    if (s->subscription.lost < lost)
+      lost = 0; /* decode has called next, which told */
+    s->subscription.lost -= lost;
   }
   push_uint64(L, sequence);
   push_uint64(L, lost);
