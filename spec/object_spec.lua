@@ -156,6 +156,30 @@ for _, kind in ipairs(kinds) do
       assert.is_nil(scratch.bytes(name))
     end)
 
+    it("leaves what is no such object where it is, also when it was to be temporary", function()
+      local name = scratch.name()
+      local zeroes, text = ("\0"):rep(4096), ("not this"):rep(512)
+      local options = with(kind, { temporary = true })
+      local cases = { { "rw", zeroes, "ENOENT" }, { "r", zeroes, "ENOENT" } }
+      for _, mode in ipairs { "r", "rw", "c" } do
+        cases[#cases + 1] = { mode, text, "incompatible" }
+        cases[#cases + 1] = { mode, text:sub(1, 8), "too small" }
+      end
+      for _, case in ipairs(cases) do
+        local seg = expect.success(shmseg.open(name, "x", #case[2]))
+        seg:write(0, case[2])
+        expect.failure(case[3], module.open(name, case[1], options))
+        assert.equal(case[2], scratch.bytes(name))
+        assert.True(seg:unlink())
+      end
+      local object = expect.success(open(kind, name, "x"))
+      local other = expect.success(module.open(name, "c", options))
+      object:close()
+      assert.truthy(scratch.bytes(name))
+      other:close()
+      assert.is_nil(scratch.bytes(name))
+    end)
+
     it("finds another kind incompatible, and leaves it as it is", function()
       local other = other_kind(kind)
       local object, name = create(other)

@@ -119,6 +119,9 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 /* Maps the object behind fd, which stays the caller's. */
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
 
+/* What the option temporary does, for a segment that is open: ENFILE when there are too many. */
+int shmseg_segment_make_temporary(shmseg_segment *segment);
+
 /* Harmless on a closed handle. */
 void shmseg_segment_close(shmseg_segment *segment);
 

@@ -61,7 +61,7 @@ local function split(class, options)
 end
 
 -- Opens the segment of an object on a name; a new one has the object in it before anyone sees it.
-local function open_segment(class, name, mode, own, capacity)
+local function open_segment(class, name, mode, own, capacity, temporary)
   local size, failure
   if mode == "c" or mode == "x" then
     if class.capacity and not capacity then
@@ -70,11 +70,16 @@ local function open_segment(class, name, mode, own, capacity)
     size = class.core.size_for(capacity or 1)
     function own.init(new)
       local built, message, code = class.core.open(new, "x", capacity)
+      if built then
+        built:close()
+      end
+      if built and temporary then
+        built, message, code = core.make_temporary(new)
+      end
       if not built then
         failure = { message, code }
         error(message, 0)
       end
-      built:close()
     end
   end
   local ok, opened, created, code = pcall(segment.open, name, mode, size, own)
@@ -89,9 +94,13 @@ local function open_segment(class, name, mode, own, capacity)
   return opened, created, code
 end
 
--- Opens on a name: the object lies in a segment of its own. Raises misuse without a position.
+-- Opens on a name: the object lies in a segment of its own. Raises misuse without a position. A
+-- segment that was there is made temporary when the object in it is open, and not before: what is
+-- no such object must not be unlinked.
 local function open_named(class, name, mode, own, capacity, codec)
-  local opened, created, code = open_segment(class, name, mode, own, capacity)
+  local temporary = own.temporary == true
+  own.temporary = not temporary and own.temporary or nil
+  local opened, created, code = open_segment(class, name, mode, own, capacity, temporary)
   if not opened then
     return nil, created, code
   end
@@ -101,6 +110,13 @@ local function open_named(class, name, mode, own, capacity, codec)
   if not result then
     opened:close()
     return nil, built, why
+  end
+  if temporary then
+    local done, message, reason = core.make_temporary(opened)
+    if not done then
+      result:close()
+      return nil, message, reason
+    end
   end
   return result, created or built
 end

@@ -153,6 +153,16 @@ static int segment_from_fd(lua_State *L) {
   return err ? push_failure(L, err, "descriptor", NULL) : 1;
 }
 
+/* make_temporary(segment) -> true | nil, …; for objects, which are there only after their segment */
+static int segment_make_temporary(lua_State *L) {
+  root *r = check_root(L);
+  int err = shmseg_segment_make_temporary(&r->segment);
+  if (err)
+    return push_view_failure(L, &r->view, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* --- closing ------------------------------------------------------------------------------ */
 
 /* A slice closes alone; a segment ends with everything built on it. */
@@ -393,13 +403,10 @@ static const luaL_Reg slice_metamethods[] = {
 static const luaL_Reg listing_metamethods[] = { { "__gc", listing_close }, { NULL, NULL } };
 
 static const luaL_Reg functions[] = {
-  { "open", segment_open },
-  { "anonymous", segment_anonymous },
-  { "from_fd", segment_from_fd },
-  { "unlink", module_unlink },
-  { "stat", module_stat },
-  { "list", module_list },
-  { NULL, NULL },
+  { "open", segment_open },       { "anonymous", segment_anonymous },
+  { "from_fd", segment_from_fd }, { "make_temporary", segment_make_temporary },
+  { "unlink", module_unlink },    { "stat", module_stat },
+  { "list", module_list },        { NULL, NULL },
 };
 
 /* The module's table is at the top. */

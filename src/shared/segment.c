@@ -120,6 +120,16 @@ static void take_options(shmseg_segment *segment, const shmseg_options *options)
   segment->pin = options->pin;
 }
 
+int shmseg_segment_make_temporary(shmseg_segment *segment) {
+  if (segment->fd < 0)
+    return SHMSEG_CLOSED;
+  if (!segment->place.name)
+    return EINVAL;
+  if (segment->temporary)
+    return 0;
+  return shmseg_temporary_add(segment->place, segment->identity, &segment->temporary);
+}
+
 /* What happens alike to an object that was opened and to one that was built. */
 static int enter(shmseg_segment *segment, size_t size, const shmseg_options *options) {
   int err = learn_identity(segment);
@@ -128,7 +138,7 @@ static int enter(shmseg_segment *segment, size_t size, const shmseg_options *opt
   if (!err)
     err = prepare_pages(segment);
   if (!err && options->temporary)
-    err = shmseg_temporary_add(segment->place, segment->identity, &segment->temporary);
+    err = shmseg_segment_make_temporary(segment);
   return err;
 }
 
