@@ -308,6 +308,9 @@ describe("an array", function()
     assert.equal(0, a[2])
     assert.same({ 7, 0 }, a:totable(2 ^ 32 + 2, 2 ^ 32 + 3))
     expect.misuse("", a.get, a, 1, 2 ^ 32)
+    for less = 0, 24 do -- near the largest int
+      expect.misuse("", a.get, a, 1, 2 ^ 31 - less)
+    end
     expect.misuse("more elements than Lua can take", a.totable, a)
     seg:close()
   end)
