@@ -374,6 +374,9 @@ describe("a struct's atomic", function()
     assert.equal(0, Outer:atomic(seg, 4, "child.x"):load())
     expect.misuse("out of range", Outer.atomic, Outer, seg, 256, "id")
     expect.misuse("out of range", Outer.atomic, Outer, seg, -64, "id")
+    for _, path in ipairs { "child.x", "list[2].x", "counts[3]" } do -- the field would be inside
+      expect.misuse({ "out of range", "offset %-8," }, Outer.atomic, Outer, seg, -8, path)
+    end
     local packed = shmseg.struct("Packed", { { "c", "u8" }, { "n", "u32" } }, { packed = true })
     expect.misuse("misaligned", packed.atomic, packed, seg, 0, "n")
     assert.equal(0, packed:atomic(seg, 3, "n"):load())

@@ -230,12 +230,9 @@ function Struct:atomic(segment, offset, path)
   if whole or not core.layouts[field.type] then
     misuse(2, "path %q: no integer to make an atomic of", path)
   end
-  if type(offset) ~= "number" then
-    misuse(2, "offset: number expected, got %s", type(offset))
-  end
-  local ok, atomic = pcall(core.atomic, segment, offset + inner, field.type)
+  local ok, atomic = pcall(core.atomic, segment, offset, field.type, inner)
   if not ok then
-    error((atomic:gsub("'%?'", "'atomic'", 1)), 2)
+    error((atomic:gsub("to '[^']*'", "to 'atomic'", 1)), 2)
   end
   return atomic
 end

@@ -254,8 +254,8 @@ static int atomic_tostring(lua_State *L) {
   return 1;
 }
 
-/* segment:atomic(offset, type) -> atomic */
-static int segment_atomic(lua_State *L) {
+/* The atomic on the word that lies inner bytes behind the offset. */
+static int push_atomic(lua_State *L, uint64_t inner) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
   scalar type = scalars[check_option(L, 3, types)];
@@ -264,13 +264,23 @@ static int segment_atomic(lua_State *L) {
   n->type = type;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
-  check_bytes(L, v, 2, offset, scalar_size(type));
-  if ((v->offset + offset) % scalar_size(type) != 0)
+  check_bytes(L, v, 2, offset, inner + scalar_size(type));
+  if ((v->offset + offset + inner) % scalar_size(type) != 0)
     luaL_argerror(L, 2,
                   lua_pushfstring(L, "misaligned: an %s lies at a multiple of %d",
                                   scalar_names[type], (int)scalar_size(type)));
-  view_aim(&n->view, v, offset, scalar_size(type));
+  view_aim(&n->view, v, offset + inner, scalar_size(type));
   return 1;
+}
+
+/* segment:atomic(offset, type) -> atomic */
+static int segment_atomic(lua_State *L) {
+  return push_atomic(L, 0);
+}
+
+/* atomic(segment, offset, type, inner) -> atomic, of a struct's field */
+static int field_atomic(lua_State *L) {
+  return push_atomic(L, check_size(L, 4));
 }
 
 static const luaL_Reg methods[] = {
@@ -287,5 +297,6 @@ const luaL_Reg segment_atomic_methods[] = { { "atomic", segment_atomic }, { NULL
 void binding_open_atomic(lua_State *L) {
   binding_new_class(L, CLASS, metamethods, methods);
   lua_pop(L, 2);
-  binding_register(L, segment_atomic_methods); /* for structs, which add the field's offset */
+  lua_pushcfunction(L, field_atomic);
+  lua_setfield(L, -2, "atomic");
 }
