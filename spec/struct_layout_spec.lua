@@ -228,6 +228,16 @@ describe("a layout", function()
     assert.equal(Outer:offset("list") + Inner.size, Outer:offset("list[2]"))
   end)
 
+  it("is counted in integers, also where a length or count is a float", function()
+    local three = 9 / 3
+    local struct = shmseg.struct("S", {
+      { "a", "f64", three }, { "b", "char", three, three }, { "c", "pad", three }, { "d", "i8" },
+    })
+    local numbers = { struct.size, struct.align, struct:offset("a[2]"), struct:offset("d") }
+    assert.equal("40 8 8 36", table.concat(numbers, " "))
+    assert.truthy(struct:cdef():find("char b[3][3];", 1, true))
+  end)
+
   it("refuses a path that leads nowhere, and names it", function()
     local paths = {
       "none", "", "child.none", "pos[0]", "pos[4]", "pos[x]", "pos[-1]", "pos[1", "id[1]", "id.x",

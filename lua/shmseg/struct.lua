@@ -34,8 +34,10 @@ local function is_identifier(name)
   return type(name) == "string" and name:find("^[%a_][%w_]*$") and not keywords[name]
 end
 
-local function is_count(n)
-  return type(n) == "number" and n >= 1 and n < 2 ^ 31 and n == math.floor(n)
+-- A count as an integer, also when it is a float; nil for what is none.
+local function to_count(n)
+  local is_count = type(n) == "number" and n >= 1 and n < 2 ^ 31 and n == math.floor(n)
+  return is_count and math.floor(n) or nil
 end
 
 -- Sizes stay exact in C and in every Lua; records of records end before C's stack does.
@@ -55,10 +57,11 @@ local function check_field(entry, index, level)
   local layout = core.layouts[kind]
   local inner = definitions[kind]
   if kind == "char" or kind == "pad" then
-    if not is_count(count) then
+    local length = to_count(count)
+    if not length then
       misuse(level, "field %q: length in bytes expected, got %s", name, tostring(count))
     end
-    field.size, field.align, field.length = count, 1, count
+    field.size, field.align, field.length = length, 1, length
     count = entry[4]
     field.is_pad = kind == "pad"
   elseif layout then
@@ -69,11 +72,11 @@ local function check_field(entry, index, level)
   else
     misuse(level, "field %q: unknown type %s", name, tostring(kind))
   end
-  if count ~= nil and not is_count(count) then
+  field.is_array = count ~= nil
+  field.count = not field.is_array and 1 or to_count(count)
+  if not field.count then
     misuse(level, "field %q: number of elements expected, got %s", name, tostring(count))
   end
-  field.is_array = count ~= nil
-  field.count = count or 1
   return field
 end
 
