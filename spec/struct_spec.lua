@@ -604,6 +604,20 @@ describe("a record", function()
     assert.same({ 7, 3 }, { p.id, p.pos[1] })
   end)
 
+  it("of another record's field is not aimed, and goes on to be the field", function()
+    local seg = segment()
+    local p, q = Point:at(seg, 8), Point:at(seg, 200)
+    p.child = { x = 1, y = 2 }
+    expect.misuse({ "bad argument #3", "another record's field" }, function()
+      Other:at(seg, 400, p.child)
+    end)
+    assert.same({ 1, 2 }, { p.child.x, p.child.y })
+    local element = p.list[1] -- is no field's: a record of its own
+    assert.equal(element, Other:at(seg, 200 + Point:offset("child"), element))
+    q.child.x = 5
+    assert.equal(5, element.x)
+  end)
+
   it("of another struct is not aimed", function()
     local seg = segment()
     local other = Other:at(seg, 0)

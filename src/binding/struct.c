@@ -19,6 +19,7 @@ typedef struct {
   view view;
   const shape *shape;
   bool has_parts; /* the user value is the record's own table */
+  bool is_part;   /* of another record, which it follows */
 } record;
 
 /* --- records: parts ----------------------------------------------------------------------- */
@@ -63,8 +64,10 @@ static int push_field_part(lua_State *L, record *r, const field *f) {
     return 1;
   push_record_views(L, 1, r);
   int views = lua_gettop(L);
-  void *part =
-      f->is_array ? push_array(L, views, &f->element) : push_record(L, views, f->element.shape);
+  record *inner = f->is_array ? NULL : push_record(L, views, f->element.shape);
+  void *part = inner ? (void *)inner : push_array(L, views, &f->element);
+  if (inner)
+    inner->is_part = true;
   lua_pushlightuserdata(L, (void *)f);
   lua_pushvalue(L, -2);
   lua_rawset(L, parts);
@@ -237,6 +240,7 @@ static int struct_at(lua_State *L) {
   if (!lua_isnil(L, 4)) {
     r = check_record(L, 4);
     luaL_argcheck(L, r->shape == s, 4, "record of another struct");
+    luaL_argcheck(L, !r->is_part, 4, "record of another record's field, which it follows");
   }
   if (r && r->view.segment == v->segment && !r->has_parts && !view_is_closed(v)) {
     check_bytes(L, v, 3, offset, s->size);
