@@ -260,6 +260,23 @@ describe("mutex:with", function()
     assert_free(second)
   end)
 
+  it("passes on what a hook raises while it locks, also what is no text", function()
+    local m = mutex()
+    for _, problem in ipairs { { "a table" }, false, print } do
+      debug.sethook(function()
+        if debug.getinfo(2, "f").func == m.lock then
+          debug.sethook()
+          error(problem)
+        end
+      end, "c")
+      local ok, caught = pcall(m.with, m, print)
+      debug.sethook()
+      assert.False(ok)
+      assert.equal(problem, caught)
+      assert_free(m)
+    end
+  end)
+
   it("tells the function of an abandoned lock", function()
     local m, name = mutex()
     local dead = other_handle(name)

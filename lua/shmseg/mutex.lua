@@ -25,7 +25,7 @@ end
 function methods:with(fn)
   local ok, guard, abandoned = pcall(methods.lock, self)
   if not ok then
-    error((guard:gsub("'%?'", "'with'", 1)), 2)
+    error(type(guard) == "string" and guard:gsub("'%?'", "'with'", 1) or guard, 2)
   end
   return finish(self, pcall(fn, abandoned))
 end
