@@ -279,6 +279,10 @@ describe("opening", function()
       end)
     end
 
+    it("that is a string is quoted, for it may look like a number", function()
+      expect.misuse('size: .*got "64"$', shmseg.open, scratch.name(), "c", "64")
+    end)
+
     for _, size in ipairs { 2 ^ 46, 2 ^ 53, 2 ^ 62, math.maxinteger or 2 ^ 62 } do
       it(("of %.0f fails and leaves nothing"):format(size), function()
         local name = scratch.name()

@@ -56,7 +56,7 @@ end
 
 local function bytes_error(what, value)
   if type(value) ~= "number" or value ~= math.floor(value) or value < 1 or value >= 2 ^ 62 then
-    return ("%s: positive number of bytes expected, got %s"):format(what, tostring(value))
+    return ("%s: positive number of bytes expected, got %s"):format(what, quoted(value))
   end
 end
 
@@ -244,7 +244,10 @@ function segment.list(pattern)
   end
   local matching = {}
   for _, name in ipairs(names) do
-    if not pattern or name:find(pattern) then
+    local ok, found = pcall(string.find, name, pattern or "")
+    if not ok then
+      misuse("pattern: %s", found)
+    elseif found then
       matching[#matching + 1] = name
     end
   end
