@@ -563,23 +563,37 @@ end
 describe("a writer", function()
   after_each(scratch.clean)
 
-  it("that waits for a stopped one gives up after five seconds", function()
-    -- The word of a mutex that a live process holds stands for a writer that stopped in the middle.
+  -- The word of a mutex that a live process holds stands for a writer that stopped in the middle:
+  -- gives that process, the segment and its name.
+  local function stopped_writers()
     local name = scratch.name()
     local seg = expect.success(shmseg.open(name, "x", 16384))
     expect.success(shmseg.mutex.open(seg, "c"))
     expect.success(shmseg.cell.open(seg:slice(4096, 4096), "c"))
     expect.success(shmseg.broadcast.open(seg:slice(8192, 4096), "c"))
-    local holder, others = peer.start(), {}
+    local holder = peer.start()
     holder:call("m = assert(shmseg.mutex.open((shmseg.open(...)))) m:lock()", name)
     seg:set_u32(4096 + 64, seg:get_u32(64))
     seg:set_u32(8192 + 64, seg:get_u32(64))
-    for i, call in ipairs {
-      "shmseg.cell.open(seg:slice(4096, 4096)):set 'x'",
-      "shmseg.broadcast.open(seg:slice(8192, 4096)):publish 'x'",
-    } do
-      others[i] = peer.start()
-      others[i]:call("seg = assert(shmseg.open(...))", name)
+    return holder, seg, name
+  end
+
+  local calls = {
+    "shmseg.cell.open(seg:slice(4096, 4096)):set 'x'",
+    "shmseg.broadcast.open(seg:slice(8192, 4096)):publish 'x'",
+  }
+
+  local function user(name)
+    local other = peer.start()
+    other:call("seg = assert(shmseg.open(...))", name)
+    return other
+  end
+
+  it("that waits for a stopped one gives up after five seconds", function()
+    local holder, seg, name = stopped_writers()
+    local others = {}
+    for i, call in ipairs(calls) do
+      others[i] = user(name)
       others[i]:send("return " .. call)
     end
     for _, other in ipairs(others) do
@@ -589,5 +603,30 @@ describe("a writer", function()
     local cell = expect.success(shmseg.cell.open(seg:slice(4096, 4096)))
     assert.equal(1, expect.success(cell:set("x")))
     assert.equal("x", (cell:wait(0, LONG)))
+  end)
+
+  it("that waits for a stopped one is interrupted by signals", function()
+    local _, _, name = stopped_writers()
+    for _, call in ipairs(calls) do
+      local other = user(name)
+      other:call("stop = shmseg.signals('INT')")
+      other:send("report 'waits' return " .. call)
+      assert.equal("waits", other:receive())
+      other:await_sleep()
+      other:signal "INT"
+      expect.failure("interrupted", other:receive())
+      expect.failure("interrupted", other:call("return " .. call)) -- it has not been taken
+      assert.equal("INT", other:call "return stop:wait(0)")
+    end
+  end)
+
+  it("that waits for a stopped one sees a shutdown", function()
+    local _, seg, name = stopped_writers()
+    local other = user(name)
+    other:send("report 'waits' return " .. calls[2])
+    assert.equal("waits", other:receive())
+    other:await_sleep()
+    expect.success(shmseg.broadcast.open(seg:slice(8192, 4096))):shutdown()
+    expect.failure("shutdown", other:receive())
   end)
 end)

@@ -274,6 +274,13 @@ int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t 
 int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                     uint64_t *version);
 
+/* Both, for who must not be held up by a stopped writer: may return SHMSEG_INTERRUPTED after each
+ * slice; call again with the same *deadline, which is 0 at the first call: five seconds from when it
+ * has to wait, then SHMSEG_TIMEOUT. The others do that by themselves. */
+int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                          int64_t *deadline, uint64_t *version);
+#define SHMSEG_ANY_VERSION UINT64_MAX
+
 /* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and room is less;
  * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
 int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *size,
@@ -364,6 +371,9 @@ void shmseg_broadcast_close(shmseg_broadcast *broadcast);
  * SHMSEG_SHUTDOWN. */
 int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void *bytes, size_t size,
                              uint64_t *sequence);
+/* The same, but may return SHMSEG_INTERRUPTED, as shmseg_cell_set_until. */
+int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes, size_t size,
+                                   int64_t *deadline, uint64_t *sequence);
 int shmseg_broadcast_shutdown(shmseg_broadcast *broadcast);
 
 /* A subscription is private: it reads and writes nothing for the publishers to see. */

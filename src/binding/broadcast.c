@@ -34,18 +34,31 @@ static const object_class class = {
 
 /* --- publishing --------------------------------------------------------------------------- */
 
+typedef struct {
+  const char *bytes;
+  size_t size;
+  uint64_t sequence;
+  int64_t deadline; /* of waiting for other publishers */
+} message;
+
+static int publish_until(void *handle, int64_t deadline, void *context) {
+  message *m = context;
+  int64_t past = PAST; /* one try */
+  return shmseg_broadcast_publish_until(&((broadcast *)handle)->broadcast, m->bytes, m->size,
+                                        deadline == 0 ? &past : &m->deadline, &m->sequence);
+}
+
 /* publish(value) -> sequence | nil, "shutdown" */
 static int broadcast_publish(lua_State *L) {
   broadcast *b = check_object(L, &class);
-  size_t size;
-  uint64_t sequence;
-  const char *bytes = check_value(L, &b->object, 2, &size);
-  int err = shmseg_broadcast_publish(&b->broadcast, bytes, size, &sequence);
+  message m = { 0 };
+  m.bytes = check_value(L, &b->object, 2, &m.size);
+  int err = binding_wait(L, publish_until, b, SHMSEG_FOREVER, &m, NULL);
   if (err == EINVAL)
-    return value_too_large(L, &b->object, 2, size);
+    return value_too_large(L, &b->object, 2, m.size);
   if (err)
     return push_object_failure(L, &b->object, err);
-  push_uint64(L, sequence);
+  push_uint64(L, m.sequence);
   return 1;
 }
 

@@ -40,29 +40,46 @@ static int push_version(lua_State *L, cell *c, int err, size_t size, int arg, ui
   return 1;
 }
 
+typedef struct {
+  uint64_t expected, version;
+  const char *bytes;
+  size_t size;
+  int64_t deadline; /* of waiting for other writers */
+} change;
+
+static int set_until(void *handle, int64_t deadline, void *context) {
+  change *c = context;
+  int64_t past = PAST; /* one try */
+  return shmseg_cell_set_until(&((cell *)handle)->cell, c->expected, c->bytes, c->size,
+                               deadline == 0 ? &past : &c->deadline, &c->version);
+}
+
+/* Sets the value at arg, if the version is still expected. */
+static int set(lua_State *L, cell *c, int arg, change *to) {
+  to->bytes = check_value(L, &c->object, arg, &to->size);
+  to->deadline = 0;
+  return binding_wait(L, set_until, c, SHMSEG_FOREVER, to, NULL);
+}
+
 /* set(value) -> version */
 static int cell_set(lua_State *L) {
   cell *c = check_object(L, &class);
-  size_t size;
-  const char *bytes = check_value(L, &c->object, 2, &size);
-  uint64_t version;
-  int err = shmseg_cell_set(&c->cell, bytes, size, &version);
-  return push_version(L, c, err, size, 2, version);
+  change to = { .expected = SHMSEG_ANY_VERSION };
+  int err = set(L, c, 2, &to);
+  return push_version(L, c, err, to.size, 2, to.version);
 }
 
 /* cas(version, value) -> version | false, actual version */
 static int cell_cas(lua_State *L) {
   cell *c = check_object(L, &class);
-  size_t size;
-  uint64_t version;
   int64_t expected = check_integer(L, 2);
-  const char *bytes = check_value(L, &c->object, 3, &size);
   luaL_argcheck(L, expected >= 0, 2, "not a version");
-  int err = shmseg_cell_cas(&c->cell, (uint64_t)expected, bytes, size, &version);
+  change to = { .expected = (uint64_t)expected };
+  int err = set(L, c, 3, &to);
   if (err != SHMSEG_CHANGED)
-    return push_version(L, c, err, size, 3, version);
+    return push_version(L, c, err, to.size, 3, to.version);
   lua_pushboolean(L, 0);
-  push_uint64(L, version);
+  push_uint64(L, to.version);
   return 2;
 }
 

@@ -192,8 +192,8 @@ static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uin
   return seen == (word | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
 }
 
-int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size,
-                             uint64_t *sequence) {
+int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_t size,
+                                   int64_t *deadline, uint64_t *sequence) {
   uint32_t id;
   bool dirty;
   shmseg_segment *segment = b->object.segment;
@@ -202,10 +202,11 @@ int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size
     err = EINVAL;
   if (!err)
     err = shmseg_hold_identity(segment, &id);
-  if (!err)
-    err = shmseg_lock_enter(segment, word32(b, LOCK), id, LOCK_PATIENCE, &dirty);
   if (err)
     return err;
+  err = shmseg_lock_enter(segment, word32(b, LOCK), id, LOCK_PATIENCE, deadline, &dirty);
+  if (err) /* a stopped publisher may have the lock: shutting down is seen all the same */
+    return load_acquire(word64(b, PUBLISHED)) & SHUT ? SHMSEG_SHUTDOWN : err;
   err = append(b, bytes, size, sequence);
   if (err && err != SHMSEG_SHUTDOWN)
     return shmseg_lock_leave_dirty(segment, word32(b, LOCK), id, err);
@@ -213,6 +214,16 @@ int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size
   if (!err)
     shmseg_bell_ring(word32(b, BELL)); /* the release was a full barrier */
   return left ? left : err;
+}
+
+int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size,
+                             uint64_t *sequence) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_broadcast_publish_until(b, bytes, size, &deadline, sequence);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
 }
 
 int shmseg_broadcast_shutdown(shmseg_broadcast *b) {

@@ -123,11 +123,20 @@ static int publish(const shmseg_cell *cell, uint64_t version, const void *bytes,
   return 0;
 }
 
-/* Sets the value, if the version is still expected (any: ANY). */
-#define ANY UINT64_MAX
+/* Under the lock. */
+static int publish_next(const shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                        uint64_t *version) {
+  uint64_t now = load_relaxed(version_of(cell));
+  *version = now - 1;
+  if (now == 0 || now >= SHMSEG_COUNT_MAX)
+    return SHMSEG_CORRUPT;
+  if (expected != SHMSEG_ANY_VERSION && expected != *version)
+    return SHMSEG_CHANGED;
+  return publish(cell, ++*version, bytes, size);
+}
 
-static int set_if(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
-                  uint64_t *version) {
+int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                          int64_t *deadline, uint64_t *version) {
   uint32_t id;
   bool dirty;
   const shmseg_segment *segment = cell->object.segment;
@@ -137,17 +146,10 @@ static int set_if(shmseg_cell *cell, uint64_t expected, const void *bytes, size_
   if (!err)
     err = shmseg_hold_identity(cell->object.segment, &id);
   if (!err)
-    err = shmseg_lock_enter(segment, lock_of(cell), id, LOCK_PATIENCE, &dirty);
+    err = shmseg_lock_enter(segment, lock_of(cell), id, LOCK_PATIENCE, deadline, &dirty);
   if (err)
     return err;
-  uint64_t now = load_relaxed(version_of(cell));
-  *version = now - 1;
-  if (now == 0 || now >= SHMSEG_COUNT_MAX)
-    err = SHMSEG_CORRUPT;
-  else if (expected != ANY && expected != *version)
-    err = SHMSEG_CHANGED;
-  else
-    err = publish(cell, ++*version, bytes, size);
+  err = publish_next(cell, expected, bytes, size, version);
   if (err && err != SHMSEG_CHANGED)
     return shmseg_lock_leave_dirty(segment, lock_of(cell), id, err);
   int left = shmseg_lock_release(segment, lock_of(cell), id, SHMSEG_LOCK_FREE, 1);
@@ -156,13 +158,24 @@ static int set_if(shmseg_cell *cell, uint64_t expected, const void *bytes, size_
   return left ? left : err;
 }
 
+static int set(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+               uint64_t *version) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_cell_set_until(cell, expected, bytes, size, &deadline, version);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
 int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t *version) {
-  return set_if(cell, ANY, bytes, size, version);
+  return set(cell, SHMSEG_ANY_VERSION, bytes, size, version);
 }
 
 int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                     uint64_t *version) {
-  return expected == ANY ? SHMSEG_CHANGED : set_if(cell, expected, bytes, size, version);
+  return expected == SHMSEG_ANY_VERSION ? SHMSEG_CHANGED
+                                        : set(cell, expected, bytes, size, version);
 }
 
 /* --- reading ------------------------------------------------------------------------------ */

@@ -62,19 +62,20 @@ static inline int shmseg_lock_release(const shmseg_segment *segment, uint32_t *w
 }
 
 int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                             int64_t patience, bool *dirty);
+                             int64_t patience, int64_t *deadline, bool *dirty);
 int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                    int64_t deadline, bool *dirty);
 
-/* shmseg_lock_take for a critical section of the library's own, which is short: waits at most that
- * long, then SHMSEG_TIMEOUT. */
+/* shmseg_lock_take for a critical section of the library's own, which is short: waits until
+ * *deadline, or, when that is 0, sets it so many nanoseconds from now, then SHMSEG_TIMEOUT. May
+ * return SHMSEG_INTERRUPTED before. */
 static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, bool *dirty) {
+                                    int64_t patience, int64_t *deadline, bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;
   *dirty = false;
   if (cas_ordered(word, &seen, id))
     return 0;
-  return shmseg_lock_enter_slowly(segment, word, id, patience, dirty);
+  return shmseg_lock_enter_slowly(segment, word, id, patience, deadline, dirty);
 }
 
 /* The same where the caller has a deadline: waits until then, but always a moment, since the owner

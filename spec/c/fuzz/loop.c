@@ -21,14 +21,14 @@ const int fuzz_patience = 20;
 
 /* Runs that wait seconds for a lock that a stranger has made up would be few. */
 int __real_shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, bool *dirty);
+                                    int64_t patience, int64_t *deadline, bool *dirty);
 int __wrap_shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, bool *dirty);
+                                    int64_t patience, int64_t *deadline, bool *dirty);
 int __wrap_shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, bool *dirty) {
+                                    int64_t patience, int64_t *deadline, bool *dirty) {
   (void)patience;
   return __real_shmseg_lock_enter_slowly(segment, word, id, fuzz_patience * (int64_t)1000000,
-                                         dirty);
+                                         deadline, dirty);
 }
 
 static _Thread_local uint64_t state;
