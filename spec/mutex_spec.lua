@@ -256,7 +256,7 @@ describe("mutex:with", function()
     assert.False(ok)
     assert.truthy(caught:find "mutex_spec%.lua:%d+:.*nothing")
     assert_free(second)
-    assert.False((pcall(m.with, m, nil)))
+    expect.misuse("with", m.with, m, nil)
     assert_free(second)
   end)
 

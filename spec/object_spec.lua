@@ -601,6 +601,47 @@ describe("an object that somebody else is making", function()
   end)
 end)
 
+describe("an object that is closed", function()
+  after_each(scratch.clean)
+
+  it("does not lie in the way of its segment's resizing", function()
+    local seg = expect.success(shmseg.open(scratch.name(), "x", 8192))
+    local q = expect.success(shmseg.queue.open(seg:slice(4096), "c"))
+    expect.misuse("view", seg.resize, seg, 4096)
+    q:close()
+    assert.equal(4096, seg:resize(4096))
+    expect.misuse("closed", q.pop, q)
+  end)
+end)
+
+describe("opening in mode c", function()
+  after_each(scratch.clean)
+
+  it("is not told that the object is gone which was too small before", function()
+    local name = scratch.name()
+    local other = peer.start()
+    other:send([[
+      local name = ...
+      for _ = 1, 3000 do
+        local seg = shmseg.open(name, "x", 8)
+        if seg then seg:unlink() seg:close() end
+      end]], name)
+    local made = 0
+    for _ = 1, 1000 do
+      local mutex, message, code = shmseg.mutex.open(name, "c")
+      if mutex then
+        made = made + 1
+        mutex:unlink()
+        mutex:close()
+      else
+        assert.truthy(code == "too small" or code == "incompatible" or code == "EAGAIN", message)
+      end
+    end
+    other:receive()
+    assert.True(made > 0)
+  end)
+end)
+
 describe("a C program", function()
   after_each(scratch.clean)
 

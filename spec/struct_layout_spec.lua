@@ -329,6 +329,8 @@ describe("shmseg.struct refuses", function()
     end
     refused("fields", "S")
     refused("one field", "S", {})
+    refused("3", "S", { { "x", "i32" }, nil, { "y", "i32" } })
+    refused("packed", "S", { { "x", "i32" }, packed = true })
     refused({ "field 2", "string" }, "S", { { "x", "i32" }, "y" })
     for _, name in ipairs { "", "two words", "while", "1", true, {} } do
       refused("field 2", "S", { { "x", "i32" }, { name, "i32" } })

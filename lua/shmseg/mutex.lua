@@ -23,6 +23,9 @@ end
 -- @tparam function fn is given nil, or "abandoned" when the last owner died while holding
 -- @return what fn returns
 function methods:with(fn)
+  if fn == nil then
+    error("bad argument #1 to 'with' (function expected, got nil)", 2)
+  end
   local ok, guard, abandoned = pcall(methods.lock, self)
   if not ok then
     error(type(guard) == "string" and guard:gsub("'%?'", "'with'", 1) or guard, 2)

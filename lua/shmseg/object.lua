@@ -60,8 +60,11 @@ local function split(class, options)
   return own, capacity
 end
 
+-- How often a name is tried that peers give to other objects and take away.
+local ROUNDS = 100
+
 -- Opens the segment of an object on a name; a new one has the object in it before anyone sees it.
-local function open_segment(class, name, mode, own, capacity, temporary)
+local function try_segment(class, name, mode, own, capacity, temporary)
   local size, failure
   if mode == "c" or mode == "x" then
     if class.capacity and not capacity then
@@ -92,6 +95,17 @@ local function open_segment(class, name, mode, own, capacity, temporary)
     return segment.open(name, "rw", nil, own)
   end
   return opened, created, code
+end
+
+-- The same; in mode "c" what is gone between two looks is no failure.
+local function open_segment(class, name, mode, ...)
+  for _ = 1, ROUNDS do
+    local opened, created, code = try_segment(class, name, mode, ...)
+    if opened or mode ~= "c" or code ~= "ENOENT" then
+      return opened, created, code
+    end
+  end
+  return nil, "EAGAIN: others make and remove the object all the time", "EAGAIN"
 end
 
 -- Opens on a name: the object lies in a segment of its own. Raises misuse without a position. A

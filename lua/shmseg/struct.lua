@@ -125,6 +125,11 @@ local function check_fields(list, level)
     by_name[field.name] = field
     fields[index] = field
   end
+  for key in pairs(list) do
+    if not fields[key] then -- what stands behind a nil would be left out in silence
+      misuse(level, "fields: a list expected, got a table with the key %s", tostring(key))
+    end
+  end
   if #fields == 0 then
     misuse(level, "a struct has one field at least")
   end

@@ -255,17 +255,24 @@ static object *check_any(lua_State *L) {
   return check_object(L, lua_touserdata(L, lua_upvalueindex(1)));
 }
 
+static void end_object(object *o) {
+  o->class->close(o);
+  o->view.segment = NULL; /* nothing of it lies in the segment's way any more */
+}
+
 /* What the segment needs to end comes with its own __gc. */
 static int object_gc(lua_State *L) {
-  object *o = check_any(L);
-  o->class->close(o);
+  end_object(check_any(L));
   return 0;
 }
 
 static int object_close(lua_State *L) {
   object *o = check_any(L);
   shmseg_segment *segment = o->class->core(o)->segment;
-  o->class->close(o);
+  end_object(o);
+  lua_getuservalue(L, 1);
+  lua_pushnil(L); /* the slice that it was opened on may go, too */
+  lua_rawseti(L, -2, WHERE);
   if (o->owns_segment && segment)
     shmseg_segment_close(segment);
   return 0;
