@@ -3,13 +3,15 @@
  *
  * Operations: p push, b push a longer message, f push one as long as can be, P push for 30 ms, t try
  * to push; g take one, G take one for 30 ms, y try to take one, d take all that is there, z take one
- * with too small a buffer first; s shut it, n count, and those of opening.h. */
+ * with too small a buffer first; c copy one and then claim it, or take one where that is not to be
+ * had, x try to; s shut it, n count, and those of opening.h. */
 #include <string.h>
 
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 #include "shared/header.h"
 #include "shared/lock.h"
+#include "shared/word.h"
 
 enum {
   EMPTY = OPENING_STATES,
@@ -64,6 +66,15 @@ static const budget strangers[] = {
   { 0 },
 };
 
+/* Where a preemption in a copy is what counts. */
+static const budget refilling[] = {
+  { .preemptions = 2 },
+  { .preemptions = 1, .deaths = 1 },
+  { .stalls = 1 },
+  { .preemptions = 1, .stale = 1 },
+  { 0 },
+};
+
 static const scenario scenarios[] = {
   { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, budgets_honest },
   { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, many },
@@ -94,6 +105,17 @@ static const scenario scenarios[] = {
   { "sleepers have died", { "pg", "gp" }, "dpgd", SLEEPERS_DEAD, 0, 0, many },
   { "a producer and a consumer have died", { "pg", "gp" }, "dpgd", OWNERS_DEAD, 0, 0, many },
   { "they have died, and one shuts it", { "pg", "sg" }, "dpgd", OWNERS_DEAD, 0, 0, many },
+  { "one pushes, one copies and claims", { "pb", "cc" }, "dpcd", EMPTY, 0, 0, many },
+  { "two copy and claim", { "cc", "cp" }, "dpcd", FULL, 0, 0, many },
+  { "two copy and claim, one pushes", { "c", "c", "p" }, "dpcd", FULL, 0, 0, three },
+  { "one copies and claims, one takes, one pushes", { "c", "g", "p" }, "dpcd", FULL, 0, 0, three },
+  { "one copies, one takes and refills", { "cc", "gpgb" }, "dpcd", FULL, 0, 0, refilling },
+  { "one claims, strangers write", { "c", "gp" }, "dpcd", FULL, 0, 0, strangers },
+  { "claiming what wraps", { "cc", "pb" }, "dpcd", WRAP, 0, 0, many },
+  { "trying to claim", { "xx", "xt" }, "dpcd", ONE, 0, 0, NULL },
+  { "one shuts it, one claims", { "ccc", "ps" }, "dpcd", ONE, 0, 0, many },
+  { "it is shut, two claim", { "cx", "x" }, "dpcd", SHUT, 0, 0, NULL },
+  { "they have died, and two claim", { "pc", "cp" }, "dpcd", OWNERS_DEAD, 0, 0, many },
   { "two build it", { "op", "og" }, "odpgd", OPENING_ZERO, 0, 0, budgets_long },
   { "the builder died half way", { "op", "jg" }, "odpgd", OPENING_HALF_BUILT, 0, 0, budgets_long },
 };
@@ -273,6 +295,13 @@ static void push(int p, size_t size, int64_t timeout) {
          "pushed after somebody was told that it is over");
 }
 
+/* What p takes from here on, at most, it may take with it when it dies. */
+static void begin_taking(int p, uint64_t max) {
+  model.head[p] = head();
+  model.max[p] = max;
+  model.in[p] = 'g';
+}
+
 /* Takes at most max messages into so many bytes. */
 static int take_into(int p, size_t size, uint64_t max, int64_t deadline) {
   ledger_buffer buffer;
@@ -280,9 +309,7 @@ static int take_into(int p, size_t size, uint64_t max, int64_t deadline) {
   bool was_over = model.over;
   int err;
   ledger_wipe(&buffer);
-  model.head[p] = head();
-  model.max[p] = max;
-  model.in[p] = 'g';
+  begin_taking(p, max);
   do
     err = shmseg_queue_take(&handles[p], buffer.bytes, size, max, &used, deadline);
   while (err == SHMSEG_INTERRUPTED);
@@ -326,6 +353,47 @@ static void take_twice(int p) {
     take(p, 1, SHMSEG_FOREVER);
 }
 
+/* Copies what peek shows, as long as it may be. */
+static int copy_first(int p, ledger_buffer *buffer, size_t *size, uint64_t *position) {
+  const unsigned char *bytes;
+  int err = shmseg_queue_peek(&handles[p], &bytes, size, position);
+  if (err)
+    return err;
+  must(*size <= CAPACITY && bytes >= block + RING && bytes + *size <= block + RING + LENGTH,
+       "%zu bytes are shown at +%ld", *size, (long)((uintptr_t)bytes - (uintptr_t)block));
+  ledger_wipe(buffer);
+  copy_from_shared(buffer->bytes, bytes, *size);
+  return 0;
+}
+
+/* Takes one without a copy under the lock, or SHMSEG_CHANGED. Until it claims it has taken nothing. */
+static int claim(int p) {
+  ledger_buffer buffer;
+  size_t size;
+  uint64_t position;
+  bool was_over = model.over;
+  model.in[p] = 'k';
+  int err = copy_first(p, &buffer, &size, &position);
+  if (!err) {
+    begin_taking(p, 1);
+    err = shmseg_queue_claim(&handles[p], position, size);
+  }
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  expect(err == 0 || err == SHMSEG_CHANGED, "claim: %d", err);
+  expect(!was_over || err != 0, "it was over, yet a message is claimed");
+  int entry = err ? 0 : ledger_seen(buffer.bytes, size, 0);
+  if (entry > 0)
+    took(p, entry);
+  return err;
+}
+
+/* As the binding pops. */
+static void claim_or_take(int p, int64_t timeout) {
+  if (claim(p) == SHMSEG_CHANGED)
+    take(p, 1, timeout);
+}
+
 static void shut(int p) {
   model.shutting = true;
   model.in[p] = 's';
@@ -364,6 +432,8 @@ static void perform_one(int p, char op) {
   case 'y': take(p, 1, 0); break;
   case 'd': take(p, ALL, 0); break;
   case 'z': take_twice(p); break;
+  case 'c': claim_or_take(p, SHMSEG_FOREVER); break;
+  case 'x': claim_or_take(p, 0); break;
   case 's': shut(p); break;
   case 'n': count(p); break;
   }
