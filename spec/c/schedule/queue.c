@@ -4,7 +4,7 @@
  * Operations: p push, b push a longer message, f push one as long as can be, P push for 30 ms, t try
  * to push; g take one, G take one for 30 ms, y try to take one, d take all that is there, z take one
  * with too small a buffer first; c copy one and then claim it, or take one where that is not to be
- * had, x try to; s shut it, n count, and those of opening.h. */
+ * had, x try to, k claim only; s shut it, n count, and those of opening.h. */
 #include <string.h>
 
 #include "schedule/ledger.h"
@@ -76,7 +76,7 @@ static const budget refilling[] = {
 };
 
 static const scenario scenarios[] = {
-  { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, budgets_honest },
+  { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, many },
   { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, many },
   { "two that spin", { "pp", "gg" }, "dpgd", ONE, 0, 2, many },
   { "two push and take", { "pg", "bg" }, "dpgd", EMPTY, 0, 0, many },
@@ -112,7 +112,7 @@ static const scenario scenarios[] = {
   { "one copies, one takes and refills", { "cc", "gpgb" }, "dpcd", FULL, 0, 0, refilling },
   { "one claims, strangers write", { "c", "gp" }, "dpcd", FULL, 0, 0, strangers },
   { "claiming what wraps", { "cc", "pb" }, "dpcd", WRAP, 0, 0, many },
-  { "trying to claim", { "xx", "xt" }, "dpcd", ONE, 0, 0, NULL },
+  { "trying to claim", { "kx", "kt" }, "dpcd", ONE, 0, 0, NULL },
   { "one shuts it, one claims", { "ccc", "ps" }, "dpcd", ONE, 0, 0, many },
   { "it is shut, two claim", { "cx", "x" }, "dpcd", SHUT, 0, 0, NULL },
   { "they have died, and two claim", { "pc", "cp" }, "dpcd", OWNERS_DEAD, 0, 0, many },
@@ -434,6 +434,7 @@ static void perform_one(int p, char op) {
   case 'z': take_twice(p); break;
   case 'c': claim_or_take(p, SHMSEG_FOREVER); break;
   case 'x': claim_or_take(p, 0); break;
+  case 'k': claim(p); break;
   case 's': shut(p); break;
   case 'n': count(p); break;
   }
