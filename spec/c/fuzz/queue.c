@@ -4,12 +4,20 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
+#include "shared/word.h"
 
 /* What is done, eight ways of each. */
-enum { PUSH, PUSH_TOO, TAKE, TAKE_TOO, LOOK, VERBS };
+enum { PUSH, PUSH_TOO, TAKE, TAKE_TOO, CLAIM, LOOK, VERBS };
 
 static shmseg_queue handles[FUZZ_HANDLES];
 static const unsigned char bytes[2048]; /* more than the largest capacity */
+
+/* What was shown last to a handle; others may have taken it since. */
+static struct {
+  bool known;
+  size_t size;
+  uint64_t position;
+} shown[FUZZ_HANDLES];
 
 static uint64_t capacity(unsigned choice) {
   static const uint64_t some[] = { 1, 8, 16, 24, 56, 100, 120, 1000 };
@@ -22,6 +30,7 @@ static uint64_t size(unsigned choice) {
 
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
+  shown[handle].known = false;
   return shmseg_queue_open(&handles[handle], segment, offset, room, mode,
                            choice & 8 ? 0 : capacity(choice), NULL);
 }
@@ -69,6 +78,33 @@ static int take(shmseg_queue *queue, int way, int64_t deadline) {
   return err;
 }
 
+/* Looks, and copies what is shown into memory that is no larger than it has to be. */
+static int peek(int handle) {
+  const unsigned char *bytes;
+  size_t size;
+  uint64_t position;
+  int err = shmseg_queue_peek(&handles[handle], &bytes, &size, &position);
+  if (err)
+    return err;
+  if (size > handles[handle].object.capacity)
+    fuzz_fail("a message larger than the capacity is shown");
+  unsigned char *copy = malloc(size ? size : 1);
+  copy_from_shared(copy, bytes, size);
+  free(copy);
+  shown[handle].known = true;
+  shown[handle].size = size;
+  shown[handle].position = position;
+  return 0;
+}
+
+/* Of eight ways two look only, and two claim what was shown before. */
+static int claim(int handle, int way) {
+  int err = way < 6 ? peek(handle) : 0;
+  if (err || way < 2 || !shown[handle].known)
+    return err;
+  return shmseg_queue_claim(&handles[handle], shown[handle].position, shown[handle].size);
+}
+
 static int look(shmseg_queue *queue, int way) {
   shmseg_queue_stats stats;
   uint64_t there;
@@ -88,6 +124,7 @@ static int operate(int handle, int operation, int64_t deadline) {
   case PUSH_TOO: return push(queue, way, deadline);
   case TAKE:
   case TAKE_TOO: return take(queue, way, deadline);
+  case CLAIM: return claim(handle, way);
   default: return look(queue, way);
   }
 }
