@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/word.h"
 #include "storm/storm.h"
 
 #define CAPACITY 120
@@ -100,17 +101,45 @@ static void accept(const storm_message *message) {
   *last = message->number;
 }
 
+/* Copies a message with a pause in the middle, and then claims it. */
+static int claim(size_t *used) {
+  const unsigned char *bytes;
+  unsigned char *hand = (unsigned char *)(mine()->hands + 1);
+  size_t size;
+  uint64_t position;
+  int err = shmseg_queue_peek(&queue, &bytes, &size, &position);
+  if (err)
+    return err;
+  if (size > CAPACITY)
+    return SHMSEG_CORRUPT;
+  mine()->hands[0] = size;
+  copy_from_shared(hand, bytes, size / 2);
+  storm_nap();
+  copy_from_shared(hand + size / 2, bytes + size / 2, size - size / 2);
+  *used = SHMSEG_RECORD(size);
+  return shmseg_queue_claim(&queue, position, size);
+}
+
+/* Some messages into this worker's hands. */
+static int grab(uint64_t many, size_t *used, int64_t deadline) {
+  int err = many == 1 ? claim(used) : SHMSEG_CHANGED;
+  if (err != SHMSEG_CHANGED)
+    return err;
+  memset(mine()->hands, 0, HANDS);
+  do
+    err = shmseg_queue_take(&queue, mine()->hands, HANDS, many, used, deadline);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
 static int take(int64_t deadline) {
   storm_message message;
   size_t used, at = 0;
   uint64_t many = 1 + storm_draw(AT_ONCE);
-  int err;
   memset(mine()->hands, 0, HANDS);
   write_word(&mine()->taking, 1);
   storm_begin("queue: take", deadline);
-  do
-    err = shmseg_queue_take(&queue, mine()->hands, HANDS, many, &used, deadline);
-  while (err == SHMSEG_INTERRUPTED);
+  int err = grab(many, &used, deadline);
   if (err == 0)
     storm_nap();
   while (err == 0 && at < used) {
