@@ -431,7 +431,7 @@ describe("a handle that is closed in the middle of a call", function()
         function(seg) return seg:read(0, 30) end,
         function(seg) return seg:slice(0, 100):read(0, 40) end,
         function(seg) return seg:unpack(0, "z s4 c60000 d") end,
-        -- what the first string takes lets the second one's allocation collect, on 5.2 before it copies
+        -- what the first string takes lets the second collect, on 5.2 before it is copied
         function(seg) return seg:unpack(0, "c21000 c21000 c21000") end,
         function(seg) return seg:dump(0, 4096) end,
         function(seg) return seg:stat() end,

@@ -185,8 +185,8 @@ local CHANNELS = {
 
 -- --- rate ----------------------------------------------------------------------------------
 
---- Nanoseconds that n messages take from the first one's sending to the last one's arrival, after as
--- many that are not timed: by then the system has given each side a processor.
+--- Nanoseconds that n messages take from the first one's sending to the last one's arrival, after
+-- as many that are not timed: by then the system has given each side a processor.
 local function transfer(channel, size, n)
   local from, to = native.pipe()
   local pid = start(function()
