@@ -127,6 +127,7 @@ SCRIPT(queue_push_a, "assert(q:push(a8, 5) == true)")
 SCRIPT(queue_push_around, "assert(q:push(message('d', 24), 0))")
 SCRIPT(queue_in_vain, "assert(select(2, q:push(a8, 0)) == 'timeout')")
 SCRIPT(queue_pop, "assert(q:pop(5) == a8)")
+SCRIPT(queue_pop_around, "assert(q:pop(5) == message('d', 24))")
 SCRIPT(queue_pop_in_vain, "assert(select(2, q:pop(0.02)) == 'timeout')")
 SCRIPT(queue_messages, "for m in q:messages() do assert(m == a8) break end")
 SCRIPT(queue_drain, "local l = q:drain() assert(#l == 2 and l[1] == a8 and l[2] == b8)")
@@ -136,6 +137,10 @@ SCRIPT(queue_len, "assert(#q == 2 and q:stats().bytes == 32)")
 
 static void queue_turned(void) {
   queue_two(), queue_turn();
+}
+
+static void queue_around(void) {
+  queue_turned(), queue_push_around();
 }
 
 const step_case script_queue_cases[] = {
@@ -176,34 +181,40 @@ const step_case script_queue_cases[] = {
   { .sentence = "pop",
     .prepare = queue_two,
     .operate = queue_pop,
-    ENTRY(shmseg_queue_take),
+    ENTRY(shmseg_queue_peek),
     HELD,
     .outcomes = { "a8 b8", "b8" } },
+  { .sentence = "pop around the end of the ring",
+    .prepare = queue_around,
+    .operate = queue_pop_around,
+    ENTRY(shmseg_queue_peek),
+    HELD,
+    .outcomes = { "d24", "empty" } },
   { .sentence = "pop, a consumer died",
     .actors = { AFTER(queue_two), AFTER(die_taking) },
     .prepare = queue_open,
     .operate = queue_pop,
-    ENTRY(shmseg_queue_take),
+    ENTRY(shmseg_queue_peek),
     LOCKS,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "pop in vain",
     .prepare = queue_open,
     .operate = queue_pop_in_vain,
-    ENTRY(shmseg_queue_take),
+    ENTRY(shmseg_queue_peek),
     LOCKS,
     .outcomes = { "empty" } },
   { .sentence = "pop, a producer sleeps",
     .actors = { { STEP_SLEEPS, queue_producer, queue_withdraw } },
     .prepare = queue_full,
     .operate = queue_pop,
-    ENTRY(shmseg_queue_take),
+    ENTRY(shmseg_queue_peek),
     HELD,
     .outcomes = { "a8 b8 c8", "b8 c8" },
     .wakes = 1 },
   { .sentence = "one of the messages",
     .prepare = queue_two,
     .operate = queue_messages,
-    ENTRY(shmseg_queue_take),
+    ENTRY(shmseg_queue_peek),
     HELD,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "drain",

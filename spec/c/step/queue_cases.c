@@ -138,6 +138,33 @@ static void take_what_fits(void) {
   step_expect(shmseg_queue_take(&queue, room, sizeof room, 9, &used, 0) == 0 && used == 16);
 }
 
+/* Claims the first message, perhaps after it was taken. */
+static int claim_shown(bool taken_before) {
+  const unsigned char *bytes;
+  size_t size;
+  uint64_t position;
+  step_expect(shmseg_queue_peek(&queue, &bytes, &size, &position) == 0);
+  step_expect(step_is_message(bytes, size, 'a', 8));
+  step_expect(!taken_before || queue_takes(&queue, 'a', 8));
+  return shmseg_queue_claim(&queue, position, size);
+}
+
+static void claim(void) {
+  step_expect(claim_shown(false) == 0);
+}
+
+static void claim_in_vain(void) {
+  step_expect(claim_shown(false) == SHMSEG_CHANGED);
+}
+
+static void claim_too_late(void) {
+  step_expect(claim_shown(true) == SHMSEG_CHANGED);
+}
+
+static void claim_or_pop(void) {
+  claim_in_vain(), pop();
+}
+
 static void pop_in_vain(void) {
   queue_records r;
   step_expect(queue_take(&queue, &r, 1, 0) == SHMSEG_TIMEOUT);
@@ -401,6 +428,34 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_a), { STEP_STAYS, be_consumer, leave_both } },
     .operate = pop_in_vain,
     .outcomes = { "a8" } },
+  { .sentence = "claim",
+    .actors = { AFTER(push_two) },
+    .operate = claim,
+    .outcomes = { "a8 b8", "b8" } },
+  { .sentence = "claim by who has no identity yet, shut",
+    .actors = { AFTER(push_a), AFTER(shut) },
+    .operate = claim,
+    .outcomes = { "a8 shut", "empty shut" },
+    .no_identity = true,
+    .descriptors = 1 },
+  { .sentence = "claim, a producer sleeps",
+    .actors = { AFTER(push_three), PRODUCER },
+    .operate = claim,
+    .outcomes = { "a8 b8 c8", "b8 c8" },
+    .wakes = 1 },
+  { .sentence = "claim what was taken, a producer died",
+    .actors = { AFTER(push_two), AFTER(die_pushing) },
+    .operate = claim_too_late,
+    .outcomes = { "a8 b8", "b8" } },
+  { .sentence = "claim in vain and pop, a consumer died",
+    .actors = { AFTER(push_two), AFTER(be_consumer) },
+    .operate = claim_or_pop,
+    .outcomes = { "a8 b8", "b8" } },
+  { .sentence = "claim in vain, a consumer is inside and lives",
+    .actors = { AFTER(push_a), { STEP_STAYS, be_consumer, leave_both } },
+    .operate = claim_in_vain,
+    .outcomes = { "a8" },
+    .changes_nothing = true },
   { .sentence = "count, a reader",
     .actors = { AFTER(push_two), AFTER(die_both) },
     .prepare = be_reader,
