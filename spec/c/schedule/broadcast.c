@@ -93,7 +93,7 @@ static const scenario scenarios[] = {
   { "one shuts it, one publishes, one waits", { "p", "s", "wnn" }, "eypyyy", FULL, 0, 0, three },
   { "it is shut", { "eyyy", "ps" }, "eypyyy", SHUT, 0, 0, many },
   { "sleepers have died", { "wn", "pe" }, "eypyyy", SLEEPERS_DEAD, 0, 0, budgets_honest },
-  { "the publisher died half way", { "1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, many },
+  { "the publisher died half way", { "1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, budgets_long },
   { "two build it", { "op", "oey" }, "oeypyyy", OPENING_ZERO, 0, 0, budgets_long },
   { "the builder died half way",
     { "op", "jey" },

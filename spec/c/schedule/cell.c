@@ -31,13 +31,10 @@ enum {
 
 /* A reader that stops while writers go round all buffers. */
 static const budget overtaken[] = {
-  { .preemptions = 2, .stale = 1 },
-  { .preemptions = 3 },
-  { .preemptions = 2, .deaths = 1 },
-  { .preemptions = 1, .stalls = 1, .deaths = 1 },
-  { .preemptions = 1, .stale = 2 },
-  { .preemptions = 1, .flips = 1 },
-  { 0 },
+  { .preemptions = 2, .stale = 1 },  { .preemptions = 3 },
+  { .preemptions = 2, .deaths = 1 }, { .preemptions = 1, .stalls = 1 },
+  { .stalls = 1, .deaths = 1 },      { .preemptions = 1, .stale = 2 },
+  { .preemptions = 1, .flips = 1 },  { 0 },
 };
 
 static const scenario scenarios[] = {

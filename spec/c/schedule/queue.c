@@ -86,7 +86,7 @@ static const scenario scenarios[] = {
   { "it is full, one pushes, one takes", { "pb", "gg" }, "dpgd", FULL, 0, 0, many },
   { "it is full, two push, one takes", { "p", "p", "gg" }, "dpgd", FULL, 0, 0, three },
   { "it is full, two take", { "g", "y", "p" }, "dpgd", FULL, 0, 0, budgets_of_three },
-  { "a message that wraps", { "bb", "gd" }, "dpgd", WRAP, 0, 0, strangers },
+  { "a message that wraps", { "b", "gd" }, "dpgd", WRAP, 0, 0, strangers },
   { "one that fills it, and wraps", { "fp", "gg" }, "dpgd", WRAP_FULL, 0, 0, many },
   { "one that wraps is taken", { "g", "p" }, "dpgd", WRAP_FULL, 0, 0, NULL },
   { "trying", { "ttt", "yy" }, "dpgd", ONE, 0, 0, budgets_honest },
