@@ -298,28 +298,30 @@ static bool find_number(const shmseg_broadcast *b, uint64_t number, shmseg_subsc
   return true;
 }
 
+/* Finds where to begin. False when a publisher was faster, or the words are no broadcast's. */
+static bool find(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
+  if (from == SHMSEG_FROM_NEW)
+    return find_end(b, s);
+  return from == SHMSEG_FROM_OLDEST ? find_floor(b, s) : find_number(b, from, s);
+}
+
 int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
-  s->broadcast = b;
-  s->lost = 0;
-  s->spin.failures = 0;
+  shmseg_subscription found = { .broadcast = b, .sequence = 1 };
+  *s = found;
   int64_t patience = 0; /* begins when a publisher has been faster */
   int err = shmseg_header_ready(&b->object);
   while (!err) {
     uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
-    bool found;
     err = segment_status(b->object.segment);
     if (err || !is_count(next << 1))
       return err ? err : SHMSEG_CORRUPT;
-    if (from == SHMSEG_FROM_NEW)
-      found = find_end(b, s);
-    else if (from == SHMSEG_FROM_OLDEST)
-      found = find_floor(b, s);
-    else if (from > next)
+    if (from != SHMSEG_FROM_NEW && from > next)
       return SHMSEG_OUT_OF_RANGE;
-    else
-      found = find_number(b, from, s);
+    bool good = find(b, from, &found);
     err = segment_status(b->object.segment);
-    if (err || found)
+    if (!err && good)
+      *s = found;
+    if (err || good)
       return err;
     if (patience == 0)
       patience = shmseg_wait_deadline(READ_PATIENCE);
