@@ -210,11 +210,8 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size) {
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_queue_take(); from here it is a consumer's (Q2). */
-  if (cas_ordered(word64(queue, TAIL), &word, (tail + need) << 1)) {
-    if (has_room(queue, tail + need, need))
-      shmseg_ring_fetch_to_write(ring, place_of(tail + need, queue->ring, &queue->push_lap), need);
+  if (cas_ordered(word64(queue, TAIL), &word, (tail + need) << 1))
     return 0;
-  }
   return word == (tail << 1 | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
 }
 

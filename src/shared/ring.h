@@ -37,14 +37,6 @@ static inline void shmseg_ring_fetch(shmseg_ring ring, uint64_t place, uint64_t 
     __builtin_prefetch(ring.bytes + place + i);
 }
 
-/* The same for lines that will be written. */
-static inline void shmseg_ring_fetch_to_write(shmseg_ring ring, uint64_t place, uint64_t size) {
-  uint64_t rest = ring.length - place;
-  size = size < SHMSEG_RING_AHEAD ? size : SHMSEG_RING_AHEAD;
-  for (uint64_t i = 0; i < size && i < rest; i += 64)
-    __builtin_prefetch(ring.bytes + place + i, 1);
-}
-
 #pragma GCC visibility pop
 
 #endif
