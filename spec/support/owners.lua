@@ -68,11 +68,11 @@ owners.ways = {
         return nil, "there is no C compiler here"
       end
       local owner = owners.start(kind, name)
-      owner.library = assert(build.program({ "spec/support/execute.c" }, "-shared -fPIC"))
+      owner.program = assert(build.program({ "spec/support/execute.c" }, "-shared -fPIC"))
       return owner
     end,
     lose = function(owner)
-      owner:send("assert(package.loadlib(..., 'execute'))()", owner.library)
+      owner:send("assert(package.loadlib(..., 'execute'))()", owner.program)
       assert(owner:line() == "executed", "it has not executed another program")
     end,
   },
