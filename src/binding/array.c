@@ -159,7 +159,8 @@ static range check_range(lua_State *L, const array *a, int64_t i, int64_t j) {
   }
   r.first = (uint64_t)i - 1;
   r.count = (uint64_t)(j - i) + 1;
-  luaL_argcheck(L, r.count < INT_MAX - LUA_MINSTACK, 2, "more elements than Lua can take at once");
+  /* far below, for Lua adds some to a number of stack slots before it looks at it */
+  luaL_argcheck(L, r.count < INT_MAX / 2, 2, "more elements than Lua can take at once");
   return r;
 }
 
