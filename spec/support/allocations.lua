@@ -130,6 +130,13 @@ local function complain(...)
   print(table.concat({ ... }, " "))
 end
 
+-- Does the error say so? "stack overflow" is what a string library says that has no memory for more
+-- slots.
+local function tells(value)
+  local text = tostring(value)
+  return text:find("not enough memory") or text:find("stack overflow")
+end
+
 -- Runs the call with its n-th allocation failing: true if it came to that.
 local function attempt(case, n, sticky)
   local name, prepare, call, finish, expected = case[1], case[2], case[3], case[4], case[5]
@@ -139,7 +146,7 @@ local function attempt(case, n, sticky)
   local hit = host.fail(0)
   if ok and value and finish then
     finish(value)
-  elseif not ok and not tostring(value):find("not enough memory") then
+  elseif not ok and not tells(value) then
     complain(name, "raises", tostring(value))
   elseif ok and value == nil and code ~= expected and code ~= "ENOMEM" then
     complain(name, "fails with", tostring(code), tostring(message))
