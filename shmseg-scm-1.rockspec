@@ -41,6 +41,7 @@ build = {
     ["shmseg.core"] = {
       sources = {
         "src/os/clock.c",
+        "src/os/descriptor.c",
         "src/os/fault.c",
         "src/os/features.c",
         "src/os/futex_linux.c",

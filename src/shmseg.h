@@ -75,13 +75,14 @@ typedef struct shmseg_member {
 } shmseg_member;
 
 typedef struct shmseg_options {
-  size_t size;    /* of a new object; for an existing one the least that will do */
-  size_t max;     /* address space to hold for growth, 0 for none */
-  mode_t perm;    /* of a new object, exact whatever the umask */
-  bool sparse;    /* take memory at the first write, not now */
-  bool populate;  /* map every page now */
-  bool pin;       /* keep the pages in memory (mlock) */
-  bool temporary; /* unlink when this handle closes or this process exits */
+  size_t size;   /* of a new object; for an existing one the least that will do */
+  size_t max;    /* address space to hold for growth, 0 for none */
+  mode_t perm;   /* of a new object, exact whatever the umask */
+  bool sparse;   /* take memory at the first write, not now */
+  bool populate; /* map every page now */
+  bool pin;      /* keep the pages in memory (mlock) */
+  bool
+      temporary; /* what this call creates is unlinked when this handle closes or this process exits */
   /* Fills a new object before anyone can see it; a code other than 0 gives it up. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
@@ -97,15 +98,20 @@ struct shmseg_segment {
   shmseg_place place;
   shmseg_identity identity;
   int temporary; /* ticket of os/temporary.h, 0 for none */
-  int fd;        /* -1: closed */
+  int fd;        /* 0: closed; those of the library are 3 or above */
   bool writable, sparse, populate, pin;
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
   unsigned recoveries;       /* refreshes after a hole: objects from before have ended */
+  unsigned opened;           /* what recoveries was when the object was opened */
 };
 
-/* The code for a closed handle; must be set before open if close may come first. */
+/* Makes a handle closed, which all zeroes is; needed before open if close may come first. */
 void shmseg_segment_init(shmseg_segment *segment);
+
+static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
+  return segment->fd > 0;
+}
 
 /* Opens place as mode says. *created (may be NULL) tells whether this call made the object.
  * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
@@ -135,20 +141,28 @@ int shmseg_segment_write(const shmseg_segment *segment, size_t offset, const voi
 int shmseg_segment_status(const shmseg_segment *segment);
 
 /* Grows or shrinks the object; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
- * another process has been resizing it for 5 seconds. */
+ * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
 int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
-/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. */
+/* The same for who must not be held up by a stopped process: may return SHMSEG_INTERRUPTED after each
+ * slice; call again with the same *deadline, which is 0 at the first call. */
+int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
+
+/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed call
+ * changes nothing. */
 int shmseg_segment_refresh(shmseg_segment *segment);
 
 /* Writes the range back to the file (msync). */
 int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count);
 
-/* Removes the name if it still leads to this object; SHMSEG_RENAMED otherwise. */
+/* Removes the name if it still leads to this object; SHMSEG_RENAMED otherwise. EACCES through a
+ * read-only handle when the object must not be written: then it could not be exact. */
 int shmseg_segment_unlink(shmseg_segment *segment);
+int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
 
-/* Removes whatever object the name leads to. */
+/* Removes whatever the name leads to. */
 int shmseg_segment_remove(shmseg_place place);
+int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
 
 /* --- objects -------------------------------------------------------------------------------
  *

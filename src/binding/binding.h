@@ -173,7 +173,7 @@ static inline view *check_view(lua_State *L, int arg) {
 }
 
 static inline bool view_is_closed(const view *v) {
-  return !v->segment || v->segment->fd < 0;
+  return !v->segment || !shmseg_segment_is_open(v->segment);
 }
 
 /* Bytes that can be touched through the view: a part may reach beyond a segment that shrank. */

@@ -130,7 +130,7 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
     return err;
   }
   lua_pushlstring(L, (const char *)bytes, size); /* copies, then may run finalizers */
-  if (!c->cell.object.segment || c->cell.object.segment->fd < 0)
+  if (!c->cell.object.segment || !shmseg_segment_is_open(c->cell.object.segment))
     return SHMSEG_CLOSED;
   return shmseg_cell_confirm(&c->cell, *version);
 }

@@ -292,7 +292,7 @@ static int object_tostring(lua_State *L) {
   object *o = check_any(L);
   shmseg_segment *segment = o->class->core(o)->segment;
   const char *name = segment && segment->place.name ? segment->place.name : "anonymous";
-  bool open = segment && segment->fd >= 0;
+  bool open = segment && shmseg_segment_is_open(segment);
   lua_pushfstring(L, "%s (%s)", o->class->name, open ? name : "closed");
   return 1;
 }

@@ -6,11 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "os/map.h"
+#include "os/object.h"
 #include "os/random.h"
 
 #define SLOTS 65536
@@ -94,30 +94,35 @@ static struct flock byte_of(uint32_t id, short type) {
   return lock;
 }
 
-/* Locks the byte of a number that nobody has. */
+/* Takes the byte of a number that nobody has. Where somebody who may only read has locked that for
+ * reading, no lock for writing can be had: then the number is one that a lock for reading proves. */
+static int take_byte(int fd, uint32_t *id) {
+  struct flock lock = byte_of(*id, F_WRLCK);
+  if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+    return 0;
+  if (errno != EAGAIN && errno != EACCES)
+    return errno;
+  if (shmseg_liveness_probe(fd, *id))
+    return EAGAIN; /* somebody's */
+  *id |= SHMSEG_ID_SHARED;
+  lock = byte_of(*id, F_RDLCK);
+  return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
+}
+
 static int draw(int fd, uint32_t *id) {
   for (int i = 0; i < DRAWS; i++) {
     uint64_t bits;
     int err = shmseg_random_draw(&bits);
     if (err)
       return err;
-    *id = (uint32_t)bits & SHMSEG_ID_MAX;
+    *id = (uint32_t)bits & (SHMSEG_ID_SHARED - 1);
     if (*id < SHMSEG_ID_MIN)
       continue;
-    struct flock lock = byte_of(*id, F_WRLCK);
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-      return 0;
-    if (errno != EAGAIN && errno != EACCES)
-      return errno;
+    err = take_byte(fd, id);
+    if (err != EAGAIN && err != EACCES)
+      return err;
   }
   return EAGAIN;
-}
-
-/* A description of its own: a duplicated or inherited one would share the lock. */
-static int reopen(int fd) {
-  char path[32];
-  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  return open(path, O_RDWR | O_CLOEXEC);
 }
 
 static int free_slot(void) {
@@ -128,7 +133,7 @@ static int free_slot(void) {
 }
 
 /* The mutex is held. */
-static int attach(int fd, shmseg_member *member) {
+static int attach(int fd, shmseg_place place, shmseg_member *member) {
   int err = prepare_once();
   if (err)
     return err;
@@ -137,9 +142,10 @@ static int attach(int fd, shmseg_member *member) {
   int slot = free_slot();
   if (slot == SLOTS)
     return ENFILE;
-  int own = reopen(fd);
-  if (own < 0)
-    return errno;
+  int own;
+  err = shmseg_object_reopen(fd, place, &own); /* a description that shares no locks */
+  if (err)
+    return err;
   err = draw(own, &member->id);
   if (err) {
     close(own);
@@ -154,9 +160,9 @@ static int attach(int fd, shmseg_member *member) {
   return 0;
 }
 
-int shmseg_liveness_attach(int fd, shmseg_member *member) {
+int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member) {
   pthread_mutex_lock(&mutex);
-  int err = attach(fd, member);
+  int err = attach(fd, place, member);
   pthread_mutex_unlock(&mutex);
   return err;
 }
@@ -174,6 +180,7 @@ void shmseg_liveness_detach(shmseg_member *member) {
 }
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {
-  struct flock lock = byte_of(id, F_RDLCK); /* a peer's read lock is no sign of life */
+  /* as a rule a lock for reading, which everybody can have, is no sign of life */
+  struct flock lock = byte_of(id, id & SHMSEG_ID_SHARED ? F_WRLCK : F_RDLCK);
   return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }

@@ -20,9 +20,14 @@
 #define SHMSEG_ID_MIN 16u
 #define SHMSEG_ID_MAX ((1u << SHMSEG_ID_BITS) - 1)
 
-/* Takes an identity on the object behind fd, which has to be open for writing. EAGAIN when 16
- * numbers in a row were taken, EACCES when the descriptor was passed by another user, ENFILE. */
-int shmseg_liveness_attach(int fd, shmseg_member *member);
+/* Set in an identity that is proved by a lock for reading, since somebody who may only read makes
+ * locks for writing impossible. For as long as that one does it, the identity looks alive. */
+#define SHMSEG_ID_SHARED (1u << (SHMSEG_ID_BITS - 1))
+
+/* Takes an identity on the object behind fd, which has to be open for writing; place is its name, if
+ * any. EAGAIN when 16 numbers in a row were taken, ENFILE, or what shmseg_object_reopen says: EACCES
+ * when the descriptor was passed by another user. */
+int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member);
 
 /* Gives it up: from now on it counts as dead. */
 void shmseg_liveness_detach(shmseg_member *member);

@@ -15,6 +15,9 @@
 #define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MAP_POPULATE
+#define MAP_POPULATE 0
+#endif
 
 #define NO_HINT (-1)
 
@@ -68,32 +71,39 @@ int shmseg_map_open(void **base, size_t room, size_t length, int fd, bool writab
   return err;
 }
 
+static int map_range(void *base, size_t from, size_t to, int fd, bool writable, int flags) {
+  if (from >= to)
+    return 0;
+  void *at = (char *)base + from;
+  flags |= MAP_SHARED | MAP_FIXED;
+  return mmap(at, to - from, protection(writable), flags, fd, (off_t)from) != MAP_FAILED ? 0
+                                                                                         : errno;
+}
+
+int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable) {
+  return map_range(base, from, to, fd, writable, 0);
+}
+
+int shmseg_map_hold(void *base, size_t from, size_t to) {
+  if (from >= to)
+    return 0;
+  return hold((char *)base + from, to - from) != MAP_FAILED ? 0 : errno;
+}
+
 int shmseg_map_again(void *base, size_t room, size_t length, int fd, bool writable) {
-  if (length > 0 &&
-      mmap(base, length, protection(writable), MAP_SHARED | MAP_FIXED, fd, 0) == MAP_FAILED)
-    return errno;
-  if (length < room && hold((char *)base + length, room - length) == MAP_FAILED)
-    return errno;
-  return 0;
+  int err = shmseg_map_range(base, 0, length, fd, writable);
+  return err ? err : shmseg_map_hold(base, length, room);
 }
 
 void shmseg_map_close(void *base, size_t room) {
   munmap(base, room);
 }
 
-/* For kernels without MADV_POPULATE: the fault guard watches over these reads. */
-static int touch(const volatile unsigned char *base, size_t length) {
-  size_t page = shmseg_map_page();
-  for (size_t i = 0; i < length; i += page)
-    (void)base[i];
-  return 0;
-}
-
-int shmseg_map_populate(void *base, size_t length, bool writable) {
+int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable) {
   int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
-  while (madvise(base, length, advice) != 0) {
-    if (errno == EINVAL)
-      return touch(base, length);
+  while (from < to && madvise((char *)base + from, to - from, advice) != 0) {
+    if (errno == EINVAL) /* an older kernel; mapped so, what cannot be had is left out in silence */
+      return map_range(base, from, to, fd, writable, MAP_POPULATE);
     if (errno == EFAULT) /* a touch would raise SIGBUS */
       return ENOSPC;
     if (errno != EINTR)
@@ -103,6 +113,12 @@ int shmseg_map_populate(void *base, size_t length, bool writable) {
 }
 
 int shmseg_map_pin(void *base, size_t length) {
+#if defined(MLOCK_ONFAULT)
+  if (mlock2(base, length, MLOCK_ONFAULT) == 0)
+    return 0;
+  if (errno != ENOSYS)
+    return errno;
+#endif
   return mlock(base, length) == 0 ? 0 : errno;
 }
 

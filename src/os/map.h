@@ -20,11 +20,19 @@ int shmseg_map_open(void **base, size_t room, size_t length, int fd, bool writab
 /* Maps the object anew over an address range that shmseg_map_open gave. errno. */
 int shmseg_map_again(void *base, size_t room, size_t length, int fd, bool writable);
 
+/* The same for [from, to) of it alone (whole pages), of which the object may have less yet. The
+ * kernel looks at all limits before it takes the old mapping away: a failed call changes nothing. */
+int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable);
+
+/* [from, to) of it can be neither read nor written any more. */
+int shmseg_map_hold(void *base, size_t from, size_t to);
+
 void shmseg_map_close(void *base, size_t room);
 
-/* Brings every page in. ENOSPC when there is a hole that cannot be filled. */
-int shmseg_map_populate(void *base, size_t length, bool writable);
+/* Brings every page of [from, to) in, and so takes memory for holes. ENOSPC when there is none. */
+int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable);
 
+/* Keeps pages in memory from when they are there: takes none for holes. ENOMEM, EPERM. */
 int shmseg_map_pin(void *base, size_t length);
 int shmseg_map_flush(void *base, size_t length);
 

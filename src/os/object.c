@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared memory objects: what is the same on every platform. */
+#define _GNU_SOURCE
 #include "os/object.h"
 
 #include <errno.h>
@@ -20,30 +21,60 @@ bool shmseg_object_dangles(shmseg_place place) {
          stat(place.name, &status) != 0 && errno == ENOENT;
 }
 
-/* While the object at place is locked, its name can go only by our hand, so the name cannot be
- * given to another object between the look and the unlink. */
-static int remove_locked(shmseg_place place, int lock, const shmseg_identity *only) {
-  struct stat named, locked;
+static int identify(int fd, shmseg_identity *identity) {
+  struct stat status;
+  if (fstat(fd, &status) != 0)
+    return errno;
+  *identity = shmseg_object_identity(&status);
+  return 0;
+}
+
+/* While the object only is locked its name can go only by our hand, so the name cannot be given to
+ * another object between the look and the unlink. */
+static int remove_if(shmseg_place place, shmseg_identity only) {
+  struct stat named;
   int err = shmseg_object_stat(place, &named);
   if (err)
     return err;
-  if (lock >= 0 && fstat(lock, &locked) != 0)
-    return errno;
-  if (lock >= 0 && !same(shmseg_object_identity(&named), shmseg_object_identity(&locked)))
-    return EAGAIN;
-  if (only && !same(shmseg_object_identity(&named), *only))
+  if (!same(shmseg_object_identity(&named), only))
     return SHMSEG_RENAMED;
   return shmseg_object_unlink(place);
 }
 
-int shmseg_object_remove(shmseg_place place, const shmseg_identity *only) {
-  int lock;
+/* Does a sandbox or the file system refuse the lock itself? */
+static bool is_refused(int err) {
+  return err == EPERM || err == EINVAL || err == ENOSYS || err == ENOLCK;
+}
+
+/* Is there nothing that the caller could lock? */
+static bool is_without_lock(int err) {
+  return is_refused(err) || err == EACCES || err == ELOOP || err == ENODEV || err == ENXIO ||
+         err == EMFILE || err == ENFILE;
+}
+
+int shmseg_object_remove(shmseg_place place) {
+  shmseg_object_lock lock;
+  shmseg_identity locked = { 0, 0 };
   int err = shmseg_object_lock_place(place, &lock);
-  if (err == EACCES)
-    return remove_locked(place, -1, only);
+  if (is_without_lock(err))
+    return shmseg_object_unlink(place);
   if (err)
     return err;
-  err = remove_locked(place, lock, only);
-  close(lock);
+  err = identify(lock.fd, &locked);
+  if (!err)
+    err = remove_if(place, locked);
+  shmseg_object_unlock(&lock);
+  return err == SHMSEG_RENAMED ? EAGAIN : err;
+}
+
+int shmseg_object_remove_own(shmseg_place place, int fd, const shmseg_identity *only) {
+  shmseg_object_lock lock;
+  int err = shmseg_object_lock_fd(fd, place, &lock);
+  if (is_refused(err))
+    return remove_if(place, *only);
+  if (err)
+    return err;
+  err = remove_if(place, *only);
+  shmseg_object_unlock(&lock);
   return err;
 }

@@ -28,10 +28,15 @@ int shmseg_object_open(shmseg_place place, bool writable, int *fd);
 
 /* A new, empty object for place, readable and writable for the caller and invisible to others.
  * EEXIST only where objects cannot be nameless. */
-int shmseg_object_build(shmseg_place place, mode_t perm, int *fd);
+int shmseg_object_build(shmseg_place place, int *fd);
 
-/* Gives the object its name, in one step. EEXIST when the name is taken. */
+/* Gives the object its permissions and its name, which appears in one step. EEXIST when the name is
+ * taken. */
 int shmseg_object_publish(int fd, shmseg_place place, mode_t perm);
+
+/* The same where an ordinary file of that name is there and empty: it is replaced. EAGAIN: it is
+ * not so any more, or somebody else is at it: look again. */
+int shmseg_object_replace_empty(int fd, shmseg_place place, mode_t perm);
 
 /* Gives up what shmseg_object_build made and nobody published; fd stays the caller's. */
 void shmseg_object_abandon(int fd, shmseg_place place);
@@ -44,13 +49,37 @@ int shmseg_object_seal(int fd);
  * sparse unset, the memory of [0, size) is taken, or ENOSPC and nothing has changed. */
 int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse);
 
-/* Changes that two peers must not make at once (resizing, removing a name) are made under this
- * lock. It lies on *lock, a new descriptor, and ends when that is closed. EAGAIN: somebody else
- * has it. */
-int shmseg_object_lock(int fd, int *lock);
+/* A new description of the object behind fd, open for writing: a duplicated or inherited one shares
+ * its locks. Where there is no /proc it is opened by its name. ENOTSUP when it has none, or the name
+ * leads elsewhere; EACCES, EMFILE, … */
+int shmseg_object_reopen(int fd, shmseg_place place, int *fresh);
 
-/* The same on the object that place leads to at this moment. */
-int shmseg_object_lock_place(shmseg_place place, int *lock);
+/* A description to look for data through: looking moves its position. errno. */
+int shmseg_object_inspect(int fd, int *look);
+
+/* The first run of bytes from *begin on that were ever written: [*begin, *end). What is not in one
+ * reads as zero, and to read it through a mapping may take memory. ENXIO: there is none. */
+int shmseg_object_data(int look, uint64_t *begin, uint64_t *end);
+
+/* Changes that two peers must not make at once (resizing, removing a name) are made under this
+ * lock, which only those can take who may write the object. */
+typedef struct shmseg_object_lock {
+  int fd;        /* has the lock */
+  bool is_fresh; /* opened for it */
+  bool
+      is_taken; /* else it was made impossible by somebody who may only read, and is done without */
+} shmseg_object_lock;
+
+/* Locks the object behind fd, which has the name that place says, if any. Where no new description
+ * can be had (no descriptor left, permissions that shut out their own creator), fd itself carries
+ * the lock if it is open for writing; then processes that share it by fork are not kept apart.
+ * EAGAIN: somebody else has it. */
+int shmseg_object_lock_fd(int fd, shmseg_place place, shmseg_object_lock *lock);
+
+/* Locks what place leads to at this moment. */
+int shmseg_object_lock_place(shmseg_place place, shmseg_object_lock *lock);
+
+void shmseg_object_unlock(shmseg_object_lock *lock);
 
 /* What place leads to, without opening it. */
 int shmseg_object_stat(shmseg_place place, struct stat *status);
@@ -62,11 +91,15 @@ shmseg_identity shmseg_object_identity(const struct stat *status);
 /* Is the place of a file a link that leads nowhere? Then nothing is there, and nothing can be made. */
 bool shmseg_object_dangles(shmseg_place place);
 
-/* Unlinks place if it leads to the object only (NULL: whatever it leads to), under the lock of
- * that object, so that two callers cannot remove each other's successor. SHMSEG_RENAMED when it
- * leads elsewhere; EAGAIN when a peer is at it: try again. An object that the caller must not
- * open for writing is unlinked without the lock. */
-int shmseg_object_remove(shmseg_place place, const shmseg_identity *only);
+/* Unlinks whatever place leads to, under the lock of the object that is there, so that nobody
+ * removes another one's successor; without it what is no object, or must not be written by the
+ * caller. EAGAIN when a peer is at it: try again. */
+int shmseg_object_remove(shmseg_place place);
+
+/* Unlinks place if it leads to the object behind fd, whose identity only is: exactly, under its lock.
+ * SHMSEG_RENAMED when it leads elsewhere; EAGAIN as above; EACCES when fd is open for reading and
+ * the object must not be written. */
+int shmseg_object_remove_own(shmseg_place place, int fd, const shmseg_identity *only);
 
 /* Names of all objects, one by one; *name is valid until the next call, NULL at the end. */
 int shmseg_object_list(shmseg_listing *listing);

@@ -16,6 +16,8 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "os/descriptor.h"
+
 #define DIRECTORY "/dev/shm"
 
 /* Memory is taken in pieces of this size, so that a signal costs one piece and not the whole. */
@@ -48,22 +50,27 @@ static int fail_and_close(int fd, int err) {
   return err;
 }
 
+/* Opens with close-on-exec, away from the standard streams. */
+static int open_path(const char *name, int flags, int *fd) {
+  *fd = open(name, flags | O_CLOEXEC, 0600);
+  return *fd < 0 ? errno : shmseg_descriptor_raise(fd);
+}
+
 int shmseg_object_open(shmseg_place place, bool writable, int *fd) {
   path buffer;
   struct stat status;
-  int flags = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK; /* a FIFO must not block */
+  int flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK; /* a FIFO must not block */
   if (place.kind == SHMSEG_NAME)
     flags |= O_NOFOLLOW; /* anybody can put a link into /dev/shm */
-  *fd = open(path_of(place, &buffer), flags);
-  if (*fd < 0)
-    return errno;
+  int err = open_path(path_of(place, &buffer), flags, fd);
+  if (err)
+    return err;
   if (fstat(*fd, &status) != 0)
     return fail_and_close(*fd, errno);
   return S_ISREG(status.st_mode) ? 0 : fail_and_close(*fd, ENODEV);
 }
 
-static int folder_of(shmseg_place place, path *folder) {
-  const char *name = place.kind == SHMSEG_NAME ? DIRECTORY "/" : place.name;
+static int folder_of_path(const char *name, path *folder) {
   const char *slash = strrchr(name, '/');
   size_t length = slash ? (size_t)(slash - name) : 0;
   if (length >= sizeof folder->bytes)
@@ -73,71 +80,151 @@ static int folder_of(shmseg_place place, path *folder) {
   return 0;
 }
 
-/* A file system without O_TMPFILE: the object has a name of its own until it is published, and
- * only there a killed builder leaves something behind. */
-static int build_named(path *folder, int *fd) {
-  size_t length = strlen(folder->bytes);
-  if (length + sizeof "/.shmseg-XXXXXX" > sizeof folder->bytes)
-    return ENAMETOOLONG;
-  memcpy(folder->bytes + length, "/.shmseg-XXXXXX", sizeof "/.shmseg-XXXXXX");
-  *fd = mkostemp(folder->bytes, O_CLOEXEC);
-  return *fd < 0 ? errno : 0;
+/* Where the object will lie; a link that leads to a file counts as that file. */
+static int folder_of(shmseg_place place, path *folder) {
+  path target;
+  if (place.kind == SHMSEG_NAME)
+    return folder_of_path(DIRECTORY "/", folder);
+  return folder_of_path(realpath(place.name, target.bytes) ? target.bytes : place.name, folder);
 }
 
-/* Removes the name that build_named gave, if it did. */
-static void drop_own_name(int fd, nlink_t links) {
-  path link, name;
+/* --- an object that has a name of its own until it is published ---------------------------------
+ *
+ * Where nothing can be nameless (a file system without O_TMPFILE) or nothing nameless can get a name
+ * (no /proc). Only there a killed builder leaves something behind. */
+
+/* The name follows from the object's number, so that nobody has to remember it. */
+static int own_name(int fd, const path *folder, path *name) {
   struct stat status;
-  if (fstat(fd, &status) != 0 || status.st_nlink != links)
-    return;
-  ssize_t length = readlink(path_of_fd(fd, &link), name.bytes, sizeof name.bytes - 1);
-  if (length > 0) {
-    name.bytes[length] = '\0';
-    unlink(name.bytes);
-  }
+  if (fstat(fd, &status) != 0)
+    return errno;
+  int length = snprintf(name->bytes, sizeof name->bytes, "%s/.shmseg-%llx", folder->bytes,
+                        (unsigned long long)status.st_ino);
+  return length < (int)sizeof name->bytes ? 0 : ENAMETOOLONG;
 }
 
-int shmseg_object_build(shmseg_place place, mode_t perm, int *fd) {
+static bool leads_to(const char *name, int fd) {
+  struct stat named, opened;
+  return lstat(name, &named) == 0 && fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+         named.st_ino == opened.st_ino;
+}
+
+static int build_named(const path *folder, int *fd) {
+  path first, name;
+  size_t length = strlen(folder->bytes);
+  if (length + sizeof "/.shmseg-XXXXXX" > sizeof first.bytes)
+    return ENAMETOOLONG;
+  memcpy(first.bytes, folder->bytes, length);
+  memcpy(first.bytes + length, "/.shmseg-XXXXXX", sizeof "/.shmseg-XXXXXX");
+  *fd = mkostemp(first.bytes, O_CLOEXEC);
+  if (*fd < 0)
+    return errno;
+  int err = shmseg_descriptor_raise(fd);
+  if (!err)
+    err = own_name(*fd, folder, &name);
+  if (!err && rename(first.bytes, name.bytes) != 0)
+    err = errno;
+  if (!err)
+    return 0;
+  unlink(first.bytes);
+  return *fd < 0 ? err : fail_and_close(*fd, err);
+}
+
+static void drop_own_name(int fd, shmseg_place place) {
+  path folder, name;
+  if (folder_of(place, &folder) == 0 && own_name(fd, &folder, &name) == 0 &&
+      leads_to(name.bytes, fd))
+    unlink(name.bytes);
+}
+
+/* --- building and publishing -------------------------------------------------------------------- */
+
+static bool has_proc(void) {
+  return access("/proc/self/fd", X_OK) == 0;
+}
+
+int shmseg_object_build(shmseg_place place, int *fd) {
   path folder;
   int err = folder_of(place, &folder);
   if (err)
     return err;
-  *fd = open(folder.bytes, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (*fd < 0 && errno == EOPNOTSUPP)
-    err = build_named(&folder, fd);
-  else if (*fd < 0)
+  err = has_proc() ? open_path(folder.bytes, O_TMPFILE | O_RDWR, fd) : EOPNOTSUPP;
+  return err == EOPNOTSUPP ? build_named(&folder, fd) : err;
+}
+
+static bool is_nameless(int fd) {
+  struct stat status;
+  return fstat(fd, &status) != 0 || status.st_nlink == 0;
+}
+
+static int link_nameless(int fd, const char *name) {
+  path from;
+  int result = linkat(AT_FDCWD, path_of_fd(fd, &from), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+  return result == 0 ? 0 : errno;
+}
+
+static int link_named(int fd, shmseg_place place, const char *name) {
+  path folder, own;
+  int err = folder_of(place, &folder);
+  if (!err)
+    err = own_name(fd, &folder, &own);
+  if (!err && link(own.bytes, name) != 0)
     err = errno;
-  if (err)
-    return err;
-  if (fchmod(*fd, perm) == 0)
-    return 0;
-  err = errno;
-  drop_own_name(*fd, 1);
-  return fail_and_close(*fd, err);
+  if (!err)
+    unlink(own.bytes);
+  return err;
 }
 
 int shmseg_object_publish(int fd, shmseg_place place, mode_t perm) {
-  path from, to;
+  path to;
+  struct stat status;
   const char *name = path_of(place, &to);
-  (void)perm; /* set since the object was built */
-  if (linkat(AT_FDCWD, path_of_fd(fd, &from), AT_FDCWD, name, AT_SYMLINK_FOLLOW) != 0) {
-    int err = errno;
-    /* without /proc there is this way, which wants a privilege */
-    if (err != ENOENT || linkat(fd, "", AT_FDCWD, name, AT_EMPTY_PATH) != 0)
-      return err;
-  }
-  drop_own_name(fd, 2);
-  return 0;
+  if (fstat(fd, &status) != 0 || fchmod(fd, perm) != 0)
+    return errno;
+  return status.st_nlink == 0 ? link_nameless(fd, name) : link_named(fd, place, name);
 }
 
 void shmseg_object_abandon(int fd, shmseg_place place) {
-  (void)place;
-  drop_own_name(fd, 1);
+  if (!is_nameless(fd))
+    drop_own_name(fd, place);
+}
+
+/* Under the lock of the file that is there: is it empty, and still there? */
+static int replace_locked(int lock, int fd, const char *file, const path *folder) {
+  path own;
+  struct stat status;
+  int err = own_name(fd, folder, &own);
+  if (!err && fstat(lock, &status) != 0)
+    err = errno;
+  if (!err && (status.st_size != 0 || !leads_to(file, lock)))
+    err = EAGAIN;
+  if (!err && is_nameless(fd))
+    err = link_nameless(fd, own.bytes);
+  if (!err && rename(own.bytes, file) != 0)
+    err = errno;
+  return err;
+}
+
+int shmseg_object_replace_empty(int fd, shmseg_place place, mode_t perm) {
+  path folder, target;
+  shmseg_object_lock lock;
+  if (!realpath(place.name, target.bytes))
+    return errno == ENOENT ? EAGAIN : errno;
+  int err = folder_of_path(target.bytes, &folder);
+  if (!err && fchmod(fd, perm) != 0)
+    err = errno;
+  if (!err)
+    err = shmseg_object_lock_place((shmseg_place){ SHMSEG_FILE, target.bytes }, &lock);
+  if (err)
+    return err == ENOENT ? EAGAIN : err;
+  err = replace_locked(lock.fd, fd, target.bytes, &folder);
+  shmseg_object_unlock(&lock);
+  return err;
 }
 
 int shmseg_object_anonymous(int *fd) {
   *fd = memfd_create("shmseg", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-  return *fd < 0 ? errno : 0;
+  return *fd < 0 ? errno : shmseg_descriptor_raise(fd);
 }
 
 int shmseg_object_seal(int fd) {
@@ -207,25 +294,87 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
   return err;
 }
 
-static int lock_or_close(int lock) {
-  struct flock whole = {
-    .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_OFFSET, .l_len = 1
-  };
-  if (fcntl(lock, F_OFD_SETLK, &whole) == 0)
-    return 0;
-  return fail_and_close(lock, errno == EACCES ? EAGAIN : errno);
-}
+/* --- the lock ------------------------------------------------------------------------------- */
 
-int shmseg_object_lock(int fd, int *lock) {
+int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
   path buffer;
-  *lock = open(path_of_fd(fd, &buffer), O_RDWR | O_CLOEXEC);
-  return *lock < 0 ? errno : lock_or_close(*lock);
+  int err = open_path(path_of_fd(fd, &buffer), O_RDWR, fresh);
+  if (err != ENOENT)
+    return err;
+  if (fcntl(fd, F_GETFD) == -1)
+    return EBADF;
+  if (!place.name || shmseg_object_open(place, true, fresh) != 0)
+    return ENOTSUP;
+  return leads_to(path_of(place, &buffer), fd) && leads_to(path_of(place, &buffer), *fresh)
+             ? 0
+             : fail_and_close(*fresh, ENOTSUP);
 }
 
-int shmseg_object_lock_place(shmseg_place place, int *lock) {
-  int err = shmseg_object_open(place, true, lock);
-  return err ? err : lock_or_close(*lock);
+int shmseg_object_inspect(int fd, int *look) {
+  path buffer;
+  return open_path(path_of_fd(fd, &buffer), O_RDONLY, look);
 }
+
+int shmseg_object_data(int look, uint64_t *begin, uint64_t *end) {
+  off_t data = lseek(look, (off_t)*begin, SEEK_DATA);
+  off_t hole = data < 0 ? -1 : lseek(look, data, SEEK_HOLE);
+  if (hole < 0)
+    return errno;
+  *begin = (uint64_t)data;
+  *end = (uint64_t)hole;
+  return 0;
+}
+
+static struct flock lock_of(short type) {
+  struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_OFFSET, .l_len = 1 };
+  return lock;
+}
+
+/* Who may only read can lock for reading, for as long as it likes: that counts for nothing. */
+static bool is_locked_for_writing(int fd) {
+  struct flock lock = lock_of(F_RDLCK);
+  return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+}
+
+static int take_lock(shmseg_object_lock *lock) {
+  struct flock whole = lock_of(F_WRLCK);
+  lock->is_taken = fcntl(lock->fd, F_OFD_SETLK, &whole) == 0;
+  if (lock->is_taken)
+    return 0;
+  int err = errno == EACCES ? EAGAIN : errno;
+  if (err == EAGAIN && !is_locked_for_writing(lock->fd))
+    return 0;
+  return lock->is_fresh ? fail_and_close(lock->fd, err) : err;
+}
+
+int shmseg_object_lock_fd(int fd, shmseg_place place, shmseg_object_lock *lock) {
+  int err = shmseg_object_reopen(fd, place, &lock->fd);
+  lock->is_fresh = err == 0;
+  if (err) {
+    int flags = fcntl(fd, F_GETFL);
+    if (flags == -1 || (flags & O_ACCMODE) == O_RDONLY)
+      return err;
+    lock->fd = fd;
+  }
+  return take_lock(lock);
+}
+
+int shmseg_object_lock_place(shmseg_place place, shmseg_object_lock *lock) {
+  lock->is_fresh = true;
+  int err = shmseg_object_open(place, true, &lock->fd);
+  return err ? err : take_lock(lock);
+}
+
+/* Unlocks before it closes: a child that was forked meanwhile has the description, too. */
+void shmseg_object_unlock(shmseg_object_lock *lock) {
+  struct flock whole = lock_of(F_UNLCK);
+  if (lock->is_taken)
+    fcntl(lock->fd, F_OFD_SETLK, &whole);
+  if (lock->is_fresh)
+    close(lock->fd);
+}
+
+/* --- names ---------------------------------------------------------------------------------- */
 
 int shmseg_object_stat(shmseg_place place, struct stat *status) {
   path buffer;
@@ -240,8 +389,13 @@ int shmseg_object_unlink(shmseg_place place) {
 }
 
 int shmseg_object_list(shmseg_listing *listing) {
-  listing->directory = opendir(DIRECTORY);
-  return listing->directory ? 0 : errno;
+  int fd;
+  listing->directory = NULL;
+  int err = open_path(DIRECTORY, O_RDONLY | O_DIRECTORY, &fd);
+  if (err)
+    return err;
+  listing->directory = fdopendir(fd);
+  return listing->directory ? 0 : fail_and_close(fd, errno);
 }
 
 int shmseg_object_next(shmseg_listing *listing, const char **name) {

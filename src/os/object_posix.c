@@ -14,6 +14,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "os/descriptor.h"
+
 typedef struct {
   char bytes[SHMSEG_NAME_MAX + 2];
 } path;
@@ -30,7 +32,7 @@ static int open_place(shmseg_place place, int flags, int *fd) {
   if (*fd < 0)
     return errno;
   fcntl(*fd, F_SETFD, FD_CLOEXEC);
-  return 0;
+  return shmseg_descriptor_raise(fd);
 }
 
 int shmseg_object_open(shmseg_place place, bool writable, int *fd) {
@@ -45,14 +47,21 @@ int shmseg_object_open(shmseg_place place, bool writable, int *fd) {
   return ENODEV;
 }
 
-int shmseg_object_build(shmseg_place place, mode_t perm, int *fd) {
-  (void)perm;
+int shmseg_object_build(shmseg_place place, int *fd) {
   return open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
 }
 
 int shmseg_object_publish(int fd, shmseg_place place, mode_t perm) {
   (void)place;
   return fchmod(fd, perm) == 0 ? 0 : errno;
+}
+
+/* Objects cannot be nameless here, and so not replace another in one step. */
+int shmseg_object_replace_empty(int fd, shmseg_place place, mode_t perm) {
+  (void)fd;
+  (void)place;
+  (void)perm;
+  return SHMSEG_TOO_SMALL;
 }
 
 void shmseg_object_abandon(int fd, shmseg_place place) {
@@ -85,23 +94,59 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
   return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
 }
 
-static int lock_or_close(int lock) {
-  if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+/* The description of a descriptor cannot be opened anew, but its name can. */
+int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
+  struct stat a, b;
+  if (!place.name || shmseg_object_open(place, true, fresh) != 0)
+    return ENOTSUP;
+  if (fstat(fd, &a) == 0 && fstat(*fresh, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+    return 0;
+  close(*fresh);
+  return ENOTSUP;
+}
+
+/* Nothing tells where data is. */
+int shmseg_object_inspect(int fd, int *look) {
+  (void)fd;
+  (void)look;
+  return ENOTSUP;
+}
+
+int shmseg_object_data(int look, uint64_t *begin, uint64_t *end) {
+  (void)look;
+  (void)begin;
+  (void)end;
+  return ENOTSUP;
+}
+
+static int take_lock(shmseg_object_lock *lock) {
+  lock->is_taken = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
+  if (lock->is_taken)
     return 0;
   int err = errno;
-  close(lock);
+  if (lock->is_fresh)
+    close(lock->fd);
   return err == EWOULDBLOCK ? EAGAIN : err;
 }
 
-/* The descriptor cannot be opened anew: processes that share it by fork are not kept apart. */
-int shmseg_object_lock(int fd, int *lock) {
-  *lock = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  return *lock < 0 ? errno : lock_or_close(*lock);
+int shmseg_object_lock_fd(int fd, shmseg_place place, shmseg_object_lock *lock) {
+  lock->is_fresh = shmseg_object_reopen(fd, place, &lock->fd) == 0;
+  if (!lock->is_fresh)
+    lock->fd = fd;
+  return take_lock(lock);
 }
 
-int shmseg_object_lock_place(shmseg_place place, int *lock) {
-  int err = shmseg_object_open(place, true, lock);
-  return err ? err : lock_or_close(*lock);
+int shmseg_object_lock_place(shmseg_place place, shmseg_object_lock *lock) {
+  lock->is_fresh = true;
+  int err = shmseg_object_open(place, true, &lock->fd);
+  return err ? err : take_lock(lock);
+}
+
+void shmseg_object_unlock(shmseg_object_lock *lock) {
+  if (lock->is_taken)
+    flock(lock->fd, LOCK_UN);
+  if (lock->is_fresh)
+    close(lock->fd);
 }
 
 int shmseg_object_stat(shmseg_place place, struct stat *status) {

@@ -18,6 +18,7 @@ typedef struct {
   pid_t process; /* a forked child has the table too, and must unlink nothing */
   shmseg_place place;
   shmseg_identity identity;
+  int fd;
 } entry;
 
 static entry entries[ENTRIES];
@@ -27,7 +28,8 @@ static void unlink_all(void) {
   for (int i = 0; i < ENTRIES; i++)
     if (__atomic_load_n(&entries[i].state, __ATOMIC_ACQUIRE) == WAITING &&
         entries[i].process == getpid())
-      shmseg_object_remove(entries[i].place, &entries[i].identity); /* EAGAIN: a peer removes it */
+      shmseg_object_remove_own(entries[i].place, entries[i].fd,
+                               &entries[i].identity); /* EAGAIN: a peer removes it */
 }
 
 static int register_once(void) {
@@ -39,7 +41,7 @@ static int register_once(void) {
   return ENOMEM;
 }
 
-int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int *ticket) {
+int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd, int *ticket) {
   int err = register_once();
   if (err)
     return err;
@@ -51,6 +53,7 @@ int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int *tick
       e->process = getpid();
       e->place = place;
       e->identity = identity;
+      e->fd = fd;
       __atomic_store_n(&e->state, WAITING, __ATOMIC_RELEASE);
       *ticket = i + 1;
       return 0;

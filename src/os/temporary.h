@@ -9,9 +9,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Has place unlinked at exit if it still leads to that object. The place's name is borrowed
- * until the ticket is given back. ENFILE when 4,096 are waiting; *ticket is never 0. */
-int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int *ticket);
+/* Has place unlinked at exit if it still leads to that object, which fd has open until the ticket is
+ * given back. The place's name is borrowed as long. ENFILE when 4,096 are waiting; *ticket is never
+ * 0. */
+int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd, int *ticket);
 
 /* Gives the ticket back: nothing happens at exit. False in a forked child, whose parent's
  * ticket it is. */

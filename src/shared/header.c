@@ -165,7 +165,7 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
   if (!created)
     created = &ignored;
   *created = false;
-  if (segment->fd < 0)
+  if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   if (offset % SHMSEG_ALIGN != 0 || (capacity != 0 && info->size_for(capacity) == 0))
     return EINVAL;
@@ -187,11 +187,13 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
 
 int shmseg_header_why(const shmseg_object *object) {
   shmseg_segment *segment = object->segment;
-  if (!segment || segment->fd < 0)
+  if (!segment || !shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   int err = segment_status(segment);
   if (err)
     shmseg_hold_forget_all(segment);
+  if (!err && object->recoveries < segment->opened)
+    return SHMSEG_CLOSED;              /* opened in init, on what has lost the race for the name */
   return err ? err : SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */
 }
 

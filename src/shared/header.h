@@ -75,7 +75,7 @@ int shmseg_header_why(const shmseg_object *object);
  * a hole since it was opened: then the handle's locks are forgotten too. */
 static inline int shmseg_header_ready(const shmseg_object *object) {
   const shmseg_segment *segment = object->segment;
-  if (segment && segment->fd >= 0 && segment_status(segment) == 0 &&
+  if (segment && shmseg_segment_is_open(segment) && segment_status(segment) == 0 &&
       object->recoveries == segment->recoveries && object->offset + object->size <= segment->size)
     return 0;
   return shmseg_header_why(object);

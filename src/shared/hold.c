@@ -9,7 +9,7 @@ int shmseg_hold_renew(shmseg_segment *segment, uint32_t *id) {
   if (!segment->writable)
     return SHMSEG_READ_ONLY;
   shmseg_hold_forget_all(segment);
-  int err = shmseg_liveness_attach(segment->fd, &segment->member);
+  int err = shmseg_liveness_attach(segment->fd, segment->place, &segment->member);
   *id = segment->member.id;
   return err;
 }

@@ -7,23 +7,27 @@
  *             S2  fault guards exactly that range while the handle is open.
  *             S3  room is whole pages, room >= size; what lies between cannot be touched.
  *             S4  a name leads to a complete object: right size, permissions and content.
+ *             S5  a call that fails leaves handle and object as they were: what can be refused (address
+ *                 space, pinning, memory) is asked for before the size of either changes.
  *
  * PROTOCOL    open    attach, or build a nameless object and link it under its name: the link
  *                     publishes. Losing the race for the name means attaching to the winner's.
- *             resize  under the object's lock; the new size publishes, set in one system call.
+ *             resize  under the object's lock: map what will be there, take its memory, then set the
+ *                     size in one system call: that publishes.
  *             unlink  under the object's lock, after a look at what the name leads to.
  *
  * CRASHES     before the link nothing has a name and all is gone; the lock goes with its
  *             descriptor; memory taken for a growth that was not published is freed with the
  *             object or used by the next growth. */
+#define _GNU_SOURCE
 #include "shmseg.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/descriptor.h"
 #include "os/fault.h"
 #include "os/map.h"
 #include "os/object.h"
@@ -34,12 +38,12 @@
 /* Rounds of create and attach against peers that create and unlink. */
 #define ROUNDS 100
 
-/* How long a peer may resize or unlink before we give up. */
+/* How long a peer may resize or unlink before we give up, and until the caller looks around. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
+#define LOCK_SLICE ((int64_t)20 * 1000000)
 
 void shmseg_segment_init(shmseg_segment *segment) {
   memset(segment, 0, sizeof *segment);
-  segment->fd = -1;
 }
 
 static int valid_place(shmseg_place place) {
@@ -62,48 +66,115 @@ static int object_size(int fd, size_t *size) {
   return 0;
 }
 
-/* What the options ask of the pages in the mapping. */
-static int prepare_pages(const shmseg_segment *segment) {
-  int err = 0;
-  if (segment->size == 0)
-    return 0;
-  if (segment->populate)
-    err = shmseg_map_populate(segment->data, shmseg_map_round(segment->size), segment->writable);
-  if (!err && segment->pin)
-    err = shmseg_map_pin(segment->data, segment->size);
-  return err ? err : shmseg_segment_status(segment);
-}
+/* --- the mapping -------------------------------------------------------------------------- */
 
-/* Maps size bytes of segment->fd. */
-static int map_new(shmseg_segment *segment, size_t size) {
+/* What a size needs: more of the address space that the handle holds, or new one. */
+typedef struct {
+  unsigned char *base;
+  size_t size, length; /* length: size in whole pages */
+  size_t room;
+  shmseg_fault *fault; /* of new address space; NULL: it is the handle's */
+} mapping;
+
+static int map_new(const shmseg_segment *segment, mapping *m) {
   void *base;
-  size_t length = shmseg_map_round(size);
-  size_t room = shmseg_map_round(size > segment->max ? size : segment->max);
-  if (room == 0) /* empty, or more than the address space */
-    return size == 0 ? SHMSEG_TOO_SMALL : ENOMEM;
-  int err = shmseg_map_open(&base, room, length, segment->fd, segment->writable);
+  m->room = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
+  if (m->room == 0) /* empty, or more than the address space */
+    return m->size == 0 ? SHMSEG_TOO_SMALL : ENOMEM;
+  int err = shmseg_map_open(&base, m->room, m->length, segment->fd, segment->writable);
   if (err)
     return err;
-  err = shmseg_fault_watch(&segment->fault, base, length, segment->fd);
-  if (err) {
-    shmseg_map_close(base, room);
-    return err;
-  }
-  segment->data = base;
-  segment->size = size;
-  segment->room = room;
-  return 0;
+  m->base = base;
+  err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd);
+  if (err)
+    shmseg_map_close(base, m->room);
+  return err;
 }
 
-static void unmap(shmseg_segment *segment) {
-  if (!segment->data)
-    return;
-  shmseg_fault_forget(segment->fault);
-  shmseg_map_close(segment->data, segment->room);
-  segment->data = NULL;
-  segment->fault = NULL;
-  segment->size = segment->room = 0;
+/* Maps size bytes of the object, which may have less yet. The handle does not change (S5). */
+static int map_ahead(const shmseg_segment *segment, size_t size, mapping *m) {
+  memset(m, 0, sizeof *m);
+  m->size = size;
+  m->length = shmseg_map_round(size);
+  if (!segment->data || m->length > segment->room)
+    return map_new(segment, m);
+  m->base = segment->data;
+  m->room = segment->room;
+  /* after a hole there may be private zeroes anywhere */
+  size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
+  return shmseg_map_range(m->base, from, m->length, segment->fd, segment->writable);
 }
+
+static void unmap(const mapping *m) {
+  shmseg_fault_forget(m->fault);
+  shmseg_map_close(m->base, m->room);
+}
+
+/* Undoes map_ahead. What cannot be taken back is out of everybody's reach all the same. */
+static void drop(const shmseg_segment *segment, const mapping *m) {
+  if (m->fault)
+    unmap(m);
+  else
+    shmseg_map_hold(m->base, shmseg_map_round(segment->size), m->length);
+}
+
+/* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
+static int bring_data(const shmseg_segment *segment, const mapping *m, size_t from) {
+  int look;
+  uint64_t begin = from, end;
+  if (shmseg_object_inspect(segment->fd, &look) != 0)
+    return 0; /* a page that is not there comes at its first use */
+  int err = 0;
+  while (!err && begin < m->length && shmseg_object_data(look, &begin, &end) == 0) {
+    size_t first = (size_t)begin / shmseg_map_page() * shmseg_map_page();
+    size_t last = end < m->length ? shmseg_map_round((size_t)end) : m->length;
+    err = shmseg_map_populate(m->base, first, last, segment->fd, segment->writable);
+    begin = end;
+  }
+  close(look);
+  return err;
+}
+
+static int bring_pages(const shmseg_segment *segment, const mapping *m) {
+  struct stat status;
+  size_t from = m->fault || shmseg_segment_status(segment) != 0 ? 0 : segment->size;
+  from = from / shmseg_map_page() * shmseg_map_page();
+  if (fstat(segment->fd, &status) != 0)
+    return errno;
+  if ((uint64_t)status.st_blocks * 512 < m->length)
+    return bring_data(segment, m, from);
+  return shmseg_map_populate(m->base, from, m->length, segment->fd, segment->writable);
+}
+
+/* What the options ask of the pages, before they count. */
+static int prepare_pages(const shmseg_segment *segment, const mapping *m) {
+  if (m->size == 0 || (!segment->pin && !segment->populate))
+    return 0;
+  int err = segment->pin ? shmseg_map_pin(m->base, m->length) : 0;
+  return err ? err : bring_pages(segment, m);
+}
+
+/* From here on the handle has the size and the pages of the mapping. */
+static void adopt(shmseg_segment *segment, const mapping *m) {
+  if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
+    shmseg_hold_forget_all(segment);
+    segment->recoveries++;
+  }
+  if (m->fault) {
+    mapping old = { .base = segment->data, .room = segment->room, .fault = segment->fault };
+    segment->data = m->base;
+    segment->room = m->room;
+    segment->fault = m->fault;
+    if (old.base)
+      unmap(&old);
+  } else {
+    shmseg_fault_move(segment->fault, m->base, m->length);
+    shmseg_map_hold(m->base, m->length, shmseg_map_round(segment->size));
+  }
+  segment->size = m->size;
+}
+
+/* --- opening ------------------------------------------------------------------------------ */
 
 static int learn_identity(shmseg_segment *segment) {
   struct stat status;
@@ -121,24 +192,28 @@ static void take_options(shmseg_segment *segment, const shmseg_options *options)
 }
 
 int shmseg_segment_make_temporary(shmseg_segment *segment) {
-  if (segment->fd < 0)
+  if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   if (!segment->place.name)
     return EINVAL;
   if (segment->temporary)
     return 0;
-  return shmseg_temporary_add(segment->place, segment->identity, &segment->temporary);
+  return shmseg_temporary_add(segment->place, segment->identity, segment->fd, &segment->temporary);
 }
 
 /* What happens alike to an object that was opened and to one that was built. */
-static int enter(shmseg_segment *segment, size_t size, const shmseg_options *options) {
+static int enter(shmseg_segment *segment, size_t size) {
+  mapping m;
   int err = learn_identity(segment);
   if (!err)
-    err = map_new(segment, size);
-  if (!err)
-    err = prepare_pages(segment);
-  if (!err && options->temporary)
-    err = shmseg_segment_make_temporary(segment);
+    err = map_ahead(segment, size, &m);
+  if (err)
+    return err;
+  err = prepare_pages(segment, &m);
+  if (err)
+    drop(segment, &m);
+  else
+    adopt(segment, &m);
   return err;
 }
 
@@ -147,22 +222,26 @@ static int give_up(shmseg_segment *segment, int err) {
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
   shmseg_hold_forget_all(segment); /* init may have locked something */
-  unmap(segment);
-  if (segment->fd >= 0)
+  if (segment->data)
+    unmap(&(mapping){ .base = segment->data, .room = segment->room, .fault = segment->fault });
+  if (shmseg_segment_is_open(segment))
     close(segment->fd);
+  shmseg_segment_init(segment);
+  return err;
+}
+
+static int give_up_unopened(shmseg_segment *segment, int err) {
   shmseg_segment_init(segment);
   return err;
 }
 
 static int attach(shmseg_segment *segment, shmseg_place place, bool writable,
                   const shmseg_options *options) {
-  size_t size;
+  size_t size = 0;
   shmseg_segment_init(segment);
   int err = shmseg_object_open(place, writable, &segment->fd);
-  if (err) {
-    segment->fd = -1;
-    return err;
-  }
+  if (err)
+    return give_up_unopened(segment, err);
   segment->place = place;
   segment->writable = writable;
   take_options(segment, options);
@@ -170,7 +249,7 @@ static int attach(shmseg_segment *segment, shmseg_place place, bool writable,
   if (!err && (size == 0 || size < options->size))
     err = SHMSEG_TOO_SMALL;
   if (!err)
-    err = enter(segment, size, options);
+    err = enter(segment, size);
   return err ? give_up(segment, err) : 0;
 }
 
@@ -180,19 +259,57 @@ static int build(shmseg_segment *segment, const shmseg_options *options) {
   take_options(segment, options);
   int err = shmseg_object_grow(segment->fd, 0, options->size, options->sparse);
   if (!err)
-    err = enter(segment, options->size, options);
+    err = enter(segment, options->size);
   if (!err && options->init) {
     err = options->init(segment, options->context);
     if (!err)
-      err = segment->fd < 0 ? SHMSEG_CLOSED : shmseg_segment_status(segment);
+      err = shmseg_segment_is_open(segment) ? shmseg_segment_status(segment) : SHMSEG_CLOSED;
   }
   return err;
 }
 
 static int abandon(shmseg_segment *segment, shmseg_place place, int err) {
-  if (segment->fd >= 0) /* init may have closed it */
+  if (shmseg_segment_is_open(segment)) /* init may have closed it */
     shmseg_object_abandon(segment->fd, place);
   return give_up(segment, err);
+}
+
+/* What can be done only while the permissions are not yet the final ones, and what is undone when the
+ * name goes to another object. */
+static int prepare_name(shmseg_segment *segment, const shmseg_options *options) {
+  uint32_t id;
+  int err = options->temporary ? shmseg_segment_make_temporary(segment) : 0;
+  /* who locks opens the object once more: these permissions shut out their own creator */
+  if (!err && (options->perm & 0600) != 0600)
+    err = shmseg_hold_identity(segment, &id);
+  return err;
+}
+
+static bool is_empty_file(shmseg_place place) {
+  struct stat status;
+  return place.kind == SHMSEG_FILE && shmseg_object_stat(place, &status) == 0 &&
+         S_ISREG(status.st_mode) && status.st_size == 0;
+}
+
+/* The name is taken, and we would do with what it leads to: attaches, or takes the place of an empty
+ * file. SHMSEG_CHANGED: look again. */
+static int attach_instead(shmseg_segment *segment, shmseg_place place,
+                          const shmseg_options *options, bool *created) {
+  shmseg_segment winner;
+  int err = attach(&winner, place, true, options);
+  if (err == ENOENT)
+    return shmseg_object_dangles(place) ? abandon(segment, place, ELOOP) : SHMSEG_CHANGED;
+  if (err == SHMSEG_TOO_SMALL && is_empty_file(place)) {
+    err = shmseg_object_replace_empty(segment->fd, place, options->perm);
+    *created = err == 0;
+    if (err == EAGAIN)
+      return SHMSEG_CHANGED;
+    return err ? abandon(segment, place, err) : 0;
+  }
+  winner.recoveries = winner.opened = segment->recoveries + 1; /* what init made has ended */
+  abandon(segment, place, 0);                                  /* ours is not wanted */
+  *segment = winner;
+  return err;
 }
 
 /* Creates the object, unless its name is taken: then, with mode SHMSEG_CREATE, attaches. */
@@ -201,13 +318,13 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
   shmseg_segment_init(segment);
   if (options->size == 0)
     return EINVAL;
-  int err = shmseg_object_build(place, options->perm, &segment->fd);
-  if (err) {
-    segment->fd = -1;
-    return err;
-  }
+  int err = shmseg_object_build(place, &segment->fd);
+  if (err)
+    return give_up_unopened(segment, err);
   segment->place = place;
   err = build(segment, options);
+  if (!err)
+    err = prepare_name(segment, options);
   if (err)
     return abandon(segment, place, err);
   for (int round = 0; round < ROUNDS; round++) {
@@ -215,15 +332,9 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
     *created = err == 0;
     if (err != EEXIST || mode == SHMSEG_CREATE_ONLY)
       return err ? abandon(segment, place, err) : 0;
-    shmseg_segment winner;
-    err = attach(&winner, place, true, options);
-    if (err == ENOENT && shmseg_object_dangles(place))
-      return abandon(segment, place, ELOOP);
-    if (err != ENOENT) { /* ours is not wanted */
-      abandon(segment, place, err);
-      *segment = winner;
+    err = attach_instead(segment, place, options, created);
+    if (err != SHMSEG_CHANGED)
       return err;
-    }
   }
   return abandon(segment, place, EAGAIN);
 }
@@ -240,8 +351,9 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
     return err;
   if (mode != SHMSEG_CREATE_ONLY) {
     err = attach(segment, place, mode != SHMSEG_READ, options);
+    bool is_absent = err == ENOENT || (err == SHMSEG_TOO_SMALL && is_empty_file(place));
     /* a portable creator's object has no permissions until it is complete: not seen here */
-    if (mode != SHMSEG_CREATE || err != ENOENT)
+    if (mode != SHMSEG_CREATE || !is_absent)
       return err;
   } else {
     struct stat status; /* spares building what cannot be published */
@@ -256,10 +368,8 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
   if (options->size == 0 || options->temporary)
     return EINVAL;
   int err = shmseg_object_anonymous(&segment->fd);
-  if (err) {
-    segment->fd = -1;
-    return err;
-  }
+  if (err)
+    return give_up_unopened(segment, err);
   err = build(segment, options);
   if (!err)
     err = shmseg_object_seal(segment->fd);
@@ -267,52 +377,112 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 }
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
-  static const shmseg_options none;
   struct stat status;
   size_t size = 0;
   shmseg_segment_init(segment);
-  segment->fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (segment->fd < 0)
-    return errno;
+  int err = shmseg_descriptor_duplicate(fd, &segment->fd);
+  if (err)
+    return give_up_unopened(segment, err);
   segment->writable = writable;
-  int err = fstat(segment->fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : ENODEV;
+  err = fstat(segment->fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : ENODEV;
   if (!err)
     err = object_size(segment->fd, &size);
   if (!err)
-    err = enter(segment, size, &none);
+    err = enter(segment, size);
   return err ? give_up(segment, err) : 0;
 }
 
-static int remove_name(shmseg_place place, const shmseg_identity *only) {
-  int64_t deadline = shmseg_wait_deadline(LOCK_PATIENCE);
+/* --- the lock of an object ---------------------------------------------------------------- */
+
+/* A peer has the lock, and *deadline, 0 at first, says until when to wait: 0 to try again;
+ * SHMSEG_TIMEOUT; SHMSEG_INTERRUPTED when the caller should look around, at the end of *slice. */
+static int wait_for_peer(int64_t *deadline, int64_t *slice) {
+  if (*deadline == 0)
+    *deadline = shmseg_wait_deadline(LOCK_PATIENCE);
+  if (*slice == 0)
+    *slice = shmseg_wait_deadline(LOCK_SLICE);
+  int err = shmseg_wait_pause(*deadline);
+  return err ? err : shmseg_wait_left(*slice) ? 0 : SHMSEG_INTERRUPTED;
+}
+
+static int lock_segment(const shmseg_segment *segment, shmseg_object_lock *lock,
+                        int64_t *deadline) {
+  int64_t slice = 0;
   int err;
-  while ((err = shmseg_object_remove(place, only)) == EAGAIN) {
-    err = shmseg_wait_pause(deadline);
+  while ((err = shmseg_object_lock_fd(segment->fd, segment->place, lock)) == EAGAIN) {
+    err = wait_for_peer(deadline, &slice);
     if (err)
       return err;
   }
   return err;
 }
 
+int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline) {
+  int64_t slice = 0;
+  if (!shmseg_segment_is_open(segment))
+    return SHMSEG_CLOSED;
+  if (!segment->place.name)
+    return EINVAL;
+  int err;
+  while ((err = shmseg_object_remove_own(segment->place, segment->fd, &segment->identity)) ==
+         EAGAIN) {
+    err = wait_for_peer(deadline, &slice);
+    if (err)
+      return err;
+  }
+  return err;
+}
+
+int shmseg_segment_unlink(shmseg_segment *segment) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_segment_unlink_until(segment, &deadline);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline) {
+  int64_t slice = 0;
+  int err = valid_place(place);
+  if (err)
+    return err;
+  while ((err = shmseg_object_remove(place)) == EAGAIN) {
+    err = wait_for_peer(deadline, &slice);
+    if (err)
+      return err;
+  }
+  return err;
+}
+
+int shmseg_segment_remove(shmseg_place place) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_segment_remove_until(place, &deadline);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
 void shmseg_segment_close(shmseg_segment *segment) {
-  if (segment->fd < 0)
+  if (!shmseg_segment_is_open(segment))
     return;
-  shmseg_place place = segment->place;
-  shmseg_identity identity = segment->identity;
   bool is_ours = segment->temporary && shmseg_temporary_remove(segment->temporary);
   segment->temporary = 0;
   shmseg_hold_abandon_all(segment);
+  if (is_ours)
+    shmseg_segment_unlink(segment);
   give_up(segment, 0);
-  if (is_ours) /* last: it takes a descriptor, and there is one now */
-    remove_name(place, &identity);
 }
+
+/* --- bytes -------------------------------------------------------------------------------- */
 
 int shmseg_segment_status(const shmseg_segment *segment) {
   return segment->fault ? shmseg_fault_code(segment->fault) : 0;
 }
 
 static int check_range(const shmseg_segment *segment, size_t offset, size_t count) {
-  if (segment->fd < 0)
+  if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   return offset > segment->size || count > segment->size - offset ? SHMSEG_OUT_OF_RANGE : 0;
 }
@@ -345,87 +515,92 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
   return err ? err : shmseg_segment_status(segment);
 }
 
-/* Waits for the lock of the segment's object, then *lock ends it when closed. */
-static int lock_object(const shmseg_segment *segment, int *lock) {
-  int64_t deadline = shmseg_wait_deadline(LOCK_PATIENCE);
-  for (;;) {
-    int err = shmseg_object_lock(segment->fd, lock);
-    if (err != EAGAIN)
-      return err;
-    err = shmseg_wait_pause(deadline);
-    if (err)
-      return err;
-  }
+/* --- size --------------------------------------------------------------------------------- */
+
+/* Under the lock, with the mapping made: gives the object its new size, and brings its pages in, before
+ * it is cut or after it has grown. now is its size. */
+static int change_size(const shmseg_segment *segment, size_t now, const mapping *m) {
+  bool sparse = segment->sparse && !segment->pin && !segment->populate;
+  bool grows = m->size > now;
+  int err = grows ? shmseg_object_grow(segment->fd, now, m->size, sparse) : 0;
+  if (err)
+    return err;
+  err = prepare_pages(segment, m);
+  if (!err && m->size < now && ftruncate(segment->fd, (off_t)m->size) != 0)
+    err = errno;
+  size_t is = 0;
+  if (err && grows && object_size(segment->fd, &is) == 0 && is == m->size &&
+      ftruncate(segment->fd, (off_t)now) != 0)
+    return errno;
+  return err;
 }
 
-int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
-  int lock;
-  size_t now;
-  if (segment->fd < 0)
+/* Under the lock. A size that is less than a peer has made it, but not than ours, was meant as growth:
+ * then the peer's is taken. */
+static int resize_locked(shmseg_segment *segment, size_t size) {
+  mapping m;
+  size_t now = 0;
+  int err = object_size(segment->fd, &now);
+  if (!err)
+    err = map_ahead(segment, size > now || size < segment->size ? size : now, &m);
+  if (err)
+    return err;
+  err = change_size(segment, now, &m);
+  if (err)
+    drop(segment, &m);
+  else
+    adopt(segment, &m);
+  return err;
+}
+
+int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline) {
+  shmseg_object_lock lock;
+  size_t now = 0;
+  if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   if (!segment->writable)
     return SHMSEG_READ_ONLY;
   if (size == 0 || size > SIZE_MAX / 2)
     return size == 0 ? EINVAL : EFBIG;
-  int err = lock_object(segment, &lock);
+  int err = object_size(segment->fd, &now);
   if (err)
     return err;
-  err = object_size(segment->fd, &now);
-  if (!err && size > now)
-    err = shmseg_object_grow(segment->fd, now, size, segment->sparse);
-  else if (!err && size < segment->size && ftruncate(segment->fd, (off_t)size) != 0)
-    err = errno; /* a size that is less than a peer's but not than ours was meant as growth */
-  close(lock);
-  return err ? err : shmseg_segment_refresh(segment);
+  if (size == now) /* needs no lock, and no descriptor for it */
+    return shmseg_segment_refresh(segment);
+  err = lock_segment(segment, &lock, deadline);
+  if (err)
+    return err;
+  err = resize_locked(segment, size);
+  shmseg_object_unlock(&lock);
+  return err;
 }
 
-/* The mapping of a handle whose object has another size now, or pages that were replaced. */
-static int map_again(shmseg_segment *segment, size_t size) {
-  size_t length = shmseg_map_round(size);
-  if (!segment->data)
-    return size == 0 ? 0 : map_new(segment, size);
-  if (length > segment->room) {
-    shmseg_segment old = *segment;
-    int err = map_new(segment, size);
-    if (err) {
-      *segment = old;
-      return err;
-    }
-    unmap(&old);
-    return 0;
-  }
-  int err = shmseg_map_again(segment->data, segment->room, length, segment->fd, segment->writable);
-  if (err)
-    return err;
-  segment->size = size;
-  shmseg_fault_move(segment->fault, segment->data, length);
-  return 0;
+int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_segment_resize_until(segment, size, &deadline);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
 }
 
 int shmseg_segment_refresh(shmseg_segment *segment) {
-  size_t size;
-  if (segment->fd < 0)
+  mapping m;
+  size_t size = 0;
+  if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   int err = object_size(segment->fd, &size);
   if (err)
     return err;
   if (size == segment->size && shmseg_segment_status(segment) == 0)
     return 0;
-  if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
-    shmseg_hold_forget_all(segment);
-    segment->recoveries++;
-  }
-  err = map_again(segment, size);
-  return err ? err : prepare_pages(segment);
-}
-
-int shmseg_segment_unlink(shmseg_segment *segment) {
-  if (segment->fd < 0)
-    return SHMSEG_CLOSED;
-  return segment->place.name ? remove_name(segment->place, &segment->identity) : EINVAL;
-}
-
-int shmseg_segment_remove(shmseg_place place) {
-  int err = valid_place(place);
-  return err ? err : remove_name(place, NULL);
+  err = map_ahead(segment, size, &m);
+  if (err)
+    return err;
+  err = prepare_pages(segment, &m);
+  if (err)
+    drop(segment, &m);
+  else
+    adopt(segment, &m);
+  return err;
 }

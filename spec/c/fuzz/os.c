@@ -73,8 +73,8 @@ int shmseg_futex_wake(const uint32_t *word, int count) {
 }
 
 /* Identities are MIN + 64 times a number, so that some collide in small tables. */
-int shmseg_liveness_attach(int fd, shmseg_member *member) {
-  (void)fd;
+int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member) {
+  (void)fd, (void)place;
   if (next_id == MEMBERS)
     return EAGAIN;
   member->id = SHMSEG_ID_MIN + 64 * next_id;

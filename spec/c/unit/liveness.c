@@ -12,11 +12,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/object.h"
 #include "unit/help.h"
 
 static shmseg_segment segment; /* shared with the children */
 static uint32_t *report;       /* a word in it */
 static const char *name;
+static const shmseg_place nameless;
 
 static bool alive(uint32_t id) {
   return shmseg_liveness_probe(segment.fd, id);
@@ -33,7 +35,8 @@ static void in_one_process(void) {
   shmseg_member a = { 0 }, b = { 0 };
   int descriptors = count_descriptors();
   test_begin("an identity lives until it is given up, and two of one process are two");
-  check(shmseg_liveness_attach(segment.fd, &a) == 0 && shmseg_liveness_attach(segment.fd, &b) == 0);
+  check(shmseg_liveness_attach(segment.fd, segment.place, &a) == 0 &&
+        shmseg_liveness_attach(segment.fd, segment.place, &b) == 0);
   check(a.id != b.id && a.id >= SHMSEG_ID_MIN && a.id <= SHMSEG_ID_MAX);
   check(alive(a.id) && alive(b.id) && shmseg_liveness_own(&a));
   uint32_t id = a.id;
@@ -53,19 +56,39 @@ static void refused(void) {
   shmseg_options options = { 0 };
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
   int descriptors = count_descriptors();
-  check(shmseg_liveness_attach(-1, &member) == ENOENT && member.id == 0);
+  check(shmseg_liveness_attach(-1, nameless, &member) == EBADF && member.id == 0);
   int folder = open("/dev/shm", O_RDONLY | O_DIRECTORY);
-  check(shmseg_liveness_attach(folder, &member) == EISDIR && member.id == 0);
+  check(shmseg_liveness_attach(folder, nameless, &member) == EISDIR && member.id == 0);
   close(folder);
   check(count_descriptors() == descriptors);
   shmseg_segment_close(&reader);
   test_done();
 }
 
+static void beside_readers(void) {
+  shmseg_member member = { 0 }, other = { 0 };
+  struct flock everything = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+  int reader;
+  test_begin(
+      "who locks everything for reading keeps nobody from an identity, but can hide a death");
+  must(shmseg_object_open(place_of(name), false, &reader) == 0);
+  must(fcntl(reader, F_OFD_SETLK, &everything) == 0);
+  check(shmseg_liveness_attach(segment.fd, segment.place, &member) == 0);
+  check(shmseg_liveness_attach(segment.fd, segment.place, &other) == 0 && other.id != member.id);
+  check(member.id & SHMSEG_ID_SHARED && member.id <= SHMSEG_ID_MAX && alive(member.id));
+  uint32_t id = member.id;
+  shmseg_liveness_detach(&member);
+  check(alive(id)); /* what cannot be helped */
+  close(reader);
+  check(!alive(id) && alive(other.id));
+  shmseg_liveness_detach(&other);
+  test_done();
+}
+
 static void take(void *argument) {
   shmseg_member member = { 0 };
   (void)argument;
-  *report = shmseg_liveness_attach(segment.fd, &member) == 0 ? member.id : 0;
+  *report = shmseg_liveness_attach(segment.fd, segment.place, &member) == 0 ? member.id : 0;
   say('t');
   hear();
 }
@@ -90,7 +113,7 @@ static void killed(void) {
 static void take_and_execute(void *argument) {
   shmseg_member member = { 0 };
   (void)argument;
-  *report = shmseg_liveness_attach(segment.fd, &member) == 0 ? member.id : 0;
+  *report = shmseg_liveness_attach(segment.fd, segment.place, &member) == 0 ? member.id : 0;
   say('t');
   hear();
   execlp("sleep", "sleep", "20", (char *)NULL);
@@ -116,7 +139,8 @@ static void look_at_inherited(void *argument) {
   hear(); /* the parent has given it up */
   say(alive(inherited.id) ? 'a' : 'd');
   shmseg_member own = { 0 };
-  say(shmseg_liveness_attach(segment.fd, &own) == 0 && own.id != inherited.id ? 'n' : '-');
+  say(shmseg_liveness_attach(segment.fd, segment.place, &own) == 0 && own.id != inherited.id ? 'n'
+                                                                                             : '-');
   uint32_t id = own.id;
   shmseg_liveness_detach(&inherited); /* the parent's: must not close what is ours */
   say(alive(id) ? 'a' : 'd');
@@ -124,7 +148,7 @@ static void look_at_inherited(void *argument) {
 
 static void forked(void) {
   test_begin("a forked child has none of its parent's identities, and does not keep them alive");
-  must(shmseg_liveness_attach(segment.fd, &inherited) == 0);
+  must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   uint32_t id = inherited.id;
   child c = child_start(look_at_inherited, NULL);
   check(child_hear(&c) == 'f' && child_hear(&c) == 'a');
@@ -141,7 +165,7 @@ static void forked(void) {
 
 static void child_ends_first(void) {
   test_begin("the end of a forked child leaves its parent's identity alive");
-  must(shmseg_liveness_attach(segment.fd, &inherited) == 0);
+  must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   child c = child_start(take, NULL);
   check(child_hear(&c) == 't');
   child_tell(&c);
@@ -154,13 +178,13 @@ static void child_ends_first(void) {
 /* fork without the C library: no handler of pthread_atfork runs. */
 static void raw_clone(void) {
   test_begin("a child of a raw clone knows that its parent's identity is not its own");
-  must(shmseg_liveness_attach(segment.fd, &inherited) == 0);
+  must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   *report = 0;
   long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
   if (pid == 0) {
     shmseg_member own = { 0 };
     uint32_t seen = shmseg_liveness_own(&inherited) ? 1 : 2;
-    if (shmseg_liveness_attach(segment.fd, &own) == 0 && own.id != inherited.id)
+    if (shmseg_liveness_attach(segment.fd, segment.place, &own) == 0 && own.id != inherited.id)
       seen += shmseg_liveness_own(&own) ? 4 : 0;
     *report = seen;
     _exit(0);
@@ -222,7 +246,7 @@ static void many(void) {
   int descriptors = count_descriptors(), live = 0;
   test_begin("hundreds of identities on one object are told apart, and their slots are used again");
   for (int i = 0; i < COUNT; i++)
-    check(shmseg_liveness_attach(segment.fd, &members[i]) == 0);
+    check(shmseg_liveness_attach(segment.fd, segment.place, &members[i]) == 0);
   for (int i = 0; i < COUNT; i += 2) {
     uint32_t id = members[i].id;
     shmseg_liveness_detach(&members[i]);
@@ -233,7 +257,8 @@ static void many(void) {
     live += alive(members[i].id);
   check(live == COUNT / 2);
   for (int i = 0; i < COUNT; i += 2)
-    check(shmseg_liveness_attach(segment.fd, &members[i]) == 0 && members[i].slot < COUNT);
+    check(shmseg_liveness_attach(segment.fd, segment.place, &members[i]) == 0 &&
+          members[i].slot < COUNT);
   for (int i = 0; i < COUNT; i++)
     shmseg_liveness_detach(&members[i]);
   check(count_descriptors() == descriptors);
@@ -246,6 +271,7 @@ int main(void) {
   report = (uint32_t *)segment.data;
   in_one_process();
   refused();
+  beside_readers();
   killed();
   executed();
   forked();

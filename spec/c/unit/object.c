@@ -32,7 +32,7 @@ static bool present(shmseg_place place) {
 /* A published object with that many bytes. */
 static int make(shmseg_place place, uint64_t size) {
   int fd;
-  must(shmseg_object_build(place, 0600, &fd) == 0);
+  must(shmseg_object_build(place, &fd) == 0);
   must(shmseg_object_grow(fd, 0, size, false) == 0);
   must(shmseg_object_publish(fd, place, 0600) == 0);
   return fd;
@@ -45,13 +45,15 @@ static void published(void) {
   test_begin(
       "an object has no name until it is published, and then its permissions whatever the umask");
   mode_t mask = umask(077);
-  must(shmseg_object_build(place, 0646, &fd) == 0);
+  must(shmseg_object_build(place, &fd) == 0);
   umask(mask);
   check(!present(place) && shmseg_object_open(place, true, &other) == ENOENT);
   check(shmseg_object_grow(fd, 0, 100, false) == 0 && size_of(fd) == 100);
   check(shmseg_object_publish(fd, place, 0646) == 0);
   check(shmseg_object_stat(place, &status) == 0 && (status.st_mode & 07777) == 0646);
-  check(shmseg_object_publish(fd, place, 0646) == EEXIST);
+  must(shmseg_object_build(place, &other) == 0);
+  check(shmseg_object_publish(other, place, 0646) == EEXIST);
+  close(other);
   check(shmseg_object_open(place, false, &other) == 0 && fcntl(other, F_GETFD) == FD_CLOEXEC);
   check(write(other, "x", 1) == -1);
   close(other);
@@ -64,12 +66,12 @@ static void abandoned(void) {
   shmseg_place place = fresh_place();
   int fd, descriptors = count_descriptors();
   test_begin("an object that is abandoned before it was published leaves nothing");
-  must(shmseg_object_build(place, 0600, &fd) == 0);
+  must(shmseg_object_build(place, &fd) == 0);
   shmseg_object_abandon(fd, place);
   close(fd);
   check(!present(place) && count_descriptors() == descriptors);
   shmseg_place nowhere = { SHMSEG_FILE, "/nowhere/at/all" };
-  check(shmseg_object_build(nowhere, 0600, &fd) == ENOENT);
+  check(shmseg_object_build(nowhere, &fd) == ENOENT);
   check(shmseg_object_open(nowhere, true, &fd) == ENOENT);
   check(count_descriptors() == descriptors);
   test_done();
@@ -122,20 +124,146 @@ static void grown(void) {
 
 static void locked(void) {
   shmseg_place place = fresh_place();
-  int fd = make(place, PAGE), lock, other, descriptors;
-  test_begin("one at a time has an object's lock, until its descriptor is closed");
+  shmseg_object_lock lock, other;
+  int fd = make(place, PAGE), descriptors;
+  shmseg_identity identity = identity_of(fd);
+  test_begin("one at a time has an object's lock, until it is unlocked");
   descriptors = count_descriptors();
-  check(shmseg_object_lock(fd, &lock) == 0);
-  check(shmseg_object_lock(fd, &other) == EAGAIN);
+  check(shmseg_object_lock_fd(fd, place, &lock) == 0 && lock.is_taken);
+  check(shmseg_object_lock_fd(fd, place, &other) == EAGAIN);
   check(shmseg_object_lock_place(place, &other) == EAGAIN);
-  check(shmseg_object_remove(place, NULL) == EAGAIN && present(place));
-  close(lock);
+  check(shmseg_object_remove(place) == EAGAIN && present(place));
+  check(shmseg_object_remove_own(place, fd, &identity) == EAGAIN && present(place));
+  shmseg_object_unlock(&lock);
   check(shmseg_object_lock_place(place, &lock) == 0);
-  check(shmseg_object_lock(fd, &other) == EAGAIN);
-  close(lock);
+  check(shmseg_object_lock_fd(fd, place, &other) == EAGAIN);
+  shmseg_object_unlock(&lock);
   check(count_descriptors() == descriptors);
   shmseg_object_unlink(place);
   check(shmseg_object_lock_place(place, &lock) == ENOENT && count_descriptors() == descriptors);
+  close(fd);
+  test_done();
+}
+
+static void wait_for_end(void *unused) {
+  (void)unused;
+  say('-');
+  pause();
+}
+
+static void unlocked_though_forked(void) {
+  shmseg_place place = fresh_place();
+  shmseg_object_lock lock, other;
+  int fd = make(place, PAGE);
+  test_begin("an unlocked object is free, also when a child was forked under the lock");
+  must(shmseg_object_lock_fd(fd, place, &lock) == 0);
+  child heir = child_start(wait_for_end, NULL);
+  must(child_hear(&heir) == '-');
+  check(shmseg_object_lock_fd(fd, place, &other) == EAGAIN);
+  shmseg_object_unlock(&lock);
+  check(shmseg_object_lock_fd(fd, place, &other) == 0);
+  shmseg_object_unlock(&other);
+  child_kill(&heir);
+  shmseg_object_unlink(place);
+  close(fd);
+  test_done();
+}
+
+static void read_lock_all(int fd) {
+  struct flock everything = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
+  must(fcntl(fd, F_OFD_SETLK, &everything) == 0);
+}
+
+static void locked_beside_readers(void) {
+  shmseg_place place = fresh_place();
+  shmseg_object_lock lock;
+  int fd = make(place, PAGE), reader;
+  shmseg_identity identity = identity_of(fd);
+  test_begin("who locks an object for reading holds up nobody");
+  must(shmseg_object_open(place, false, &reader) == 0);
+  read_lock_all(reader);
+  check(shmseg_object_lock_fd(fd, place, &lock) == 0 && !lock.is_taken);
+  shmseg_object_unlock(&lock);
+  check(shmseg_object_remove_own(place, fd, &identity) == 0 && !present(place));
+  close(reader);
+  close(fd);
+  test_done();
+}
+
+/* As a user whom permissions bind: can the creator of an object that must not be written lock and remove it? */
+static int work_without_permission(void) {
+  shmseg_place place = fresh_place();
+  shmseg_object_lock lock;
+  int fd, reader;
+  if (geteuid() == 0 && seteuid(65534) != 0)
+    return 1;
+  if (shmseg_object_build(place, &fd) != 0 || shmseg_object_grow(fd, 0, PAGE, false) != 0 ||
+      shmseg_object_publish(fd, place, 0400) != 0)
+    return 2;
+  shmseg_identity identity = identity_of(fd);
+  if (shmseg_object_lock_fd(fd, place, &lock) != 0 || lock.fd != fd || !lock.is_taken)
+    return 3;
+  shmseg_object_unlock(&lock);
+  if (shmseg_object_open(place, false, &reader) != 0)
+    return 4;
+  if (shmseg_object_remove_own(place, reader, &identity) != EACCES || !present(place))
+    return 5;
+  return shmseg_object_remove_own(place, fd, &identity) == 0 && !present(place) ? 0 : 6;
+}
+
+static void leave_without_permission(void *unused) {
+  (void)unused;
+  _exit(work_without_permission());
+}
+
+static void locked_without_permission(void) {
+  test_begin(
+      "permissions that shut out the creator do not keep it from locking; a reader is refused");
+  child c = child_start(leave_without_permission, NULL);
+  check(child_end(&c) == 0);
+  test_done();
+}
+
+static void raised(void) {
+  int fd, saved = fcntl(0, F_DUPFD_CLOEXEC, 10);
+  shmseg_place place = fresh_place();
+  shmseg_listing listing;
+  test_begin("no descriptor is one of the standard streams'");
+  must(saved >= 0);
+  close(0);
+  check(shmseg_object_build(place, &fd) == 0 && fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+  must(shmseg_object_publish(fd, place, 0600) == 0);
+  close(fd);
+  check(shmseg_object_open(place, false, &fd) == 0 && fd > 2);
+  close(fd);
+  check(shmseg_object_anonymous(&fd) == 0 && fd > 2);
+  close(fd);
+  check(shmseg_object_list(&listing) == 0 && fcntl(0, F_GETFD) == -1);
+  shmseg_object_list_close(&listing);
+  must(dup2(saved, 0) == 0);
+  close(saved);
+  shmseg_object_unlink(place);
+  test_done();
+}
+
+static void replaced(void) {
+  char file[] = "/tmp/shmseg-unit-XXXXXX";
+  int there = mkstemp(file), fd;
+  struct stat status;
+  must(there >= 0);
+  shmseg_place place = { SHMSEG_FILE, file };
+  test_begin("an empty file gives its name up, and one that is not empty does not");
+  must(shmseg_object_build(place, &fd) == 0 && shmseg_object_grow(fd, 0, PAGE, false) == 0);
+  must(write(there, "x", 1) == 1);
+  check(shmseg_object_replace_empty(fd, place, 0640) == EAGAIN);
+  must(ftruncate(there, 0) == 0);
+  check(shmseg_object_replace_empty(fd, place, 0640) == 0);
+  check(stat(file, &status) == 0 && status.st_size == PAGE && (status.st_mode & 07777) == 0640);
+  shmseg_identity identity = shmseg_object_identity(&status), own = identity_of(fd);
+  check(identity.inode == own.inode && status.st_nlink == 1);
+  check(shmseg_object_replace_empty(fd, place, 0640) == EAGAIN);
+  unlink(file);
+  close(there);
   close(fd);
   test_done();
 }
@@ -148,9 +276,13 @@ static void removed(void) {
   must(shmseg_object_unlink(place) == 0);
   int new = make(place, PAGE);
   shmseg_identity second = identity_of(new);
-  check(shmseg_object_remove(place, &first) == SHMSEG_RENAMED && present(place));
-  check(shmseg_object_remove(place, &second) == 0 && !present(place));
-  check(shmseg_object_remove(place, &second) == ENOENT);
+  check(shmseg_object_remove_own(place, old, &first) == SHMSEG_RENAMED && present(place));
+  check(shmseg_object_remove_own(place, new, &second) == 0 && !present(place));
+  check(shmseg_object_remove_own(place, new, &second) == ENOENT);
+  must(shmseg_object_publish(new, place, 0600) == ENOENT); /* once is all */
+  close(new);
+  new = make(place, PAGE);
+  check(shmseg_object_remove(place) == 0 && shmseg_object_remove(place) == ENOENT);
   close(old);
   close(new);
   test_done();
@@ -187,6 +319,7 @@ static void listed(void) {
 typedef struct {
   shmseg_place place[3];
   shmseg_identity identity[3];
+  int fd[3];
   bool by_signal;
 } names_at_exit;
 
@@ -194,7 +327,8 @@ static void exit_with_tickets(void *argument) {
   names_at_exit *at_exit = argument;
   int tickets[3];
   for (int i = 0; i < 3; i++)
-    if (shmseg_temporary_add(at_exit->place[i], at_exit->identity[i], &tickets[i]) != 0)
+    if (shmseg_temporary_add(at_exit->place[i], at_exit->identity[i], at_exit->fd[i],
+                             &tickets[i]) != 0)
       _exit(1);
   if (!shmseg_temporary_remove(tickets[1]))
     _exit(2);
@@ -219,6 +353,7 @@ static void temporary(bool by_signal, const char *sentence) {
     at_exit.place[i] = fresh_place();
     fds[i] = make(at_exit.place[i], PAGE);
     at_exit.identity[i] = identity_of(fds[i]);
+    at_exit.fd[i] = fds[i];
   }
   child c = child_start(exit_with_tickets, &at_exit);
   check(child_hear(&c) == 'p');
@@ -246,11 +381,11 @@ static void tickets(void) {
   test_begin(
       "4,096 tickets are given, one more is ENFILE, and one that was given back is given again");
   for (int i = 0; i < COUNT; i++)
-    taken += shmseg_temporary_add(place, identity, &all[i]) == 0 && all[i] != 0;
+    taken += shmseg_temporary_add(place, identity, -1, &all[i]) == 0 && all[i] != 0;
   check(taken == COUNT);
-  check(shmseg_temporary_add(place, identity, &extra) == ENFILE);
+  check(shmseg_temporary_add(place, identity, -1, &extra) == ENFILE);
   check(shmseg_temporary_remove(all[77]));
-  check(shmseg_temporary_add(place, identity, &extra) == 0 && extra == all[77]);
+  check(shmseg_temporary_add(place, identity, -1, &extra) == 0 && extra == all[77]);
   for (int i = 0; i < COUNT; i++)
     shmseg_temporary_remove(all[i]);
   test_done();
@@ -262,6 +397,11 @@ int main(void) {
   strange_files();
   grown();
   locked();
+  unlocked_though_forked();
+  locked_beside_readers();
+  locked_without_permission();
+  raised();
+  replaced();
   removed();
   anonymous();
   listed();

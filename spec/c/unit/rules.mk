@@ -3,8 +3,8 @@
 unit_flags := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
 unit_names := $(filter-out help wrapped failures,$(patsubst unit/%.c,%,$(wildcard unit/*.c)))
-unit_wrapped := open stat lstat fstat fchmod linkat unlink fallocate posix_fallocate ftruncate fcntl \
-                mmap munmap madvise mlock fstatvfs sysinfo memfd_create mkostemp readlink getentropy \
+unit_wrapped := open stat lstat fstat fchmod link linkat rename unlink fallocate posix_fallocate ftruncate fcntl \
+                mmap munmap madvise mlock2 fstatvfs sysinfo memfd_create mkostemp readlink getentropy \
                 sigaction atexit
 
 $(eval $(call library,unit/core,$(CC),$(unit_flags),$(CORE)))

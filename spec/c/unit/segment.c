@@ -23,13 +23,15 @@ static void modes(void) {
   shmseg_place place = fresh_place();
   bool created = true;
   test_begin("each mode does what the table says, on an absent and on a present object");
-  check(open_as(&a, place, SHMSEG_READ, 0, &created) == ENOENT && !created && a.fd == -1);
+  check(open_as(&a, place, SHMSEG_READ, 0, &created) == ENOENT && !created &&
+        !shmseg_segment_is_open(&a));
   check(open_as(&a, place, SHMSEG_WRITE, 0, &created) == ENOENT);
   check(open_as(&a, place, SHMSEG_CREATE, 0, &created) == EINVAL);
   check(open_as(&a, place, SHMSEG_CREATE_ONLY, 0, &created) == EINVAL && !created);
   check(open_as(&a, place, SHMSEG_CREATE, 100, &created) == 0 && created);
   check(a.size == 100 && a.writable);
-  check(open_as(&b, place, SHMSEG_CREATE_ONLY, 100, &created) == EEXIST && !created && b.fd == -1);
+  check(open_as(&b, place, SHMSEG_CREATE_ONLY, 100, &created) == EEXIST && !created &&
+        !shmseg_segment_is_open(&b));
   check(open_as(&b, place, SHMSEG_CREATE, 101, &created) == SHMSEG_TOO_SMALL && !created);
   check(open_as(&b, place, SHMSEG_WRITE, 101, &created) == SHMSEG_TOO_SMALL);
   check(open_as(&b, place, SHMSEG_READ, 100, &created) == 0 && !b.writable && b.size == 100);
@@ -185,7 +187,8 @@ static void filled(void) {
   shmseg_options options = { .size = 10, .perm = 0600, .init = fail_in_init, .context = &code };
   test_begin("a new object is filled before anyone can see it, or given up without a trace");
   check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, &options, &created) == 77 && !created);
-  check(segment.fd == -1 && open_as(&segment, place, SHMSEG_READ, 0, NULL) == ENOENT);
+  check(!shmseg_segment_is_open(&segment) &&
+        open_as(&segment, place, SHMSEG_READ, 0, NULL) == ENOENT);
   options.init = close_in_init;
   check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, &options, NULL) == SHMSEG_CLOSED);
   check(shmseg_segment_anonymous(&segment, &options) == SHMSEG_CLOSED);
@@ -218,7 +221,7 @@ static void from_descriptor(void) {
   check(fcntl(a.fd, F_GETFD) >= 0);
   check(shmseg_segment_from_fd(&b, -1, true) == EBADF);
   int null = open("/dev/null", O_RDWR);
-  check(shmseg_segment_from_fd(&b, null, true) == ENODEV && b.fd == -1);
+  check(shmseg_segment_from_fd(&b, null, true) == ENODEV && !shmseg_segment_is_open(&b));
   close(null);
   int empty = memfd_create("empty", MFD_CLOEXEC);
   check(shmseg_segment_from_fd(&b, empty, true) == SHMSEG_TOO_SMALL);

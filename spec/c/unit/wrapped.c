@@ -71,11 +71,13 @@ WRAP(fstat, (int fd, struct stat *status), (fd, status))
 WRAP(fchmod, (int fd, mode_t mode), (fd, mode))
 WRAP(linkat, (int from, const char *path, int to, const char *name, int flags),
      (from, path, to, name, flags))
+WRAP(link, (const char *path, const char *name), (path, name))
+WRAP(rename, (const char *path, const char *name), (path, name))
 WRAP(unlink, (const char *path), (path))
 WRAP(fallocate, (int fd, int mode, off_t from, off_t count), (fd, mode, from, count))
 WRAP(ftruncate, (int fd, off_t size), (fd, size))
 WRAP(madvise, (void *base, size_t length, int advice), (base, length, advice))
-WRAP(mlock, (const void *base, size_t length), (base, length))
+WRAP(mlock2, (const void *base, size_t length, unsigned flags), (base, length, flags))
 WRAP(fstatvfs, (int fd, struct statvfs *space), (fd, space))
 WRAP(sysinfo, (struct sysinfo * info), (info))
 WRAP(memfd_create, (const char *name, unsigned flags), (name, flags))
@@ -129,7 +131,12 @@ int __wrap_fcntl(int fd, int command, ...) {
   void *argument = va_arg(rest, void *);
   va_end(rest);
   bool locks = command == F_OFD_SETLK || command == F_OFD_GETLK;
-  return fails(locks ? "fcntl(lock)" : "fcntl") ? -1 : __real_fcntl(fd, command, argument);
+  bool unlocks = locks && ((struct flock *)argument)->l_type == F_UNLCK;
+  return fails(unlocks ? "fcntl(unlock)"
+               : locks ? "fcntl(lock)"
+                       : "fcntl")
+             ? -1
+             : __real_fcntl(fd, command, argument);
 }
 
 void *__real_mmap(void *base, size_t length, int protection, int flags, int fd, off_t offset);

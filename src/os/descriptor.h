@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors of the library: away from the standard streams. */
+#ifndef SHMSEG_OS_DESCRIPTOR_H
+#define SHMSEG_OS_DESCRIPTOR_H
+
+#pragma GCC visibility push(hidden)
+
+/* The lowest descriptor of the library. */
+#define SHMSEG_DESCRIPTOR_MIN 3
+
+/* Moves the descriptor to 3 or above, with close-on-exec: a program that was started without its
+ * standard streams would print into shared memory else. errno, and *fd is closed and -1. */
+int shmseg_descriptor_raise(int *fd);
+
+/* A duplicate, at 3 or above. errno. */
+int shmseg_descriptor_duplicate(int fd, int *duplicate);
+
+#pragma GCC visibility pop
+
+#endif
