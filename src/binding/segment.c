@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The segment userdata: opening, closing, size, names. Its bytes are in segment_access.c,
  * segment_scalar.c and segment_pack.c. */
+#define _GNU_SOURCE
 #include "binding/binding.h"
 
 #include <errno.h>

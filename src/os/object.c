@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared memory objects: what is the same on every platform. */
+#define _GNU_SOURCE
 #include "os/object.h"
 
 #include <errno.h>

@@ -16,6 +16,7 @@
  * CRASHES     before the link nothing has a name and all is gone; the lock goes with its
  *             descriptor; memory taken for a growth that was not published is freed with the
  *             object or used by the next growth. */
+#define _GNU_SOURCE
 #include "shmseg.h"
 
 #include <errno.h>
