@@ -45,6 +45,7 @@ build = {
         "src/os/features.c",
         "src/os/futex_linux.c",
         "src/os/futex_posix.c",
+        "src/os/library.c",
         "src/os/liveness.c",
         "src/os/map.c",
         "src/os/object.c",
