@@ -43,6 +43,7 @@ build = {
         "src/os/clock.c",
         "src/os/fault.c",
         "src/os/features.c",
+        "src/os/fork.c",
         "src/os/futex_linux.c",
         "src/os/futex_posix.c",
         "src/os/library.c",

@@ -29,6 +29,7 @@ static const struct {
   { "fallocate", { EINTR, ENOSPC, EFBIG, EOPNOTSUPP, EDQUOT } },
   { "posix_fallocate", { ENOSPC, EINTR } },
   { "ftruncate", { EPERM, EIO } },
+  { "madvise(fork)", { EINVAL, ENOMEM, EAGAIN } },
   { "madvise", { EINVAL, EFAULT, EINTR, ENOMEM, EAGAIN } },
   { "mlock", { ENOMEM, EAGAIN, EPERM } },
   { "fstatvfs", { EIO, ENOSYS } },
@@ -56,12 +57,9 @@ static const struct {
   { NULL, "fallocate", EOPNOTSUPP, 0 }, /* the portable way */
   { NULL, "madvise", EINTR, 0 },
   { NULL, "madvise", EINVAL, 0 },       /* an old kernel: touch the pages */
-  { "identity", "madvise", EFAULT, 0 }, /* no page for raw clones, then */
-  { "identity", "madvise", ENOMEM, 0 },
-  { "identity", "madvise", EAGAIN, 0 },
-  { "identity", "mmap", ENOMEM, 0 },
-  { "identity", "mmap", EAGAIN, 0 },
-  { "identity", "mmap", EPERM, 0 },
+  { NULL, "madvise(fork)", EINVAL, 0 }, /* no page for raw clones, then */
+  { NULL, "madvise(fork)", ENOMEM, 0 },
+  { NULL, "madvise(fork)", EAGAIN, 0 },
   { NULL, "madvise", EFAULT, ENOSPC }, /* a hole that cannot be filled */
   { NULL, "fcntl(lock)", EAGAIN, 0 },  /* a peer had it: once more */
   { NULL, "fcntl(lock)", EACCES, 0 },
