@@ -11,7 +11,7 @@ local SHORTER, LAPS = 10, 30
 --- Compiles lock.c: the command that measures, and a function that removes what it works on.
 function lock.prepare(bench, found)
   local program = bench.root .. "/build/bench/lock"
-  local compile = "cd '%s' && %s -std=gnu11 -O2 -fPIC -Isrc -o build/bench/lock bench/lock.c "
+  local compile = "cd '%s' && %s -std=c11 -O2 -fPIC -Isrc -o build/bench/lock bench/lock.c "
     .. "src/os/*.c src/shared/*.c -pthread -lrt -ldl"
   local done = os.execute(compile:format(bench.root, os.getenv("CC") or "cc"))
   if done ~= true and done ~= 0 then

@@ -32,7 +32,7 @@ function message.prepare(bench, found)
   local compiler = os.getenv("CC") or "cc"
   local helper = compiled(bench, found, "channel.c",
     ("channel-%s.so"):format(jit and "luajit" or _VERSION:match("%d+%.%d+")),
-    compiler, "-std=gnu11 -Wall -Wextra -shared -fPIC " .. lua_flags(), "-lrt")
+    compiler, "-std=c11 -Wall -Wextra -shared -fPIC " .. lua_flags(), "-lrt")
   if helper then
     local first = 0
     while arg[first - 1] do

@@ -3,6 +3,7 @@
 
 local shmseg = require "shmseg"
 local peer = require "spec.support.peer"
+local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
@@ -98,6 +99,128 @@ describe("the module", function()
       seg:close()
       return copy:read(0, 4)]]
     )
+  end)
+
+  it("gives the same classes when it is required again", function()
+    local other = peer.start()
+    assert.same(
+      { "text", true },
+      { other:call [[
+        local core, seg = require "shmseg.core", assert(shmseg.anonymous(4096))
+        local queue = assert(shmseg.queue.open(seg, "c", { capacity = 64 }))
+        for module in pairs(package.loaded) do
+          if module:find("^shmseg") then package.loaded[module] = nil end
+        end
+        shmseg = require "shmseg"
+        queue:push("text")
+        local again = assert(shmseg.queue.open(seg))
+        for message in queue:messages() do
+          again:shutdown()
+          return message, require "shmseg.core" == core
+        end]] }
+    )
+  end)
+
+  it("refuses to load from a second file, and the handles of the first go on", function()
+    local copy = scratch.path("core.so")
+    local other = peer.start()
+    local loaded, message, text = other:call(
+      [[
+      local copy = ...
+      local path
+      for template in package.cpath:gmatch("[^;]+") do
+        local candidate = template:gsub("%?", "shmseg/core")
+        local file = not path and io.open(candidate, "rb")
+        if file then
+          local out = assert(io.open(copy, "wb"))
+          out:write((file:read("*a")))
+          out:close()
+          file:close()
+          path = candidate
+        end
+      end
+      local seg = assert(shmseg.anonymous(4096))
+      local m = assert(shmseg.mutex.open(seg, "c"))
+      local loaded, message = pcall(assert(package.loadlib(copy, "luaopen_shmseg_core")))
+      assert(m:lock())
+      m:unlock()
+      seg:slice(0):write(0, "text")
+      local text = seg:read(0, 4)
+      seg:close()
+      return loaded, message:gsub(path, "path", 1), text, path]],
+      copy
+    )
+    assert.False(loaded)
+    assert.equal("shmseg.core is in this state already, from another file: path", message)
+    assert.equal("text", text)
+  end)
+
+  it("stays loaded while a finalizer at the end of the state opens a segment", function()
+    local script = scratch.file([[
+      -- Made before the library is loaded: on Lua 5.1 it ends after it.
+      local metatable = { __gc = true }
+      keep = setmetatable({}, metatable)
+      if rawget(_G, "newproxy") then
+        keep = newproxy(true)
+        metatable = getmetatable(keep)
+      end
+      function metatable.__gc()
+        local all = {}
+        for i = 1, 1000 do all[i] = {} end
+        local seg = assert(late.anonymous(64))
+        seg:write(0, "text")
+        io.stdout:write(seg:read(0, 4), "\n")
+        io.stdout:flush()
+      end
+      late = require "shmseg"]], "late.lua")
+    local words = peer.command()
+    words[#words + 1] = script
+    local other = process.start(words)
+    local status, lines = other:finish()
+    assert.same({ 0, "", { "text" } }, { status, other:stderr(), lines })
+  end)
+
+  it("knows its userdata by more than their metatables", function()
+    local other = peer.start()
+    local told = other:call [[
+      local seg = assert(shmseg.anonymous(2 ^ 16))
+      local function object(noun, offset, options)
+        return assert(shmseg[noun].open(seg:slice(offset, 4096), "c", options))
+      end
+      local P = shmseg.struct("P", { { "x", "i32" } })
+      local all = {
+        seg, seg:slice(0), seg:array(0, "i32", 4), seg:atomic(0, "u32"), P:at(seg, 0),
+        object("mutex", 4096), object("mutex", 8192):lock(), object("rwlock", 12288),
+        object("semaphore", 16384, { permits = 2 }), object("event", 20480),
+        object("cell", 24576, { capacity = 64 }), object("queue", 28672, { capacity = 64 }),
+        object("broadcast", 32768, { capacity = 64 }),
+        object("broadcast", 36864, { capacity = 64 }):subscribe(), shmseg.signals("USR1"),
+        debug.getregistry()["shmseg.listing"],
+      }
+      local count = 0
+      local function refuse(what, fn, ...)
+        local ok, message = pcall(fn, ...)
+        message = tostring(message)
+        assert(not ok and message:find("expected", 1, true), what .. ": " .. message)
+        count = count + 1
+      end
+      local forged = assert(io.tmpfile())
+      local original = debug.getmetatable(forged)
+      for i, own in ipairs(all) do
+        local metatable = type(own) == "table" and own or debug.getmetatable(own)
+        debug.setmetatable(forged, metatable)
+        for name, fn in pairs(metatable) do
+          if type(fn) == "function" then refuse(i .. name, fn, forged, "x", 1) end
+        end
+        for name, fn in pairs(type(metatable.__index) == "table" and metatable.__index or {}) do
+          if type(fn) == "function" and debug.getinfo(fn, "S").what == "C" then
+            refuse(i .. name, fn, forged)
+          end
+        end
+        debug.setmetatable(forged, original)
+      end
+      return count]]
+    assert.truthy(told > 100, told)
   end)
 
   it("ends with its state in silence", function()

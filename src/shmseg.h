@@ -71,7 +71,7 @@ typedef struct shmseg_segment shmseg_segment;
 typedef struct shmseg_member {
   uint32_t id;    /* 0: none yet */
   int slot;       /* of this process's table */
-  unsigned forks; /* when it was taken: a forked child has none of its parent's */
+  unsigned forks; /* whose it is: a forked child has none of its parent's */
 } shmseg_member;
 
 typedef struct shmseg_options {

@@ -46,9 +46,10 @@ function build.program(sources, flags)
   return path
 end
 
---- The same for a program that uses shmseg.h: layers 1 and 2 are linked to it.
+--- The same for a program that uses shmseg.h: layers 1 and 2 are linked to it,
+-- compiled as plain C11: each source says itself which features it needs.
 function build.user(source)
-  local compile = compiler() .. " -std=gnu11 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"
+  local compile = compiler() .. " -std=c11 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"
   local problem = make(build.folder .. "/core.a", table.concat({
     "export out",
     "ls src/os/*.c src/shared/*.c | xargs -P 2 -I{} sh -c " .. shell.quote(compile),

@@ -6,6 +6,7 @@
  * Prints "held" or "held abandoned"; waits for SIGUSR1; unlocks and prints "free". Status 1 with the
  * code's number on stderr when something fails. */
 
+#define _GNU_SOURCE
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

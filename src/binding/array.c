@@ -17,7 +17,7 @@ typedef struct {
 
 ALWAYS_INLINE array *check_array(lua_State *L, int arg) {
   array *a = test_kind(L, arg, &array_kind);
-  return a ? a : luaL_checkudata(L, arg, CLASS); /* which raises */
+  return a ? a : type_error(L, arg, CLASS);
 }
 
 /* The address of element i if all of the array is there; NULL when i is outside or it is not. */

@@ -24,7 +24,7 @@ static const scalar scalars[] = { SCALAR_i32, SCALAR_u32, SCALAR_i64, SCALAR_u64
 
 static inline atomic *check_atomic(lua_State *L) {
   atomic *n = test_kind(L, 1, &atomic_kind);
-  return n ? n : luaL_checkudata(L, 1, CLASS); /* which raises */
+  return n ? n : type_error(L, 1, CLASS);
 }
 
 static inline bool is_wide(const atomic *n) {

@@ -104,6 +104,18 @@ lua_Number to_number(lua_State *L, int index, int *exact) {
 }
 #endif
 
+void *type_error(lua_State *L, int arg, const char *expected) {
+  const char *got = luaL_typename(L, arg);
+  if (luaL_getmetafield(L, arg, "__name") && lua_type(L, -1) == LUA_TSTRING)
+    got = lua_tostring(L, -1);
+  else if (lua_type(L, arg) == LUA_TLIGHTUSERDATA)
+    got = "light userdata";
+  if (strcmp(got, expected) == 0)
+    got = "something else with its metatable";
+  luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
+  return NULL;
+}
+
 int64_t integer_error(lua_State *L, int arg) {
   luaL_checknumber(L, arg);
   return luaL_argerror(L, arg, "number has no integer representation");

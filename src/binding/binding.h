@@ -61,6 +61,11 @@ uint64_t to_uint64(lua_State *L, int index, int *exact);
 lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
 
+/* Raises that the argument is no expected, the name of one of our classes; NULL, for callers to
+ * return. Who is one is told by its kind alone, never by its metatable: another library, or another
+ * version of this one, can have one of the same name. */
+void *type_error(lua_State *L, int arg, const char *expected);
+
 /* Raises why the argument is no integer. */
 int64_t integer_error(lua_State *L, int arg);
 
@@ -163,13 +168,10 @@ static inline view *test_view(lua_State *L, int arg) {
   return test_kind(L, arg, &segment_kind);
 }
 
-/* Raises that the argument is no segment. */
-view *view_type_error(lua_State *L, int arg);
-
 /* Raises unless the argument is a segment or slice; it may be closed. */
 static inline view *check_view(lua_State *L, int arg) {
   view *v = test_view(L, arg);
-  return v ? v : view_type_error(L, arg);
+  return v ? v : type_error(L, arg, "shmseg.segment");
 }
 
 static inline bool view_is_closed(const view *v) {

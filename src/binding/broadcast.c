@@ -124,8 +124,7 @@ static int broadcast_subscribe(lua_State *L) {
 
 static subscription *check_subscription(lua_State *L) {
   subscription *s = test_kind(L, 1, &subscription_kind);
-  luaL_argcheck(L, s, 1, SUBSCRIPTION_CLASS " expected");
-  return s;
+  return s ? s : type_error(L, 1, SUBSCRIPTION_CLASS);
 }
 
 static int next(void *handle, int64_t deadline, void *context) {

@@ -2,7 +2,12 @@
 /* luaopen_shmseg_core: the C half of the module. */
 #include "binding/binding.h"
 #include "os/features.h"
+#include "os/library.h"
 #include "os/map.h"
+
+/* In the registry: which copy of the library has opened, and its table. */
+#define COPY "shmseg.core"
+#define MODULE "shmseg.module"
 
 #if LUA_VERSION_NUM < 502
 /* 5.1 does not tell which state is the main one; when the module is loaded it runs as a rule. */
@@ -32,8 +37,25 @@ static void push_features(lua_State *L) {
   lua_setfield(L, -2, "platform");
 }
 
-int luaopen_shmseg_core(lua_State *L) {
-  note_main_state(L);
+/* Its address is this copy of the library. */
+static const char here;
+
+/* Another copy would take our classes for its own, and our userdata would have its methods. Raises
+ * when the state has classes of one: a version that has left no mark of itself has them, too. */
+static void check_copy(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, COPY);
+  const void *copy = lua_touserdata(L, -1);
+  luaL_getmetatable(L, "shmseg.segment");
+  bool has_classes = !lua_isnil(L, -1);
+  lua_pop(L, 2);
+  if (copy == &here || (!copy && !has_classes))
+    return;
+  const char *path = copy ? shmseg_library_path(copy) : NULL;
+  luaL_error(L, "shmseg.core is in this state already, from another file%s%s", path ? ": " : "",
+             path ? path : "");
+}
+
+static void push_module(lua_State *L) {
   lua_newtable(L);
   binding_open_view(L);
   binding_open_array(L);
@@ -54,5 +76,20 @@ int luaopen_shmseg_core(lua_State *L) {
   lua_setfield(L, -2, "pagesize");
   push_features(L);
   lua_setfield(L, -2, "features");
+}
+
+/* The same table each time: the classes that it leads to are those of the handles there are. */
+int luaopen_shmseg_core(lua_State *L) {
+  shmseg_library_pin();
+  check_copy(L);
+  note_main_state(L);
+  lua_pushlightuserdata(L, (void *)&here);
+  lua_setfield(L, LUA_REGISTRYINDEX, COPY);
+  lua_getfield(L, LUA_REGISTRYINDEX, MODULE);
+  if (!lua_isnil(L, -1))
+    return 1;
+  push_module(L);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, LUA_REGISTRYINDEX, MODULE);
   return 1;
 }

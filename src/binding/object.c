@@ -29,7 +29,7 @@ typedef struct {
 
 void *check_object(lua_State *L, const object_class *class) {
   void *o = test_kind(L, 1, class);
-  return o ? o : luaL_checkudata(L, 1, class->name); /* which raises */
+  return o ? o : type_error(L, 1, class->name);
 }
 
 /* --- failures ----------------------------------------------------------------------------- */
@@ -70,7 +70,8 @@ int push_object_failure(lua_State *L, const object *o, int err) {
 /* Unlocks if still locked; never raises, for a scope may end with an error of its own. */
 static int guard_close(lua_State *L) {
   guard *g = test_kind(L, 1, &guard_kind);
-  luaL_argcheck(L, g, 1, GUARD_CLASS " expected");
+  if (!g)
+    type_error(L, 1, GUARD_CLASS);
   g->unlock(g->object);
   return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The segment userdata: opening, closing, size, names. Its bytes are in segment_access.c,
  * segment_scalar.c and segment_pack.c. */
+#define _GNU_SOURCE
 #include "binding/binding.h"
 
 #include <errno.h>
@@ -350,28 +351,39 @@ static int module_stat(lua_State *L) {
   return err ? push_failure(L, err, place.name, NULL) : push_stat(L, &status);
 }
 
+static const char listing_kind;
+
+typedef struct {
+  view view; /* of nothing: the kind is what counts */
+  shmseg_listing names;
+} listing;
+
 static int listing_close(lua_State *L) {
-  shmseg_object_list_close(luaL_checkudata(L, 1, LISTING_CLASS));
+  listing *l = test_kind(L, 1, &listing_kind);
+  if (!l)
+    l = type_error(L, 1, LISTING_CLASS);
+  shmseg_object_list_close(&l->names);
   return 0;
 }
 
 /* list() -> array of names, in no order | nil, message, code */
 static int module_list(lua_State *L) {
   const char *name;
-  shmseg_listing *listing = lua_newuserdata(L, sizeof *listing);
-  listing->directory = NULL;
+  listing *l = lua_newuserdata(L, sizeof *l);
+  memset(l, 0, sizeof *l);
+  l->view.kind = &listing_kind;
   luaL_getmetatable(L, LISTING_CLASS);
   lua_setmetatable(L, -2);
   lua_newtable(L);
-  int err = shmseg_object_list(listing);
+  int err = shmseg_object_list(&l->names);
   for (int i = 1; !err; i++) {
-    err = shmseg_object_next(listing, &name);
+    err = shmseg_object_next(&l->names, &name);
     if (err || !name)
       break;
     lua_pushstring(L, name);
     lua_rawseti(L, -2, i);
   }
-  shmseg_object_list_close(listing);
+  shmseg_object_list_close(&l->names);
   return err ? push_failure(L, err, "list", NULL) : 1;
 }
 

@@ -11,12 +11,16 @@
 #define CLASS "shmseg.signals"
 #define SIGNALS_MAX 32
 
+static const char stop_kind;
+
 typedef struct {
+  view view; /* of nothing: the kind is what counts */
   bool open;
 } stop;
 
 static stop *check_stop(lua_State *L) {
-  return luaL_checkudata(L, 1, CLASS);
+  stop *s = test_kind(L, 1, &stop_kind);
+  return s ? s : type_error(L, 1, CLASS);
 }
 
 /* signals(name...) -> stop; INT and TERM when nothing is named */
@@ -36,7 +40,8 @@ static int signals_catch(lua_State *L) {
                   "not the name of a signal that can be caught");
   }
   stop *s = lua_newuserdata(L, sizeof *s);
-  s->open = false;
+  memset(s, 0, sizeof *s);
+  s->view.kind = &stop_kind;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
   int err = shmseg_signals_catch(numbers, (size_t)count);

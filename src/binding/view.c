@@ -13,12 +13,6 @@
 
 const char segment_kind;
 
-view *view_type_error(lua_State *L, int arg) {
-  luaL_checkudata(L, arg, "shmseg.segment"); /* raises for all but a forged metatable */
-  luaL_argerror(L, arg, "shmseg.segment expected");
-  return NULL;
-}
-
 int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count) {
   char text[160];
   check_open(L, v);

@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include "os/fault.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
@@ -12,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "os/library.h"
 #include "shmseg.h"
 
 #ifndef MAP_NORESERVE
@@ -120,17 +120,10 @@ static void on_fault(int number, siginfo_t *info, void *context) {
   errno = saved;
 }
 
-/* lua_close unloads modules, and the handler must outlive that. */
-static void pin_library(void) {
-  Dl_info library;
-  if (dladdr((void *)(uintptr_t)records, &library) && library.dli_fname)
-    dlopen(library.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
-}
-
 static int install(void) {
   struct sigaction action = { 0 };
   page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
-  pin_library();
+  shmseg_library_pin(); /* the handler outlives a host's dlclose */
   action.sa_sigaction = on_fault;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   sigemptyset(&action.sa_mask);

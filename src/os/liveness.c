@@ -6,10 +6,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#include "os/map.h"
 #include "os/object.h"
 #include "os/random.h"
 
@@ -30,13 +28,7 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 
 static int descriptors[SLOTS]; /* descriptor + 1, or 0 */
 static int used;               /* slots from here on were never taken */
-unsigned shmseg_liveness_forks;
-
-/* The kernel wipes the page that this points to, once there is one, in every child. */
-static unsigned char always_one = 1;
-static unsigned char *mark = &always_one;
-const volatile unsigned char *shmseg_liveness_mark = &always_one;
-
+static unsigned generation;    /* of the process that they are of */
 static int prepared;
 
 static void before_fork(void) {
@@ -55,8 +47,7 @@ static void drop_inherited(void) {
       close(descriptors[i] - 1);
     descriptors[i] = 0;
   }
-  __atomic_fetch_add(&shmseg_liveness_forks, 1, __ATOMIC_RELAXED);
-  *mark = 1;
+  generation = shmseg_fork_generation();
 }
 
 static void after_fork_in_child(void) {
@@ -68,21 +59,9 @@ static void after_fork_in_child(void) {
 static int prepare_once(void) {
   if (prepared)
     return 0;
-  void *page = MAP_FAILED;
-#if defined(MADV_WIPEONFORK)
-  size_t size = shmseg_map_page();
-  page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page != MAP_FAILED && madvise(page, size, MADV_WIPEONFORK) != 0) {
-    munmap(page, size);
-    page = MAP_FAILED;
-  }
-#endif
-  if (page != MAP_FAILED) {
-    mark = page;
-    *mark = 1;
-    shmseg_liveness_mark = mark;
-  }
-  int err = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+  int err = shmseg_fork_prepare(); /* first: after a fork its handler, if any, runs before ours */
+  if (!err)
+    err = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
   prepared = err == 0;
   return err;
 }
@@ -137,7 +116,7 @@ static int attach(int fd, shmseg_place place, shmseg_member *member) {
   int err = prepare_once();
   if (err)
     return err;
-  if (!*shmseg_liveness_mark) /* a raw clone */
+  if (generation != shmseg_fork_generation()) /* a raw clone, or the first time */
     drop_inherited();
   int slot = free_slot();
   if (slot == SLOTS)
@@ -156,7 +135,7 @@ static int attach(int fd, shmseg_place place, shmseg_member *member) {
   if (slot == used)
     used++;
   member->slot = slot;
-  member->forks = __atomic_load_n(&shmseg_liveness_forks, __ATOMIC_RELAXED);
+  member->forks = generation;
   return 0;
 }
 

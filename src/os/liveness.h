@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "os/fork.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)
@@ -32,16 +33,9 @@ int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member);
 /* Gives it up: from now on it counts as dead. */
 void shmseg_liveness_detach(shmseg_member *member);
 
-/* How often this process is a child of what it was; and a byte that is 1, or 0 in a child that was
- * not told (a raw clone). */
-extern unsigned shmseg_liveness_forks;
-extern const volatile unsigned char *shmseg_liveness_mark;
-
 /* False when there is none, or this process was forked since and it is the parent's. */
 static inline bool shmseg_liveness_own(const shmseg_member *member) {
-  return member->id != 0 &&
-         member->forks == __atomic_load_n(&shmseg_liveness_forks, __ATOMIC_RELAXED) &&
-         *shmseg_liveness_mark;
+  return member->id != 0 && shmseg_fork_same(member->forks);
 }
 
 /* Is the process that took this identity alive? fd is the segment's own descriptor, which never

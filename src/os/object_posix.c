@@ -4,6 +4,7 @@
  * An object is made under its final name, with no permissions until it is complete: only the
  * superuser can open it too early, and a killed creator leaves it behind. */
 #if !defined(__linux__)
+#define _GNU_SOURCE
 #include "os/object.h"
 
 #include <errno.h>

@@ -88,10 +88,6 @@ void shmseg_liveness_detach(shmseg_member *member) {
   member->id = 0;
 }
 
-unsigned shmseg_liveness_forks;
-static const unsigned char one = 1;
-const volatile unsigned char *shmseg_liveness_mark = &one;
-
 bool shmseg_liveness_probe(int fd, uint32_t id) {
   (void)fd;
   now += PROBE;

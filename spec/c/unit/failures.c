@@ -31,6 +31,7 @@ static const struct {
   { "fallocate", { EINTR, ENOSPC, EFBIG, EOPNOTSUPP, EDQUOT } },
   { "posix_fallocate", { ENOSPC, EINTR } },
   { "ftruncate", { EPERM, EIO } },
+  { "madvise(fork)", { EINVAL, ENOMEM, EAGAIN } },
   { "madvise", { EINVAL, EFAULT, EINTR, ENOMEM, EAGAIN } },
   { "mlock2", { ENOMEM, EAGAIN, EPERM, ENOSYS } },
   { "fstatvfs", { EIO, ENOSYS } },
@@ -58,14 +59,11 @@ static const struct {
   { NULL, "fallocate", EINTR, 0 },      /* again */
   { NULL, "fallocate", EOPNOTSUPP, 0 }, /* the portable way */
   { NULL, "madvise", EINTR, 0 },
-  { NULL, "madvise", EINVAL, 0 }, /* an old kernel: another way */
+  { NULL, "madvise", EINVAL, 0 },       /* an old kernel: another way */
   { NULL, "mlock2", ENOSYS, 0 },
-  { "identity", "madvise", EFAULT, 0 }, /* no page for raw clones, then */
-  { "identity", "madvise", ENOMEM, 0 },
-  { "identity", "madvise", EAGAIN, 0 },
-  { "identity", "mmap", ENOMEM, 0 },
-  { "identity", "mmap", EAGAIN, 0 },
-  { "identity", "mmap", EPERM, 0 },
+  { NULL, "madvise(fork)", EINVAL, 0 }, /* no page for raw clones, then */
+  { NULL, "madvise(fork)", ENOMEM, 0 },
+  { NULL, "madvise(fork)", EAGAIN, 0 },
   { NULL, "madvise", EFAULT, ENOSPC }, /* a hole that cannot be filled */
   { NULL, "fcntl(lock)", EAGAIN, 0 },  /* a peer had it: once more */
   { NULL, "fcntl(lock)", EACCES, 0 },

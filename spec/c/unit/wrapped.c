@@ -76,7 +76,6 @@ WRAP(rename, (const char *path, const char *name), (path, name))
 WRAP(unlink, (const char *path), (path))
 WRAP(fallocate, (int fd, int mode, off_t from, off_t count), (fd, mode, from, count))
 WRAP(ftruncate, (int fd, off_t size), (fd, size))
-WRAP(madvise, (void *base, size_t length, int advice), (base, length, advice))
 WRAP(mlock2, (const void *base, size_t length, unsigned flags), (base, length, flags))
 WRAP(fstatvfs, (int fd, struct statvfs *space), (fd, space))
 WRAP(sysinfo, (struct sysinfo * info), (info))
@@ -90,6 +89,14 @@ int __real_atexit(void (*function)(void));
 int __wrap_atexit(void (*function)(void));
 int __wrap_atexit(void (*function)(void)) {
   return fails("atexit") ? 1 : __real_atexit(function);
+}
+
+int __real_madvise(void *base, size_t length, int advice);
+int __wrap_madvise(void *base, size_t length, int advice);
+int __wrap_madvise(void *base, size_t length, int advice) {
+  return fails(advice == MADV_WIPEONFORK ? "madvise(fork)" : "madvise")
+             ? -1
+             : __real_madvise(base, length, advice);
 }
 
 int __real_posix_fallocate(int fd, off_t from, off_t count);
