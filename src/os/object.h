@@ -44,6 +44,11 @@ int shmseg_object_seal(int fd);
  * sparse unset, the memory of [0, size) is taken, or ENOSPC and nothing has changed. */
 int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse);
 
+/* The next bytes of [from, end) of the object, from < end, that may be something else than zero:
+ * [*begin, *stop), perhaps all of it, or none and *stop is end. What lies before *begin is a hole:
+ * to read it through a mapping would take memory. */
+void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop);
+
 /* Changes that two peers must not make at once (resizing, removing a name) are made under this
  * lock. It lies on *lock, a new descriptor, and ends when that is closed. EAGAIN: somebody else
  * has it. */

@@ -207,6 +207,17 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
   return err;
 }
 
+void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
+  off_t here = lseek(fd, 0, SEEK_CUR); /* the caller's too, when the descriptor is a duplicate */
+  off_t data = lseek(fd, (off_t)from, SEEK_DATA);
+  bool none = data < 0 && errno == ENXIO;
+  off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+  if (here >= 0)
+    lseek(fd, here, SEEK_SET);
+  *begin = none || data > (off_t)end ? end : data < (off_t)from ? from : (uint64_t)data;
+  *stop = hole <= (off_t)*begin || hole > (off_t)end ? end : (uint64_t)hole;
+}
+
 static int lock_or_close(int lock) {
   struct flock whole = {
     .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = LOCK_OFFSET, .l_len = 1

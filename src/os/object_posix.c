@@ -85,6 +85,12 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
   return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
 }
 
+void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
+  (void)fd; /* where the holes are is not known */
+  *begin = from;
+  *stop = end;
+}
+
 static int lock_or_close(int lock) {
   if (flock(lock, LOCK_EX | LOCK_NB) == 0)
     return 0;
