@@ -185,6 +185,9 @@ typedef struct shmseg_object {
   uint64_t capacity;    /* what the kind makes of it: bytes, permits */
   unsigned recoveries;  /* the segment's, when this was opened */
   const char *mismatch; /* after SHMSEG_INCOMPATIBLE: what disagrees */
+  /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number; of
+   * the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
+  uint64_t found, wanted;
 } shmseg_object;
 
 /* A word that a handle has locked; in the list of its segment handle. */

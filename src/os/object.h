@@ -49,17 +49,15 @@ int shmseg_object_seal(int fd);
  * sparse unset, the memory of [0, size) is taken, or ENOSPC and nothing has changed. */
 int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse);
 
+/* The next bytes of [from, end) of the object, from < end, that may be something else than zero:
+ * [*begin, *stop), perhaps all of it, or none and *stop is end. What lies before *begin is a hole:
+ * to read it through a mapping would take memory. */
+void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop);
+
 /* A new description of the object behind fd, open for writing: a duplicated or inherited one shares
  * its locks. Where there is no /proc it is opened by its name. ENOTSUP when it has none, or the name
  * leads elsewhere; EACCES, EMFILE, … */
 int shmseg_object_reopen(int fd, shmseg_place place, int *fresh);
-
-/* A description to look for data through: looking moves its position. errno. */
-int shmseg_object_inspect(int fd, int *look);
-
-/* The first run of bytes from *begin on that were ever written: [*begin, *end). What is not in one
- * reads as zero, and to read it through a mapping may take memory. ENXIO: there is none. */
-int shmseg_object_data(int look, uint64_t *begin, uint64_t *end);
 
 /* Changes that two peers must not make at once (resizing, removing a name) are made under this
  * lock, which only those can take who may write the object. */

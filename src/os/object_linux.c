@@ -294,6 +294,30 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
   return err;
 }
 
+static void find_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
+  off_t data = lseek(fd, (off_t)from, SEEK_DATA);
+  bool none = data < 0 && errno == ENXIO;
+  off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
+  *begin = none || data > (off_t)end ? end : data < (off_t)from ? from : (uint64_t)data;
+  *stop = hole <= (off_t)*begin || hole > (off_t)end ? end : (uint64_t)hole;
+}
+
+/* To look moves the position of a description, which may be the caller's own: it is done on another
+ * one, if there is one to be had. */
+void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
+  path buffer;
+  int look;
+  if (open_path(path_of_fd(fd, &buffer), O_RDONLY, &look) == 0) {
+    find_data(look, from, end, begin, stop);
+    close(look);
+    return;
+  }
+  off_t here = lseek(fd, 0, SEEK_CUR);
+  find_data(fd, from, end, begin, stop);
+  if (here >= 0)
+    lseek(fd, here, SEEK_SET);
+}
+
 /* --- the lock ------------------------------------------------------------------------------- */
 
 int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
@@ -308,21 +332,6 @@ int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
   return leads_to(path_of(place, &buffer), fd) && leads_to(path_of(place, &buffer), *fresh)
              ? 0
              : fail_and_close(*fresh, ENOTSUP);
-}
-
-int shmseg_object_inspect(int fd, int *look) {
-  path buffer;
-  return open_path(path_of_fd(fd, &buffer), O_RDONLY, look);
-}
-
-int shmseg_object_data(int look, uint64_t *begin, uint64_t *end) {
-  off_t data = lseek(look, (off_t)*begin, SEEK_DATA);
-  off_t hole = data < 0 ? -1 : lseek(look, data, SEEK_HOLE);
-  if (hole < 0)
-    return errno;
-  *begin = (uint64_t)data;
-  *end = (uint64_t)hole;
-  return 0;
 }
 
 static struct flock lock_of(short type) {

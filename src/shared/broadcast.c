@@ -82,17 +82,18 @@ static uint64_t capacity_for(uint64_t room) {
   return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
 }
 
-static void build(unsigned char *object, uint64_t capacity) {
+static int first(uint64_t capacity, shmseg_words *words) {
   uint64_t start = ring_for(capacity);
-  store_relaxed((uint32_t *)(object + LOCK), SHMSEG_LOCK_FREE);
-  store_relaxed((uint64_t *)(object + PUBLISHED), (uint64_t)1 << 1);
-  store_relaxed((uint64_t *)(object + FLOOR), start);
-  store_relaxed((uint64_t *)(object + ENDS), start);
-  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
+  words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
+  words[1] = (shmseg_words){ PUBLISHED, 1, 8, (uint64_t)1 << 1 };
+  words[2] = (shmseg_words){ FLOOR, 1, 8, start };
+  words[3] = (shmseg_words){ ENDS, 1, 8, start };
+  words[4] = (shmseg_words){ BELL, 1, 4, SHMSEG_BELL_START };
+  return 5;
 }
 
 static const shmseg_kind_info kind = { SHMSEG_KIND_BROADCAST, 1,    "capacity", size_for,
-                                       capacity_for,          build };
+                                       capacity_for,          first };
 
 static uint32_t *word32(const shmseg_broadcast *b, uint64_t offset) {
   return shmseg_object_at(&b->object, offset);

@@ -67,15 +67,16 @@ static uint64_t capacity_for(uint64_t room) {
   return each > BYTES ? each - BYTES : 0;
 }
 
-static void build(unsigned char *object, uint64_t capacity) {
+static int first(uint64_t capacity, shmseg_words *words) {
   (void)capacity;
-  store_relaxed((uint32_t *)(object + LOCK), SHMSEG_LOCK_FREE);
-  store_relaxed((uint64_t *)(object + VERSION), 1);
-  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
+  words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
+  words[1] = (shmseg_words){ VERSION, 1, 8, 1 };
+  words[2] = (shmseg_words){ BELL, 1, 4, SHMSEG_BELL_START };
+  return 3;
 }
 
 static const shmseg_kind_info kind = { SHMSEG_KIND_CELL, 1,    "capacity", size_for,
-                                       capacity_for,     build };
+                                       capacity_for,     first };
 
 static uint32_t *lock_of(const shmseg_cell *cell) {
   return shmseg_object_at(&cell->object, LOCK);

@@ -17,11 +17,20 @@
  * INVARIANTS  H1  a complete header never changes.
  *             H2  under INIT the rest of the object is nobody's but the builder's.
  *
- * PROTOCOL    build: compare-and-swap 0 (or INIT of a dead builder) to INIT | identity, write the
- *             object, store the magic with release: that publishes. An attacher reads the magic
- *             with acquire, then each field once, checks them, and keeps its own copies.
+ *             H3  under INIT each byte behind the state is zero, or what the kind has there at
+ *                 first; of the kind's own words only those of the capacity in the header, and size
+ *                 is zero or that of this capacity.
  *
- * CRASHES     a dead builder is recognised by its identity, and the next one starts from zeroes. */
+ * PROTOCOL    build: see that the whole place is zero. Compare-and-swap 0 to INIT | identity, write
+ *             capacity, then the other fields, then the kind's words that are not zero (H3), store the
+ *             magic with release: that publishes. An attacher reads the magic with acquire, then
+ *             each field once, checks them, and keeps its own copies.
+ *             rebuild: see that the builder is dead, and then that H3 holds for all of the place;
+ *             compare-and-swap its INIT to one's own. For another capacity clear the words of the old
+ *             one, then size (H3), and build.
+ *
+ * CRASHES     a dead builder is recognised by its identity, and H3 proves that it has written all that
+ *             is there: somebody's data, which may begin like INIT, are left alone. */
 #ifndef SHMSEG_SHARED_HEADER_H
 #define SHMSEG_SHARED_HEADER_H
 
@@ -50,6 +59,15 @@ typedef enum {
 /* No honest count of values or messages gets this far, and every Lua's numbers hold what is below. */
 #define SHMSEG_COUNT_MAX ((uint64_t)1 << 53)
 
+/* Words of an object that are not zero at first: count of them, one behind the other. */
+typedef struct shmseg_words {
+  uint64_t offset, count;
+  uint64_t width; /* 4 or 8 */
+  uint64_t value;
+} shmseg_words;
+
+#define SHMSEG_WORDS_MAX 6
+
 /* What a structure tells of its kind. */
 typedef struct shmseg_kind_info {
   uint32_t kind, version;
@@ -58,8 +76,8 @@ typedef struct shmseg_kind_info {
   uint64_t (*size_for)(uint64_t capacity);
   /* The largest capacity that room bytes take, for when none is given. */
   uint64_t (*capacity_for)(uint64_t room);
-  /* Writes what follows the header, which is zero. */
-  void (*build)(unsigned char *object, uint64_t capacity);
+  /* Lists what is not zero behind the header of a new object; how many entries. */
+  int (*first)(uint64_t capacity, shmseg_words words[SHMSEG_WORDS_MAX]);
 } shmseg_kind_info;
 
 /* Attaches to or builds the object at offset of the segment, of which room bytes are its. capacity

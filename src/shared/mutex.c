@@ -31,13 +31,14 @@ static uint64_t capacity_for(uint64_t room) {
   return 1;
 }
 
-static void build(unsigned char *object, uint64_t capacity) {
+static int first(uint64_t capacity, shmseg_words *words) {
   (void)capacity;
-  store_relaxed((uint32_t *)(object + WORD), SHMSEG_LOCK_FREE);
+  words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
+  return 1;
 }
 
 static const shmseg_kind_info kind = { SHMSEG_KIND_MUTEX, 1,    "capacity", size_for,
-                                       capacity_for,      build };
+                                       capacity_for,      first };
 
 static uint32_t *word_of(const shmseg_mutex *mutex) {
   return shmseg_object_at(&mutex->object, WORD);

@@ -76,18 +76,19 @@ static uint64_t capacity_for(uint64_t room) {
   return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
 }
 
-static void build(unsigned char *object, uint64_t capacity) {
+static int first(uint64_t capacity, shmseg_words *words) {
   uint64_t start = ring_for(capacity);
-  store_relaxed((uint32_t *)(object + PRODUCERS), SHMSEG_LOCK_FREE);
-  store_relaxed((uint32_t *)(object + CONSUMERS), SHMSEG_LOCK_FREE);
-  store_relaxed((uint64_t *)(object + TAIL), start << 1);
-  store_relaxed((uint64_t *)(object + HEAD), start);
-  store_relaxed((uint32_t *)(object + MESSAGES), SHMSEG_BELL_START);
-  store_relaxed((uint32_t *)(object + ROOM), SHMSEG_BELL_START);
+  words[0] = (shmseg_words){ PRODUCERS, 1, 4, SHMSEG_LOCK_FREE };
+  words[1] = (shmseg_words){ CONSUMERS, 1, 4, SHMSEG_LOCK_FREE };
+  words[2] = (shmseg_words){ TAIL, 1, 8, start << 1 };
+  words[3] = (shmseg_words){ HEAD, 1, 8, start };
+  words[4] = (shmseg_words){ MESSAGES, 1, 4, SHMSEG_BELL_START };
+  words[5] = (shmseg_words){ ROOM, 1, 4, SHMSEG_BELL_START };
+  return 6;
 }
 
 static const shmseg_kind_info kind = { SHMSEG_KIND_QUEUE, 1,    "capacity", size_for,
-                                       capacity_for,      build };
+                                       capacity_for,      first };
 
 static uint32_t *word32(const shmseg_queue *queue, uint64_t offset) {
   return shmseg_object_at(&queue->object, offset);

@@ -48,15 +48,15 @@ static uint64_t capacity_for(uint64_t room) {
   return SHMSEG_RWLOCK_READERS;
 }
 
-static void build(unsigned char *object, uint64_t capacity) {
-  store_relaxed((uint32_t *)(object + WORD), SHMSEG_LOCK_FREE);
-  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
-  for (uint64_t i = 0; i < capacity; i++)
-    store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
+static int first(uint64_t capacity, shmseg_words *words) {
+  words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
+  words[1] = (shmseg_words){ BELL, 1, 4, SHMSEG_BELL_START };
+  words[2] = (shmseg_words){ SLOTS, capacity, 4, SHMSEG_ROOM_FREE };
+  return 3;
 }
 
 static const shmseg_kind_info kind = { SHMSEG_KIND_RWLOCK, 1,    "capacity", size_for,
-                                       capacity_for,       build };
+                                       capacity_for,       first };
 
 static uint32_t *word_of(const shmseg_rwlock *rwlock) {
   return shmseg_object_at(&rwlock->object, WORD);

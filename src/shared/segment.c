@@ -119,31 +119,22 @@ static void drop(const shmseg_segment *segment, const mapping *m) {
 }
 
 /* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
-static int bring_data(const shmseg_segment *segment, const mapping *m, size_t from) {
-  int look;
-  uint64_t begin = from, end;
-  if (shmseg_object_inspect(segment->fd, &look) != 0)
-    return 0; /* a page that is not there comes at its first use */
-  int err = 0;
-  while (!err && begin < m->length && shmseg_object_data(look, &begin, &end) == 0) {
-    size_t first = (size_t)begin / shmseg_map_page() * shmseg_map_page();
-    size_t last = end < m->length ? shmseg_map_round((size_t)end) : m->length;
-    err = shmseg_map_populate(m->base, first, last, segment->fd, segment->writable);
-    begin = end;
-  }
-  close(look);
-  return err;
-}
-
 static int bring_pages(const shmseg_segment *segment, const mapping *m) {
   struct stat status;
-  size_t from = m->fault || shmseg_segment_status(segment) != 0 ? 0 : segment->size;
-  from = from / shmseg_map_page() * shmseg_map_page();
+  size_t page = shmseg_map_page();
+  bool is_new = m->fault || shmseg_segment_status(segment) != 0;
+  uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
   if (fstat(segment->fd, &status) != 0)
     return errno;
-  if ((uint64_t)status.st_blocks * 512 < m->length)
-    return bring_data(segment, m, from);
-  return shmseg_map_populate(m->base, from, m->length, segment->fd, segment->writable);
+  if ((uint64_t)status.st_blocks * 512 >= m->length) /* also what nobody has written to yet */
+    return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, segment->writable);
+  int err = 0;
+  for (; !err && from < m->length; from = stop) {
+    shmseg_object_data(segment->fd, from, m->length, &begin, &stop);
+    err = shmseg_map_populate(m->base, (size_t)begin / page * page, shmseg_map_round((size_t)stop),
+                              segment->fd, segment->writable);
+  }
+  return err;
 }
 
 /* What the options ask of the pages, before they count. */

@@ -36,14 +36,14 @@ static uint64_t capacity_for(uint64_t room) {
   return permits < SHMSEG_PERMITS_MAX ? permits : SHMSEG_PERMITS_MAX;
 }
 
-static void build(unsigned char *object, uint64_t permits) {
-  store_relaxed((uint32_t *)(object + BELL), SHMSEG_BELL_START);
-  for (uint64_t i = 0; i < permits; i++)
-    store_relaxed((uint32_t *)(object + SLOTS) + i, SHMSEG_ROOM_FREE);
+static int first(uint64_t permits, shmseg_words *words) {
+  words[0] = (shmseg_words){ BELL, 1, 4, SHMSEG_BELL_START };
+  words[1] = (shmseg_words){ SLOTS, permits, 4, SHMSEG_ROOM_FREE };
+  return 2;
 }
 
 static const shmseg_kind_info kind = { SHMSEG_KIND_SEMAPHORE, 1,    "permits", size_for,
-                                       capacity_for,          build };
+                                       capacity_for,          first };
 
 static shmseg_room room_of(const shmseg_semaphore *semaphore) {
   shmseg_room room = { semaphore->object.segment, shmseg_object_at(&semaphore->object, BELL),

@@ -9,7 +9,7 @@
 
 #include "schedule/opening.h"
 
-enum { DATA_THERE = OPENING_STATES, DATA_LIKE_INIT };
+enum { HALF_SEMAPHORE = OPENING_STATES, DATA_THERE, DATA_LIKE_INIT, DATA_BEHIND };
 
 static const scenario scenarios[] = {
   { "a mutex or an event", { "mm", "ee" }, "me", OPENING_ZERO, 0, 0, budgets_opening },
@@ -24,6 +24,13 @@ static const scenario scenarios[] = {
     0,
     0,
     budgets_opening },
+  { "one permit or two, behind one who was half done with five",
+    { "p", "P" },
+    "pP",
+    HALF_SEMAPHORE,
+    0,
+    0,
+    budgets_long },
   { "data stay as they are", { "m", "e" }, "me", DATA_THERE, 0, 0, budgets_opening },
   { "data that look like a builder's mark stay as they are",
     { "m", "e" },
@@ -32,9 +39,17 @@ static const scenario scenarios[] = {
     0,
     0,
     budgets_opening },
+  { "data behind a builder's mark and zeroes stay as they are",
+    { "m", "e" },
+    "me",
+    DATA_BEHIND,
+    0,
+    0,
+    budgets_opening },
 };
 
 #define KINDS 4
+#define DATUM 31 /* the word of an object's place that is looked at in the end */
 
 static struct {
   shmseg_mutex mutex;
@@ -48,15 +63,16 @@ static struct {
 } model;
 
 static void make(const scenario *s) {
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_MUTEX);
+  uint32_t *words = (uint32_t *)(void *)block;
+  if (s->start <= HALF_SEMAPHORE) {
+    bool is_mutex = s->start != HALF_SEMAPHORE;
+    opening_make(is_mutex ? s->start : OPENING_HALF_BUILT,
+                 is_mutex ? SHMSEG_KIND_MUTEX : SHMSEG_KIND_SEMAPHORE);
     return;
   }
-  uint32_t *words = (uint32_t *)(void *)block;
-  for (int i = 0; i < 32; i++)
-    words[i] = 0x01010101u * (uint32_t)(i + 1);
-  if (s->start == DATA_LIKE_INIT)
-    words[0] = SHMSEG_HEADER_INIT | ID_DEAD;
+  for (int i = s->start == DATA_BEHIND ? DATUM : 1; i < 32; i++)
+    words[i] = 0x01010101u * (uint32_t)i;
+  words[0] = s->start == DATA_THERE ? 0x01010101u : SHMSEG_HEADER_INIT | ID_DEAD;
 }
 
 static void begin(const scenario *s) {
@@ -77,7 +93,7 @@ static int open(int p, char op, bool *created) {
 }
 
 static bool is_data(void) {
-  return w.scenario->start >= OPENING_STATES;
+  return w.scenario->start >= DATA_THERE;
 }
 
 static void perform(int p, char op) {
@@ -109,9 +125,9 @@ static bool in_vain(int p) {
 
 static const char *check(void) {
   uint32_t word;
-  memcpy(&word, block + 4, sizeof word);
+  memcpy(&word, block + 4 * DATUM, sizeof word);
   if (is_data())
-    return word == 0x02020202u ? NULL : "somebody's data have been cleared";
+    return word == 0x01010101u * DATUM ? NULL : "somebody's data have been cleared";
   if (w.processes[FRESH].started && model.kinds == 0)
     return "nobody has got it";
   static shmseg_segment segment;

@@ -136,19 +136,31 @@ static void begin_to_build(void) {
   __atomic_store_n((uint32_t *)step_segment.data, SHMSEG_HEADER_INIT | id, __ATOMIC_SEQ_CST);
 }
 
-/* The same, dead just before it publishes, and with dirt behind the header. */
-static void build_to_the_end(uint32_t kind) {
+/* The same, dead just before it publishes. */
+static void build_to_the_end(int (*open)(shmseg_mode mode)) {
+  step_expect(open(SHMSEG_CREATE) == 0);
   begin_to_build();
-  ((uint32_t *)step_segment.data)[1] = kind;
-  ((uint32_t *)step_segment.data)[2] = 1;
-  ((uint64_t *)step_segment.data)[2] = 128;
-  ((uint64_t *)step_segment.data)[3] = 1;
-  for (size_t i = SHMSEG_HEADER_SIZE; i < step_segment.size; i++)
-    step_segment.data[i] = (unsigned char)i;
 }
 
-/* One structure for each noun: CAPITALS is the kind's name. */
-#define NOUN(object, CAPITALS, bytes)                                                              \
+/* The same, of the smallest capacity. */
+static void build_another(uint32_t kind) {
+  shmseg_segment *s = &step_segment;
+  int err = kind == SHMSEG_KIND_SEMAPHORE
+                ? shmseg_semaphore_open(&semaphore, s, 0, s->size, SHMSEG_CREATE, 1, NULL)
+            : kind == SHMSEG_KIND_CELL
+                ? shmseg_cell_open(&cell, s, 0, s->size, SHMSEG_CREATE, 1, NULL)
+            : kind == SHMSEG_KIND_QUEUE
+                ? shmseg_queue_open(&queue, s, 0, s->size, SHMSEG_CREATE, 1, NULL)
+                : shmseg_broadcast_open(&broadcast, s, 0, s->size, SHMSEG_CREATE, 1, NULL);
+  step_expect(err == 0);
+  begin_to_build();
+}
+
+/* One structure for each noun: CAPITALS is the kind's name, OTHER what keeps the cases of those
+ * that have a capacity. */
+#define SIZED(...) __VA_ARGS__
+#define NOT(...)
+#define NOUN(object, CAPITALS, bytes, OTHER)                                                       \
   static const char *enter_##object(void) {                                                        \
     return enter_and_use(open_##object, use_##object);                                             \
   }                                                                                                \
@@ -156,8 +168,9 @@ static void build_to_the_end(uint32_t kind) {
     step_expect(open_##object(SHMSEG_CREATE) == 0);                                                \
   }                                                                                                \
   static void half_##object(void) {                                                                \
-    build_to_the_end(SHMSEG_KIND_##CAPITALS);                                                      \
+    build_to_the_end(open_##object);                                                               \
   }                                                                                                \
+  OTHER(static void other_##object(void) { build_another(SHMSEG_KIND_##CAPITALS); })               \
   static const step_case object##_cases[] = {                                                      \
     { .sentence = "made of zeroes", .operate = make_##object, .outcomes = { "none", "there" } },   \
     { .sentence = "made by who has no identity yet",                                               \
@@ -173,10 +186,14 @@ static void build_to_the_end(uint32_t kind) {
       .actors = { { STEP_DIES, half_##object, NULL } },                                            \
       .operate = make_##object,                                                                    \
       .outcomes = { "none", "there" } },                                                           \
-    { .sentence = "opened where it is",                                                            \
-      .actors = { { STEP_DIES, make_##object, NULL } },                                            \
-      .operate = make_##object,                                                                    \
-      .outcomes = { "there" } },                                                                   \
+    OTHER({ .sentence = "made after a builder of another capacity died at its end",                \
+            .actors = { { STEP_DIES, other_##object, NULL } },                                     \
+            .operate = make_##object,                                                              \
+            .outcomes = { "none", "there" } }, ){                                                  \
+        .sentence = "opened where it is",                                                          \
+        .actors = { { STEP_DIES, make_##object, NULL } },                                          \
+        .operate = make_##object,                                                                  \
+        .outcomes = { "there" } },                                                                 \
     { 0 },                                                                                         \
   };                                                                                               \
   const step_structure step_build_##object = { .noun = "build of a " #object,                      \
@@ -185,10 +202,10 @@ static void build_to_the_end(uint32_t kind) {
                                                .use = enter_##object,                              \
                                                .cases = object##_cases };
 
-NOUN(mutex, MUTEX, 128)
-NOUN(rwlock, RWLOCK, 384)
-NOUN(semaphore, SEMAPHORE, 192)
-NOUN(event, EVENT, 128)
-NOUN(cell, CELL, 448)
-NOUN(queue, QUEUE, 368)
-NOUN(broadcast, BROADCAST, 248)
+NOUN(mutex, MUTEX, 128, NOT)
+NOUN(rwlock, RWLOCK, 384, NOT)
+NOUN(semaphore, SEMAPHORE, 192, SIZED)
+NOUN(event, EVENT, 128, NOT)
+NOUN(cell, CELL, 448, SIZED)
+NOUN(queue, QUEUE, 368, SIZED)
+NOUN(broadcast, BROADCAST, 248, SIZED)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "shared/header.h"
@@ -56,6 +57,7 @@ static void places(void) {
   check(open_at(63, PAGE - 63, SHMSEG_CREATE, NULL) == EINVAL);
   check(open_at(0, PAGE + 1, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
   check(open_at(0, 127, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
+  check(mutex.object.found == 127 && mutex.object.wanted == 128);
   check(open_at(0, 63, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
   check(open_at(0, 0, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
   check(open_at(PAGE, 0, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
@@ -107,6 +109,7 @@ static void options_disagree(void) {
   check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 4, NULL) ==
         SHMSEG_INCOMPATIBLE);
   check(strcmp(semaphore.object.mismatch, "permits") == 0);
+  check(semaphore.object.found == 3 && semaphore.object.wanted == 4);
   check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
   check(semaphore.object.capacity == 3);
   shmseg_semaphore_close(&semaphore);
@@ -133,6 +136,72 @@ static void not_zero(void) {
   test_done();
 }
 
+/* Where its queue is to be opened, which wants all of it: from the second line to the last. */
+#define LARGE (16 * PAGE)
+#define RING_OF(size) ((size)-320 - 8)
+
+static int open_queue(shmseg_segment *large, uint64_t capacity, shmseg_queue *queue) {
+  return shmseg_queue_open(queue, large, 64, LARGE - 64, SHMSEG_CREATE, capacity, NULL);
+}
+
+static void data_far_behind(void) {
+  shmseg_segment large;
+  shmseg_queue queue;
+  bool good = true;
+  test_begin("all of a place is looked at before it is built upon, and the first of what is there "
+             "is told");
+  new_segment(&large, fresh_place(), LARGE);
+  for (uint64_t at = 64 + 8; at < LARGE; at += at < 256 ? 60 : 4093) {
+    large.data[at] = 1;
+    large.data[LARGE - 1] = 2;
+    int err = open_queue(&large, RING_OF(LARGE - 64), &queue);
+    good = good && disagrees(err, &queue.object, "magic") && queue.object.found == at - 64;
+    good = good && word_at(&large, 64) == 0 && large.data[at] == 1 && large.data[LARGE - 1] == 2;
+    large.data[at] = 0;
+  }
+  check(good);
+  large.data[LARGE - 1] = 0;
+  large.data[0] = 1;
+  check(open_queue(&large, RING_OF(LARGE - 64), &queue) == 0);
+  shmseg_segment_close(&large);
+  test_done();
+}
+
+static uint64_t allocated(const shmseg_segment *of) {
+  struct stat status;
+  must(fstat(of->fd, &status) == 0);
+  return (uint64_t)status.st_blocks * 512;
+}
+
+/* Opens a new queue of 2^28 bytes in a hole, and the same one again; what that has taken. */
+static uint64_t taken_by_building(uint64_t offset) {
+  shmseg_segment sparse;
+  shmseg_queue queue;
+  shmseg_options options = { .size = (size_t)1 << 29, .perm = 0600, .sparse = true };
+  must(shmseg_segment_open(&sparse, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);
+  sparse.data[sparse.size - 1] = 1; /* somebody else's, behind a hole */
+  must(lseek(sparse.fd, 77, SEEK_SET) == 77);
+  uint64_t before = allocated(&sparse), capacity = (uint64_t)1 << 28;
+  uint64_t room = sparse.size - offset - PAGE;
+  check(shmseg_queue_open(&queue, &sparse, offset, room, SHMSEG_CREATE, capacity, NULL) == 0);
+  check(shmseg_queue_check(&queue) == NULL);
+  check(lseek(sparse.fd, 0, SEEK_CUR) == 77);   /* it may be the caller's, too */
+  set_word(&sparse, offset, INIT | 0x12345678); /* and by who takes over from a dead builder */
+  check(shmseg_queue_open(&queue, &sparse, offset, room, SHMSEG_CREATE, capacity / 2, NULL) == 0);
+  uint64_t taken = allocated(&sparse) - before;
+  shmseg_segment_unlink(&sparse);
+  shmseg_segment_close(&sparse);
+  return taken;
+}
+
+static void holes(void) {
+  test_begin("to look at a place and to build on it takes no memory but for the words of the kind");
+  check(taken_by_building(0) <= PAGE);
+  check(taken_by_building(64) <= PAGE);
+  check(taken_by_building(3 * PAGE - 64) <= 2 * PAGE);
+  test_done();
+}
+
 /* An identity that nobody has. */
 static uint32_t dead_identity(void) {
   shmseg_segment other;
@@ -153,12 +222,78 @@ static void dead_builder(void) {
   check(open_at(0, PAGE, SHMSEG_CREATE_ONLY, &created) == 0 && created);
   check(shmseg_mutex_check(&mutex) == NULL);
   build();
-  set_word(&segment, 0, INIT | dead); /* all but published, and garbage in its own words */
-  set_word(&segment, 64, 99);
-  set_word(&segment, 100, 99);
+  set_word(&segment, 0, INIT | dead); /* all but published */
   check(open_at(0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
-  check(word_at(&segment, 64) == 1 && word_at(&segment, 100) == 0);
-  check(shmseg_mutex_check(&mutex) == NULL);
+  check(word_at(&segment, 64) == 1 && shmseg_mutex_check(&mutex) == NULL);
+  test_done();
+}
+
+/* A semaphore whose builder, for that many permits, has died when so much of it was written: first
+ * the capacity, then the size, the kind, the version, and then the words behind the header. */
+static void half_semaphore(uint64_t permits, uint32_t dead, int steps) {
+  shmseg_semaphore semaphore;
+  wipe();
+  must(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, permits, NULL) == 0);
+  shmseg_semaphore_close(&semaphore);
+  const uint64_t head[][2] = { { 24, 8 }, { 16, 8 }, { 4, 4 }, { 8, 4 } };
+  for (int i = steps; i < 4; i++)
+    memset(segment.data + head[i][0], 0, head[i][1]);
+  uint64_t words = steps > 4 ? (uint64_t)steps - 4 : 0;
+  if (words == 0)
+    set_word(&segment, 64, 0);
+  for (uint64_t i = words > 0 ? words - 1 : 0; i < permits; i++)
+    set_word(&segment, 128 + 4 * i, 0);
+  set_word(&segment, 0, INIT | dead);
+}
+
+static int rebuild_semaphore(uint64_t room, uint64_t permits) {
+  shmseg_semaphore semaphore;
+  bool created;
+  int err = shmseg_semaphore_open(&semaphore, &segment, 0, room, SHMSEG_CREATE, permits, &created);
+  if (err)
+    return err;
+  bool good = created && shmseg_semaphore_check(&semaphore) == NULL;
+  shmseg_semaphore_close(&semaphore);
+  return good ? 0 : EIO;
+}
+
+static bool is_zero_behind(uint64_t offset) {
+  for (uint64_t i = offset; i < PAGE; i++)
+    if (segment.data[i] != 0)
+      return false;
+  return true;
+}
+
+static void other_capacity(void) {
+  uint32_t dead = dead_identity();
+  bool good = true;
+  test_begin("what a dead builder of another capacity has left is built anew, however far it came");
+  for (int steps = 0; steps <= 45; steps++) {
+    half_semaphore(40, dead, steps);
+    good = good && rebuild_semaphore(PAGE, 3) == 0 && is_zero_behind(128 + 12);
+    half_semaphore(40, dead, steps);
+    good = good && rebuild_semaphore(PAGE, 90) == 0 && word_at(&segment, 128 + 4 * 89) == 1;
+    half_semaphore(40, dead, steps);
+    good = good && rebuild_semaphore(192, 3) == 0; /* a place that is shorter than the dead one's */
+  }
+  check(good);
+  test_done();
+}
+
+/* The 65th permit's word is not what a builder for 40 writes. */
+static void beyond_capacity(void) {
+  uint32_t dead = dead_identity();
+  test_begin("what lies behind the words that a dead builder's capacity explains is not cleared");
+  half_semaphore(40, dead, 45);
+  set_word(&segment, 128 + 4 * 64, 1);
+  check(rebuild_semaphore(PAGE, 90) == SHMSEG_INCOMPATIBLE);
+  check(word_at(&segment, 128) == 1 && word_at(&segment, 128 + 4 * 64) == 1);
+  check(rebuild_semaphore(PAGE, 20) == 0); /* which does not reach so far */
+  check(word_at(&segment, 128 + 4 * 64) == 1);
+  half_semaphore(40, dead, 45);
+  set_number(&segment, 24, 0); /* no capacity explains them */
+  set_number(&segment, 16, 0);
+  check(rebuild_semaphore(PAGE, 40) == SHMSEG_INCOMPATIBLE && word_at(&segment, 128) == 1);
   test_done();
 }
 
@@ -177,9 +312,31 @@ static void looks_like_init(void) {
   check(kept(8, 2, dead) && kept(12, 1, dead));
   check(kept(32, 1, dead) && kept(36, 1, dead) && kept(60, 1, dead));
   check(kept(4, 1, 0) && kept(4, 1, 15) && kept(4, 1, 1u << 30));
+  check(kept(64, 99, dead) && kept(68, 1, dead) && kept(124, 1, dead));
+  check(kept(16, 129, dead) && kept(24, 2, dead) && kept(28, 1, dead));
   wipe();
   memset(segment.data, 0xff, 256);
   check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_INCOMPATIBLE && segment.data[77] == 0xff);
+  test_done();
+}
+
+/* 32-bit floats: -1.0, zeroes, and numbers. */
+static void numbers_like_init(void) {
+  shmseg_segment large;
+  shmseg_queue queue;
+  test_begin("numbers behind one that looks like a dead builder are not cleared");
+  new_segment(&large, fresh_place(), LARGE);
+  set_word(&large, 64, 0xbf800000);
+  for (uint64_t at = LARGE - 4; at >= 128; at -= 4)
+    set_word(&large, at, 0x3f800000);
+  check(disagrees(open_queue(&large, RING_OF(LARGE - 64), &queue), &queue.object, "magic"));
+  check(disagrees(open_queue(&large, 64, &queue), &queue.object, "magic"));
+  check(word_at(&large, 64) == 0xbf800000 && word_at(&large, 128) == 0x3f800000);
+  memset(large.data + 64, 0, LARGE - 68); /* but for the very last */
+  set_word(&large, 64, 0xbf800000);
+  check(disagrees(open_queue(&large, RING_OF(LARGE - 64), &queue), &queue.object, "magic"));
+  check(word_at(&large, 64) == 0xbf800000 && word_at(&large, LARGE - 4) == 0x3f800000);
+  shmseg_segment_close(&large);
   test_done();
 }
 
@@ -321,8 +478,13 @@ int main(void) {
   incompatible();
   options_disagree();
   not_zero();
+  data_far_behind();
+  holes();
   dead_builder();
+  other_capacity();
+  beyond_capacity();
   looks_like_init();
+  numbers_like_init();
   living_builder();
   parents_building();
   racing();
