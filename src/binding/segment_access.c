@@ -13,6 +13,9 @@
 /* Bytes compared at a time, so that what peers change meanwhile is looked at once more. */
 #define COMPARE_PIECE 4096
 
+/* Bytes moved at a time between two mappings of one object. */
+#define MOVE_PIECE 4096
+
 /* A string that will be interned, by way of private memory. */
 static inline void push_short(lua_State *L, const unsigned char *source, size_t count) {
   char bytes[INTERNED_MAX];
@@ -86,9 +89,24 @@ static int segment_fill(lua_State *L) {
   return finish(L, v, 1);
 }
 
+/* Two mappings of one object, as far as the numbers tell: on an overlay file system they can be of
+ * different bytes all the same. */
 static bool same_object(const view *a, const view *b) {
-  return a->segment->identity.device == b->segment->identity.device &&
+  return a->segment != b->segment && a->segment->identity.device == b->segment->identity.device &&
          a->segment->identity.inode == b->segment->identity.inode;
+}
+
+/* memmove where addresses do not tell that the ranges overlap: piece by piece through private memory,
+ * from the end when the bytes move up. */
+static void move_pieces(unsigned char *to, const unsigned char *from, size_t count, bool up) {
+  unsigned char piece[MOVE_PIECE];
+  for (size_t done = 0; done < count;) {
+    size_t size = count - done < sizeof piece ? count - done : sizeof piece;
+    size_t at = up ? count - done - size : done;
+    memcpy(piece, from + at, size);
+    memcpy(to + at, piece, size);
+    done += size;
+  }
 }
 
 /* copy(offset, source [, from [, count]]) -> next offset; ranges may overlap */
@@ -100,11 +118,9 @@ static int segment_copy(lua_State *L) {
   check_writable(L, v);
   const unsigned char *input = check_span(L, source, 4, &from, &count);
   unsigned char *output = check_bytes(L, v, 2, offset, count);
-  uint64_t at = source->offset + from;
-  /* two mappings of one object: in one of them memmove sees the overlap */
-  if (same_object(v, source) && at + count <= v->segment->size)
-    input = v->segment->data + at;
-  if (count > 0)
+  if (same_object(v, source))
+    move_pieces(output, input, (size_t)count, v->offset + offset > source->offset + from);
+  else if (count > 0)
     memmove(output, input, (size_t)count);
   push_uint64(L, offset + count);
   int err = shmseg_segment_status(source->segment);
