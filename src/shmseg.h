@@ -36,7 +36,8 @@ enum {
   SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
   SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
   SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
-  SHMSEG_CHANGED = -15      /* somebody was faster */
+  SHMSEG_CHANGED = -15,     /* somebody was faster */
+  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
 };
 
 /* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */

@@ -54,9 +54,12 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse);
  * to read it through a mapping would take memory. */
 void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop);
 
+/* Can a descriptor be opened anew, whatever it leads to? */
+bool shmseg_object_has_proc(void);
+
 /* A new description of the object behind fd, open for writing: a duplicated or inherited one shares
- * its locks. Where there is no /proc it is opened by its name. ENOTSUP when it has none, or the name
- * leads elsewhere; EACCES, EMFILE, … */
+ * its locks. Where there is no /proc it is opened by its name. SHMSEG_NO_PROC when it has none, or
+ * the name leads elsewhere; EACCES, EMFILE, … */
 int shmseg_object_reopen(int fd, shmseg_place place, int *fresh);
 
 /* Changes that two peers must not make at once (resizing, removing a name) are made under this

@@ -139,7 +139,7 @@ static void drop_own_name(int fd, shmseg_place place) {
 
 /* --- building and publishing -------------------------------------------------------------------- */
 
-static bool has_proc(void) {
+bool shmseg_object_has_proc(void) {
   return access("/proc/self/fd", X_OK) == 0;
 }
 
@@ -148,7 +148,7 @@ int shmseg_object_build(shmseg_place place, int *fd) {
   int err = folder_of(place, &folder);
   if (err)
     return err;
-  err = has_proc() ? open_path(folder.bytes, O_TMPFILE | O_RDWR, fd) : EOPNOTSUPP;
+  err = shmseg_object_has_proc() ? open_path(folder.bytes, O_TMPFILE | O_RDWR, fd) : EOPNOTSUPP;
   return err == EOPNOTSUPP ? build_named(&folder, fd) : err;
 }
 
@@ -328,10 +328,10 @@ int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
   if (fcntl(fd, F_GETFD) == -1)
     return EBADF;
   if (!place.name || shmseg_object_open(place, true, fresh) != 0)
-    return ENOTSUP;
+    return SHMSEG_NO_PROC;
   return leads_to(path_of(place, &buffer), fd) && leads_to(path_of(place, &buffer), *fresh)
              ? 0
-             : fail_and_close(*fresh, ENOTSUP);
+             : fail_and_close(*fresh, SHMSEG_NO_PROC);
 }
 
 static struct flock lock_of(short type) {

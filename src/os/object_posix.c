@@ -101,15 +101,19 @@ void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, ui
   *stop = end;
 }
 
+bool shmseg_object_has_proc(void) {
+  return false;
+}
+
 /* The description of a descriptor cannot be opened anew, but its name can. */
 int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
   struct stat a, b;
   if (!place.name || shmseg_object_open(place, true, fresh) != 0)
-    return ENOTSUP;
+    return SHMSEG_NO_PROC;
   if (fstat(fd, &a) == 0 && fstat(*fresh, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
     return 0;
   close(*fresh);
-  return ENOTSUP;
+  return SHMSEG_NO_PROC;
 }
 
 static int take_lock(shmseg_object_lock *lock) {
