@@ -214,6 +214,8 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
   for (int round = 0; round < ROUNDS; round++) {
     err = shmseg_object_publish(segment->fd, place, options->perm);
     *created = err == 0;
+    if (*created && segment->temporary)
+      shmseg_temporary_settle(segment->temporary);
     if (err != EEXIST || mode == SHMSEG_CREATE_ONLY)
       return err ? abandon(segment, place, err) : 0;
     shmseg_segment winner;
@@ -298,14 +300,12 @@ static int remove_name(shmseg_place place, const shmseg_identity *only) {
 void shmseg_segment_close(shmseg_segment *segment) {
   if (segment->fd < 0)
     return;
-  shmseg_place place = segment->place;
-  shmseg_identity identity = segment->identity;
-  bool is_ours = segment->temporary && shmseg_temporary_remove(segment->temporary);
-  segment->temporary = 0;
+  shmseg_temporary *temporary = segment->temporary;
+  segment->temporary = NULL;
   shmseg_hold_abandon_all(segment);
   give_up(segment, 0);
-  if (is_ours) /* last: it takes a descriptor, and there is one now */
-    remove_name(place, &identity);
+  if (temporary) /* last: it takes a descriptor, and there is one now */
+    shmseg_temporary_unlink(temporary);
 }
 
 int shmseg_segment_status(const shmseg_segment *segment) {

@@ -43,6 +43,7 @@ static const struct {
   { "fcntl", { EMFILE, EPERM } },
   { "fcntl(lock)", { EAGAIN, EACCES, ENOLCK } },
   { "mmap", { ENOMEM, EAGAIN, EPERM } },
+  { "mmap(pages)", { ENOMEM } },
   { "mmap(MAP_FIXED)", { ENOMEM, EAGAIN } },
 };
 
