@@ -502,6 +502,39 @@ describe("a temporary segment", function()
     end)
   end
 
+  it("is unlinked that a finalizer opens while the state closes", function()
+    local other, base = peer.start(), scratch.family()
+    other:call([[
+      local base = ...
+      local finalizer = require "spec.support.finalizer"
+      kept = {}
+      for i = 1, 20 do
+        kept[i] = finalizer(function()
+          kept[-i] = assert(shmseg.open(base .. ("x"):rep(i) .. i, "x", 64, { temporary = true }))
+        end)
+      end
+      collectgarbage "stop"]], base)
+    assert.equal(0, other:quit())
+    assert.same({}, shmseg.list("^" .. base:gsub("%-", "%%-")))
+    assert.equal("", other:stderr())
+  end)
+
+  it("is unlinked at the end of a process that has no descriptor left", function()
+    local other, name = peer.start(), scratch.name()
+    local code = other:call([[
+      seg, others = assert(shmseg.open(..., "x", 64, { temporary = true })), {}
+      local last, code
+      repeat
+        last, _, code = shmseg.anonymous(64)
+        others[#others + 1] = last
+      until not last
+      return code]], name)
+    assert.equal("EMFILE", code)
+    other:send "os.exit(0)"
+    assert.equal(0, (other:finish()))
+    assert.False(exists(name))
+  end)
+
   it("is left by a fatal signal", function()
     local other, name = peer.start(), scratch.name()
     other:call("seg = shmseg.open(..., 'x', 64, { temporary = true })", name)

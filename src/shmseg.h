@@ -66,6 +66,7 @@ typedef enum {
 
 struct shmseg_fault;
 struct shmseg_hold;
+struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
 
 /* A segment handle as one of those who lock: its identity, taken at the first lock. */
@@ -98,8 +99,8 @@ struct shmseg_segment {
   size_t max;                 /* least address space to hold */
   shmseg_place place;
   shmseg_identity identity;
-  int temporary; /* ticket of os/temporary.h, 0 for none */
-  int fd;        /* 0: closed; those of the library are 3 or above */
+  struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
+  int fd;                             /* 0: closed; those of the library are 3 or above */
   bool writable, sparse, populate, pin;
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
@@ -126,7 +127,7 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 /* Maps the object behind fd, which stays the caller's. */
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
 
-/* What the option temporary does, for a segment that is open: ENFILE when there are too many. */
+/* What the option temporary does, for a segment that is open. ECANCELED when exit() has begun. */
 int shmseg_segment_make_temporary(shmseg_segment *segment);
 
 /* Harmless on a closed handle. */

@@ -33,6 +33,7 @@ static const struct {
   { EAGAIN, "EAGAIN", NULL },
   { EBADF, "EBADF", NULL },
   { EBUSY, "EBUSY", NULL },
+  { ECANCELED, "ECANCELED", "the process is ending" },
   { EDQUOT, "EDQUOT", NULL },
   { EEXIST, "EEXIST", NULL },
   { EFAULT, "EFAULT", NULL },

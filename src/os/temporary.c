@@ -1,70 +1,293 @@
 /* SPDX-License-Identifier: MIT */
-/* Names that go with the process: unlinked at exit when nobody has done it before. */
+/* Names that go with the process: unlinked at exit when nobody has done it before.
+ *
+ * Whoever changes an entry owns it: its state is CHANGING. exit() lets the other threads run on: those
+ * that add an entry see that it has begun, or are seen by it. */
 #define _GNU_SOURCE
 #include "os/temporary.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#include "os/clock.h"
+#include "os/fork.h"
 #include "os/object.h"
 
-#define ENTRIES 4096
+#define CHUNK_BYTES 65536
+#define MILLISECOND ((int64_t)1000000)
 
-enum { FREE, CHANGING, WAITING };
+/* How long a peer may be at the object, or a thread about to name one that it has made. */
+#define PATIENCE (1000 * MILLISECOND)
 
-typedef struct {
+enum {
+  FREE,
+  CHANGING,
+  NAMELESS, /* its object has no name yet */
+  WAITING
+};
+
+typedef struct chunk chunk;
+
+struct shmseg_temporary {
   int state;
-  pid_t process; /* a forked child has the table too, and must unlink nothing */
+  unsigned generation; /* of the process: a forked child has the entry too, and unlinks nothing */
+  pthread_t maker;
+  chunk *home;
   shmseg_place place;
   shmseg_identity identity;
   int fd;
-} entry;
+  char short_name[SHMSEG_NAME_MAX + 1]; /* a longer one has pages of its own */
+};
 
-static entry entries[ENTRIES];
-static int registered;
+#define ENTRIES ((CHUNK_BYTES - 2 * sizeof(void *)) / sizeof(shmseg_temporary))
 
-static void unlink_all(void) {
-  for (int i = 0; i < ENTRIES; i++)
-    if (__atomic_load_n(&entries[i].state, __ATOMIC_ACQUIRE) == WAITING &&
-        entries[i].process == getpid())
-      shmseg_object_remove_own(entries[i].place, entries[i].fd,
-                               &entries[i].identity); /* EAGAIN: a peer removes it */
+struct chunk {
+  chunk *next;
+  int free; /* entries, about */
+  shmseg_temporary entries[ENTRIES];
+};
+
+_Static_assert(sizeof(chunk) <= CHUNK_BYTES, "a chunk fits");
+
+static chunk *chunks; /* the newest first; they stay */
+static int registered, ending;
+
+/* --- entries ------------------------------------------------------------------------------ */
+
+static bool change(shmseg_temporary *e, int from) {
+  return __atomic_compare_exchange_n(&e->state, &from, CHANGING, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED);
+}
+
+/* Takes an entry that was added; *was is its state, CHANGING when another thread has it. */
+static bool take_out(shmseg_temporary *e, int *was) {
+  *was = __atomic_load_n(&e->state, __ATOMIC_SEQ_CST); /* after ending is set: see add */
+  if (*was != NAMELESS && *was != WAITING)
+    return false;
+  if (change(e, *was))
+    return true;
+  *was = CHANGING;
+  return false;
+}
+
+static shmseg_temporary *take_free(chunk *c) {
+  for (size_t i = 0; i < ENTRIES; i++) {
+    if (__atomic_load_n(&c->entries[i].state, __ATOMIC_RELAXED) == FREE &&
+        change(&c->entries[i], FREE)) {
+      __atomic_fetch_sub(&c->free, 1, __ATOMIC_RELAXED);
+      c->entries[i].home = c;
+      return &c->entries[i];
+    }
+  }
+  return NULL;
+}
+
+static void *new_pages(size_t size) {
+  void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? NULL : pages;
+}
+
+static shmseg_temporary *take_any(void) {
+  for (chunk *c = __atomic_load_n(&chunks, __ATOMIC_ACQUIRE); c; c = c->next) {
+    shmseg_temporary *e = __atomic_load_n(&c->free, __ATOMIC_RELAXED) > 0 ? take_free(c) : NULL;
+    if (e)
+      return e;
+  }
+  chunk *fresh = new_pages(CHUNK_BYTES);
+  if (!fresh)
+    return NULL;
+  fresh->free = (int)ENTRIES;
+  shmseg_temporary *e = take_free(fresh);
+  fresh->next = __atomic_load_n(&chunks, __ATOMIC_RELAXED);
+  while (!__atomic_compare_exchange_n(&chunks, &fresh->next, fresh, false, __ATOMIC_RELEASE,
+                                      __ATOMIC_RELAXED))
+    continue;
+  return e;
+}
+
+/* The entry is ours. */
+static void put_back(shmseg_temporary *e) {
+  if (e->place.name && e->place.name != e->short_name)
+    munmap((void *)(uintptr_t)e->place.name, SHMSEG_PATH_MAX);
+  e->place.name = NULL;
+  __atomic_store_n(&e->generation, 0, __ATOMIC_RELAXED);
+  chunk *home = e->home;
+  __atomic_store_n(&e->state, FREE, __ATOMIC_RELEASE);
+  __atomic_fetch_add(&home->free, 1, __ATOMIC_RELAXED);
+}
+
+/* The folder that a relative path begins at, with a slash; "" when there is none to be had, or the
+ * whole would be too long for the kernel: then the path stays relative. */
+static void current_folder(char folder[SHMSEG_PATH_MAX], size_t name) {
+  if (!getcwd(folder, SHMSEG_PATH_MAX - 1) || *folder != '/' ||
+      strlen(folder) + 1 + name >= SHMSEG_PATH_MAX)
+    *folder = '\0';
+  else if (folder[1] != '\0')
+    strcat(folder, "/");
+}
+
+/* The names that it is given are their users'. */
+static int copy_place(shmseg_temporary *e, shmseg_place place) {
+  char folder[SHMSEG_PATH_MAX] = "";
+  size_t name = strlen(place.name);
+  if (place.kind == SHMSEG_FILE && *place.name != '/')
+    current_folder(folder, name);
+  size_t before = strlen(folder);
+  if (before + name >= SHMSEG_PATH_MAX)
+    return ENAMETOOLONG;
+  char *copy = before + name < sizeof e->short_name ? e->short_name : new_pages(SHMSEG_PATH_MAX);
+  if (!copy)
+    return ENOMEM;
+  memcpy(copy, folder, before);
+  memcpy(copy + before, place.name, name + 1);
+  e->place = (shmseg_place){ place.kind, copy };
+  return 0;
+}
+
+/* --- unlinking ---------------------------------------------------------------------------- */
+
+static bool leads_to(shmseg_place place, shmseg_identity identity) {
+  struct stat status;
+  if (shmseg_object_stat(place, &status) != 0)
+    return false;
+  shmseg_identity found = shmseg_object_identity(&status);
+  return found.device == identity.device && found.inode == identity.inode;
+}
+
+/* Where there is no lock to be had: no descriptor is free, a sandbox refuses it, somebody does not give
+ * it back. Between the look and the unlink the name could be given to another object, if somebody
+ * removed ours in that moment. */
+static void unlink_without_lock(const shmseg_temporary *e) {
+  if (leads_to(e->place, e->identity))
+    shmseg_object_unlink(e->place);
+}
+
+/* Of an entry that was taken out. False: to be tried again. */
+static bool unlink_entry(const shmseg_temporary *e, int was) {
+  int err = shmseg_object_remove_own(e->place, e->fd, &e->identity);
+  switch (err) {
+  case 0: return true;
+  case EAGAIN: return false;
+  case ENOENT:
+  case SHMSEG_RENAMED: /* the thread that would name it may be the one that ends the process */
+    return was != NAMELESS || pthread_equal(e->maker, pthread_self());
+  default: unlink_without_lock(e); return true;
+  }
+}
+
+static bool is_own(const shmseg_temporary *e) {
+  return __atomic_load_n(&e->generation, __ATOMIC_RELAXED) == shmseg_fork_generation();
+}
+
+/* At exit. False: to be tried again. */
+static bool end_entry(shmseg_temporary *e, bool last) {
+  int was;
+  if (!is_own(e))
+    return true;
+  if (!take_out(e, &was)) /* another thread may be unlinking it */
+    return was != CHANGING;
+  bool done = unlink_entry(e, was);
+  if (!done && last)
+    unlink_without_lock(e);
+  if (done || last)
+    put_back(e);
+  else
+    __atomic_store_n(&e->state, was, __ATOMIC_RELEASE);
+  return done;
+}
+
+static bool end_all(bool last) {
+  bool done = true;
+  for (chunk *c = __atomic_load_n(&chunks, __ATOMIC_SEQ_CST); c; c = c->next)
+    for (size_t i = 0; i < ENTRIES; i++)
+      done = end_entry(&c->entries[i], last) && done;
+  return done;
+}
+
+static void at_exit(void) {
+  int64_t deadline = shmseg_clock_now() + PATIENCE;
+  __atomic_store_n(&ending, 1, __ATOMIC_SEQ_CST);
+  while (!end_all(false)) {
+    if (shmseg_clock_now() >= deadline) {
+      end_all(true);
+      return;
+    }
+    shmseg_clock_sleep(MILLISECOND);
+  }
 }
 
 static int register_once(void) {
   if (__atomic_exchange_n(&registered, 1, __ATOMIC_ACQ_REL))
     return 0;
-  if (atexit(unlink_all) == 0)
+  if (atexit(at_exit) == 0)
     return 0;
   __atomic_store_n(&registered, 0, __ATOMIC_RELEASE);
   return ENOMEM;
 }
 
-int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd, int *ticket) {
-  int err = register_once();
+/* --- what others call ---------------------------------------------------------------------- */
+
+int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
+                         shmseg_temporary **ticket) {
+  int was, err = register_once();
+  if (!err)
+    err = shmseg_fork_prepare();
   if (err)
     return err;
-  for (int i = 0; i < ENTRIES; i++) {
-    int state = FREE;
-    entry *e = &entries[i];
-    if (__atomic_compare_exchange_n(&e->state, &state, CHANGING, false, __ATOMIC_ACQUIRE,
-                                    __ATOMIC_RELAXED)) {
-      e->process = getpid();
-      e->place = place;
-      e->identity = identity;
-      e->fd = fd;
-      __atomic_store_n(&e->state, WAITING, __ATOMIC_RELEASE);
-      *ticket = i + 1;
-      return 0;
-    }
+  shmseg_temporary *e = take_any();
+  if (!e)
+    return ENOMEM;
+  err = copy_place(e, place);
+  if (err) {
+    put_back(e);
+    return err;
   }
-  return ENFILE;
+  __atomic_store_n(&e->generation, shmseg_fork_generation(), __ATOMIC_RELAXED);
+  e->maker = pthread_self();
+  e->identity = identity;
+  e->fd = fd;
+  bool named = leads_to(e->place, identity);
+  __atomic_store_n(&e->state, named ? WAITING : NAMELESS, __ATOMIC_SEQ_CST);
+  if (!__atomic_load_n(&ending, __ATOMIC_SEQ_CST)) { /* else at_exit may not look here any more */
+    *ticket = e;
+    return 0;
+  }
+  if (take_out(e, &was))
+    put_back(e);
+  return ECANCELED;
 }
 
-bool shmseg_temporary_remove(int ticket) {
-  entry *e = &entries[ticket - 1];
-  bool own = e->process == getpid();
-  __atomic_store_n(&e->state, FREE, __ATOMIC_RELEASE);
+void shmseg_temporary_settle(shmseg_temporary *ticket) {
+  int was = NAMELESS;
+  __atomic_compare_exchange_n(&ticket->state, &was, WAITING, false, __ATOMIC_SEQ_CST,
+                              __ATOMIC_RELAXED);
+}
+
+bool shmseg_temporary_remove(shmseg_temporary *ticket) {
+  int was;
+  if (!take_out(ticket, &was))
+    return false;
+  bool own = is_own(ticket);
+  put_back(ticket);
   return own;
+}
+
+void shmseg_temporary_unlink(shmseg_temporary *ticket) {
+  int was;
+  if (!take_out(ticket, &was))
+    return;
+  int64_t deadline = shmseg_clock_now() + PATIENCE;
+  bool done = !is_own(ticket) || unlink_entry(ticket, WAITING);
+  while (!done && shmseg_clock_now() < deadline) {
+    shmseg_clock_sleep(MILLISECOND);
+    done = unlink_entry(ticket, WAITING);
+  }
+  if (!done)
+    unlink_without_lock(ticket);
+  put_back(ticket);
 }

@@ -9,14 +9,24 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Has place unlinked at exit if it still leads to that object, which fd has open until the ticket is
- * given back. The place's name is borrowed as long. ENFILE when 4,096 are waiting; *ticket is never
- * 0. */
-int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd, int *ticket);
+/* A name to unlink at exit. */
+typedef struct shmseg_temporary shmseg_temporary;
 
-/* Gives the ticket back: nothing happens at exit. False in a forked child, whose parent's
- * ticket it is. */
-bool shmseg_temporary_remove(int ticket);
+/* Has place unlinked at exit if it still leads to that object, which may get its name later and which
+ * fd has open until the ticket is given back. The place is copied, a relative path as an absolute
+ * one. ECANCELED once the process is ending, ENOMEM. */
+int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
+                         shmseg_temporary **ticket);
+
+/* The object has its name: exit need not wait for it. */
+void shmseg_temporary_settle(shmseg_temporary *ticket);
+
+/* Gives the ticket back: nothing happens at exit. False in a forked child, whose parent's ticket it
+ * is, and when exit is at it already. */
+bool shmseg_temporary_remove(shmseg_temporary *ticket);
+
+/* Unlinks the name now and gives the ticket back; nothing in a forked child. */
+void shmseg_temporary_unlink(shmseg_temporary *ticket);
 
 #pragma GCC visibility pop
 

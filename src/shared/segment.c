@@ -321,6 +321,8 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
   for (int round = 0; round < ROUNDS; round++) {
     err = shmseg_object_publish(segment->fd, place, options->perm);
     *created = err == 0;
+    if (*created && segment->temporary)
+      shmseg_temporary_settle(segment->temporary);
     if (err != EEXIST || mode == SHMSEG_CREATE_ONLY)
       return err ? abandon(segment, place, err) : 0;
     err = attach_instead(segment, place, options, created);
@@ -458,11 +460,11 @@ int shmseg_segment_remove(shmseg_place place) {
 void shmseg_segment_close(shmseg_segment *segment) {
   if (!shmseg_segment_is_open(segment))
     return;
-  bool is_ours = segment->temporary && shmseg_temporary_remove(segment->temporary);
-  segment->temporary = 0;
+  shmseg_temporary *temporary = segment->temporary;
+  segment->temporary = NULL;
   shmseg_hold_abandon_all(segment);
-  if (is_ours)
-    shmseg_segment_unlink(segment);
+  if (temporary)
+    shmseg_temporary_unlink(temporary);
   give_up(segment, 0);
 }
 

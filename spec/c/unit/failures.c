@@ -46,6 +46,7 @@ static const struct {
   { "fcntl(lock)", { EAGAIN, EACCES, ENOLCK } },
   { "fcntl(unlock)", { ENOLCK } },
   { "mmap", { ENOMEM, EAGAIN, EPERM } },
+  { "mmap(pages)", { ENOMEM } },
   { "mmap(MAP_FIXED)", { ENOMEM, EAGAIN } },
 };
 
@@ -59,7 +60,7 @@ static const struct {
   { NULL, "fallocate", EINTR, 0 },      /* again */
   { NULL, "fallocate", EOPNOTSUPP, 0 }, /* the portable way */
   { NULL, "madvise", EINTR, 0 },
-  { NULL, "madvise", EINVAL, 0 },       /* an old kernel: another way */
+  { NULL, "madvise", EINVAL, 0 }, /* an old kernel: another way */
   { NULL, "mlock2", ENOSYS, 0 },
   { NULL, "madvise(fork)", EINVAL, 0 }, /* no page for raw clones, then */
   { NULL, "madvise(fork)", ENOMEM, 0 },

@@ -325,7 +325,7 @@ typedef struct {
 
 static void exit_with_tickets(void *argument) {
   names_at_exit *at_exit = argument;
-  int tickets[3];
+  shmseg_temporary *tickets[3];
   for (int i = 0; i < 3; i++)
     if (shmseg_temporary_add(at_exit->place[i], at_exit->identity[i], at_exit->fd[i],
                              &tickets[i]) != 0)
@@ -372,25 +372,6 @@ static void temporary(bool by_signal, const char *sentence) {
   test_done();
 }
 
-static void tickets(void) {
-  enum { COUNT = 4096 };
-  static int all[COUNT];
-  shmseg_place place = { SHMSEG_NAME, "shmseg-unit-never-made" };
-  shmseg_identity identity = { 1, 1 };
-  int extra, taken = 0;
-  test_begin(
-      "4,096 tickets are given, one more is ENFILE, and one that was given back is given again");
-  for (int i = 0; i < COUNT; i++)
-    taken += shmseg_temporary_add(place, identity, -1, &all[i]) == 0 && all[i] != 0;
-  check(taken == COUNT);
-  check(shmseg_temporary_add(place, identity, -1, &extra) == ENFILE);
-  check(shmseg_temporary_remove(all[77]));
-  check(shmseg_temporary_add(place, identity, -1, &extra) == 0 && extra == all[77]);
-  for (int i = 0; i < COUNT; i++)
-    shmseg_temporary_remove(all[i]);
-  test_done();
-}
-
 int main(void) {
   published();
   abandoned();
@@ -407,6 +388,5 @@ int main(void) {
   listed();
   temporary(false, "temporary names go at exit, those of others and of changed objects stay");
   temporary(true, "a fatal signal leaves temporary names");
-  tickets();
   return help_end();
 }

@@ -149,10 +149,12 @@ int __wrap_fcntl(int fd, int command, ...) {
 void *__real_mmap(void *base, size_t length, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *base, size_t length, int protection, int flags, int fd, off_t offset);
 void *__wrap_mmap(void *base, size_t length, int protection, int flags, int fd, off_t offset) {
-  if (fails(flags & MAP_FIXED ? "mmap(MAP_FIXED)" : "mmap"))
+  /* pages of the process's own, which it keeps for all that comes */
+  bool own = flags & MAP_ANONYMOUS && protection != PROT_NONE && !(flags & MAP_FIXED);
+  if (fails(own ? "mmap(pages)" : flags & MAP_FIXED ? "mmap(MAP_FIXED)" : "mmap"))
     return MAP_FAILED;
   void *mapped = __real_mmap(base, length, protection, flags, fd, offset);
-  script.mappings += mapped != MAP_FAILED && !(flags & MAP_FIXED);
+  script.mappings += mapped != MAP_FAILED && !own && !(flags & MAP_FIXED);
   return mapped;
 }
 
