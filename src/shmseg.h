@@ -64,6 +64,10 @@ typedef enum {
   SHMSEG_CREATE_ONLY /* create; EEXIST when present */
 } shmseg_mode;
 
+/* Added to the mode in which an object is opened: SHMSEG_INTERRUPTED, and not a second of waiting, when
+ * another process is building it. */
+#define SHMSEG_ONE_TRY 8
+
 struct shmseg_fault;
 struct shmseg_hold;
 struct shmseg_temporary;

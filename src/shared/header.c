@@ -16,9 +16,6 @@
 /* How long another process may be building the object. */
 #define BUILD_PATIENCE ((int64_t)1000000000)
 
-/* Rounds of the race to build, against peers that die or clear the object. */
-#define ROUNDS 10000
-
 /* A place is looked at in pieces of this size. */
 #define PIECE 1024
 
@@ -313,11 +310,13 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
   object->segment = segment;
   object->offset = offset;
   object->recoveries = segment->recoveries;
-  int err = SHMSEG_INTERRUPTED;
-  for (int round = 0; round < ROUNDS && err == SHMSEG_INTERRUPTED; round++) {
-    err = enter(object, room, mode, info, capacity, created);
-    if (err == SHMSEG_INTERRUPTED && shmseg_wait_pause(deadline) != 0)
-      err = SHMSEG_TIMEOUT;
+  bool once = mode & SHMSEG_ONE_TRY;
+  mode &= (shmseg_mode)~SHMSEG_ONE_TRY;
+  int err = enter(object, room, mode, info, capacity, created);
+  while (err == SHMSEG_INTERRUPTED && !once) {
+    err = shmseg_wait_pause(deadline);
+    if (!err)
+      err = enter(object, room, mode, info, capacity, created);
   }
   if (err)
     object->segment = NULL;
