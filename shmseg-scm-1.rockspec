@@ -56,6 +56,8 @@ build = {
         "src/os/random.c",
         "src/os/signals.c",
         "src/os/temporary.c",
+        "src/os/zeroes_linux.c",
+        "src/os/zeroes_posix.c",
         "src/shared/bell.c",
         "src/shared/broadcast.c",
         "src/shared/cell.c",

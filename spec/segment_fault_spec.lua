@@ -412,6 +412,35 @@ describe("when a peer cuts the object during", function()
   end)
 end)
 
+describe("a process that has all the mappings it may have", function()
+  after_each(scratch.clean)
+
+  it("lives, and learns that a peer has cut its segments", function()
+    local size = 4 * page
+    local other, cutter = assert(victim(size, "text"))
+    local code, kept = other:call([[
+      local page, limit = shmseg.pagesize, io.open("/proc/sys/vm/max_map_count"):read("*n")
+      local split = assert(shmseg.anonymous((limit + 2) * page, { reserve = false }))
+      for i = 0, limit, 2 do
+        if not split:slice(i * page, page):advise "random" then break end
+      end
+      kept = { split }
+      local last, code
+      repeat
+        last, _, code = shmseg.anonymous(page, { reserve = false })
+        kept[#kept + 1] = last
+      until not last
+      return code, #kept]])
+    assert.equal("ENOMEM", code)
+    assert.truthy(kept < 1000, kept)
+    cut(cutter, page)
+    local value, _, why = other:call "return seg:read()"
+    assert.same({ nil, "truncated" }, { value, why })
+    assert.equal(page, other:call "return seg:refresh()")
+    assert.equal("text", other:call "return seg:read(0, 4)")
+  end)
+end)
+
 describe("a full file system", function()
   after_each(scratch.clean)
 

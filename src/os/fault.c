@@ -7,16 +7,12 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "os/library.h"
+#include "os/zeroes.h"
 #include "shmseg.h"
-
-#ifndef MAP_NORESERVE
-#define MAP_NORESERVE 0
-#endif
 
 /* More than the kernel maps for one process (vm.max_map_count is 65,530). The table is zero
  * pages until it is used, and it never moves: the handler reads it without a lock. */
@@ -58,11 +54,6 @@ static shmseg_fault *find(uintptr_t address) {
   return NULL;
 }
 
-static bool put_zeroes(uintptr_t from, uintptr_t end) {
-  return mmap((void *)from, end - from, PROT_READ | PROT_WRITE,
-              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
-}
-
 /* A fault below the file's end: the file was cut and has grown again since, or the file system has no
  * page to give. The first is gone at the next try, if a peer does not do it again and again. */
 static bool is_worth_retrying(shmseg_fault *record, uintptr_t page) {
@@ -90,8 +81,7 @@ static bool mend(shmseg_fault *record, uintptr_t address) {
       code = ENOSPC;
     }
   }
-  /* A whole mapping can be replaced even where the number of mappings is exhausted. */
-  if (!put_zeroes(from, end) && !put_zeroes(record->base, end))
+  if (!shmseg_zeroes_put(record->base, from, end, page))
     return false;
   record->code = code;
   return true;
@@ -176,7 +166,7 @@ static void change_done(shmseg_fault *record) {
   __atomic_store_n(&record->turn, record->turn + 1, __ATOMIC_RELEASE);
 }
 
-/* A blocked SIGBUS kills, handler or not. */
+/* A blocked SIGBUS kills, handler or not. For good: a thread that may touch a mapping needs it so. */
 static int unblock(void) {
   sigset_t bus;
   sigemptyset(&bus);
@@ -202,6 +192,7 @@ int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd)
 }
 
 void shmseg_fault_move(shmseg_fault *record, void *base, size_t length) {
+  shmseg_zeroes_prepare();
   change_begin(record);
   __atomic_store_n(&record->base, (uintptr_t)base, __ATOMIC_RELAXED);
   __atomic_store_n(&record->length, length, __ATOMIC_RELAXED);

@@ -26,7 +26,7 @@ typedef struct shmseg_fault {
   unsigned retries;  /* how often in a row */
 } shmseg_fault;
 
-/* Installs the handler when it is the first, and gives the caller a record that guards
+/* Installs the handler when it is the first, unblocks SIGBUS in the calling thread, and gives the caller a record that guards
  * [base, base + length) of the object behind fd until it is forgotten. ENFILE when 65,536
  * are in use, or what sigaction says. */
 int shmseg_fault_watch(shmseg_fault **record, void *base, size_t length, int fd);

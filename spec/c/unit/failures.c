@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "os/zeroes.h"
 #include "shared/hold.h"
 #include "unit/help.h"
 #include "unit/wrapped.h"
@@ -249,6 +250,7 @@ static bool usable(size_t size) {
 
 /* One attempt, in a process of its own. What is wrong, or NULL. */
 static const char *attempt(const struct operation *op, int fail_at, int err, int code) {
+  shmseg_zeroes_prepare(); /* whatever fails there is for later */
   op->before();
   int descriptors = count_descriptors(), files = count_files();
   long mappings = wrapped_mappings();
@@ -325,6 +327,7 @@ static void learn_calls(const struct operation *op) {
   pid_t pid = fork();
   must(pid >= 0);
   if (pid == 0) {
+    shmseg_zeroes_prepare();
     op->before();
     wrapped_begin(-1, 0);
     int err = op->run();

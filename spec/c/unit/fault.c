@@ -224,6 +224,23 @@ static void errno_kept(void) {
   unmap(&m);
 }
 
+static void block_and_open(void *argument) {
+  sigset_t bus, seen;
+  (void)argument;
+  sigemptyset(&bus);
+  sigaddset(&bus, SIGBUS);
+  must(pthread_sigmask(SIG_BLOCK, &bus, NULL) == 0);
+  mapping m = map_pages(2);
+  must(pthread_sigmask(SIG_BLOCK, NULL, &seen) == 0);
+  _exit(!sigismember(&seen, SIGBUS) && ftruncate(m.fd, 0) == 0 && m.bytes[PAGE] == 0 ? 0 : 1);
+}
+
+static void blocked(void) {
+  child c = child_start(block_and_open, NULL);
+  test("a thread that has SIGBUS blocked lets it through from its first mapping on",
+       child_end(&c) == 0);
+}
+
 int main(void) {
   child c = child_start(host_first_in_child, NULL);
   must(child_end(&c) == 0);
@@ -234,5 +251,6 @@ int main(void) {
   chained();
   threads();
   errno_kept();
+  blocked();
   return help_end();
 }

@@ -2,7 +2,7 @@
 
 unit_flags := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
-unit_names := $(filter-out help wrapped failures,$(patsubst unit/%.c,%,$(wildcard unit/*.c)))
+unit_names := $(filter-out help wrapped failures limits,$(patsubst unit/%.c,%,$(wildcard unit/*.c)))
 unit_wrapped := open stat lstat fstat fchmod link linkat rename unlink fallocate posix_fallocate ftruncate fcntl \
                 mmap munmap madvise mlock2 fstatvfs sysinfo memfd_create mkostemp readlink getentropy \
                 sigaction atexit
@@ -10,11 +10,12 @@ unit_wrapped := open stat lstat fstat fchmod link linkat rename unlink fallocate
 $(eval $(call library,unit/core,$(CC),$(unit_flags),$(CORE)))
 $(foreach t,$(unit_names),$(eval $(call program,unit/$(t),$(CC),$(unit_flags),unit/$(t).c unit/help.c,unit/core)))
 
-# without sanitizers, for it forks often; with the plain names of the system calls, not open64
+# without sanitizers, for one forks often and they make nothing of mlock; with the plain names of the system calls, not open64
 unit_plain := $(filter-out -fsanitize% -fno-sanitize% -D_FILE_OFFSET_BITS=64,$(unit_flags))
 $(eval $(call library,unit/plain,$(CC),$(unit_plain),$(CORE)))
 $(eval $(call program,unit/failures,$(CC),$(unit_plain),unit/failures.c unit/wrapped.c unit/help.c,unit/plain,$(unit_wrapped:%=-Wl$(comma)--wrap=%)))
-TESTS += $(unit_names:%=$(BUILD)/unit/%) $(BUILD)/unit/failures $(BUILD)/unit/layout-i386
+$(eval $(call program,unit/limits,$(CC),$(unit_plain),unit/limits.c unit/help.c,unit/plain))
+TESTS += $(unit_names:%=$(BUILD)/unit/%) $(BUILD)/unit/failures $(BUILD)/unit/limits $(BUILD)/unit/layout-i386
 
 # The offsets hold on 32 bits too: a compile is enough, the assertions are static.
 $(BUILD)/unit/layout-i386: unit/layout-i386
