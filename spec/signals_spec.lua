@@ -4,6 +4,7 @@
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local peer = require "spec.support.peer"
+local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
@@ -211,6 +212,62 @@ describe("signals", function()
       local f = assert(load 'local stop <close> = ... return stop:wait(0)')
       expect.failure("timeout", f(shmseg.signals "USR1"))
       shmseg.signals("USR1"):close()
+    end)
+  end
+
+  -- A program that says "reads", evaluates `read`, and prints its first three results and whether
+  -- the signal was kept; it reads from a pipe that is open for writing here.
+  local function reader(name, read)
+    local words = peer.command()
+    words[#words + 1] = scratch.file(([[
+      local stop = require "shmseg".signals(%q)
+      local function read() %s end
+      io.stdout:setvbuf "no"
+      print "reads"
+      local line, message, code = read()
+      print(line, code, stop:wait(0))]]):format(name, read), "reader.lua")
+    local fifo = scratch.path("input")
+    assert(shell.succeeds("mkfifo " .. shell.quote(fifo)))
+    local input
+    local other = process.start(words, {
+      input = fifo,
+      opened = function()
+        input = assert(io.open(fifo, "r+"))
+      end,
+    })
+    scratch.defer(function()
+      input:close()
+    end)
+    assert.equal("reads", other:line())
+    other:await_sleep()
+    other:signal(name)
+    other:await_signals()
+    return other, input
+  end
+
+  local ways = {
+    ["io.read"] = [[return io.read("*l")]],
+    ["io.lines"] = [[for line in io.lines() do return line end]],
+    ["a pipe's read"] = [[return io.popen("head -n 1"):read("*l")]],
+  }
+  for what, read in pairs(ways) do
+    for _, name in ipairs { "USR1", "CHLD" } do
+      it("of kind " .. name .. ", which do not ask to stop, leave " .. what .. " alone", function()
+        local other, input = reader(name, read)
+        assert.True(other:lives())
+        other:await_sleep()
+        input:write("a line\n")
+        input:flush()
+        assert.equal("a line\tnil\t" .. name, other:line())
+      end)
+    end
+  end
+
+  for _, name in ipairs { "INT", "TERM", "HUP", "QUIT" } do
+    it("of kind " .. name .. ", which ask to stop, end io.read with a code", function()
+      local other = reader(name, ways["io.read"])
+      local code = (other:line() or ""):match("^nil\t(%d+)\t" .. name .. "$")
+      assert.equal(4, tonumber(code)) -- EINTR; at the end of a file there is none
     end)
   end
 

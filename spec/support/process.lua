@@ -69,6 +69,18 @@ function process:await_sleep()
   until state == "S"
 end
 
+--- Returns once all signals that were sent to the process have reached it, or it has ended.
+function process:await_signals()
+  local pending
+  repeat
+    local file = io.open("/proc/" .. self.pid .. "/status")
+    pending = file and file:read("*a"):match("ShdPnd:%s*(%x+)")
+    if file then
+      file:close()
+    end
+  until not pending or pending:find("^0+$")
+end
+
 --- Has it not ended?
 function process:lives()
   local state = state_of(self.pid)

@@ -4,6 +4,7 @@
 #include "os/clock.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,12 +21,27 @@ int shmseg_clock_sleep(int64_t nanoseconds) {
   return nanosleep(&duration, NULL) == 0 ? 0 : errno;
 }
 
+#if defined(__linux__)
+/* Those that the calling thread may run on, which sysconf does not know of. */
+static int ask(void) {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof set, &set) == 0)
+    return CPU_COUNT(&set);
+  return (int)sysconf(_SC_NPROCESSORS_ONLN); /* a machine of more than 1,024 */
+}
+#else
+static int ask(void) {
+  return (int)sysconf(_SC_NPROCESSORS_ONLN);
+}
+#endif
+
+/* All threads of the process share the answer, which is a hint. */
 int shmseg_clock_processors(void) {
-  static int known; /* the same value whoever writes it */
-  int processors = __atomic_load_n(&known, __ATOMIC_RELAXED);
-  if (processors == 0) {
-    processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
-    __atomic_store_n(&known, processors, __ATOMIC_RELAXED);
-  }
-  return processors;
+  static int known;
+  static unsigned calls;
+  unsigned call = __atomic_load_n(&calls, __ATOMIC_RELAXED);
+  __atomic_store_n(&calls, call + 1, __ATOMIC_RELAXED);
+  if (call % SHMSEG_CLOCK_RECOUNT == 0)
+    __atomic_store_n(&known, ask(), __ATOMIC_RELAXED);
+  return __atomic_load_n(&known, __ATOMIC_RELAXED);
 }

@@ -44,6 +44,13 @@ static void unblock(int number) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* Such a signal ends io.read and its like, too, as whoever sends it wants. The others only tell: to a
+ * read that begins anew nothing has happened. The library's own waits end either way, for a sleep
+ * with a timeout is never begun anew. */
+static bool asks_to_stop(int number) {
+  return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
+}
+
 static int catch_one(int number) {
   size_t i = index_of(number);
   if (i == SIGNALS)
@@ -52,7 +59,8 @@ static int catch_one(int number) {
     if (caught[j] == i)
       return 0; /* named twice */
   struct sigaction action = { 0 };
-  action.sa_handler = note; /* no SA_RESTART: it has to end a wait */
+  action.sa_handler = note;
+  action.sa_flags = asks_to_stop(number) ? 0 : SA_RESTART;
   sigfillset(&action.sa_mask);
   if (sigaction(number, &action, &old[i]) != 0)
     return errno;

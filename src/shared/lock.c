@@ -24,34 +24,45 @@ static bool is_free(uint32_t word) {
 
 #define OWNER_DEAD 1 /* no code of the library: those of ours are negative, and EPERM is not used */
 
+/* What a call that waits has done so far. */
+typedef struct {
+  bool asked; /* whether an owner lives */
+  bool slept;
+} effort;
+
+static bool lives(const shmseg_segment *segment, uint32_t seen) {
+  return shmseg_liveness_probe(segment->fd, seen & SHMSEG_LOCK_STATE);
+}
+
 /* Waits while the word is *seen, which has an owner. 0: look again. OWNER_DEAD: it is dead, and the
  * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
- * an owner of its identity is one from before. */
+ * an owner of its identity is one from before. To ask costs a system call: once in each call, before
+ * it sleeps for the first time. Who dies later is found in the next slice. */
 static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                          int64_t deadline, uint32_t *seen, unsigned *pauses, bool *slept) {
+                          int64_t deadline, uint32_t *seen, unsigned *pauses, effort *e) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
     return OWNER_DEAD;
   if (!shmseg_wait_left(deadline)) /* a try: not worth a sleeper's flag */
-    return shmseg_liveness_probe(segment->fd, *seen & SHMSEG_LOCK_STATE) ? SHMSEG_TIMEOUT
-                                                                         : OWNER_DEAD;
+    return lives(segment, *seen) ? SHMSEG_TIMEOUT : OWNER_DEAD;
   if (shmseg_wait_spin(word, *seen, pauses))
     return 0;
+  if (!e->asked && !lives(segment, *seen))
+    return OWNER_DEAD;
+  e->asked = true;
   if (!(*seen & SHMSEG_LOCK_WAITERS)) {
     if (!cas_ordered(word, seen, *seen | SHMSEG_LOCK_WAITERS))
       return 0;
     *seen |= SHMSEG_LOCK_WAITERS;
   }
-  *slept = true;
+  e->slept = true;
   int err = shmseg_wait_word(segment, word, *seen, deadline);
-  if (err != SHMSEG_TIMEOUT && err != SHMSEG_INTERRUPTED)
-    return err;
-  return shmseg_liveness_probe(segment->fd, *seen & SHMSEG_LOCK_STATE) ? err : OWNER_DEAD;
+  return err == SHMSEG_TIMEOUT ? 0 : err; /* then it is a try, which asks */
 }
 
 /* A look: 0 when the word is free or its owner dead (then *dead), with *seen as found;
- * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. *slept is set when it slept meanwhile. */
+ * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. */
 static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
-                uint32_t *seen, bool *dead, bool *slept) {
+                uint32_t *seen, bool *dead, effort *e) {
   unsigned pauses = SHMSEG_SPIN_START;
   *dead = false;
   for (int i = 0; i < LOOKS; i++) {
@@ -63,7 +74,7 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
       return SHMSEG_CORRUPT;
     if (is_free(*seen))
       return 0;
-    err = wait_for_owner(segment, word, id, deadline, seen, &pauses, slept);
+    err = wait_for_owner(segment, word, id, deadline, seen, &pauses, e);
     *dead = err == OWNER_DEAD;
     if (err)
       return *dead ? 0 : err;
@@ -73,15 +84,16 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
 
 int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                             uint32_t keep, int64_t deadline, bool *dirty) {
-  bool crowded = false; /* others may be asleep, whom the release that woke us did not wake */
+  effort e = { false, false };
   for (int i = 0; i < LOOKS; i++) {
     uint32_t seen;
     bool dead;
-    int err = look(segment, word, id, deadline, &seen, &dead, &crowded);
+    int err = look(segment, word, id, deadline, &seen, &dead, &e);
     if (err)
       return err;
     *dirty = dead || seen & SHMSEG_LOCK_DIRTY;
-    uint32_t waiters = crowded ? SHMSEG_LOCK_WAITERS : seen & SHMSEG_LOCK_WAITERS;
+    /* others may be asleep, whom the release that woke us did not wake */
+    uint32_t waiters = e.slept ? SHMSEG_LOCK_WAITERS : seen & SHMSEG_LOCK_WAITERS;
     if (cas_ordered(word, &seen, id | waiters | (*dirty ? keep : 0)))
       return 0;
   }
@@ -130,8 +142,9 @@ int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint3
 
 int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                           int64_t deadline, uint32_t *seen) {
-  bool dead, slept;
-  int err = look(segment, word, id, deadline, seen, &dead, &slept);
+  bool dead;
+  effort e = { false, false };
+  int err = look(segment, word, id, deadline, seen, &dead, &e);
   if (err || !dead)
     return err;
   uint32_t next = SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY;

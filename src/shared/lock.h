@@ -12,8 +12,9 @@
  *                      WAITERS set, since others may still be asleep.
  *             release  compare-and-swap from the own identity to free, then wake if WAITERS was
  *                      set. Never an exchange: after a cut and regrowth the word can be a stranger's.
- *             recover  who waits asks each slice whether the owner lives; if not, compare-and-swap
- *                      from the exact word that was probed to the own identity. Of several, one wins.
+ *             recover  who waits asks whether the owner lives, in each slice before it sleeps; if not,
+ *                      compare-and-swap from the exact word that was probed to the own identity. Of
+ *                      several, one wins.
  *
  * CRASHES     owner dies: the word has its identity, and is recovered. A sleeper dies: WAITERS stays
  *             set and costs one wake. Dead between release and wake: the sleepers' slice ends. */

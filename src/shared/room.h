@@ -6,7 +6,7 @@
  *
  * PROTOCOL    enter  compare-and-swap a slot from 1 to the identity.
  *             leave  compare-and-swap it back, ring.
- *             clear  a slot whose identity is dead is freed by whoever waits.
+ *             clear  a slot whose identity is dead is freed by whoever is about to wait.
  *
  * CRASHES     the slot of a dead process has its identity. */
 #ifndef SHMSEG_SHARED_ROOM_H

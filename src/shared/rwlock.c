@@ -164,11 +164,10 @@ static int drain(shmseg_rwlock *rwlock, uint32_t id, int64_t deadline) {
   shmseg_room room = room_of(rwlock);
   if (shmseg_room_taken(room) == 0)
     return segment_status(room.segment);
-  int err = shmseg_room_wait(room, 0, deadline);
-  if (err != SHMSEG_TIMEOUT && err != SHMSEG_INTERRUPTED)
-    return err;
   shmseg_room_clear(room, id);
-  return shmseg_room_taken(room) == 0 ? segment_status(room.segment) : err;
+  if (shmseg_room_taken(room) == 0)
+    return segment_status(room.segment);
+  return shmseg_room_wait(room, 0, deadline);
 }
 
 int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {

@@ -110,12 +110,11 @@ int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline) {
   shmseg_room room = room_of(semaphore);
   if (shmseg_room_enter(room, id, semaphore->hint, &semaphore->hint))
     return note_permit(semaphore);
-  err = shmseg_room_wait(room, room.count - 1, deadline);
-  if (err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED)
-    shmseg_room_clear(room, 0);
-  else if (err)
-    return err;
+  shmseg_room_clear(room, 0);
   if (shmseg_room_enter(room, id, semaphore->hint, &semaphore->hint))
+    return note_permit(semaphore);
+  err = shmseg_room_wait(room, room.count - 1, deadline);
+  if (err == 0 && shmseg_room_enter(room, id, semaphore->hint, &semaphore->hint))
     return note_permit(semaphore);
   return err ? err : shmseg_wait_again(deadline);
 }

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -15,6 +16,7 @@
 #include "os/map.h"
 #include "os/random.h"
 #include "os/signals.h"
+#include "shared/wait.h"
 #include "unit/help.h"
 
 static int memory(size_t size) {
@@ -188,10 +190,48 @@ static void rest(void) {
   test_done();
 }
 
+static bool count_look(const void *context) {
+  ++*(unsigned *)context;
+  return false;
+}
+
+/* Looks of somebody who waits, once the process has waited often enough to have noticed. */
+static unsigned looks(void) {
+  shmseg_spin spin = { 0 };
+  unsigned count = 0;
+  for (int i = 0; i < SHMSEG_CLOCK_RECOUNT; i++)
+    shmseg_clock_processors();
+  shmseg_wait_spin_until(&spin, count_look, &count);
+  return count;
+}
+
+static void pinned(void) {
+  static const char sentence[] =
+      "who is pinned to one processor does not spin, until it is let loose";
+  cpu_set_t all, one;
+  must(sched_getaffinity(0, sizeof all, &all) == 0);
+  if (CPU_COUNT(&all) < 2) {
+    test_skip(sentence, "this machine has one processor");
+    return;
+  }
+  CPU_ZERO(&one);
+  for (int i = 0; CPU_COUNT(&one) == 0; i++)
+    if (CPU_ISSET(i, &all))
+      CPU_SET(i, &one);
+  test_begin(sentence);
+  check(looks() > 1 && shmseg_clock_processors() == CPU_COUNT(&all));
+  must(sched_setaffinity(0, sizeof one, &one) == 0);
+  check(looks() == 1 && shmseg_clock_processors() == 1);
+  must(sched_setaffinity(0, sizeof all, &all) == 0);
+  check(looks() > 1 && shmseg_clock_processors() == CPU_COUNT(&all));
+  test_done();
+}
+
 int main(void) {
   map();
   map_modes();
   clock_forward();
+  pinned();
   signals_caught();
   signals_refused();
   futex();

@@ -234,22 +234,35 @@ static void send_signal(board *b, uint32_t seed) {
   } while (load_ordered(&b->pong) == 0);
 }
 
-static void test_signal(void) {
+static void meet_signal(int flags) {
   board *b = open_board();
-  struct sigaction action = { .sa_handler = note };
+  struct sigaction action = { .sa_handler = note, .sa_flags = flags };
   struct sigaction old;
+  signals = 0;
   sigaction(SIGUSR1, &action, &old);
   pid_t child = start(send_signal, b, 0);
+  int64_t began = shmseg_clock_now();
   int err;
   do
     err = shmseg_wait_word(&segment, &b->ping, 0, SHMSEG_FOREVER);
   while (err == SHMSEG_INTERRUPTED && signals == 0);
   check(err == SHMSEG_INTERRUPTED);
+  shmseg_wait_sleep(SHMSEG_FOREVER);
+  check(shmseg_clock_now() - began < (int64_t)5000 * MILLISECOND); /* half a slice */
   store_ordered(&b->pong, 1);
   check(ended_well(child));
   sigaction(SIGUSR1, &old, NULL);
   check(shmseg_wait_late == 0);
   shmseg_segment_close(&segment);
+}
+
+static void test_signal(void) {
+  meet_signal(0);
+}
+
+/* A sleep with a timeout is not begun anew. */
+static void test_signal_that_restarts(void) {
+  meet_signal(SA_RESTART);
 }
 
 /* Cuts a temporary file under its mapping. */
@@ -280,7 +293,8 @@ int main(void) {
     { "a wake where nobody waits wakes nobody", test_wakes },
     { "a deadline never overflows", test_deadlines },
     { "a sleep lasts until its deadline", test_sleeps },
-    { "a signal interrupts a wait", test_signal },
+    { "a signal interrupts a wait and a sleep", test_signal },
+    { "so does one whose handler restarts system calls", test_signal_that_restarts },
     { "a wait ends when the object is cut", test_truncation },
     { "a wake that never comes is counted as a late wait", test_late_is_counted },
     { "no wake between two processes is lost", test_two_processes },
