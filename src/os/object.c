@@ -36,9 +36,17 @@ static int remove_locked(shmseg_place place, int lock, const shmseg_identity *on
   return shmseg_object_unlink(place);
 }
 
+static bool is_link(shmseg_place place) {
+  struct stat status;
+  return place.kind == SHMSEG_NAME && shmseg_object_stat(place, &status) == 0 &&
+         S_ISLNK(status.st_mode);
+}
+
 int shmseg_object_remove(shmseg_place place, const shmseg_identity *only) {
   int lock;
   int err = shmseg_object_lock_place(place, &lock);
+  if (err == ELOOP && is_link(place))
+    return only ? SHMSEG_RENAMED : shmseg_object_unlink(place);
   if (err == EACCES)
     return remove_locked(place, -1, only);
   if (err)

@@ -64,13 +64,17 @@ int shmseg_object_unlink(shmseg_place place);
 
 shmseg_identity shmseg_object_identity(const struct stat *status);
 
+/* Is there a folder for the object to be in? */
+bool shmseg_object_has_folder(shmseg_place place);
+
 /* Is the place of a file a link that leads nowhere? Then nothing is there, and nothing can be made. */
 bool shmseg_object_dangles(shmseg_place place);
 
 /* Unlinks place if it leads to the object only (NULL: whatever it leads to), under the lock of
  * that object, so that two callers cannot remove each other's successor. SHMSEG_RENAMED when it
  * leads elsewhere; EAGAIN when a peer is at it: try again. An object that the caller must not
- * open for writing is unlinked without the lock. */
+ * open for writing is unlinked without the lock, and so is a symbolic link, which cannot be locked:
+ * when it is at the place of a name, where no object can be reached through it. */
 int shmseg_object_remove(shmseg_place place, const shmseg_identity *only);
 
 /* Names of all objects, one by one; *name is valid until the next call, NULL at the end. */

@@ -73,6 +73,12 @@ static int folder_of(shmseg_place place, path *folder) {
   return 0;
 }
 
+bool shmseg_object_has_folder(shmseg_place place) {
+  path folder;
+  struct stat status;
+  return folder_of(place, &folder) == 0 && stat(folder.bytes, &status) == 0;
+}
+
 /* A file system without O_TMPFILE: the object has a name of its own until it is published, and
  * only there a killed builder leaves something behind. */
 static int build_named(path *folder, int *fd) {
