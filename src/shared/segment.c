@@ -120,26 +120,12 @@ static void take_options(shmseg_segment *segment, const shmseg_options *options)
   segment->pin = options->pin;
 }
 
-int shmseg_segment_make_temporary(shmseg_segment *segment) {
-  if (segment->fd < 0)
-    return SHMSEG_CLOSED;
-  if (!segment->place.name)
-    return EINVAL;
-  if (segment->temporary)
-    return 0;
-  return shmseg_temporary_add(segment->place, segment->identity, &segment->temporary);
-}
-
 /* What happens alike to an object that was opened and to one that was built. */
-static int enter(shmseg_segment *segment, size_t size, const shmseg_options *options) {
+static int enter(shmseg_segment *segment, size_t size) {
   int err = learn_identity(segment);
   if (!err)
     err = map_new(segment, size);
-  if (!err)
-    err = prepare_pages(segment);
-  if (!err && options->temporary)
-    err = shmseg_segment_make_temporary(segment);
-  return err;
+  return err ? err : prepare_pages(segment);
 }
 
 /* Undoes a partial open; the object itself is nobody's business but its builder's. */
@@ -170,7 +156,7 @@ static int attach(shmseg_segment *segment, shmseg_place place, bool writable,
   if (!err && (size == 0 || size < options->size))
     err = SHMSEG_TOO_SMALL;
   if (!err)
-    err = enter(segment, size, options);
+    err = enter(segment, size);
   return err ? give_up(segment, err) : 0;
 }
 
@@ -180,7 +166,7 @@ static int build(shmseg_segment *segment, const shmseg_options *options) {
   take_options(segment, options);
   int err = shmseg_object_grow(segment->fd, 0, options->size, options->sparse);
   if (!err)
-    err = enter(segment, options->size, options);
+    err = enter(segment, options->size);
   if (!err && options->init) {
     err = options->init(segment, options->context);
     if (!err)
@@ -208,6 +194,8 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
   }
   segment->place = place;
   err = build(segment, options);
+  if (!err && options->temporary) /* only what this call creates: gone again if the race is lost */
+    err = shmseg_temporary_add(place, segment->identity, &segment->temporary);
   if (err)
     return abandon(segment, place, err);
   for (int round = 0; round < ROUNDS; round++) {
@@ -267,7 +255,6 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 }
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
-  static const shmseg_options none;
   struct stat status;
   size_t size = 0;
   shmseg_segment_init(segment);
@@ -279,7 +266,7 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   if (!err)
     err = object_size(segment->fd, &size);
   if (!err)
-    err = enter(segment, size, &none);
+    err = enter(segment, size);
   return err ? give_up(segment, err) : 0;
 }
 
