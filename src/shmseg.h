@@ -75,14 +75,13 @@ typedef struct shmseg_member {
 } shmseg_member;
 
 typedef struct shmseg_options {
-  size_t size;   /* of a new object; for an existing one the least that will do */
-  size_t max;    /* address space to hold for growth, 0 for none */
-  mode_t perm;   /* of a new object, exact whatever the umask */
-  bool sparse;   /* take memory at the first write, not now */
-  bool populate; /* map every page now */
-  bool pin;      /* keep the pages in memory (mlock) */
-  bool
-      temporary; /* what this call creates: unlink it when this handle closes or this process exits */
+  size_t size;    /* of a new object; for an existing one the least that will do */
+  size_t max;     /* address space to hold for growth, 0 for none */
+  mode_t perm;    /* of a new object, exact whatever the umask */
+  bool sparse;    /* take memory at the first write, not now */
+  bool populate;  /* map every page now */
+  bool pin;       /* keep the pages in memory (mlock) */
+  bool temporary; /* unlink what this call creates when it closes, or this process exits */
   /* Fills a new object before anyone can see it; a code other than 0 gives it up. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
