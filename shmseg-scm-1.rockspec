@@ -30,6 +30,7 @@ build = {
     ["shmseg"] = "lua/shmseg/init.lua",
     ["shmseg.broadcast"] = "lua/shmseg/broadcast.lua",
     ["shmseg.cell"] = "lua/shmseg/cell.lua",
+    ["shmseg.check"] = "lua/shmseg/check.lua",
     ["shmseg.event"] = "lua/shmseg/event.lua",
     ["shmseg.mutex"] = "lua/shmseg/mutex.lua",
     ["shmseg.object"] = "lua/shmseg/object.lua",

@@ -250,6 +250,8 @@ describe("subscribe", function()
       expect.misuse("bad argument", b.subscribe, b, from)
     end
     expect.success(b:subscribe(1))
+    expect.success(b:subscribe "1")
+    expect.success(b:subscribe " 0x1 ")
     b:publish "x"
     expect.success(b:subscribe(2))
     expect.misuse("beyond", b.subscribe, b, 3)

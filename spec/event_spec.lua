@@ -172,7 +172,7 @@ describe("an event", function()
     other:signal "TERM"
     local ok, message = other:receive()
     assert.False(ok)
-    assert.truthy(message:find "event: interrupted", message)
+    assert.truthy(message:find 'event ".*": interrupted', message)
     assert.equal("TERM", other:call "return stop:wait(60)")
     e:set()
     assert.True(other:call "return e:wait()")

@@ -91,7 +91,7 @@ for noun, how in pairs(nouns) do
     end)
 
     it("wants a capacity that can be", function()
-      for _, capacity in ipairs { 0, -1, 1.5, 2 ^ 53, 2 ^ 41, math.huge, 0 / 0, "10", {}, true } do
+      for _, capacity in ipairs { 0, -1, 1.5, 2 ^ 53, 2 ^ 41, math.huge, 0 / 0, "ten", {}, true } do
         local options = { capacity = capacity }
         expect.misuse("capacity", class.open, scratch.name(), "c", options)
         expect.misuse("capacity", class.size_for, options)
@@ -99,6 +99,85 @@ for noun, how in pairs(nouns) do
       expect.misuse("capacity", class.size_for, {})
       expect.misuse("sizes", class.open, scratch.name(), "c", { capacity = 10, sizes = 1 })
       expect.misuse("permits", class.open, scratch.name(), "c", { capacity = 10, permits = 1 })
+    end)
+
+    it("takes a capacity that is a string which reads as a number", function()
+      for _, text in ipairs { "64", "0x40", " 64 " } do
+        assert.equal(class.size_for { capacity = 64 }, class.size_for { capacity = text })
+        local object = expect.success(class.open(scratch.name(), "c", { capacity = text }))
+        assert.equal(class.size_for { capacity = 64 }, object:segment():size())
+      end
+      expect.misuse("capacity", class.size_for, { capacity = "64abc" })
+    end)
+
+    it("takes no memory for what it does not hold yet, when none is reserved", function()
+      local name = scratch.name()
+      local options = { capacity = 2 ^ 28, reserve = false }
+      local object, created = expect.success(class.open(name, "c", options))
+      assert.True(created)
+      assert.True(object:segment():stat().allocated <= 4 * shmseg.pagesize)
+      local read = how.reader(object)
+      expect.success(how.put(object, "value"))
+      assert.equal("value", (read()))
+      assert.True(object:segment():stat().allocated <= 8 * shmseg.pagesize)
+      object:unlink()
+      local sparse = expect.success(shmseg.open(scratch.name(), "x", 2 ^ 30, { reserve = false }))
+      sparse:set_u8(2 ^ 30 - 1, 1)
+      for _, slice in ipairs { sparse:slice(64, 2 ^ 29), sparse:slice(2 ^ 29 + 8128, 2 ^ 28) } do
+        expect.success(class.open(slice, "x"))
+      end
+      assert.True(sparse:stat().allocated <= 8 * shmseg.pagesize)
+    end)
+
+    it("leaves what lies behind zeroes in its place, and says where that begins", function()
+      local seg = expect.success(shmseg.anonymous(65536))
+      for _, at in ipairs { 4096, 20000, 65400 } do
+        seg:set_u8(at, 7)
+        local bytes = seg:read()
+        for _, mode in ipairs { "c", "x" } do
+          local message = expect.failure("incompatible", class.open(seg, mode))
+          assert.truthy(message:find("offset " .. at, 1, true), message)
+        end
+        assert.equal(bytes, seg:read())
+        seg:set_u8(at, 0)
+      end
+      seg:set_f32(0, -1) -- as the mark of a builder who has died
+      for at = 128, 65532, 4 do
+        seg:set_f32(at, 1)
+      end
+      local bytes = seg:read()
+      expect.failure("incompatible", class.open(seg, "c"))
+      expect.failure("incompatible", class.open(seg, "c", { capacity = 64 }))
+      assert.equal(bytes, seg:read())
+    end)
+
+    it("says which object, and which numbers, when it cannot be had", function()
+      local object, name = named(1000)
+      for _, mode in ipairs { "rw", "c" } do
+        local message = expect.failure("incompatible", class.open(name, mode, { capacity = 2000 }))
+        assert.equal(('%s "%s": capacity 1000, 2000 asked'):format(noun, name), message)
+      end
+      object:segment():set_u32(8, 3)
+      local message = expect.failure("incompatible", class.open(name))
+      local text = '%s "%s": version 3 of the format is there, and not 1'
+      assert.equal(text:format(noun, name), message)
+      object:close()
+      local small = expect.success(shmseg.anonymous(100))
+      message = expect.failure("too small", class.open(small, "c", { capacity = 1 }))
+      local needed = class.size_for { capacity = 1 }
+      assert.equal(("%s: 100 bytes, %d needed"):format(noun, needed), message)
+    end)
+
+    it("tells who gives it a table of the option codec", function()
+      local object, name = named()
+      for _, value in ipairs { {}, true, print } do
+        local patterns = { "string expected, got " .. type(value), "codec" }
+        expect.misuse(patterns, how.put, object, value)
+      end
+      expect.misuse("value expected", object.push or object.publish or object.set, object)
+      object:close()
+      local message = expect.misuse("closed", how.put, object, "x")
+      assert.truthy(message:find(('%s "%s": '):format(noun, name), 1, true), message)
     end)
 
     it("takes the options of its segment", function()

@@ -172,11 +172,28 @@ for _, kind in ipairs(kinds) do
         assert.equal(case[2], scratch.bytes(name))
         assert.True(seg:unlink())
       end
+    end)
+
+    it("is temporary only for who has created it", function()
+      local name = scratch.name()
+      local options = with(kind, { temporary = true })
       local object = expect.success(open(kind, name, "x"))
-      local other = expect.success(module.open(name, "c", options))
-      object:close()
+      for _, mode in ipairs { "r", "rw", "c" } do
+        expect.success(module.open(name, mode, options)):close()
+        assert.truthy(scratch.bytes(name))
+      end
+      local other = peer.start()
+      other:call("object = assert(shmseg[...].open(select(2, ...)))", noun, name, "c", options)
+      other:send "os.exit(0)"
+      other:finish()
+      kind.use(expect.success(open(kind, name)))
+      object:unlink()
+      local created
+      object, created = expect.success(module.open(name, "c", options))
+      assert.True(created)
+      expect.success(module.open(name, "c", options)):close()
       assert.truthy(scratch.bytes(name))
-      other:close()
+      object:close()
       assert.is_nil(scratch.bytes(name))
     end)
 
@@ -186,7 +203,9 @@ for _, kind in ipairs(kinds) do
       local bytes = scratch.bytes(name)
       for _, mode in ipairs { "r", "rw", "c" } do
         local message = expect.failure("incompatible", open(kind, name, mode))
-        assert.truthy(message:find "kind", message)
+        local what = other.noun == "event" and "an event" or "a " .. other.noun
+        local text = '%s "%s": another kind of object is there: %s'
+        assert.equal(text:format(noun, name, what), message)
       end
       expect.failure("EEXIST", open(kind, name, "x"))
       assert.equal(bytes, scratch.bytes(name))
@@ -219,8 +238,20 @@ for _, kind in ipairs(kinds) do
       object:close()
       assert(shmseg.open(name)):resize(kind.size - 1)
       for _, mode in ipairs { "r", "rw", "c" } do
-        expect.failure("too small", open(kind, name, mode))
+        local message = expect.failure("too small", open(kind, name, mode))
+        local text = '%s "%s": %d bytes, %d needed'
+        assert.equal(text:format(noun, name, kind.size - 1, kind.size), message)
       end
+    end)
+
+    it("says that no space is left for it", function()
+      local other = peer.start { "sh", "-c", 'ulimit -f 0; exec "$@"', "sh" }
+      local name = scratch.name()
+      local message =
+        expect.failure("EFBIG", other:call("return shmseg[...].open(select(2, ...))", noun, name,
+          "x", kind.options))
+      assert.truthy(message:find(('^%s "%s": '):format(noun, name:gsub("%-", "%%-"))), message)
+      assert.is_nil(scratch.bytes(name))
     end)
   end)
 
@@ -566,10 +597,30 @@ for _, kind in ipairs(kinds) do
         -- What a builder leaves behind: the first word, and perhaps some of the others.
         seg:fill(0, 4096)
         seg:set_u32(0, INIT + id)
-        expect.failure("ENOENT", open(kind, seg, "rw"))
+        local message = expect.failure("ENOENT", open(kind, seg, "rw"))
+        assert.equal(noun .. ': there is none yet (mode "c" makes it)', message)
         local object, created = expect.success(open(kind, seg, "c"))
         assert.True(created)
         kind.use(object)
+        object:close()
+        seg:fill(0, 4096)
+        expect.success(open(kind, seg, "x")):close()
+        seg:set_u32(0, INIT + id) -- all but published
+        kind.use(expect.success(open(kind, seg, "c")))
+      end
+    end)
+
+    it("do not go on where somebody has data that begin as if one had died", function()
+      local seg = anonymous(4096)
+      for _, at in ipairs { 32, 68, kind.size - 4 } do
+        seg:fill(0, 4096)
+        seg:set_f32(0, -1)
+        seg:set_f32(at, 7)
+        local bytes = seg:read()
+        for _, mode in ipairs { "c", "x" } do
+          expect.failure("incompatible", open(kind, seg, mode))
+        end
+        assert.equal(bytes, seg:read())
       end
     end)
   end)
@@ -708,6 +759,25 @@ describe("the options of an object", function()
     assert.equal(("\0"):rep(4096), seg:read())
   end)
 
+  it("of locks: their failures and misuse say which lock it is", function()
+    local name = scratch.name()
+    local m = expect.success(shmseg.mutex.open(name, "x"))
+    local s = expect.success(shmseg.semaphore.open(scratch.name(), "x", { permits = 1 }))
+    m:lock()
+    local mutex = ('mutex "%s": '):format(name:gsub("%-", "%%-"))
+    expect.misuse(mutex .. "this handle holds the lock already", m.lock, m)
+    m:unlock()
+    expect.misuse(mutex .. "this handle does not hold the lock", m.unlock, m)
+    expect.misuse('semaphore "[%w-]+": this handle has no permit', s.release, s)
+    expect.success(m:segment():resize(128))
+    assert(io.open(scratch.objects .. name, "w")):close()
+    expect.misuse(mutex .. ".*truncated", m.lock, m)
+    local _, message = m:segment():read()
+    assert.truthy(message:find(('^segment "%s": '):format(name:gsub("%-", "%%-"))), message)
+    m:close()
+    expect.misuse(mutex .. ".*closed", m.lock, m)
+  end)
+
   it("for a semaphore are needed to make it under a name", function()
     for _, mode in ipairs { "c", "x" } do
       expect.misuse("permits", shmseg.semaphore.open, scratch.name(), mode)
@@ -715,6 +785,31 @@ describe("the options of an object", function()
     end
     expect.misuse("permits", shmseg.semaphore.size_for)
     expect.misuse("permits", shmseg.semaphore.size_for, {})
+  end)
+
+  it("are known by name, and the nearest is named when one is not", function()
+    local name = scratch.name()
+    expect.misuse('unknown option "permit": "permits"%? there are max, perm, permits, pin, ',
+      shmseg.semaphore.open, name, "c", { permit = 3 })
+    expect.misuse('unknown option "capcity": "capacity"%? there are capacity, codec, max, ',
+      shmseg.queue.open, name, "c", { capcity = 3 })
+    expect.misuse('unknown option "codec": there are max, perm, pin, populate, reserve, temporary$',
+      shmseg.mutex.open, name, "c", { codec = {} })
+    for _, permits in ipairs { 65536, 2 ^ 53, "65536" } do
+      local options = { permits = permits }
+      expect.misuse("permits\": .*too large", shmseg.semaphore.open, name, "c", options)
+    end
+    assert.is_nil(scratch.bytes(name))
+  end)
+
+  it("for a semaphore may be strings that read as numbers", function()
+    for _, permits in ipairs { "3", "0x3", " 3 " } do
+      local options = { permits = permits, max = "65536", reserve = false }
+      local s = expect.success(shmseg.semaphore.open(scratch.name(), "c", options))
+      assert.equal(3, s:value())
+      assert.True(s:segment():stat().allocated <= shmseg.pagesize)
+    end
+    expect.misuse("permits", shmseg.semaphore.open, scratch.name(), "c", { permits = "three" })
   end)
 
   it("for a semaphore on a segment are by default what fits", function()

@@ -575,13 +575,45 @@ describe("a temporary segment", function()
     assert.is_nil(scratch.bytes(name))
   end)
 
-  it("goes with the handle that is temporary, and with no other", function()
-    local seg, name = create()
-    local other = expect.success(shmseg.open(name, "rw", nil, { temporary = true }))
+  it("goes with the handle that created it, and with no other", function()
+    local seg, name = create(64, { temporary = true })
+    for _, mode in ipairs { "r", "rw", "c" } do
+      local other, created = expect.success(shmseg.open(name, mode, 64, { temporary = true }))
+      assert.False(created)
+      other:close()
+      assert.True(exists(name))
+    end
+    seg:close()
+    assert.False(exists(name))
+    local path = scratch.path()
+    seg = expect.success(shmseg.map(path, "x", 64))
+    expect.success(shmseg.map(path, "c", 64, { temporary = true })):close()
+    assert.truthy(io.open(path)):close()
+    seg:unlink()
+  end)
+
+  it("is left by a process that only found it, when that ends", function()
+    local _, name = create()
+    local other = peer.start()
+    other:call("seg = assert(shmseg.open(..., 'c', 64, { temporary = true }))", name)
+    other:send "os.exit(0)"
+    other:finish()
+    assert.True(exists(name))
+  end)
+
+  it("is left by who has lost the race for its name", function()
+    local name = scratch.name()
+    local winner
+    local seg, created = expect.success(shmseg.open(name, "c", 64, {
+      temporary = true,
+      init = function()
+        winner = expect.success(shmseg.open(name, "x", 64))
+      end,
+    }))
+    assert.False(created)
     seg:close()
     assert.True(exists(name))
-    other:close()
-    assert.False(exists(name))
+    winner:close()
   end)
 
   it("stands a thousand at once", function()

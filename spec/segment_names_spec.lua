@@ -37,6 +37,29 @@ describe("shmseg.unlink", function()
     local name = scratch.name()
     assert.truthy(expect.failure("ENOENT", shmseg.unlink(name)):find(name, 1, true))
   end)
+
+  it("removes a symbolic link, wherever that leads, and nothing behind it", function()
+    local _, target = create()
+    for _, to in ipairs { scratch.objects .. target, scratch.path(), "/", target } do
+      local name = scratch.name()
+      assert(shell.succeeds("ln -s " .. to .. " " .. scratch.objects .. name))
+      assert.True(expect.success(shmseg.unlink(name)))
+      assert.False(shell.succeeds("test -L " .. scratch.objects .. name))
+      assert.True(exists(target))
+    end
+  end)
+
+  it("says of what else has a name in the folder what it is, and leaves it", function()
+    for what, make in pairs { ["a FIFO"] = "mkfifo ", ["a directory"] = "mkdir " } do
+      local name = scratch.name()
+      assert(shell.succeeds(make .. scratch.objects .. name))
+      local removed, message = shmseg.unlink(name)
+      assert.is_nil(removed)
+      assert.equal(('segment "%s": is %s'):format(name, what), message)
+      assert.True(shell.succeeds("test -e " .. scratch.objects .. name))
+      shell.run("rmdir " .. scratch.objects .. name)
+    end
+  end)
 end)
 
 describe("a segment's unlink", function()
@@ -193,11 +216,32 @@ describe("shmseg.list", function()
   end)
 
   it("names the pattern when it is malformed, and blames the caller", function()
-    create()
     expect.misuse("^spec/segment_names_spec%.lua:%d+: pattern: malformed", function()
       local names = shmseg.list("[")
       return names
     end)
+  end)
+
+  it("finds a pattern malformed also where no name gets so far with it", function()
+    create()
+    for pattern, message in pairs {
+      ["["] = "missing ']'", ["no such name["] = "missing ']'", ["[]"] = "missing ']'",
+      ["[^]"] = "missing ']'", ["[%"] = "missing ']'", ["[%]"] = "missing ']'",
+      ["no such name%"] = "ends with '%%'", ["%b"] = "missing arguments", ["%bx"] = "missing arg",
+      ["%fx"] = "missing '%['", ["%f["] = "missing ']'", ["(no such name"] = "unfinished capture",
+      ["no such name)"] = "invalid pattern capture", ["%1"] = "invalid capture index",
+      ["(%1)"] = "invalid capture index", ["()%2"] = "invalid capture index",
+      [("()"):rep(33)] = "too many captures",
+    } do
+      expect.misuse({ "pattern: ", message }, shmseg.list, pattern)
+    end
+    for _, pattern in ipairs {
+      "", "^", "$", "^$", "a-", "[]]", "[^]]", "[%]]", "[]-a]", "%%", "%.", "()", "(())",
+      "(a)%1", "((a)%2)%1", "%b()", "%f[%w]a", "%f[^]]", "[%a-z]*", ("()"):rep(32), "a]", "]",
+    } do
+      assert.equal("table", type(expect.success(shmseg.list(pattern))))
+      assert.True((pcall(string.find, "text", pattern)), pattern)
+    end
   end)
 end)
 

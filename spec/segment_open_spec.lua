@@ -110,7 +110,7 @@ describe("opening", function()
       local _, name = create(64)
       for _, mode in ipairs { "r", "rw", "c" } do
         local message = expect.failure("too small", shmseg.open(name, mode, 65))
-        assert.truthy(message:find(name, 1, true))
+        assert.equal(('segment "%s": 64 bytes, 65 needed'):format(name), message)
       end
       assert.equal(64, #scratch.bytes(name))
     end)
@@ -119,10 +119,28 @@ describe("opening", function()
       local name = scratch.name()
       assert(io.open(scratch.objects .. name, "w")):close()
       for _, mode in ipairs { "r", "rw" } do
-        expect.failure("too small", shmseg.open(name, mode))
+        local message = expect.failure("too small", shmseg.open(name, mode))
+        assert.equal(('segment "%s": is empty'):format(name), message)
       end
       expect.failure("too small", shmseg.open(name, "c", 64))
       assert.equal("", scratch.bytes(name))
+    end)
+
+    it("that is no object is told what it is", function()
+      for what, make in pairs {
+        ["a FIFO"] = "mkfifo ", ["a directory"] = "mkdir ",
+        ["a symbolic link"] = "ln -s " .. scratch.path() .. " ",
+      } do
+        local name = scratch.name()
+        assert(shell.succeeds(make .. scratch.objects .. name))
+        for _, mode in ipairs { "r", "rw", "c" } do
+          local _, message = shmseg.open(name, mode, 64)
+          assert.equal(('segment "%s": is %s'):format(name, what), message)
+        end
+        expect.failure("EEXIST", shmseg.open(name, "x", 64))
+        assert.truthy(select(2, shmseg.stat(name)):find("is " .. what, 1, true))
+        shell.run("rmdir " .. scratch.objects .. name)
+      end
     end)
 
     it("that is a directory is refused", function()
@@ -279,8 +297,36 @@ describe("opening", function()
       end)
     end
 
-    it("that is a string is quoted, for it may look like a number", function()
-      expect.misuse('size: .*got "64"$', shmseg.open, scratch.name(), "c", "64")
+    it("that is a string which reads as a number is taken for it", function()
+      for text, size in pairs { ["64"] = 64, ["0x40"] = 64, [" 100 "] = 100, ["1e3"] = 1000 } do
+        local name, path = scratch.name(), scratch.path()
+        assert.equal(size, #expect.success(shmseg.open(name, "c", text)))
+        assert.equal(size, #expect.success(shmseg.open(name, "rw", text)))
+        assert.equal(size, #expect.success(shmseg.map(path, "x", text)))
+        assert.equal(size, #expect.success(shmseg.anonymous(text, { max = "65536" })))
+      end
+      for _, text in ipairs { "64abc", "", "0", "-64", "6.5", "nan", "inf", "0x" } do
+        local message = expect.misuse("size: ", shmseg.open, scratch.name(), "c", text)
+        assert.truthy(message:find(("got %q"):format(text), 1, true) or message:find "too large")
+      end
+    end)
+
+    it("that is too large is said to be too large", function()
+      for _, size in ipairs { 2 ^ 62, 2 ^ 63, huge, "1e30" } do
+        expect.misuse("size: too large", shmseg.open, scratch.name(), "c", size)
+        expect.misuse("max\": too large", shmseg.anonymous, 64, { max = size })
+      end
+    end)
+
+    it("in whose place the options stand, or which stands in the mode's, is told so", function()
+      local name = scratch.name()
+      expect.misuse("size: .*options come after the size", shmseg.open, name, "c", { perm = "600" })
+      expect.misuse("size: .*options come after the size", shmseg.anonymous, { max = 64 })
+      expect.misuse("mode: .*size comes after the mode", shmseg.open, name, 64)
+      expect.misuse("mode: .*size comes after the mode", shmseg.open, name, "64")
+      expect.misuse("mode: .*options come last", shmseg.open, name, { perm = "600" })
+      expect.misuse("options: .*{ capacity = 64 }", shmseg.queue.open, name, "c", 64)
+      assert.False(exists(name))
     end)
 
     for _, size in ipairs { 2 ^ 46, 2 ^ 53, 2 ^ 62, math.maxinteger or 2 ^ 62 } do
@@ -322,6 +368,19 @@ describe("opening", function()
 
     it("that is unknown is misuse and named", function()
       expect.misuse("colour", option("colour", "blue"))
+      local all = "there are init, max, perm, pin, populate, reserve, temporary$"
+      for meant, names in pairs {
+        temporary = { "temprary", "temp", "tempoary", "Temporary" }, perm = { "prem", "perms" },
+        reserve = { "reserved", "resrve" }, max = { "maxi" },
+      } do
+        for _, name in ipairs(names) do
+          local patterns = { ('unknown option "%s": "%s"%%? '):format(name, meant), all }
+          expect.misuse(patterns, option(name, 1))
+        end
+      end
+      expect.misuse('unknown option "colour": ' .. all, option("colour", "blue"))
+      expect.misuse('unknown option "colour": there are max, perm, pin, populate, reserve$',
+        shmseg.anonymous, 64, { colour = 1 })
       expect.misuse("1", function()
         return shmseg.open("shmseg-spec-never", "x", 64, { "perm" })
       end)
@@ -541,5 +600,49 @@ describe("opening", function()
       scratch.name()
     )
     assert.equal(before, after)
+  end)
+end)
+
+describe("a function of the module that is called with a colon", function()
+  it("is told to be called with a dot", function()
+    local name = "shmseg-spec-never"
+    for call, f in pairs {
+      ["shmseg:open"] = function() return shmseg:open(name, "c", 64) end,
+      ["shmseg:map"] = function() return shmseg:map(name, "c", 64) end,
+      ["shmseg:anonymous"] = function() return shmseg:anonymous(64) end,
+      ["shmseg:unlink"] = function() return shmseg:unlink(name) end,
+      ["shmseg:stat"] = function() return shmseg:stat(name) end,
+      ["shmseg:list"] = function() return shmseg:list() end,
+      ["shmseg.queue:open"] = function() return shmseg.queue:open(name, "c", { capacity = 1 }) end,
+      ["shmseg.mutex:open"] = function() return shmseg.mutex:open(name, "c") end,
+      ["shmseg.cell:size_for"] = function() return shmseg.cell:size_for { capacity = 1 } end,
+    } do
+      expect.misuse({ "^spec/segment_open_spec%.lua:%d+: ", call, "with a dot" }, function()
+        local result = f() -- no tail calls: they would have no line
+        return result
+      end)
+    end
+  end)
+end)
+
+describe("where there is no /dev/shm", function()
+  after_each(scratch.clean)
+
+  it("the modes c and x say so", function()
+    -- In a namespace of its own, with nothing in /dev.
+    local bare = 'mount -t tmpfs none /dev && exec "$@"'
+    if not shell.succeeds("unshare -m sh -c 'mount -t tmpfs none /dev'") then
+      return pending "no mount namespace can be had here"
+    end
+    local other = peer.start { "unshare", "-m", "sh", "-c", bare, "sh" }
+    for _, mode in ipairs { "c", "x" } do
+      local message = expect.failure("ENOENT", other:call("return shmseg.open('a', ...)", mode, 64))
+      assert.equal('segment "a": /dev/shm is not there', message)
+      message = expect.failure("ENOENT", other:call("return shmseg.mutex.open('a', ...)", mode))
+      assert.equal('mutex "a": /dev/shm is not there', message)
+    end
+    local path = scratch.path() .. "/none/file"
+    local message = expect.failure("ENOENT", shmseg.map(path, "c", 64))
+    assert.equal(('file "%s": its folder is not there'):format(path), message)
   end)
 end)

@@ -72,6 +72,16 @@ describe("signals", function()
     end
   end)
 
+  it("may be named as in C", function()
+    local other = peer.start()
+    other:call [[stop = shmseg.signals("SIGUSR1", "SIGTERM")]]
+    other:signal "USR1"
+    assert.equal("USR1", other:call "return stop:wait(60)")
+    for _, name in ipairs { "SIGKILL", "SIG", "SIGSIGINT", "sigint", "SIGINT\0" } do
+      expect.misuse("signal", shmseg.signals, name)
+    end
+  end)
+
   it("of several kinds are all taken, each once", function()
     local other = owner '"INT", "TERM", "USR1", "HUP"'
     for _, name in ipairs { "INT", "TERM", "USR1", "HUP" } do
@@ -161,7 +171,9 @@ describe("signals", function()
   end)
 
   it("refuse names that are none, and those that nobody can catch", function()
-    for _, name in ipairs { "KILL", "STOP", "NONE", "", "int", "SIGINT", "INT\0", 2.5, true, {} } do
+    for _, name in ipairs {
+      "KILL", "STOP", "NONE", "", "int", "SIGKILL", "INT\0", 2.5, true, {},
+    } do
       expect.misuse("bad argument #1", function()
         shmseg.signals(name)
       end)

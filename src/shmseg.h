@@ -81,14 +81,13 @@ typedef struct shmseg_member {
 } shmseg_member;
 
 typedef struct shmseg_options {
-  size_t size;   /* of a new object; for an existing one the least that will do */
-  size_t max;    /* address space to hold for growth, 0 for none */
-  mode_t perm;   /* of a new object, exact whatever the umask */
-  bool sparse;   /* take memory at the first write, not now */
-  bool populate; /* map every page now */
-  bool pin;      /* keep the pages in memory (mlock) */
-  bool
-      temporary; /* what this call creates is unlinked when this handle closes or this process exits */
+  size_t size;    /* of a new object; for an existing one the least that will do */
+  size_t max;     /* address space to hold for growth, 0 for none */
+  mode_t perm;    /* of a new object, exact whatever the umask */
+  bool sparse;    /* take memory at the first write, not now */
+  bool populate;  /* map every page now */
+  bool pin;       /* keep the pages in memory (mlock) */
+  bool temporary; /* unlink what this call creates when it closes, or this process exits */
   /* Fills a new object before anyone can see it; a code other than 0 gives it up. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
@@ -130,9 +129,6 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 
 /* Maps the object behind fd, which stays the caller's. */
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
-
-/* What the option temporary does, for a segment that is open. ECANCELED when exit() has begun. */
-int shmseg_segment_make_temporary(shmseg_segment *segment);
 
 /* Harmless on a closed handle. */
 void shmseg_segment_close(shmseg_segment *segment);

@@ -1,6 +1,7 @@
 --- Shared memory for Lua.
 -- @module shmseg
 
+local check = require "shmseg.check"
 local core = require "shmseg.core"
 local segment = require "shmseg.segment"
 local struct = require "shmseg.struct"
@@ -21,6 +22,8 @@ end
 for _, noun in ipairs { "mutex", "rwlock", "semaphore", "event", "cell", "queue", "broadcast" } do
   shmseg[noun] = require("shmseg." .. noun)
 end
+
+check.add_module("shmseg", shmseg)
 
 --- What this platform has.
 -- @treturn table of booleans, and platform, a string

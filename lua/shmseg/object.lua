@@ -1,144 +1,125 @@
 --- What mutex, rwlock, semaphore, event and the other objects have in common: how they are opened.
 -- @module shmseg.object
 
+local check = require "shmseg.check"
 local core = require "shmseg.core"
-local segment = require "shmseg.segment"
 
 local object = {}
 
 -- Options of shmseg.open that an object with a segment of its own may be given.
-local segment_options = {
-  max = true, perm = true, pin = true, populate = true, reserve = true, temporary = true,
-}
+local segment_options = { temporary = "boolean" }
+for name, kind in pairs(check.segment_options) do
+  segment_options[name] = kind
+end
 
--- What is wrong with a capacity, or nil.
-local function capacity_error(class, value)
+-- A capacity; or nil and what is wrong.
+local function check_capacity(class, given)
+  local value = check.number(given)
   if type(value) ~= "number" then
-    return ("option %q: number expected, got %s"):format(class.capacity, type(value))
-  elseif value ~= math.floor(value) or value < 1 or value >= 2 ^ 53
-    or not class.core.size_for(value) then
-    return ("option %q: out of range: %s"):format(class.capacity, tostring(value))
+    return nil, ("option %q: number expected, got %s"):format(class.capacity, type(value))
+  elseif value ~= math.floor(value) or value < 1 then
+    return nil, ("option %q: out of range: %s"):format(class.capacity, tostring(given))
+  elseif value >= 2 ^ 53 or not class.core.size_for(value) then
+    return nil, ("option %q: out of range: too large: %s"):format(class.capacity, tostring(given))
   end
+  return value
 end
 
 -- What is wrong with a codec, or nil.
-local function codec_error(class, options)
-  local codec = type(options) == "table" and options.codec
-  if not codec then
-    return nil
-  elseif not class.has_codec then
-    return "unknown option \"codec\""
-  elseif type(codec) ~= "table" or type(codec.encode) ~= "function"
+local function codec_error(codec)
+  if type(codec) ~= "table" or type(codec.encode) ~= "function"
     or type(codec.decode) ~= "function" then
     return "option \"codec\": table with functions encode and decode expected"
   end
 end
 
--- Splits the options into those of the segment and the object's own capacity; or nil and what is
+-- What each option is for: the segment, or the object itself.
+local function known_options(class)
+  local known = {}
+  for name in pairs(segment_options) do
+    known[name] = true
+  end
+  if class.capacity then
+    known[class.capacity] = true
+  end
+  known.codec = class.has_codec or nil
+  return known
+end
+
+-- What is wrong with options that are no table, or nil.
+local function table_error(class, options)
+  local wrong = check.options_table(options)
+  if wrong and class.capacity and type(check.number(options)) == "number" then
+    wrong = ("%s: write { %s = %s }"):format(wrong, class.capacity, tostring(options))
+  end
+  return wrong
+end
+
+-- The options of the segment as they are, the object's own capacity and codec; or nil and what is
 -- wrong with them.
 local function split(class, options)
-  local wrong = codec_error(class, options)
+  local wrong = table_error(class, options)
+  local own, capacity, codec = {}, nil, nil
+  for name, value in pairs(not wrong and options or {}) do
+    if not class.known[name] then
+      wrong = check.unknown_option(name, class.known)
+    elseif name == class.capacity then
+      capacity, wrong = check_capacity(class, value)
+    elseif name == "codec" then
+      codec, wrong = value or nil, value and codec_error(value)
+    else
+      own[name] = value
+    end
+    if wrong then
+      break
+    end
+  end
   if wrong then
     return nil, wrong
-  elseif options ~= nil and type(options) ~= "table" then
-    return nil, ("options: table expected, got %s"):format(type(options))
   end
-  local own, capacity = {}, nil
-  for name, value in pairs(options or {}) do
-    if name == class.capacity then
-      wrong = capacity_error(class, value)
-      if wrong then
-        return nil, wrong
-      end
-      capacity = value
-    elseif segment_options[name] then
-      own[name] = value
-    elseif name ~= "codec" then
-      return nil, ("unknown option %q"):format(tostring(name))
-    end
-  end
-  return own, capacity
+  return own, capacity, codec or {}
 end
 
--- How often a name is tried that peers give to other objects and take away.
-local ROUNDS = 100
-
--- Opens the segment of an object on a name; a new one has the object in it before anyone sees it.
-local function try_segment(class, name, mode, own, capacity, temporary)
-  local size, failure
-  if mode == "c" or mode == "x" then
-    if class.capacity and not capacity then
-      error(("option %q: needed to create"):format(class.capacity), 0)
-    end
-    size = class.core.size_for(capacity or 1)
-    function own.init(new)
-      local built, message, code = class.core.open(new, "x", capacity)
-      if built then
-        built:close()
-      end
-      if built and temporary then
-        built, message, code = core.make_temporary(new)
-      end
-      if not built then
-        failure = { message, code }
-        error(message, 0)
-      end
-    end
+-- What the core takes to open on a name: the name without its slash and the segment's options; or
+-- nil and what is wrong.
+local function check_named(class, name, mode, own, capacity)
+  local wrong = check.mode(mode)
+  local bare, options, checked
+  if not wrong and not (name == nil and mode == "x") then
+    bare, wrong = check.name(name)
   end
-  local ok, opened, created, code = pcall(segment.open, name, mode, size, own)
-  if failure then
-    return nil, failure[1], failure[2]
-  elseif not ok then
-    error(opened, 0)
-  elseif code == "too small" then -- for the object that was asked for; there may be another one
-    own.init = nil
-    return segment.open(name, "rw", nil, own)
+  if not wrong then
+    options, wrong = check.options(own, segment_options)
   end
-  return opened, created, code
+  if not wrong then
+    checked, wrong = check.segment(options)
+  end
+  if not wrong and class.capacity and not capacity and (mode == "c" or mode == "x") then
+    wrong = ("option %q: needed to create"):format(class.capacity)
+  end
+  if wrong then
+    return nil, wrong
+  end
+  return { name = bare, options = checked }
 end
 
--- The same; in mode "c" what is gone between two looks is no failure.
-local function open_segment(class, name, mode, ...)
-  for _ = 1, ROUNDS do
-    local opened, created, code = try_segment(class, name, mode, ...)
-    if opened or mode ~= "c" or code ~= "ENOENT" then
-      return opened, created, code
-    end
-  end
-  return nil, "EAGAIN: others make and remove the object all the time", "EAGAIN"
-end
-
--- Opens on a name: the object lies in a segment of its own. Raises misuse without a position. A
--- segment that was there is made temporary when the object in it is open, and not before: what is
--- no such object must not be unlinked.
+-- Opens on a name: the object lies in a segment of its own. Raises misuse without a position.
 local function open_named(class, name, mode, own, capacity, codec)
-  local temporary = own.temporary == true
-  own.temporary = not temporary and own.temporary or nil
-  local opened, created, code = open_segment(class, name, mode, own, capacity, temporary)
-  if not opened then
-    return nil, created, code
+  local checked, wrong = check_named(class, name, mode, own, capacity)
+  if wrong then
+    error(wrong, 0)
   end
-  local how = mode == "c" and "c" or opened:mode()
-  local result, built, why =
-    class.core.open(opened, how, capacity, true, codec.encode, codec.decode)
-  if not result then
-    opened:close()
-    return nil, built, why
-  end
-  if temporary then
-    local done, message, reason = core.make_temporary(opened)
-    if not done then
-      result:close()
-      return nil, message, reason
-    end
-  end
-  return result, created or built
+  return class.core.open_named(checked.name, mode, capacity, codec.encode, codec.decode,
+    check.unpack(checked.options))
 end
 
 -- Opens on a name, or on a segment or slice. Raises misuse without a position.
 local function open(class, where, mode, options)
-  local own, capacity = split(class, options)
-  local codec = own and options and options.codec or {}
+  local wrong = check.colon(where, "open")
+  if wrong then
+    error(wrong, 0)
+  end
+  local own, capacity, codec = split(class, options)
   if not own then
     error(capacity, 0)
   elseif type(where) ~= "userdata" then
@@ -146,7 +127,7 @@ local function open(class, where, mode, options)
   elseif next(own) then
     error(("option %q: the segment is there already"):format(next(own)), 0)
   end
-  return class.core.open(where, mode, capacity, false, codec.encode, codec.decode)
+  return class.core.open(where, mode, capacity, codec.encode, codec.decode)
 end
 
 -- An error without the place in this library that it came from.
@@ -187,6 +168,8 @@ end
 function object.module(noun, capacity)
   local class = { core = core[noun], capacity = capacity, has_codec = capacity == "capacity" }
   local module = {}
+  class.known = known_options(class)
+  check.add_module("shmseg." .. noun, module)
 
   --- Opens the object.
   -- @param where a name, a segment or a slice
@@ -204,9 +187,12 @@ function object.module(noun, capacity)
   -- @tparam table options
   -- @treturn integer
   function module.size_for(options)
-    local _, value = split(class, options)
-    local wrong = type(value) == "string" and value
-      or capacity and not value and ("option %q: needed"):format(capacity)
+    local own, value
+    local wrong = check.colon(options, "size_for")
+    if not wrong then
+      own, value = split(class, options)
+      wrong = not own and value or capacity and not value and ("option %q: needed"):format(capacity)
+    end
     if wrong then
       error(wrong, 2)
     end

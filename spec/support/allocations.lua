@@ -41,6 +41,21 @@ local function created(segment)
   segment:close()
 end
 
+local nouns = {
+  mutex = {}, rwlock = {}, event = {}, semaphore = { permits = 3 }, cell = { capacity = 100 },
+  queue = { capacity = 100 }, broadcast = { capacity = 100 },
+}
+local codec = { encode = tostring, decode = tostring }
+
+-- Something that has an object of each kind already, and zeroes behind it.
+local function objects(noun)
+  return function()
+    local seg = named()
+    assert(shmseg[noun].open(seg, "c", nouns[noun])):close()
+    return seg
+  end
+end
+
 -- Name of the case, what is done before, the call, and what is done with its result.
 local cases = {
   { "open in mode x", nil, function() return shmseg.open(base, "x", 64) end, created },
@@ -102,6 +117,46 @@ cases[#cases + 1] = { "unlink of a segment", function()
   return named()
 end, function(seg) return seg:unlink() end }
 
+for noun, sized in pairs(nouns) do
+  local function options(more)
+    local all = { codec = sized.capacity and codec or nil }
+    for _, source in ipairs { sized, more or {} } do
+      for name, value in pairs(source) do
+        all[name] = value
+      end
+    end
+    return all
+  end
+  local function opens(mode, more)
+    return function() return shmseg[noun].open(base, mode, options(more)) end
+  end
+  local what = noun .. ".open "
+  local more = { perm = "640", reserve = false, max = 2 ^ 20, populate = true }
+  for _, each in ipairs {
+    { what .. "in mode x", nil, opens "x", created },
+    { what .. "in mode c", nil, opens "c", created },
+    { what .. "with options", nil, opens("c", more), created },
+    { what .. "of a temporary one", nil, opens("x", { temporary = true }), result },
+    { what .. "under a free name", nil, function()
+      return shmseg[noun].open(nil, "x", options { temporary = true })
+    end, result },
+    { what .. "of an existing one", objects(noun), opens "c", result },
+    { what .. "to read it", objects(noun), opens "r", result },
+    { what .. "to create what is there", objects(noun), opens "x", nil, "EEXIST" },
+    { what .. "of none", nil, opens "rw", nil, "ENOENT" },
+    { what .. "of another kind", objects(noun == "event" and "mutex" or "event"), opens "c", nil,
+      "incompatible" },
+    { what .. "in a segment", named, function(seg)
+      return shmseg[noun].open(seg, "c", options())
+    end, result },
+    { what .. "in a slice", named, function(seg)
+      return shmseg[noun].open(seg:slice(64), "x", options())
+    end, result },
+  } do
+    cases[#cases + 1] = each
+  end
+end
+
 local function read_file(name)
   local file = assert(io.open(name))
   local text = file:read("*a")
@@ -110,9 +165,7 @@ local function read_file(name)
 end
 
 -- Descriptors, shared mappings and objects that there are now.
-local function census()
-  collectgarbage()
-  collectgarbage()
+local function count_all()
   local descriptors = 0
   for fd = 0, 100 do
     local file = io.open("/proc/self/fdinfo/" .. fd)
@@ -121,9 +174,15 @@ local function census()
       descriptors = descriptors + 1
     end
   end
-  local shared = select(2, read_file("/proc/self/maps"):gsub("%S%S%S%Ss ", ""))
-  local objects = #shmseg.list(pattern)
-  return ("%d descriptors, %d mappings, %d objects"):format(descriptors, shared, objects)
+  local shared = select(2, read_file("/proc/self/maps"):gsub(" %S%S%Ss ", ""))
+  local names = #shmseg.list(pattern)
+  return ("%d descriptors, %d mappings, %d objects"):format(descriptors, shared, names)
+end
+
+local function census()
+  collectgarbage()
+  collectgarbage()
+  return count_all()
 end
 
 local function complain(...)
@@ -141,6 +200,7 @@ end
 local function attempt(case, n, sticky)
   local name, prepare, call, finish, expected = case[1], case[2], case[3], case[4], case[5]
   local argument = prepare and prepare()
+  local before = n > 0 and name:find("^%l+%.open ") and count_all()
   host.fail(n, sticky)
   local ok, value, message, code = pcall(call, argument)
   local hit = host.fail(0)
@@ -152,6 +212,9 @@ local function attempt(case, n, sticky)
     complain(name, "fails with", tostring(code), tostring(message))
   elseif not hit and not ok then
     complain(name, "fails with no allocation failing")
+  end
+  if before and not (ok and value) and count_all() ~= before then
+    complain(name, "has something open when allocation", n, "has failed:", before, count_all())
   end
   while #kept > 0 do
     table.remove(kept):close()
@@ -174,7 +237,7 @@ local function exhaust(case, sticky)
       complain(case[1], "leaves an object behind when allocation", n, "fails")
       shmseg.unlink(base)
     end
-    if case[2] == named then
+    if case[2] and case[2] ~= anonymous then
       shmseg.unlink(base)
     end
   until not hit or n > 500

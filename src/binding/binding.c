@@ -21,7 +21,7 @@ static const struct {
   { SHMSEG_EMPTY, "empty", "empty" },
   { SHMSEG_SHUTDOWN, "shutdown", "shutdown" },
   { SHMSEG_INTERRUPTED, "interrupted", "interrupted" },
-  { SHMSEG_TOO_SMALL, "too small", "the object is smaller than asked for, or empty" },
+  { SHMSEG_TOO_SMALL, "too small", "there is not enough room" },
   { SHMSEG_TRUNCATED, "truncated", "another process has shrunk the object" },
   { SHMSEG_CORRUPT, "corrupt", "the object is damaged" },
   { SHMSEG_INCOMPATIBLE, "incompatible", "the object is of another kind or format" },
@@ -61,6 +61,8 @@ static const struct {
   { ETXTBSY, "ETXTBSY", NULL },
   { EXDEV, "EXDEV", NULL },
 };
+
+#define CODES (sizeof codes / sizeof *codes)
 
 /* --- Lua versions ------------------------------------------------------------------------- */
 
@@ -154,21 +156,45 @@ static void push_message(lua_State *L, int err, const char *message) {
     lua_pushstring(L, strerror(err));
 }
 
-int push_failure(lua_State *L, int err, const char *subject, const char *hint) {
+/* Of codes; their number when there is none. */
+static size_t find_code(int err) {
   size_t i = 0;
-  size_t count = sizeof codes / sizeof *codes;
-  while (i < count && codes[i].err != err)
+  while (i < CODES && codes[i].err != err)
     i++;
-  lua_pushnil(L);
-  lua_pushfstring(L, "%s%s", subject ? subject : "", subject ? ": " : "");
-  push_message(L, err, i < count ? codes[i].message : NULL);
-  lua_pushfstring(L, "%s%s%s", hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
-  lua_concat(L, 3);
-  if (i < count)
+  return i;
+}
+
+static void push_code(lua_State *L, int err) {
+  size_t i = find_code(err);
+  if (i < CODES)
     lua_pushstring(L, codes[i].code);
   else
     lua_pushfstring(L, "E%d", err);
+}
+
+int push_failure(lua_State *L, int err, const char *subject, const char *hint) {
+  size_t i = find_code(err);
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s%s", subject ? subject : "", subject ? ": " : "");
+  push_message(L, err, i < CODES ? codes[i].message : NULL);
+  lua_pushfstring(L, "%s%s%s", hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
+  lua_concat(L, 3);
+  push_code(L, err);
   return 3;
+}
+
+int push_failure_as(lua_State *L, int err, const char *subject, const char *words) {
+  lua_pushnil(L);
+  lua_pushfstring(L, "%s: %s", subject, words);
+  push_code(L, err);
+  return 3;
+}
+
+const char *push_subject(lua_State *L, const char *noun, const char *name) {
+  if (name)
+    return lua_pushfstring(L, "%s \"%s\"", noun, name);
+  lua_pushstring(L, noun);
+  return noun;
 }
 
 int push_outcome(lua_State *L, const char *word) {
@@ -182,14 +208,14 @@ int push_outcome(lua_State *L, const char *word) {
 void push_int64(lua_State *L, int64_t value) {
   lua_Number n = (lua_Number)value;
   if (n >= TWO_63 || (int64_t)n != value)
-    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
+    luaL_error(L, "too large: no number holds this 64-bit integer near %f exactly", n);
   lua_pushnumber(L, n);
 }
 
 void push_uint64(lua_State *L, uint64_t value) {
   lua_Number n = (lua_Number)value;
   if (n >= 2 * TWO_63 || (uint64_t)n != value)
-    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
+    luaL_error(L, "too large: no number holds this 64-bit integer near %f exactly", n);
   lua_pushnumber(L, n);
 }
 #endif

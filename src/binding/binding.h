@@ -112,6 +112,12 @@ int64_t opt_deadline(lua_State *L, int arg);
 /* nil, message, code. subject (may be NULL) opens the message, hint (may be NULL) ends it. */
 int push_failure(lua_State *L, int err, const char *subject, const char *hint);
 
+/* The same with words of the caller's for what is known of the error. */
+int push_failure_as(lua_State *L, int err, const char *subject, const char *words);
+
+/* Pushes `queue "jobs"`, or the noun alone when there is no name. */
+const char *push_subject(lua_State *L, const char *noun, const char *name);
+
 /* nil, "timeout", "timeout" and its like, for outcomes that are expected. */
 int push_outcome(lua_State *L, const char *word);
 
@@ -142,6 +148,22 @@ bool binding_interrupted(lua_State *L);
  * raises, cancel(handle) is called first, if given. */
 int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
                  void *handle, int64_t deadline, void *context, void (*cancel)(void *handle));
+
+/* --- opening by name ---------------------------------------------------------------------- */
+
+/* Pushes a closed segment for a place, whose name becomes the copy that the segment keeps. Pushed
+ * before it is opened: what can fail for want of memory has not failed then when the name is there. */
+shmseg_segment *push_segment(lua_State *L, shmseg_place *place);
+
+/* The name at arg; for nil one that is free, which is pushed. */
+const char *check_free_name(lua_State *L, int arg);
+
+/* What stands as arguments from arg on: perm, reserve, max, populate, pin, temporary. */
+shmseg_options check_segment_options(lua_State *L, int arg);
+
+/* nil, message, code for a place that could not be opened, of which needed bytes were asked for. */
+int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmseg_mode mode,
+                       uint64_t needed, int err);
 
 /* --- views -------------------------------------------------------------------------------- */
 

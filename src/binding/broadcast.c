@@ -91,7 +91,7 @@ typedef struct {
 static uint64_t check_from(lua_State *L) {
   if (lua_isnoneornil(L, 2))
     return SHMSEG_FROM_NEW;
-  if (lua_type(L, 2) == LUA_TSTRING) {
+  if (lua_type(L, 2) == LUA_TSTRING && !lua_isnumber(L, 2)) {
     static const char *const names[] = { "new", "oldest", NULL };
     return check_option(L, 2, names) == 0 ? SHMSEG_FROM_NEW : SHMSEG_FROM_OLDEST;
   }

@@ -6,6 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "shared/header.h"
+
+/* How often a name is tried that peers give to other objects and take away. */
+#define ROUNDS 100
+
 #define GUARD_CLASS "shmseg.guard"
 
 enum {
@@ -44,11 +49,19 @@ static const char *misuse(int err) {
   }
 }
 
+static const char *noun_of(const object *o) {
+  return o->class->name + strlen("shmseg.");
+}
+
+const char *push_object_subject(lua_State *L, const object *o) {
+  return push_subject(L, noun_of(o), o->name);
+}
+
 int object_raise(lua_State *L, const object *o, int err) {
-  const char *noun = o->class->name + strlen("shmseg.");
+  const char *subject = push_object_subject(L, o);
   if (misuse(err))
-    return luaL_error(L, "%s: %s", noun, misuse(err));
-  push_failure(L, err, noun, NULL);
+    return luaL_error(L, "%s: %s", subject, misuse(err));
+  push_failure(L, err, subject, NULL);
   return luaL_error(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
 }
 
@@ -62,7 +75,7 @@ int push_object_failure(lua_State *L, const object *o, int err) {
   }
   if (misuse(err))
     return object_raise(L, o, err);
-  return push_failure(L, err, o->class->name + strlen("shmseg."), NULL);
+  return push_failure(L, err, push_object_subject(L, o), NULL);
 }
 
 /* --- guards ------------------------------------------------------------------------------- */
@@ -111,6 +124,14 @@ int push_lock_result(lua_State *L, object *o, int err, bool abandoned) {
 
 /* --- codecs and buffers ------------------------------------------------------------------- */
 
+/* Raises that the value at arg has no bytes. */
+static int value_error(lua_State *L, const object *o, int arg) {
+  bool could = !o->has_codec && !lua_isnil(L, arg);
+  const char *hint = could ? " (the option \"codec\" makes strings of other values)" : "";
+  return luaL_argerror(
+      L, arg, lua_pushfstring(L, "string expected, got %s%s", luaL_typename(L, arg), hint));
+}
+
 const char *check_value(lua_State *L, const object *o, int arg, size_t *size) {
   luaL_checkany(L, arg);
   if (o->has_codec) {
@@ -123,7 +144,10 @@ const char *check_value(lua_State *L, const object *o, int arg, size_t *size) {
     lua_replace(L, arg);
     lua_pop(L, 1);
   }
-  return luaL_checklstring(L, arg, size);
+  const char *bytes = lua_tolstring(L, arg, size);
+  if (!bytes)
+    value_error(L, o, arg);
+  return bytes;
 }
 
 void decode_value(lua_State *L, const object *o, int owner) {
@@ -162,8 +186,8 @@ void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size) {
 
 int value_too_large(lua_State *L, object *o, int arg, size_t size) {
   char text[96];
-  snprintf(text, sizeof text, "%llu bytes, the capacity is %llu", (unsigned long long)size,
-           (unsigned long long)o->class->core(o)->capacity);
+  snprintf(text, sizeof text, "too large: %llu bytes, the capacity is %llu",
+           (unsigned long long)size, (unsigned long long)o->class->core(o)->capacity);
   return luaL_argerror(L, arg, text);
 }
 
@@ -176,16 +200,16 @@ static shmseg_mode check_mode(lua_State *L, int arg, const view *where) {
   return (shmseg_mode)check_option(L, arg, modes);
 }
 
-/* A closed object among the views of the segment at index 1. */
-static object *push_object(lua_State *L, const object_class *class) {
-  push_views(L, 1);
+/* A closed object among the views of the segment or slice at index where, an absolute one. */
+static object *push_object(lua_State *L, int where, const object_class *class) {
+  push_views(L, where);
   int views = lua_gettop(L);
   object *o = push_part(L, views, class->size, class);
   o->class = class;
   lua_createtable(L, ABANDONED, 0);
   lua_pushvalue(L, views);
   lua_rawseti(L, -2, VIEWS);
-  lua_pushvalue(L, 1);
+  lua_pushvalue(L, where);
   lua_rawseti(L, -2, WHERE);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, SELF);
@@ -197,46 +221,189 @@ static object *push_object(lua_State *L, const object_class *class) {
   return o;
 }
 
-static int push_open_failure(lua_State *L, object *o, int err) {
-  const char *noun = o->class->name + strlen("shmseg.");
-  const char *hint = err == SHMSEG_INCOMPATIBLE ? o->class->core(o)->mismatch : NULL;
-  if (err == ENOENT)
-    hint = "not initialised here: mode \"c\" does it";
-  return push_failure(L, err, noun, hint);
+/* Gives the object at the top the codec's functions at encode and behind it, if there are any. */
+static void set_codec(lua_State *L, object *o, int encode) {
+  if (!lua_isfunction(L, encode))
+    return;
+  lua_getuservalue(L, -1);
+  lua_pushvalue(L, encode);
+  lua_rawseti(L, -2, ENCODE);
+  lua_pushvalue(L, encode + 1);
+  lua_rawseti(L, -2, DECODE);
+  lua_pop(L, 1);
+  o->has_codec = true;
 }
 
-/* open(segment or slice [, mode [, capacity [, owns [, encode, decode]]]]) -> object, created;
- * upvalue 1 is the class */
+static const char *kind_name(uint64_t kind) {
+  static const char *const names[] = {
+    [SHMSEG_KIND_MUTEX] = "a mutex",         [SHMSEG_KIND_RWLOCK] = "a rwlock",
+    [SHMSEG_KIND_SEMAPHORE] = "a semaphore", [SHMSEG_KIND_EVENT] = "an event",
+    [SHMSEG_KIND_CELL] = "a cell",           [SHMSEG_KIND_QUEUE] = "a queue",
+    [SHMSEG_KIND_BROADCAST] = "a broadcast",
+  };
+  return kind < sizeof names / sizeof *names ? names[kind] : NULL;
+}
+
+/* What is there instead. */
+static void describe_mismatch(const shmseg_object *core, char *text, size_t room) {
+  const char *what = core->mismatch;
+  unsigned long long found = core->found, wanted = core->wanted;
+  if (strcmp(what, "kind") == 0 && kind_name(core->found))
+    snprintf(text, room, "another kind of object is there: %s", kind_name(core->found));
+  else if (strcmp(what, "kind") == 0)
+    snprintf(text, room, "another kind of object is there: number %llu", found);
+  else if (strcmp(what, "version") == 0)
+    snprintf(text, room, "version %llu of the format is there, and not %llu", found, wanted);
+  else if (strcmp(what, "size") == 0)
+    snprintf(text, room, "size %llu is there, %llu is right for its capacity", found, wanted);
+  else if (strcmp(what, "magic") == 0)
+    snprintf(text, room, "something else is there: what is at offset %llu is not zero", found);
+  else
+    snprintf(text, room, "%s %llu, %llu asked", what, found, wanted);
+}
+
+static int push_open_failure(lua_State *L, object *o, const char *name, int err) {
+  const shmseg_object *core = o->class->core(o);
+  const char *subject = push_subject(L, noun_of(o), name);
+  char text[160];
+  if (err == SHMSEG_INCOMPATIBLE && core->mismatch) {
+    describe_mismatch(core, text, sizeof text);
+    return push_failure_as(L, err, subject, text);
+  }
+  if (err == SHMSEG_TOO_SMALL) {
+    snprintf(text, sizeof text, "%llu bytes, %llu needed", (unsigned long long)core->found,
+             (unsigned long long)core->wanted);
+    return push_failure_as(L, err, subject, text);
+  }
+  if (err == ENOENT)
+    return push_failure_as(L, err, subject, "there is none yet (mode \"c\" makes it)");
+  return push_failure(L, err, subject, NULL);
+}
+
+/* The object is open in what the view has of the segment. Allocates nothing. */
+static void enter_object(object *o, const view *where) {
+  o->name = where->segment->place.name;
+  view_aim(&o->view, where, 0, o->class->core(o)->size);
+}
+
+/* open(segment or slice [, mode [, capacity [, encode, decode]]]) -> object, created; upvalue 1 is
+ * the class */
 static int object_open(lua_State *L) {
   const object_class *class = lua_touserdata(L, lua_upvalueindex(1));
   view *where = check_view(L, 1);
   check_open(L, where);
   shmseg_mode mode = check_mode(L, 2, where);
   uint64_t capacity = opt_size(L, 3, 0);
-  bool owns = lua_toboolean(L, 4);
-  lua_settop(L, 6);
+  lua_settop(L, 5);
   luaL_argcheck(L, where->offset % SHMSEG_ALIGN == 0, 1,
                 "misaligned: an object lies at a multiple of 64");
-  object *o = push_object(L, class);
-  bool has_codec = lua_isfunction(L, 5);
-  if (has_codec) {
-    lua_getuservalue(L, -1);
-    lua_pushvalue(L, 5);
-    lua_rawseti(L, -2, ENCODE);
-    lua_pushvalue(L, 6);
-    lua_rawseti(L, -2, DECODE);
-    lua_pop(L, 1);
-  }
+  object *o = push_object(L, 1, class);
+  set_codec(L, o, 4);
   check_open(L, where); /* nothing runs Lua code from here on */
   luaL_argcheck(L, mode == SHMSEG_READ || where->segment->writable, 2, "the segment is read-only");
   bool created;
   uint64_t room = view_limit(where);
   int err = class->open(o, where->segment, where->offset, room, mode, capacity, &created);
   if (err)
-    return push_open_failure(L, o, err);
-  view_aim(&o->view, where, 0, class->core(o)->size);
-  o->has_codec = has_codec;
-  o->owns_segment = owns;
+    return push_open_failure(L, o, where->segment->place.name, err);
+  enter_object(o, where);
+  lua_pushboolean(L, created);
+  return 2;
+}
+
+/* An object that is opened by its name, on a segment of its own. */
+typedef struct {
+  object *o;
+  shmseg_segment *segment;
+  uint64_t capacity;
+  bool opened; /* the segment: what has failed is the object in it */
+} naming;
+
+/* Before the segment has its name; what has got it may be another's in the end. */
+static int build_in(shmseg_segment *segment, void *context) {
+  naming *n = context;
+  const object_class *class = n->o->class;
+  int err = class->open(n->o, segment, 0, segment->size, SHMSEG_CREATE_ONLY, n->capacity, NULL);
+  class->close(n->o);
+  return err;
+}
+
+/* A segment that is too small for the object that was asked for may have another one. */
+static int open_any_size(naming *n, shmseg_place place, const shmseg_options *options) {
+  shmseg_options any = *options;
+  any.size = 0;
+  any.init = NULL;
+  return shmseg_segment_open(n->segment, place, SHMSEG_WRITE, &any, NULL);
+}
+
+/* In mode "c" what is gone between two looks is no failure. */
+static int open_segment(naming *n, shmseg_place place, shmseg_mode mode,
+                        const shmseg_options *options, bool *created) {
+  for (int round = 0; round < ROUNDS; round++) {
+    int err = shmseg_segment_open(n->segment, place, mode, options, created);
+    if (err != SHMSEG_TOO_SMALL || mode != SHMSEG_CREATE)
+      return err;
+    err = open_any_size(n, place, options);
+    if (err != ENOENT)
+      return err;
+  }
+  return EAGAIN;
+}
+
+/* Allocates nothing and runs no Lua code: nothing can fail for want of memory that has begun. */
+static int open_by_name(naming *n, shmseg_place place, shmseg_mode mode,
+                        const shmseg_options *options, bool *created) {
+  const object_class *class = n->o->class;
+  bool built;
+  int err = open_segment(n, place, mode, options, created);
+  if (err)
+    return err;
+  n->opened = true;
+  if (mode == SHMSEG_CREATE_ONLY)
+    mode = SHMSEG_WRITE;
+  err = class->open(n->o, n->segment, 0, n->segment->size, mode, n->capacity, &built);
+  if (err && *created)
+    shmseg_segment_unlink(n->segment);
+  if (err)
+    shmseg_segment_close(n->segment);
+  *created = *created || built;
+  return err;
+}
+
+/* Bytes of a new object; without a capacity of the only size there is. */
+static size_t check_object_size(lua_State *L, const object_class *class, int arg,
+                                uint64_t capacity) {
+  uint64_t size = class->size_for(capacity != 0 ? capacity : 1);
+  luaL_argcheck(L, size > 0, arg, "out of range");
+  luaL_argcheck(L, size <= SIZE_MAX / 2, arg, "too large: more than the address space");
+  return (size_t)size;
+}
+
+/* open_named(name | nil, mode, capacity, encode, decode, perm … temporary) -> object, created */
+static int object_open_named(lua_State *L) {
+  static const char *const modes[] = { "r", "rw", "c", "x", NULL };
+  const object_class *class = lua_touserdata(L, lua_upvalueindex(1));
+  lua_settop(L, 11);
+  shmseg_place place = { SHMSEG_NAME, check_free_name(L, 1) };
+  shmseg_mode mode = (shmseg_mode)check_option(L, 2, modes);
+  naming n = { .capacity = opt_size(L, 3, 0) };
+  shmseg_options options = check_segment_options(L, 6);
+  if (mode == SHMSEG_CREATE || mode == SHMSEG_CREATE_ONLY)
+    options.size = check_object_size(L, class, 3, n.capacity);
+  options.init = build_in;
+  options.context = &n;
+  n.segment = push_segment(L, &place);
+  view *where = lua_touserdata(L, -1);
+  n.o = push_object(L, lua_gettop(L), class);
+  set_codec(L, n.o, 4);
+  n.o->owns_segment = true;
+  bool created;
+  int err = open_by_name(&n, place, mode, &options, &created);
+  if (err && n.opened)
+    return push_open_failure(L, n.o, place.name, err);
+  if (err)
+    return push_place_failure(L, noun_of(n.o), place, mode, options.size, err);
+  enter_object(n.o, where);
   lua_pushboolean(L, created);
   return 2;
 }
@@ -315,6 +482,7 @@ static const luaL_Reg common_metamethods[] = {
 
 static const luaL_Reg class_functions[] = {
   { "open", object_open },
+  { "open_named", object_open_named },
   { "size_for", object_size_for },
   { NULL, NULL },
 };

@@ -15,6 +15,8 @@ typedef struct object_class object_class;
 typedef struct {
   view view; /* kind is the class */
   const object_class *class;
+  const char
+      *name; /* of its segment, which has it; NULL for none. Known also when that is closed */
   bool has_codec;
   bool owns_segment; /* close ends the segment too, which was opened for the object alone */
 } object;
@@ -43,7 +45,10 @@ struct object_class {
 /* The object at index 1; raises when it is none of the class. It may be closed. */
 void *check_object(lua_State *L, const object_class *class);
 
-/* Raises what err says of the object: "mutex: interrupted". */
+/* Pushes `mutex "accounts"`, for messages. */
+const char *push_object_subject(lua_State *L, const object *o);
+
+/* Raises what err says of the object: `mutex "accounts": interrupted`. */
 int object_raise(lua_State *L, const object *o, int err);
 
 /* nil and a word for what is expected, nil, message, code for the world's failures; raises for

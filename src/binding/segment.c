@@ -37,7 +37,6 @@ static root *check_root(lua_State *L) {
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-/* A closed handle: whatever fails from here on leaves nothing behind. */
 static root *new_root(lua_State *L, const char *name) {
   size_t length = name ? strlen(name) + 1 : 0;
   root *r = lua_newuserdata(L, sizeof *r + length);
@@ -50,26 +49,37 @@ static root *new_root(lua_State *L, const char *name) {
   return r;
 }
 
+shmseg_segment *push_segment(lua_State *L, shmseg_place *place) {
+  root *r = new_root(L, place->name);
+  place->name = r->name;
+  return &r->segment;
+}
+
 /* A size that the option or argument gives, or 0. */
 static size_t opt_bytes(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg))
     return 0;
   int64_t n = check_integer(L, arg);
   luaL_argcheck(L, n > 0, arg, "not a positive number of bytes");
-  luaL_argcheck(L, (uint64_t)n <= SIZE_MAX / 2, arg, "more than the address space");
+  luaL_argcheck(L, (uint64_t)n <= SIZE_MAX / 2, arg, "too large: more than the address space");
   return (size_t)n;
 }
 
-/* The options stand as arguments: size, perm, reserve, max, populate, pin, temporary. */
-static shmseg_options check_options(lua_State *L, int arg) {
+shmseg_options check_segment_options(lua_State *L, int arg) {
   shmseg_options options = { 0 };
+  options.perm = (mode_t)luaL_checknumber(L, arg);
+  options.sparse = !lua_toboolean(L, arg + 1);
+  options.max = opt_bytes(L, arg + 2);
+  options.populate = lua_toboolean(L, arg + 3);
+  options.pin = lua_toboolean(L, arg + 4);
+  options.temporary = lua_toboolean(L, arg + 5);
+  return options;
+}
+
+/* The same, behind the size. */
+static shmseg_options check_options(lua_State *L, int arg) {
+  shmseg_options options = check_segment_options(L, arg + 1);
   options.size = opt_bytes(L, arg);
-  options.perm = (mode_t)luaL_checknumber(L, arg + 1);
-  options.sparse = !lua_toboolean(L, arg + 2);
-  options.max = opt_bytes(L, arg + 3);
-  options.populate = lua_toboolean(L, arg + 4);
-  options.pin = lua_toboolean(L, arg + 5);
-  options.temporary = lua_toboolean(L, arg + 6);
   return options;
 }
 
@@ -101,18 +111,68 @@ static const char *random_name(lua_State *L) {
   return lua_tostring(L, -1);
 }
 
-static int push_open_failure(lua_State *L, int err, const char *name, shmseg_mode mode) {
-  const char *hint = NULL;
-  if (err == ENOENT && (mode == SHMSEG_READ || mode == SHMSEG_WRITE))
-    hint = "mode \"c\" creates it";
-  return push_failure(L, err, name, hint);
+const char *check_free_name(lua_State *L, int arg) {
+  return lua_isnil(L, arg) ? random_name(L) : luaL_checkstring(L, arg);
+}
+
+/* What lies at the place that is neither an object nor an ordinary file, or NULL. */
+static const char *what_is(shmseg_place place) {
+  struct stat status;
+  if (shmseg_object_dangles(place))
+    return "is a symbolic link that leads nowhere";
+  if (shmseg_object_stat(place, &status) != 0)
+    return NULL;
+  switch (status.st_mode & S_IFMT) {
+  case S_IFLNK: return "is a symbolic link";
+  case S_IFDIR: return "is a directory";
+  case S_IFIFO: return "is a FIFO";
+  case S_IFSOCK: return "is a socket";
+  case S_IFBLK:
+  case S_IFCHR: return "is a device";
+  default: return NULL;
+  }
+}
+
+static const char *push_too_small(lua_State *L, shmseg_place place, uint64_t needed) {
+  struct stat status;
+  char text[64];
+  if (shmseg_object_stat(place, &status) != 0)
+    return NULL;
+  if (needed == 0)
+    return status.st_size == 0 ? "is empty" : NULL;
+  snprintf(text, sizeof text, "%lld bytes, %llu needed", (long long)status.st_size,
+           (unsigned long long)needed);
+  return lua_pushfstring(L, "%s", text);
+}
+
+/* What is missing before the place itself, or NULL. */
+static const char *missing_folder(shmseg_place place) {
+  if (shmseg_object_has_folder(place))
+    return NULL;
+  return place.kind == SHMSEG_NAME ? "/dev/shm is not there" : "its folder is not there";
+}
+
+int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmseg_mode mode,
+                       uint64_t needed, int err) {
+  const char *subject = push_subject(L, noun, place.name);
+  const char *words = NULL;
+  bool attaches = mode == SHMSEG_READ || mode == SHMSEG_WRITE;
+  if (err == SHMSEG_TOO_SMALL)
+    words = push_too_small(L, place, needed);
+  else if (err == ELOOP || err == ENODEV || err == EISDIR || err == ENXIO)
+    words = what_is(place);
+  else if (err == ENOENT)
+    words = missing_folder(place);
+  if (words)
+    return push_failure_as(L, err, subject, words);
+  return push_failure(L, err, subject, err == ENOENT && attaches ? "mode \"c\" creates it" : NULL);
 }
 
 /* open(name | nil, is_file, mode, size … temporary, init) -> segment, created | nil, … */
 static int segment_open(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
   lua_settop(L, 11);
-  const char *name = lua_isnil(L, 1) ? random_name(L) : luaL_checkstring(L, 1);
+  const char *name = check_free_name(L, 1);
   shmseg_kind kind = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
   shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
@@ -128,7 +188,8 @@ static int segment_open(lua_State *L) {
   if (call.failed)
     return lua_error(L);
   if (err)
-    return push_open_failure(L, err, name, mode);
+    return push_place_failure(L, kind == SHMSEG_FILE ? "file" : "segment", place, mode,
+                              options.size, err);
   lua_pushboolean(L, created);
   return 2;
 }
@@ -152,16 +213,6 @@ static int segment_from_fd(lua_State *L) {
   root *r = new_root(L, NULL);
   int err = shmseg_segment_from_fd(&r->segment, (int)fd, mode == 1);
   return err ? push_failure(L, err, "descriptor", NULL) : 1;
-}
-
-/* make_temporary(segment) -> true | nil, …; for objects, which are there only after their segment */
-static int segment_make_temporary(lua_State *L) {
-  root *r = check_root(L);
-  int err = shmseg_segment_make_temporary(&r->segment);
-  if (err)
-    return push_view_failure(L, &r->view, err);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 /* --- closing ------------------------------------------------------------------------------ */
@@ -193,7 +244,7 @@ static int module_unlink(lua_State *L) {
   shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
   int err = shmseg_segment_remove(place);
   if (err)
-    return push_failure(L, err, place.name, NULL);
+    return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -348,7 +399,9 @@ static int module_stat(lua_State *L) {
   int err = shmseg_object_stat(place, &status);
   if (!err && !S_ISREG(status.st_mode))
     err = ENODEV;
-  return err ? push_failure(L, err, place.name, NULL) : push_stat(L, &status);
+  if (err)
+    return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
+  return push_stat(L, &status);
 }
 
 static const char listing_kind;
@@ -415,10 +468,13 @@ static const luaL_Reg slice_metamethods[] = {
 static const luaL_Reg listing_metamethods[] = { { "__gc", listing_close }, { NULL, NULL } };
 
 static const luaL_Reg functions[] = {
-  { "open", segment_open },       { "anonymous", segment_anonymous },
-  { "from_fd", segment_from_fd }, { "make_temporary", segment_make_temporary },
-  { "unlink", module_unlink },    { "stat", module_stat },
-  { "list", module_list },        { NULL, NULL },
+  { "open", segment_open },
+  { "anonymous", segment_anonymous },
+  { "from_fd", segment_from_fd },
+  { "unlink", module_unlink },
+  { "stat", module_stat },
+  { "list", module_list },
+  { NULL, NULL },
 };
 
 /* The module's table is at the top. */

@@ -45,7 +45,8 @@ static int semaphore_release(lua_State *L) {
   semaphore *s = check_object(L, &class);
   int err = shmseg_semaphore_release(&s->semaphore);
   if (err == SHMSEG_NOT_HELD)
-    return luaL_error(L, "semaphore: this handle has no permit to release");
+    return luaL_error(L, "%s: this handle has no permit to release",
+                      push_object_subject(L, &s->object));
   if (err)
     return push_object_failure(L, &s->object, err);
   lua_pushboolean(L, 1);

@@ -34,9 +34,11 @@ static int signals_catch(lua_State *L) {
   }
   luaL_argcheck(L, count <= SIGNALS_MAX, SIGNALS_MAX + 1, "too many signals");
   for (int i = 1; i <= count; i++) {
-    const char *name = luaL_checkstring(L, i);
-    numbers[i - 1] = shmseg_signals_number(name);
-    luaL_argcheck(L, numbers[i - 1] != 0 && strlen(name) == lua_rawlen(L, i), i,
+    size_t length;
+    const char *name = luaL_checklstring(L, i, &length);
+    const char *bare = strncmp(name, "SIG", 3) == 0 ? name + 3 : name;
+    numbers[i - 1] = shmseg_signals_number(bare);
+    luaL_argcheck(L, numbers[i - 1] != 0 && strlen(name) == length, i,
                   "not the name of a signal that can be caught");
   }
   stop *s = lua_newuserdata(L, sizeof *s);

@@ -32,9 +32,9 @@ void writable_error(lua_State *L, const view *v) {
 }
 
 int push_view_failure(lua_State *L, const view *v, int err) {
-  const char *name = v->segment && v->segment->place.name ? v->segment->place.name : "segment";
+  const char *name = v->segment ? v->segment->place.name : NULL;
   const char *hint = err == SHMSEG_TRUNCATED ? "segment:refresh() makes the handle usable" : NULL;
-  return push_failure(L, err, name, hint);
+  return push_failure(L, err, push_subject(L, "segment", name), hint);
 }
 
 int view_raise(lua_State *L, const view *v, int err) {

@@ -89,6 +89,9 @@ int shmseg_object_unlink(shmseg_place place);
 
 shmseg_identity shmseg_object_identity(const struct stat *status);
 
+/* Is there a folder for the object to be in? */
+bool shmseg_object_has_folder(shmseg_place place);
+
 /* Is the place of a file a link that leads nowhere? Then nothing is there, and nothing can be made. */
 bool shmseg_object_dangles(shmseg_place place);
 

@@ -88,6 +88,12 @@ static int folder_of(shmseg_place place, path *folder) {
   return folder_of_path(realpath(place.name, target.bytes) ? target.bytes : place.name, folder);
 }
 
+bool shmseg_object_has_folder(shmseg_place place) {
+  path folder;
+  struct stat status;
+  return folder_of(place, &folder) == 0 && stat(folder.bytes, &status) == 0;
+}
+
 /* --- an object that has a name of its own until it is published ---------------------------------
  *
  * Where nothing can be nameless (a file system without O_TMPFILE) or nothing nameless can get a name

@@ -48,6 +48,11 @@ int shmseg_object_open(shmseg_place place, bool writable, int *fd) {
   return ENODEV;
 }
 
+bool shmseg_object_has_folder(shmseg_place place) {
+  (void)place; /* the system's own for names; a file's is not looked for */
+  return true;
+}
+
 int shmseg_object_build(shmseg_place place, int *fd) {
   return open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
 }

@@ -266,7 +266,8 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
   uint32_t builder = state & ~SHMSEG_HEADER_INIT;
   bool half = (state & SHMSEG_HEADER_INIT) && is_half_headed(h, builder, info);
   if (state != 0 && !half)
-    return has_moved(h, state) ? SHMSEG_INTERRUPTED : occupied(object, 0);
+    return has_moved(h, state) ? SHMSEG_INTERRUPTED
+                               : occupied(object, look(object, 0, SHMSEG_HEADER_SIZE, 0).first);
   const shmseg_segment *segment = object->segment;
   /* our own: from a build that failed. A forked child has a copy of its parent's number. */
   bool own = builder == segment->member.id && shmseg_liveness_own(&segment->member);

@@ -182,16 +182,6 @@ static void take_options(shmseg_segment *segment, const shmseg_options *options)
   segment->pin = options->pin;
 }
 
-int shmseg_segment_make_temporary(shmseg_segment *segment) {
-  if (!shmseg_segment_is_open(segment))
-    return SHMSEG_CLOSED;
-  if (!segment->place.name)
-    return EINVAL;
-  if (segment->temporary)
-    return 0;
-  return shmseg_temporary_add(segment->place, segment->identity, segment->fd, &segment->temporary);
-}
-
 /* What happens alike to an object that was opened and to one that was built. */
 static int enter(shmseg_segment *segment, size_t size) {
   mapping m;
@@ -269,7 +259,9 @@ static int abandon(shmseg_segment *segment, shmseg_place place, int err) {
  * name goes to another object. */
 static int prepare_name(shmseg_segment *segment, const shmseg_options *options) {
   uint32_t id;
-  int err = options->temporary ? shmseg_segment_make_temporary(segment) : 0;
+  int err = 0;
+  if (options->temporary)
+    err = shmseg_temporary_add(segment->place, segment->identity, segment->fd, &segment->temporary);
   /* who locks opens the object once more: these permissions shut out their own creator */
   if (!err && (options->perm & 0600) != 0600)
     err = shmseg_hold_identity(segment, &id);
