@@ -64,6 +64,47 @@ describe("signals", function()
     assert.True(other:call "return shmseg.sleep(0.001)")
   end)
 
+  it("are told by every wait, raised by every lock, and end every iterator", function()
+    local other = owner()
+    other:call [[
+      local function place(noun, options)
+        local seg = assert(shmseg.open(nil, "x", 4096, { temporary = true }))
+        local again = assert(shmseg.open(seg:name()))
+        return assert(shmseg[noun].open(seg, "c", options)), assert(shmseg[noun].open(again))
+      end
+      seg = assert(shmseg.anonymous(64))
+      n = seg:atomic(0, "u32")
+      e, c = place "event", place "cell"
+      q, full = place "queue", place("queue", { capacity = 8 })
+      full:push "12345678"
+      s = place "broadcast":subscribe()
+      local owned
+      owned, m = place "mutex"
+      owned:lock()
+      owned, rw = place "rwlock"
+      owned:write_lock()
+      owned, p = place("semaphore", { permits = 1 })
+      owned:acquire()]]
+    other:signal "TERM"
+    for _, call in ipairs {
+      "shmseg.sleep(600)", "n:wait(0)", "e:wait()", "c:wait()", "q:pop()", "full:push ''", "s:next()",
+    } do
+      assert.equal("interrupted", expect.failure("interrupted", other:call("return " .. call)), call)
+    end
+    for noun, call in pairs {
+      mutex = "m:lock()", rwlock = "rw:read_lock()", semaphore = "p:acquire()",
+    } do
+      expect.misuse(noun .. ": interrupted", other.call, other, call)
+    end
+    expect.misuse("rwlock: interrupted", other.call, other, "rw:write_lock()")
+    expect.misuse("mutex: interrupted", other.call, other, "m:with(report)")
+    for _, iterator in ipairs { "c:changes()", "q:messages()", "s:messages()" } do
+      assert.True(other:call("for _ in " .. iterator .. " do return false end return true"))
+    end
+    assert.equal("TERM", other:call "return stop:wait()")
+    expect.failure("timeout", other:call "return e:wait(0)")
+  end)
+
   it("are INT and TERM when none is named", function()
     local other = owner()
     for _, name in ipairs { "INT", "TERM" } do

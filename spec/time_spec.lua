@@ -130,6 +130,88 @@ describe("shmseg.sleep", function()
     end)
   end)
 
+  describe("in a coroutine", function()
+    it("leaves a hook of the main state where it was", function()
+      local other = peer.start()
+      local same, mask, count, calls = other:call [[
+        local calls = 0
+        local function hook() calls = calls + 1 end
+        local sleep = coroutine.wrap(function() shmseg.sleep(0.12) end) -- has no hook
+        debug.sethook(hook, "cr", 1)
+        sleep()
+        local now, mask, count = debug.gethook()
+        debug.sethook()
+        return now == hook, mask, count, calls]]
+      assert.same({ true, "cr", 1 }, { same, mask, count })
+      assert.truthy(calls > 0)
+    end)
+
+    it("leaves the coroutine's own hook where it was at Ctrl-C", function()
+      if rawget(_G, "jit") then
+        return pending "LuaJIT has one hook for all coroutines"
+      end
+      local other = peer.start()
+      other:send [[
+        local calls = 0
+        local function hook() calls = calls + 1 end
+        local thread = coroutine.create(function()
+          report "sleeps"
+          local ok, message = pcall(shmseg.sleep, 600)
+          local before = calls
+          shmseg.sleep(0.06)
+          coroutine.yield(ok, message, calls > before)
+        end)
+        debug.sethook(thread, hook, "c")
+        local _, ok, message, runs = coroutine.resume(thread)
+        local now, mask = debug.gethook(thread)
+        return ok, message, runs, now == hook, mask]]
+      assert.equal("sleeps", other:receive())
+      other:await_sleep()
+      other:signal "INT"
+      local ok, message, runs, same, mask = other:receive()
+      assert.False(ok)
+      assert.truthy(message:find("interrupted!", 1, true))
+      assert.same({ true, true, "c" }, { runs, same, mask })
+    end)
+
+    it("takes the hook of Ctrl-C away from the main state too", function()
+      local other = peer.start()
+      other:send [[
+        report "sleeps"
+        local ok, message = coroutine.resume(coroutine.create(function() shmseg.sleep(600) end))
+        return ok, message, debug.gethook() == nil,
+          coroutine.wrap(function() return shmseg.sleep(0.06) end)()]]
+      assert.equal("sleeps", other:receive())
+      other:await_sleep()
+      other:signal "INT"
+      local ok, message, gone, slept = other:receive()
+      assert.False(ok)
+      assert.truthy(message:find("interrupted!", 1, true))
+      assert.same({ true, true }, { gone, slept })
+    end)
+  end)
+
+  it("lets a call hook run several times, and a count hook not at all", function()
+    local other = peer.start()
+    local called = other:call [[
+      local calls = 0
+      debug.sethook(function()
+        calls = calls + 1
+        if calls > 5 then
+          debug.sethook()
+          error "enough"
+        end
+      end, "c")
+      local ok, message = pcall(shmseg.sleep, 600)
+      return tostring(ok) .. message]]
+    assert.truthy(called:find "^false.*enough")
+    assert.True(other:call [[
+      debug.sethook(function() error "instructions" end, "", 1000)
+      local slept = shmseg.sleep(0.2)
+      debug.sethook()
+      return slept]])
+  end)
+
   it("lets a handler of luaposix run at once", function()
     local other = peer.start()
     if not other:call "return (pcall(require, 'posix.signal'))" then

@@ -239,27 +239,52 @@ static lua_State *main_state(lua_State *L) {
   return main;
 }
 
+typedef struct {
+  lua_Hook function;
+  int mask, count;
+} hook;
+
+static hook hook_of(lua_State *L) {
+  return (hook){ lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L) };
+}
+
+/* Lets the hook see a call and a return. lua_pcall's status, with the error on the stack. */
+static int call_hook(lua_State *L) {
+  if (!lua_gethook(L))
+    return 0;
+  lua_pushcfunction(L, do_nothing);
+  return lua_pcall(L, 0, 0, 0);
+}
+
 /* A signal handler sets its hook on the state that it was installed from, the main one as a rule,
- * where it would wait until the coroutine that runs is done. Such a hook wants every call, return
- * and instruction, which no debugger asks for: it moves to the running state. */
-static void move_signal_hook(lua_State *from, lua_State *to) {
+ * where it would wait until the coroutine that runs is done. It wants every call, return and
+ * instruction. */
+static bool may_be_signal_hook(hook h) {
   const int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
-  lua_Hook hook = lua_gethook(from);
-  if (!hook || (lua_gethookmask(from) & mask) != mask || lua_gethookcount(from) != 1)
-    return;
-  lua_sethook(to, hook, lua_gethookmask(from), 1);
-  lua_sethook(from, NULL, 0, 0);
+  return h.function && (h.mask & mask) == mask && h.count == 1;
+}
+
+/* Runs such a hook of the main state in the running one. A signal's hook removes itself from where it
+ * runs, and has then to go from the main state too; another one stays as it is, in both states. */
+static int call_main_hook(lua_State *L, lua_State *main) {
+  hook theirs = hook_of(main), own = hook_of(L);
+  if (!may_be_signal_hook(theirs) || theirs.function == own.function)
+    return 0;
+  lua_sethook(L, theirs.function, theirs.mask, theirs.count);
+  int status = call_hook(L);
+  bool gone = lua_gethook(L) != theirs.function;
+  if (gone && lua_gethook(main) == theirs.function)
+    lua_sethook(main, NULL, 0, 0);
+  if (!gone || !lua_gethook(L)) /* else it has set another one */
+    lua_sethook(L, own.function, own.mask, own.count);
+  return status;
 }
 
 /* Returns lua_pcall's status, with the error on the stack. */
 static int run_hooks(lua_State *L) {
   lua_State *main = main_state(L);
-  if (main && main != L && lua_gethook(main) != lua_gethook(L)) /* LuaJIT's are the same */
-    move_signal_hook(main, L);
-  if (!lua_gethook(L))
-    return 0;
-  lua_pushcfunction(L, do_nothing); /* its call and return run the hook */
-  return lua_pcall(L, 0, 0, 0);
+  int status = main && main != L ? call_main_hook(L, main) : 0; /* LuaJIT's states have one hook */
+  return status ? status : call_hook(L);
 }
 
 bool binding_interrupted(lua_State *L) {

@@ -63,14 +63,12 @@ static int wait(void *handle, int64_t deadline, void *began) {
   return shmseg_event_wait(&((event *)handle)->event, began, deadline);
 }
 
-/* wait([timeout]) -> true | nil, "timeout" */
+/* wait([timeout]) -> true | nil, "timeout"; no lock, so what the world refuses is returned */
 static int event_wait(lua_State *L) {
   event *e = check_object(L, &class);
   int64_t deadline = opt_deadline(L, 2);
   uint32_t began = 0;
-  int err = binding_wait(L, wait, e, deadline, &began, NULL);
-  lua_pushboolean(L, 1);
-  return push_lock_result(L, &e->object, err, false);
+  return push_done(L, e, binding_wait(L, wait, e, deadline, &began, NULL));
 }
 
 static const luaL_Reg methods[] = {
