@@ -28,6 +28,7 @@ static const struct {
   { SHMSEG_RENAMED, "ENOENT", "the name does not lead to this object any more" },
   { SHMSEG_CLOSED, "EBADF", "the segment was closed meanwhile" },
   { SHMSEG_CHANGED, "EAGAIN", "peers were faster each time" },
+  { SHMSEG_NO_PROC, "ENOTSUP", "what has no name cannot be locked without /proc" },
   { SHMSEG_READ_ONLY, "EACCES", "the segment is open for reading only" },
   { EACCES, "EACCES", NULL },
   { EAGAIN, "EAGAIN", NULL },
@@ -204,6 +205,16 @@ int push_outcome(lua_State *L, const char *word) {
   return 3;
 }
 
+int push_expected(lua_State *L, int err) {
+  switch (err) {
+  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
+  case SHMSEG_EMPTY: return push_outcome(L, "empty");
+  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
+  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
+  default: return 0;
+  }
+}
+
 #if LUA_VERSION_NUM < 503
 void push_int64(lua_State *L, int64_t value) {
   lua_Number n = (lua_Number)value;
@@ -293,13 +304,24 @@ bool binding_interrupted(lua_State *L) {
   return shmseg_signals_pending();
 }
 
+bool binding_retry(lua_State *L, int err, bool *tried) {
+  if (*tried || (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOSPC))
+    return false;
+  *tried = true;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return true;
+}
+
 int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
                  void *handle, int64_t deadline, void *context, void (*cancel)(void *handle)) {
+  bool tried = false;
   for (;;) {
     bool stop = shmseg_signals_pending();
     int err = wait(handle, stop ? 0 : deadline, context);
     if (err == SHMSEG_TIMEOUT && stop && shmseg_wait_left(deadline))
       return SHMSEG_INTERRUPTED;
+    if (binding_retry(L, err, &tried))
+      continue;
     if (err != SHMSEG_INTERRUPTED)
       return err;
     if (run_hooks(L) != 0) {

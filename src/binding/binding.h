@@ -121,6 +121,9 @@ const char *push_subject(lua_State *L, const char *noun, const char *name);
 /* nil, "timeout", "timeout" and its like, for outcomes that are expected. */
 int push_outcome(lua_State *L, const char *word);
 
+/* The same for a code; pushes nothing and gives 0 for one that is no such outcome. */
+int push_expected(lua_State *L, int err);
+
 #if LUA_VERSION_NUM >= 503
 static inline void push_int64(lua_State *L, int64_t value) {
   lua_pushinteger(L, value);
@@ -142,10 +145,19 @@ void push_uint64(lua_State *L, uint64_t value);
  * waiting to be taken: give up with "interrupted". */
 bool binding_interrupted(lua_State *L);
 
+/* A call has failed for want of descriptors or memory, which handles that were forgotten may have: the
+ * collector does not feel them. Collects all garbage, which may run any Lua code, and gives true: worth
+ * one more try, as *tried then says. False for other failures, and the second time. */
+bool binding_retry(lua_State *L, int err, bool *tried);
+
+/* A deadline that is over, but none that is still to be set. */
+#define PAST 1
+
 /* Calls wait(handle, deadline, context) until it returns something else than SHMSEG_INTERRUPTED;
  * that is returned when a signal of shmseg.signals is there, after one try that does not wait.
  * Between two calls hooks may run, which can close the handle: wait has to check it. When a hook
- * raises, cancel(handle) is called first, if given. */
+ * raises, cancel(handle) is called first, if given. Collects garbage when descriptors or memory are
+ * short, and tries once more. */
 int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
                  void *handle, int64_t deadline, void *context, void (*cancel)(void *handle));
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "shared/header.h"
+#include "shared/wait.h"
 
 /* How often a name is tried that peers give to other objects and take away. */
 #define ROUNDS 100
@@ -66,13 +67,9 @@ int object_raise(lua_State *L, const object *o, int err) {
 }
 
 int push_object_failure(lua_State *L, const object *o, int err) {
-  switch (err) {
-  case SHMSEG_TIMEOUT: return push_outcome(L, "timeout");
-  case SHMSEG_EMPTY: return push_outcome(L, "empty");
-  case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
-  case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
-  default: break;
-  }
+  int expected = push_expected(L, err);
+  if (expected)
+    return expected;
   if (misuse(err))
     return object_raise(L, o, err);
   return push_failure(L, err, push_object_subject(L, o), NULL);
@@ -263,6 +260,9 @@ static void describe_mismatch(const shmseg_object *core, char *text, size_t room
 }
 
 static int push_open_failure(lua_State *L, object *o, const char *name, int err) {
+  int expected = push_expected(L, err);
+  if (expected)
+    return expected;
   const shmseg_object *core = o->class->core(o);
   const char *subject = push_subject(L, noun_of(o), name);
   char text[160];
@@ -286,6 +286,33 @@ static void enter_object(object *o, const view *where) {
   view_aim(&o->view, where, 0, o->class->core(o)->size);
 }
 
+/* How an object is opened in what a view has of a segment. */
+typedef struct {
+  const view *where;
+  shmseg_mode mode;
+  uint64_t capacity;
+  bool created;
+} opening;
+
+static int try_open(void *handle, int64_t deadline, void *context) {
+  object *o = handle;
+  opening *in = context;
+  const view *where = in->where;
+  if (view_is_closed(where))
+    return SHMSEG_CLOSED;
+  int err = o->class->open(o, where->segment, where->offset, view_limit(where),
+                           (shmseg_mode)(in->mode | SHMSEG_ONE_TRY), in->capacity, &in->created);
+  if (err == SHMSEG_INTERRUPTED && shmseg_wait_pause(deadline) != 0)
+    return SHMSEG_TIMEOUT;
+  return err;
+}
+
+/* Opens the object, and waits for who is building it. */
+static int open_in(lua_State *L, object *o, opening *in) {
+  int64_t deadline = shmseg_wait_deadline(SHMSEG_BUILD_PATIENCE);
+  return binding_wait(L, try_open, o, deadline, in, NULL);
+}
+
 /* open(segment or slice [, mode [, capacity [, encode, decode]]]) -> object, created; upvalue 1 is
  * the class */
 static int object_open(lua_State *L) {
@@ -301,19 +328,21 @@ static int object_open(lua_State *L) {
   set_codec(L, o, 4);
   check_open(L, where); /* nothing runs Lua code from here on */
   luaL_argcheck(L, mode == SHMSEG_READ || where->segment->writable, 2, "the segment is read-only");
-  bool created;
-  uint64_t room = view_limit(where);
-  int err = class->open(o, where->segment, where->offset, room, mode, capacity, &created);
+  opening in = { where, mode, capacity, false };
+  int err = open_in(L, o, &in);
+  if (err == SHMSEG_CLOSED)
+    check_open(L, where); /* by a hook */
   if (err)
     return push_open_failure(L, o, where->segment->place.name, err);
   enter_object(o, where);
-  lua_pushboolean(L, created);
+  lua_pushboolean(L, in.created);
   return 2;
 }
 
 /* An object that is opened by its name, on a segment of its own. */
 typedef struct {
   object *o;
+  const view *where; /* all of the segment */
   shmseg_segment *segment;
   uint64_t capacity;
   bool opened; /* the segment: what has failed is the object in it */
@@ -350,23 +379,25 @@ static int open_segment(naming *n, shmseg_place place, shmseg_mode mode,
   return EAGAIN;
 }
 
-/* Allocates nothing and runs no Lua code: nothing can fail for want of memory that has begun. */
-static int open_by_name(naming *n, shmseg_place place, shmseg_mode mode,
+/* Once the segment has its name nothing is allocated, and no Lua code runs when it is a new one: its
+ * object is built, and there is nobody to wait for. */
+static int open_by_name(lua_State *L, naming *n, shmseg_place place, shmseg_mode mode,
                         const shmseg_options *options, bool *created) {
-  const object_class *class = n->o->class;
-  bool built;
-  int err = open_segment(n, place, mode, options, created);
+  bool tried = false;
+  int err;
+  do {
+    err = open_segment(n, place, mode, options, created);
+  } while (binding_retry(L, err, &tried));
   if (err)
     return err;
   n->opened = true;
-  if (mode == SHMSEG_CREATE_ONLY)
-    mode = SHMSEG_WRITE;
-  err = class->open(n->o, n->segment, 0, n->segment->size, mode, n->capacity, &built);
+  opening in = { n->where, mode == SHMSEG_CREATE_ONLY ? SHMSEG_WRITE : mode, n->capacity, false };
+  err = *created ? try_open(n->o, 0, &in) : open_in(L, n->o, &in);
   if (err && *created)
     shmseg_segment_unlink(n->segment);
   if (err)
     shmseg_segment_close(n->segment);
-  *created = *created || built;
+  *created = *created || in.created;
   return err;
 }
 
@@ -393,17 +424,17 @@ static int object_open_named(lua_State *L) {
   options.init = build_in;
   options.context = &n;
   n.segment = push_segment(L, &place);
-  view *where = lua_touserdata(L, -1);
+  n.where = lua_touserdata(L, -1);
   n.o = push_object(L, lua_gettop(L), class);
   set_codec(L, n.o, 4);
   n.o->owns_segment = true;
   bool created;
-  int err = open_by_name(&n, place, mode, &options, &created);
+  int err = open_by_name(L, &n, place, mode, &options, &created);
   if (err && n.opened)
     return push_open_failure(L, n.o, place.name, err);
   if (err)
     return push_place_failure(L, noun_of(n.o), place, mode, options.size, err);
-  enter_object(n.o, where);
+  enter_object(n.o, n.where);
   lua_pushboolean(L, created);
   return 2;
 }

@@ -21,9 +21,6 @@ typedef struct {
   bool owns_segment; /* close ends the segment too, which was opened for the object alone */
 } object;
 
-/* A deadline that is over, but none that is still to be set. */
-#define PAST 1
-
 /* Private memory for messages; all zeroes to begin with. */
 typedef struct {
   unsigned char *bytes; /* in the table that is the user value of its owner */

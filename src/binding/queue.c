@@ -153,6 +153,7 @@ static int push_in_place(lua_State *L, queue *q) {
 static int queue_pop(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t deadline = opt_deadline(L, 2);
+  bool tried = false;
   do {
     int err = 0;
     lua_settop(L, 2);
@@ -162,7 +163,8 @@ static int queue_pop(lua_State *L) {
         decode_value(L, &q->object, 1);
         return 1;
       }
-      if (err == SHMSEG_CHANGED) /* a finalizer may have drained, and kept something */
+      if (err == SHMSEG_CHANGED ||
+          binding_retry(L, err, &tried)) /* a finalizer may have drained, and kept something */
         err = has_records(q) ? 0 : refill(L, q, 1, BUFFER_MIN, deadline);
     } else if (!q->queue.object.segment) {
       err = SHMSEG_CLOSED;

@@ -87,12 +87,13 @@ static shmseg_options check_options(lua_State *L, int arg) {
 typedef struct {
   lua_State *L;
   int function, segment;
-  bool failed; /* its error is at the top */
+  bool called, failed; /* failed: its error is at the top */
 } init_call;
 
 static int call_init(shmseg_segment *segment, void *context) {
   init_call *call = context;
   (void)segment;
+  call->called = true;
   lua_pushvalue(call->L, call->function);
   lua_pushvalue(call->L, call->segment);
   call->failed = lua_pcall(call->L, 1, 0, 0) != 0;
@@ -154,6 +155,9 @@ static const char *missing_folder(shmseg_place place) {
 
 int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmseg_mode mode,
                        uint64_t needed, int err) {
+  int expected = push_expected(L, err);
+  if (expected)
+    return expected;
   const char *subject = push_subject(L, noun, place.name);
   const char *words = NULL;
   bool attaches = mode == SHMSEG_READ || mode == SHMSEG_WRITE;
@@ -168,6 +172,13 @@ int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmse
   return push_failure(L, err, subject, err == ENOENT && attaches ? "mode \"c\" creates it" : NULL);
 }
 
+/* The segment of from, which has nothing open in it, is to's: what was made on from has ended. */
+static void move_segment(root *to, root *from) {
+  to->segment = from->segment;
+  to->segment.place.name = to->name;
+  shmseg_segment_init(&from->segment);
+}
+
 /* open(name | nil, is_file, mode, size … temporary, init) -> segment, created | nil, … */
 static int segment_open(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
@@ -177,19 +188,28 @@ static int segment_open(lua_State *L) {
   shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
   root *r = new_root(L, name);
-  init_call call = { L, 11, lua_gettop(L), false };
+  init_call call = { L, 11, lua_gettop(L), false, false };
   shmseg_place place = { kind, r->name };
-  bool created;
+  bool created, tried = false;
+  root *other = NULL; /* made now: nothing may allocate once there is a name */
   if (!lua_isnoneornil(L, 11)) {
+    other = new_root(L, name);
     options.init = call_init;
     options.context = &call;
   }
-  int err = shmseg_segment_open(&r->segment, place, mode, &options, &created);
+  int err;
+  do {
+    err = shmseg_segment_open(&r->segment, place, mode, &options, &created);
+  } while (!call.called && binding_retry(L, err, &tried));
   if (call.failed)
     return lua_error(L);
   if (err)
     return push_place_failure(L, kind == SHMSEG_FILE ? "file" : "segment", place, mode,
                               options.size, err);
+  if (call.called && !created)
+    move_segment(other, r);
+  else
+    lua_settop(L, call.segment);
   lua_pushboolean(L, created);
   return 2;
 }
@@ -198,7 +218,11 @@ static int segment_open(lua_State *L) {
 static int segment_anonymous(lua_State *L) {
   shmseg_options options = check_options(L, 1);
   root *r = new_root(L, NULL);
-  int err = shmseg_segment_anonymous(&r->segment, &options);
+  bool tried = false;
+  int err;
+  do {
+    err = shmseg_segment_anonymous(&r->segment, &options);
+  } while (binding_retry(L, err, &tried));
   return err ? push_failure(L, err, "anonymous segment", NULL) : 1;
 }
 
@@ -211,7 +235,11 @@ static int segment_from_fd(lua_State *L) {
   int fits = flags != -1 && (flags & O_ACCMODE) == O_RDONLY ? 0 : 1;
   int mode = lua_isnoneornil(L, 2) ? fits : check_option(L, 2, modes);
   root *r = new_root(L, NULL);
-  int err = shmseg_segment_from_fd(&r->segment, (int)fd, mode == 1);
+  bool tried = false;
+  int err;
+  do {
+    err = shmseg_segment_from_fd(&r->segment, (int)fd, mode == 1);
+  } while (binding_retry(L, err, &tried));
   return err ? push_failure(L, err, "descriptor", NULL) : 1;
 }
 
@@ -227,22 +255,34 @@ static int segment_close(lua_State *L) {
   return 0;
 }
 
+static int unlink_until(void *segment, int64_t deadline, void *own) {
+  int64_t past = PAST; /* one try */
+  return shmseg_segment_unlink_until(segment, deadline == 0 ? &past : own);
+}
+
 /* unlink() -> true | nil, message, code */
 static int segment_unlink(lua_State *L) {
   root *r = check_root(L);
   if (!r->segment.place.name)
     return luaL_error(L, "the segment has no name");
-  int err = shmseg_segment_unlink(&r->segment);
+  int64_t deadline = 0;
+  int err = binding_wait(L, unlink_until, &r->segment, SHMSEG_FOREVER, &deadline, NULL);
   if (err)
     return push_view_failure(L, &r->view, err);
   lua_pushboolean(L, 1);
   return 1;
 }
 
+static int remove_until(void *place, int64_t deadline, void *own) {
+  int64_t past = PAST; /* one try */
+  return shmseg_segment_remove_until(*(shmseg_place *)place, deadline == 0 ? &past : own);
+}
+
 /* unlink(name) -> true | nil, message, code */
 static int module_unlink(lua_State *L) {
   shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
-  int err = shmseg_segment_remove(place);
+  int64_t deadline = 0;
+  int err = binding_wait(L, remove_until, &place, SHMSEG_FOREVER, &deadline, NULL);
   if (err)
     return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
   lua_pushboolean(L, 1);
@@ -258,6 +298,17 @@ static int segment_size(lua_State *L) {
   return 1;
 }
 
+typedef struct {
+  size_t size;
+  int64_t deadline; /* of waiting for a peer */
+} sizing;
+
+static int resize_until(void *segment, int64_t deadline, void *context) {
+  sizing *to = context;
+  int64_t past = PAST; /* one try */
+  return shmseg_segment_resize_until(segment, to->size, deadline == 0 ? &past : &to->deadline);
+}
+
 /* resize(size) -> size | nil, message, code */
 static int segment_resize(lua_State *L) {
   size_t size = opt_bytes(L, 2);
@@ -266,7 +317,8 @@ static int segment_resize(lua_State *L) {
   if (size < r->segment.size)
     check_views(L, 1, size); /* which may run finalizers */
   check_writable(L, &r->view);
-  int err = shmseg_segment_resize(&r->segment, size);
+  sizing to = { size, 0 };
+  int err = binding_wait(L, resize_until, &r->segment, SHMSEG_FOREVER, &to, NULL);
   if (err)
     return push_view_failure(L, &r->view, err);
   push_uint64(L, r->segment.size);
@@ -277,7 +329,11 @@ static int segment_resize(lua_State *L) {
 static int segment_refresh(lua_State *L) {
   view *v = check_view(L, 1);
   check_open(L, v);
-  int err = shmseg_segment_refresh(v->segment);
+  bool tried = false;
+  int err;
+  do {
+    err = v->segment ? shmseg_segment_refresh(v->segment) : SHMSEG_CLOSED;
+  } while (binding_retry(L, err, &tried));
   return err ? push_view_failure(L, v, err) : segment_size(L);
 }
 
@@ -428,7 +484,11 @@ static int module_list(lua_State *L) {
   luaL_getmetatable(L, LISTING_CLASS);
   lua_setmetatable(L, -2);
   lua_newtable(L);
-  int err = shmseg_object_list(&l->names);
+  bool tried = false;
+  int err;
+  do {
+    err = shmseg_object_list(&l->names);
+  } while (binding_retry(L, err, &tried));
   for (int i = 1; !err; i++) {
     err = shmseg_object_next(&l->names, &name);
     if (err || !name)

@@ -32,6 +32,11 @@ void writable_error(lua_State *L, const view *v) {
 }
 
 int push_view_failure(lua_State *L, const view *v, int err) {
+  if (err == SHMSEG_CLOSED)
+    check_open(L, v); /* by a hook or a finalizer */
+  int expected = push_expected(L, err);
+  if (expected)
+    return expected;
   const char *name = v->segment ? v->segment->place.name : NULL;
   const char *hint = err == SHMSEG_TRUNCATED ? "segment:refresh() makes the handle usable" : NULL;
   return push_failure(L, err, push_subject(L, "segment", name), hint);

@@ -326,18 +326,34 @@ void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, ui
 
 /* --- the lock ------------------------------------------------------------------------------- */
 
+/* Opens the path if it leads to what fd does. */
+static int open_same(const char *name, int fd, int *fresh) {
+  struct stat a, b;
+  int err = open_path(name, O_RDWR | O_NONBLOCK, fresh);
+  if (err)
+    return err;
+  if (fstat(fd, &a) == 0 && fstat(*fresh, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
+    return 0;
+  return fail_and_close(*fresh, ENOENT);
+}
+
+/* By its name, or by that which it has while it is built. */
+static int reopen_by_name(int fd, shmseg_place place, int *fresh) {
+  path to, folder, own;
+  if (!place.name)
+    return SHMSEG_NO_PROC;
+  int err = open_same(path_of(place, &to), fd, fresh);
+  if (err == ENOENT && folder_of(place, &folder) == 0 && own_name(fd, &folder, &own) == 0)
+    err = open_same(own.bytes, fd, fresh);
+  return err == ENOENT ? SHMSEG_NO_PROC : err;
+}
+
 int shmseg_object_reopen(int fd, shmseg_place place, int *fresh) {
   path buffer;
   int err = open_path(path_of_fd(fd, &buffer), O_RDWR, fresh);
   if (err != ENOENT)
     return err;
-  if (fcntl(fd, F_GETFD) == -1)
-    return EBADF;
-  if (!place.name || shmseg_object_open(place, true, fresh) != 0)
-    return SHMSEG_NO_PROC;
-  return leads_to(path_of(place, &buffer), fd) && leads_to(path_of(place, &buffer), *fresh)
-             ? 0
-             : fail_and_close(*fresh, SHMSEG_NO_PROC);
+  return fcntl(fd, F_GETFD) == -1 ? EBADF : reopen_by_name(fd, place, fresh);
 }
 
 static struct flock lock_of(short type) {

@@ -13,9 +13,6 @@
 #include "shared/wait.h"
 #include "shared/word.h"
 
-/* How long another process may be building the object. */
-#define BUILD_PATIENCE ((int64_t)1000000000)
-
 /* A place is looked at in pieces of this size. */
 #define PIECE 1024
 
@@ -297,7 +294,7 @@ int shmseg_header_open(shmseg_object *object, shmseg_segment *segment, uint64_t 
                        uint64_t room, shmseg_mode mode, const shmseg_kind_info *info,
                        uint64_t capacity, bool *created) {
   bool ignored;
-  int64_t deadline = shmseg_wait_deadline(BUILD_PATIENCE);
+  int64_t deadline = shmseg_wait_deadline(SHMSEG_BUILD_PATIENCE);
   memset(object, 0, sizeof *object);
   if (!created)
     created = &ignored;

@@ -46,6 +46,9 @@
 #define SHMSEG_HEADER_INIT 0x80000000u
 #define SHMSEG_HEADER_SIZE 64
 
+/* Nanoseconds that another process may be building an object. */
+#define SHMSEG_BUILD_PATIENCE ((int64_t)1000000000)
+
 typedef enum {
   SHMSEG_KIND_MUTEX = 1,
   SHMSEG_KIND_RWLOCK = 2,
