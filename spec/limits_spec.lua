@@ -296,7 +296,8 @@ describe("permissions that shut out their creator", function()
       other:call([[
         local closed, left = ...
         assert(shmseg.open(closed, "x", 64, { perm = "444", temporary = true })):close()
-        kept = assert(shmseg.open(left, "x", 64, { perm = "444", temporary = true }))]], closed, left)
+        kept = assert(shmseg.open(left, "x", 64, { perm = "444", temporary = true }))]],
+        closed, left)
       assert.is_nil(scratch.bytes(closed))
       assert.truthy(scratch.bytes(left))
       other:send "os.exit(0)"

@@ -48,8 +48,7 @@ static bool is_refused(int err) {
 
 /* Is there nothing that the caller could lock? */
 static bool is_without_lock(int err) {
-  return is_refused(err) || err == EACCES || err == ELOOP || err == ENODEV || err == ENXIO ||
-         err == EMFILE || err == ENFILE;
+  return is_refused(err) || err == EACCES || err == ELOOP || err == EMFILE || err == ENFILE;
 }
 
 int shmseg_object_remove(shmseg_place place) {

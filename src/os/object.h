@@ -96,8 +96,8 @@ bool shmseg_object_has_folder(shmseg_place place);
 bool shmseg_object_dangles(shmseg_place place);
 
 /* Unlinks whatever place leads to, under the lock of the object that is there, so that nobody
- * removes another one's successor; without it what is no object, or must not be written by the
- * caller. EAGAIN when a peer is at it: try again. */
+ * removes another one's successor; without it a symbolic link, and what the caller must not write.
+ * ENODEV, ENXIO, EISDIR for other things. EAGAIN when a peer is at it: try again. */
 int shmseg_object_remove(shmseg_place place);
 
 /* Unlinks place if it leads to the object behind fd, whose identity only is: exactly, under its lock.
