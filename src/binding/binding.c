@@ -219,14 +219,14 @@ int push_expected(lua_State *L, int err) {
 void push_int64(lua_State *L, int64_t value) {
   lua_Number n = (lua_Number)value;
   if (n >= TWO_63 || (int64_t)n != value)
-    luaL_error(L, "too large: no number holds this 64-bit integer near %f exactly", n);
+    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
   lua_pushnumber(L, n);
 }
 
 void push_uint64(lua_State *L, uint64_t value) {
   lua_Number n = (lua_Number)value;
   if (n >= 2 * TWO_63 || (uint64_t)n != value)
-    luaL_error(L, "too large: no number holds this 64-bit integer near %f exactly", n);
+    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
   lua_pushnumber(L, n);
 }
 #endif
