@@ -35,6 +35,7 @@ static void push_features(lua_State *L) {
 int luaopen_shmseg_core(lua_State *L) {
   note_main_state(L);
   lua_newtable(L);
+  binding_open_cdata(L);
   binding_open_view(L);
   binding_open_array(L);
   binding_open_atomic(L);
