@@ -59,11 +59,24 @@ static size_t opt_bytes(lua_State *L, int arg) {
   return (size_t)n;
 }
 
+/* The name of an object, or the path of a file. */
+static const char *check_name(lua_State *L, int arg, shmseg_kind kind) {
+  size_t length;
+  const char *name = luaL_checklstring(L, arg, &length);
+  bool leads_elsewhere = strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+  luaL_argcheck(L, length > 0 && strlen(name) == length, arg, "empty, or a zero byte inside");
+  luaL_argcheck(L, kind == SHMSEG_FILE || (!leads_elsewhere && length <= SHMSEG_NAME_MAX), arg,
+                "no name of an object");
+  return name;
+}
+
 /* The options stand as arguments: size, perm, reserve, max, populate, pin, temporary. */
 static shmseg_options check_options(lua_State *L, int arg) {
   shmseg_options options = { 0 };
   options.size = opt_bytes(L, arg);
-  options.perm = (mode_t)luaL_checknumber(L, arg + 1);
+  uint64_t perm = check_size(L, arg + 1);
+  luaL_argcheck(L, perm <= 0777, arg + 1, "no permissions");
+  options.perm = (mode_t)perm;
   options.sparse = !lua_toboolean(L, arg + 2);
   options.max = opt_bytes(L, arg + 3);
   options.populate = lua_toboolean(L, arg + 4);
@@ -111,8 +124,8 @@ static int push_open_failure(lua_State *L, int err, const char *name, shmseg_mod
 static int segment_open(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
   lua_settop(L, 11);
-  const char *name = lua_isnil(L, 1) ? random_name(L) : luaL_checkstring(L, 1);
   shmseg_kind kind = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
+  const char *name = lua_isnil(L, 1) ? random_name(L) : check_name(L, 1, kind);
   shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
   root *r = new_root(L, name);
@@ -189,7 +202,7 @@ static int segment_unlink(lua_State *L) {
 
 /* unlink(name) -> true | nil, message, code */
 static int module_unlink(lua_State *L) {
-  shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
+  shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
   int err = shmseg_segment_remove(place);
   if (err)
     return push_failure(L, err, place.name, NULL);
@@ -343,7 +356,7 @@ static int segment_stat(lua_State *L) {
 /* stat(name) -> table | nil, message, code */
 static int module_stat(lua_State *L) {
   struct stat status;
-  shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
+  shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
   int err = shmseg_object_stat(place, &status);
   if (!err && !S_ISREG(status.st_mode))
     err = ENODEV;
