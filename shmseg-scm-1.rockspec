@@ -78,6 +78,7 @@ build = {
         "src/binding/atomic.c",
         "src/binding/binding.c",
         "src/binding/broadcast.c",
+        "src/binding/cdata.c",
         "src/binding/cell.c",
         "src/binding/element.c",
         "src/binding/event.c",

@@ -130,6 +130,12 @@ describe("an element", function()
         assert.equal("integer", math.type(a[1]))
       elseif type == "i64" then
         assert.equal(-1, a[1])
+      elseif jit then
+        local most = scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1)
+        assert.equal(most, a[1])
+        assert.same({ most, 0 }, { a:get(1, 2) })
+        assert.equal(most, a:totable()[1])
+        assert.equal(0, a:totable()[2])
       else
         expect.misuse("exactly", function()
           return a[1]
@@ -141,6 +147,9 @@ describe("an element", function()
       seg:set_i32(4, 2 ^ 21) -- 2^53 + 1, or with the other order not so much
       if math.type then
         assert.equal(seg:get_i64(0), a[1])
+      elseif jit then
+        assert.equal(seg:get_i64(0), a[1])
+        assert.equal(scalars.int64(1, 2 ^ 21), a[1])
       elseif not pcall(seg.get_i64, seg, 0) then
         expect.misuse("exactly", function()
           return a[1]
@@ -189,7 +198,7 @@ describe("an index", function()
     local before = seg:read()
     for _, i in ipairs { 0, -1, 6, 2 ^ 32 + 1, -2 ^ 62 } do
       local text = ("%d"):format(i):gsub("%-", "%%-")
-      expect.misuse({ "argument #2", "out of range", text, "array of 5" }, function()
+      expect.misuse({ "argument #2", "out of range", text, "elements are 1 to 5" }, function()
         a[i] = 1
       end)
     end
@@ -199,6 +208,34 @@ describe("an index", function()
       end)
     end
     assert.equal(before, seg:read())
+  end)
+
+  it("of 64-bit cdata will do", function()
+    if not jit then
+      return pending "this is no LuaJIT"
+    end
+    local a = five()
+    assert.equal(20, a[scalars.int64(2)])
+    a[scalars.uint64(2)] = 7
+    assert.same({ 7, 30 }, { a:get(scalars.int64(2), scalars.uint64(3)) })
+    assert.is_nil(a[scalars.uint64(0, 2 ^ 31)])
+    expect.misuse("out of range", function()
+      a[scalars.uint64(0, 2 ^ 31)] = 1
+    end)
+    for _, other in ipairs(scalars.other_cdata) do
+      assert.is_nil(a[other])
+      expect.misuse({ "bad argument #2", "cdata" }, function()
+        a[other] = 1
+      end)
+    end
+  end)
+
+  it("tells that there are no elements where there are none", function()
+    local a = segment():array(0, "i32", 0)
+    expect.misuse({ "out of range", "no elements" }, function()
+      a[1] = 1
+    end)
+    expect.misuse({ "out of range", "no elements" }, a.get, a, 1)
   end)
 
   it("never overflows into the segment", function()
@@ -347,6 +384,7 @@ describe("segment:array checks its arguments in this order:", function()
         seg:array(100, type, "no")
       end)
     end
+    expect.misuse("'int', not one of bool, i8, .*, f32, f64", seg.array, seg, 0, "int")
     for _, type in ipairs { true, {}, print } do
       expect.misuse("bad argument #2", function()
         seg:array(100, type, "no")
@@ -412,7 +450,7 @@ describe("get", function()
     local a = five()
     local ranges = { { 0 }, { 6 }, { -1 }, { 0, 3 }, { 3, 6 }, { 6, 6 }, { -5, -1 }, { 1, 2 ^ 53 } }
     for _, range in ipairs(ranges) do
-      expect.misuse({ "bad argument #1", "out of range", "array of 5" }, function()
+      expect.misuse({ "bad argument #1", "out of range", "elements are 1 to 5" }, function()
         a:get(range[1], range[2])
       end)
     end
@@ -489,10 +527,25 @@ describe("set", function()
       a:set(1, { 1, 2, 3, 4, 5, 6 })
     end)
     for _, i in ipairs { 4, 5, 6, 0, -1, 100, 2 ^ 53, -2 ^ 63 } do
-      expect.misuse({ "bad argument #1", "out of range", "array of 5" }, function()
+      expect.misuse({ "bad argument #1", "out of range", "elements are 1 to 5" }, function()
         a:set(i, 1, 2, 3)
       end)
       expect.misuse("out of range", a.set, a, i, { 1, 2, 3 })
+    end
+    assert.equal(before, seg:read())
+  end)
+
+  it("writes nothing where there are no values, wherever that is", function()
+    local a, seg = five()
+    local before = seg:read()
+    local indexes = { 0, 6, -1, 100, -2 ^ 63, 2 ^ 62 }
+    if math.type then
+      indexes[#indexes + 1] = math.mininteger -- i - 1 has no place in 64 bits
+      indexes[#indexes + 1] = math.maxinteger
+    end
+    for _, i in ipairs(indexes) do
+      assert.True(a:set(i, {}))
+      expect.misuse("out of range", a.set, a, i, 1)
     end
     assert.equal(before, seg:read())
   end)
@@ -546,7 +599,7 @@ describe("totable", function()
   it("raises outside, with the range and the length", function()
     local a = five()
     for _, range in ipairs { { 0 }, { -1 }, { 0, 3 }, { 3, 6 }, { nil, 6 } } do
-      expect.misuse({ "bad argument #1", "out of range", "array of 5" }, function()
+      expect.misuse({ "bad argument #1", "out of range", "elements are 1 to 5" }, function()
         a:totable(range[1], range[2])
       end)
     end
@@ -726,6 +779,7 @@ describe("an array's life:", function()
   it("reading and writing elements makes no garbage", function()
     if jit then
       jit.off() -- compiled code takes memory of its own
+      jit.flush()
       scratch.defer(jit.on)
     end
     local seg = segment()

@@ -4,6 +4,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
@@ -736,7 +737,70 @@ describe("get_ and set_", function()
       end
     end)
   else
+    it("give cdata for 64 bits that a number cannot hold exactly, and take it", function()
+      if not jit then
+        return pending "this is no LuaJIT"
+      end
+      local seg = create(32)
+      for name, make in pairs { i64 = scalars.int64, u64 = scalars.uint64 } do
+        local odd = make(1, 2 ^ 21)
+        for _, value in ipairs { odd, -odd, make(2 ^ 32 - 1, 2 ^ 31 - 1) } do
+          assert.equal(11, seg["set_" .. name](seg, 3, value))
+          assert.equal(value, seg["get_" .. name](seg, 3))
+          assert.equal("cdata", type(seg["get_" .. name](seg, 3)))
+        end
+        local least = name == "i64" and -2 ^ 63 or 2 ^ 63
+        for _, value in ipairs { 0, 2 ^ 53, 2 ^ 53 + 2, 2 ^ 62, least } do
+          assert.equal(11, seg["set_" .. name](seg, 3, make(0) + value))
+          assert.equal(value, seg["get_" .. name](seg, 3))
+          assert.equal("number", type(seg["get_" .. name](seg, 3)))
+        end
+      end
+      seg:set_u64(0, -scalars.int64(1)) -- either reading
+      assert.equal(scalars.uint64(0) - 1, seg:get_u64(0))
+      assert.equal(-1, seg:get_i64(0))
+      expect.misuse({ "bad argument", "out of range" }, seg.set_i64, seg, 0,
+        scalars.uint64(0, 2 ^ 31))
+      expect.misuse({ "bad argument", "out of range for i32" }, seg.set_i32, seg, 0,
+        scalars.int64(0, 1))
+      assert.equal(-1, seg:get_i64(0))
+    end)
+
+    it("take references to 64-bit integers by what they refer to", function()
+      if not jit then
+        return pending "this is no LuaJIT"
+      end
+      local ffi = require "ffi"
+      local seg, words = create(32), ffi.new("int64_t[2]", 5, 77)
+      seg:set_i64(0, ffi.cast("int64_t &", words + 1))
+      assert.equal(77, seg:get_i64(0))
+      seg:set_u64(ffi.cast("const uint64_t &", ffi.new("uint64_t[1]", 8)), 7)
+      assert.equal(7, seg:get_u64(8))
+    end)
+
+    it("take cdata for offsets and counts, and no cdata of other types", function()
+      if not jit then
+        return pending "this is no LuaJIT"
+      end
+      local seg = create(32)
+      assert.equal(12, seg:set_i32(scalars.uint64(8), scalars.int64(7)))
+      assert.equal(7, seg:get_i32(scalars.int64(8)))
+      assert.equal(4, #seg:read(scalars.uint64(8), scalars.int64(4)))
+      assert.equal(4, #seg:slice(scalars.uint64(8), scalars.int64(4)))
+      for _, offset in ipairs { scalars.uint64(0, 2 ^ 31), -scalars.int64(1), scalars.int64(32) } do
+        expect.misuse("out of range", seg.get_i32, seg, offset)
+      end
+      for _, other in ipairs(scalars.other_cdata) do
+        expect.misuse({ "bad argument", "cdata" }, seg.get_i32, seg, other)
+        expect.misuse({ "bad argument", "cdata" }, seg.set_i32, seg, 0, other)
+        expect.misuse({ "bad argument", "cdata" }, seg.set_f64, seg, 0, other)
+      end
+    end)
+
     it("raise for 64 bits that a number cannot hold exactly", function()
+      if jit then
+        return pending "LuaJIT has cdata for it"
+      end
       local seg = create(32)
       seg:set_i64(0, 2 ^ 53)
       seg:set_u8(little and 0 or 7, 1)
@@ -768,10 +832,15 @@ describe("get_ and set_", function()
       assert.equal(9, seg:set_f64(1, value))
       assert.equal(value, seg:get_f64(1))
     end
-    for _, value in ipairs { 0, 1, -1, 0.5, 2 ^ 24, 2 ^ -149, huge, -huge } do
+    for _, value in ipairs { 0, 1, -1, 0.5, 2 ^ 24, 2 ^ -149, 2 ^ 127, huge, -huge } do
       assert.equal(5, seg:set_f32(1, value))
       assert.equal(value, seg:get_f32(1))
     end
+    for _, value in ipairs { 2 ^ 128, -2 ^ 128, 1.5e300 } do -- finite, and no f32
+      expect.misuse({ "bad argument", "out of range for f32" }, seg.set_f32, seg, 1, value)
+    end
+    seg:set_f32(1, nan)
+    assert.not_equal(seg:get_f32(1), seg:get_f32(1))
     seg:set_f32(0, 0.1)
     assert.not_equal(0.1, seg:get_f32(0))
     assert.truthy(math.abs(seg:get_f32(0) - 0.1) < 1e-8)

@@ -3,6 +3,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 
 local nan, huge = 0 / 0, math.huge
@@ -256,12 +257,72 @@ describe("unpacking", function()
         seg:unpack(0, format)
       end)
     end
-    if not math.type then
+    if not math.type and not jit then
       for _, format in ipairs { "<i8", "<I8", ">j" } do
         expect.misuse("", function()
           seg:unpack(0, format)
         end)
       end
+    end
+  end)
+end)
+
+describe("packing 64-bit cdata", function()
+  after_each(scratch.clean)
+
+  it("takes it for numbers, and unpacking gives it where a number is not exact", function()
+    if not jit then
+      return pending "this is no LuaJIT"
+    end
+    local seg = create(64)
+    local odd, most = scalars.int64(1, 2 ^ 21), scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1)
+    local format = "<!4 i1 i8 I8 j d f c4 >i8 i4"
+    local after = seg:pack(0, format, 1, odd, most, -odd, scalars.int64(3), scalars.uint64(4),
+      "text", odd, scalars.int64(5))
+    assert.equal(4 + 4 * 8 + 4 + 4 + 8 + 4, after)
+    assert.same({ 1, odd, most, -odd, 3, 4, "text", odd, 5, after }, { seg:unpack(0, format) })
+    assert.equal("\1\0\0\0\1\0\0\0\0\0\32\0", seg:read(0, 12))
+  end)
+
+  it("refuses what does not fit or is no integer, and writes nothing", function()
+    if not jit then
+      return pending "this is no LuaJIT"
+    end
+    local seg = create(64)
+    local large = scalars.uint64(0, 2 ^ 31)
+    for format, value in pairs {
+      j = large, i8 = large, i4 = scalars.int64(0, 1), B = scalars.int64(256),
+      b = scalars.int64(128), I4 = -scalars.int64(1),
+    } do
+      expect.misuse("bad argument #5", seg.pack, seg, 0, "i4" .. format, 1, value)
+    end
+    for _, other in ipairs(scalars.other_cdata) do
+      for _, format in ipairs { "j", "J", "i4", "f", "d" } do
+        expect.misuse({ "bad argument #5", "cdata" }, seg.pack, seg, 0, "i4" .. format, 1, other)
+      end
+    end
+    assert.equal(("\0"):rep(64), seg:read())
+  end)
+
+  it("checks the segment again when a hook has closed it meanwhile", function()
+    if not jit then
+      return pending "this is no LuaJIT"
+    end
+    jit.off()
+    scratch.defer(jit.on)
+    scratch.defer(debug.sethook)
+    for calls = 1, 40 do -- closed at each call that the conversions make
+      local seg, left = create(4096), calls
+      debug.sethook(function()
+        left = left - 1
+        if left == 0 then
+          seg:close()
+        end
+      end, "c")
+      local ok, message = pcall(seg.pack, seg, 0, "i8 i8", scalars.int64(1), scalars.int64(2))
+      debug.sethook()
+      assert.truthy(ok or message:find "closed", message)
+      seg:close()
     end
   end)
 end)

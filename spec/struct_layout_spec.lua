@@ -290,6 +290,76 @@ typedef struct __attribute__((packed)) Packed {
 ]], packed:cdef())
   end)
 
+  local V = shmseg.struct("V", { { "x", "f64" }, { "y", "f64" } })
+  local A = shmseg.struct("ShareA", { { "v", V }, { "n", "u32" } })
+  local B = shmseg.struct("ShareB", { { "list", V, 2 }, { "a", A } }, { packed = true })
+
+  it("is given with others' by shmseg.cdef, and what they share once", function()
+    local v = "typedef struct V {\n  double x;\n  double y;\n} V;\n"
+    local a = "typedef struct ShareA {\n  V v;\n  uint32_t n;\n} ShareA;\n"
+    local b = [[
+typedef struct __attribute__((packed)) ShareB {
+  V list[2];
+  ShareA a;
+} ShareB;
+]]
+    assert.equal(v .. a .. b, shmseg.cdef { A, B })
+    assert.equal(v .. a .. b, shmseg.cdef { B, A })
+    assert.equal(v .. a .. b, shmseg.cdef { V, A, B, A })
+    assert.equal(B:cdef(), shmseg.cdef { B })
+    assert.equal("", shmseg.cdef {})
+  end)
+
+  it("is text of shmseg.cdef that a C compiler takes", function()
+    if not build.possible() then
+      return pending "there is no C compiler here"
+    end
+    local source = scratch.file(([[
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+%s
+int main(void) {
+  printf("%%zu %%zu %%zu\n", sizeof(ShareA), sizeof(ShareB), offsetof(ShareB, a.n));
+}
+]]):format(shmseg.cdef { B, Outer, A }), "cdef.c")
+    local program = assert(build.program({ source }, "-Wall -Wextra -Werror"))
+    local output = shell.run(shell.quote(program))
+    assert.equal(("%d %d %d\n"):format(A.size, B.size, B:offset "a.n"), output)
+    scratch.clean()
+  end)
+
+  it("is text of shmseg.cdef that LuaJIT's FFI takes", function()
+    if not rawget(_G, "jit") then
+      return pending "this is no LuaJIT"
+    end
+    local ffi = require "ffi"
+    ffi.cdef(shmseg.cdef { A, B })
+    assert.equal(A.size, ffi.sizeof "ShareA")
+    assert.equal(B.size, ffi.sizeof "ShareB")
+    assert.equal(B:offset "a", ffi.offsetof("ShareB", "a"))
+  end)
+
+  it("of two structs with one name is no text of shmseg.cdef's, which names it", function()
+    local Other = shmseg.struct("V", { { "x", "i32" } })
+    local Holder = shmseg.struct("Holder", { { "v", Other } })
+    for _, list in ipairs { { V, Other }, { A, Holder }, { Holder, V }, { A, B, Other } } do
+      expect.misuse('two different structs "V"', shmseg.cdef, list)
+    end
+  end)
+
+  it("is refused by shmseg.cdef for what is no list of structs", function()
+    for _, wrong in ipairs { 1, "text", true, print } do
+      expect.misuse("list expected", shmseg.cdef, wrong)
+      expect.misuse({ "entry 2", "struct expected" }, shmseg.cdef, { A, wrong })
+    end
+    expect.misuse("list expected", shmseg.cdef)
+    expect.misuse("list expected, got a struct", shmseg.cdef, A)
+    expect.misuse({ "list expected", "first" }, shmseg.cdef, { A, first = B })
+    expect.misuse({ "list expected", "3" }, shmseg.cdef, { A, nil, B })
+  end)
+
   it("can be that of LuaJIT's FFI", function()
     if not rawget(_G, "jit") then
       return pending "this is no LuaJIT"
@@ -344,6 +414,43 @@ describe("shmseg.struct refuses", function()
       refused({ '"y"', "unknown type" }, "S", { { "x", "i32" }, { "y", type } })
     end
     refused({ '"y"', "unknown type" }, "S", { { "y" } })
+  end)
+
+  it("types that are none, and lists those that there are", function()
+    refused({ '"bool"', '"i8"', '"u64"', '"f32"', '"char"', '"pad"', "struct" }, "S", {
+      { "x", "int" },
+    })
+  end)
+
+  it("keys of a field that are none, and names them", function()
+    for _, entry in ipairs {
+      { "x", "char", 8, count = 2 }, { "x", "i32", type = "i32" }, { "x", "f64", 3, [5] = 1 },
+      { "x", "i32", 3, 4 }, { "x", "char", 8, 2, 3 }, { "x", "pad", 8, 2, 3 },
+      { "x", "i32", [2.5] = 1 }, { "x", "i32", [0] = 1 }, { "x", "i32", [-1] = 1 },
+    } do
+      for key in pairs(entry) do
+        local is_known = key == 1 or key == 2 or key == 3
+          or key == 4 and (entry[2] == "char" or entry[2] == "pad")
+        if not is_known then
+          local plain = tostring(key):gsub("%W", "%%%0")
+          refused({ '"x"', "unknown key " .. plain }, "S", { entry })
+        end
+      end
+    end
+  end)
+
+  it("a cut that is no boolean, or of what is no string", function()
+    for _, cut in ipairs { 1, "true", {} } do
+      refused({ '"x"', '"cut"', "boolean expected" }, "S", { { "x", "char", 8, cut = cut } })
+    end
+    local V = shmseg.struct("V", field)
+    for _, entry in ipairs {
+      { "x", "i32", cut = true }, { "x", "pad", 8, cut = true }, { "x", V, cut = true },
+      { "x", "u8", 8, cut = false },
+    } do
+      refused({ '"x"', '"cut"', "char" }, "S", { entry })
+    end
+    assert.equal(8, shmseg.struct("S", { { "x", "char", 8, cut = false } }).size)
   end)
 
   it("counts and lengths that are none, and names the field", function()

@@ -40,6 +40,7 @@ end
 local function garbage(f)
   if jit then
     jit.off() -- compiled code takes memory of its own
+    jit.flush()
     scratch.defer(jit.on)
   end
   f()
@@ -98,6 +99,13 @@ describe("a record's field", function()
     if math.type then
       assert.equal(-1, p.id)
       assert.equal(-1, Point:read(seg, 8).id)
+    elseif jit then
+      local most = scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1)
+      assert.equal(most, p.id)
+      assert.equal(most, Point:read(seg, 8).id)
+      assert.equal(most, Point.decode(seg:read(8, Point.size)).id)
+      Point:write(seg, 8, { id = most - 1 })
+      assert.equal(most - 1, p.id)
     else
       local function get()
         return p.id
@@ -180,10 +188,45 @@ describe("a record's field", function()
   end)
 end)
 
+describe("a field's name", function()
+  after_each(scratch.clean)
+
+  -- Strings of more than 40 characters are not interned: the next equal one is another.
+  it("may be long, and outlives the strings of the definition", function()
+    local long = "temperature_of_the_outer_hull_in_degrees_celsius"
+    local function define()
+      local name = { long:sub(1, 30), long:sub(31) } -- made now: no constant keeps it alive
+      return shmseg.struct("Hull", {
+        { table.concat(name), "f64" }, { "of_" .. table.concat(name), "char", 8, 2 },
+      })
+    end
+    local Hull = define()
+    for i = 1, 100 do
+      local _ = ("%s%d"):format(("x"):rep(#long), i)
+      collectgarbage()
+    end
+    local value = { [long] = 21.5, ["of_" .. long] = { "a", "b" } }
+    assert.same(value, Hull.decode(Hull.encode(value)))
+    local seg = segment()
+    Hull:write(seg, 0, value)
+    assert.same(value, Hull:read(seg, 0))
+    assert.equal(21.5, Hull:at(seg, 0)[long])
+    expect.misuse("of_" .. long .. "%[2%]: string expected", Hull.encode, {
+      ["of_" .. long] = { "a", 1 },
+    })
+    local cell = expect.success(shmseg.cell.open(seg:slice(1024), "c", {
+      capacity = 64,
+      codec = Hull,
+    }))
+    cell:set(value)
+    assert.same(value, (cell:get()))
+  end)
+end)
+
 describe("a record's string", function()
   after_each(scratch.clean)
 
-  it("is cut, or padded with zero bytes, to the field's length", function()
+  it("is padded with zero bytes to the field's length", function()
     local p, seg = point()
     seg:fill(0, #seg, 0xAA)
     for text, stored in pairs {
@@ -191,8 +234,6 @@ describe("a record's string", function()
       a = "a\0\0\0\0\0\0\0",
       ["1234567"] = "1234567\0",
       ["12345678"] = "12345678",
-      ["123456789"] = "12345678",
-      [("long"):rep(1000)] = "longlong",
       ["a\0b"] = "a\0b\0\0\0\0\0",
     } do
       p.name = text
@@ -203,6 +244,83 @@ describe("a record's string", function()
       local encoded = Point.encode { name = text }
       assert.equal(stored, encoded:sub(Point:offset "name" + 1, Point:offset "child"))
     end
+  end)
+
+  it("that is too long is misuse, and nothing is written", function()
+    local p, seg = point()
+    p.name, p.words = "before", { "one", "two" }
+    local before = seg:read()
+    for _, text in ipairs { "123456789", ("long"):rep(1000), ("\0"):rep(9), "1234567é" } do
+      local patterns = { "name: ", "at most 8 bytes", "got " .. #text }
+      expect.misuse(patterns, function()
+        p.name = text
+      end)
+      expect.misuse(patterns, Point.write, Point, seg, 8, { id = 1, name = text })
+      expect.misuse(patterns, Point.encode, { name = text })
+    end
+    expect.misuse({ "words%[2%]: ", "at most 4 bytes", "got 5" }, function()
+      p.words = { "a", "three" }
+    end)
+    expect.misuse({ "value: ", "at most 4 bytes" }, function()
+      p.words[1] = "three"
+    end)
+    expect.misuse({ "value 2: ", "at most 4 bytes" }, p.words.set, p.words, 1, "a", "three")
+    expect.misuse("at most 4 bytes", p.words.fill, p.words, "three")
+    assert.equal(before, seg:read())
+  end)
+
+  it("whose field says so is cut, and no UTF-8 sequence in its middle", function()
+    local Cut = shmseg.struct("Cut", {
+      { "name", "char", 8, cut = true }, { "words", "char", 4, 2, cut = true }, { "after", "u8" },
+    })
+    local seg = segment()
+    local r = Cut:at(seg, 0)
+    for text, stored in pairs {
+      ["12345678"] = "12345678",
+      ["123456789"] = "12345678",
+      [("long"):rep(1000)] = "longlong",
+      ["1234567é"] = "1234567",
+      ["123456é8"] = "123456é",
+      ["12345€8"] = "12345€",
+      ["123456€"] = "123456",
+      ["1234567€"] = "1234567",
+      ["1234😀9"] = "1234😀",
+      ["12345😀"] = "12345",
+      ["123456😀"] = "123456",
+      ["1234567😀"] = "1234567",
+      ["😀😀😀"] = "😀😀",
+      ["éééé8"] = "éééé",
+      ["1234567e\204\129"] = "1234567e", -- a character that follows is a sequence of its own
+      -- What is not UTF-8 is cut by bytes.
+      [("\128"):rep(9)] = ("\128"):rep(8),
+      ["1234567\195"] = "1234567\195",
+      ["1234567\195x"] = "1234567\195",
+      ["123456\226\130x"] = "123456\226\130",
+      ["1234567\192\128"] = "1234567\192", -- too long a form
+      ["123456\224\129\129"] = "123456\224\129",
+      ["12345\240\128\128\128"] = "12345\240\128\128",
+      ["123456\237\160\128"] = "123456\237\160", -- half of a pair
+      ["12345\244\144\128\128"] = "12345\244\144\128", -- beyond Unicode
+      ["12345\245\128\128\128"] = "12345\245\128\128",
+      ["1234567\255\255"] = "1234567\255",
+      ["1234\195\169\169\169\169"] = "1234\195\169\169\169",
+    } do
+      r.name, r.after = "xxxxxxxx", 7
+      r.name = text
+      assert.equal(stored .. ("\0"):rep(8 - #stored), seg:read(0, 8))
+      assert.equal(stored, r.name)
+      assert.equal(stored, Cut.decode(Cut.encode { name = text }).name)
+      assert.equal(7, r.after)
+    end
+    r.words = { "three", "123é" }
+    assert.same({ "thre", "123" }, r.words:totable())
+    r.words[1] = "€€"
+    r.words:set(2, "12é")
+    assert.same({ "€", "12é" }, r.words:totable())
+    r.words:fill "five and more"
+    assert.same({ "five", "five" }, r.words:totable())
+    local Narrow = shmseg.struct("Narrow", { { "letter", "char", 1, cut = true } })
+    assert.equal("\0", Narrow.encode { letter = "é" })
   end)
 
   it("ends at its first zero byte, whatever follows", function()
@@ -238,7 +356,7 @@ describe("a record's string", function()
     local r = Long:at(seg, 0)
     r.text = ("x"):rep(9999)
     assert.equal(("x"):rep(9999), r.text)
-    r.text = ("y"):rep(10001)
+    r.text = ("y"):rep(10000)
     assert.equal(("y"):rep(10000), r.text)
     assert.equal(0, r.after)
   end)
@@ -335,12 +453,12 @@ describe("a record's array", function()
 
   it("of strings gives and takes strings", function()
     local p, seg = point()
-    p.words = { "one", "three" }
+    p.words = { "one", "four" }
     assert.equal("one", p.words[1])
-    assert.equal("thre", p.words[2])
-    assert.equal("one\0thre", bytes(seg, "words", 8))
+    assert.equal("four", p.words[2])
+    assert.equal("one\0four", bytes(seg, "words", 8))
     p.words[1] = "a"
-    assert.same({ "a", "thre" }, p.words:totable())
+    assert.same({ "a", "four" }, p.words:totable())
     p.words:set(1, "b", "c")
     assert.same({ "b", "c" }, { p.words:get(1, 2) })
     p.words:fill "d"
@@ -404,10 +522,10 @@ describe("a record's struct", function()
         p.child = value
       end)
     end
-    expect.misuse("unknown field 'z'", function()
+    expect.misuse("unknown field 'child%.z'", function()
       p.child = { x = 9, z = 1 }
     end)
-    expect.misuse({ "x", "i32 expected" }, function()
+    expect.misuse({ "child%.x: ", "i32 expected" }, function()
       p.child = { y = 9, x = "text" }
     end)
     assert.same({ 1, 3 }, { p.child.x, p.child.y })
@@ -758,7 +876,44 @@ describe("a whole record", function()
       expect.misuse("unknown field", Point.encode, wrong)
     end
     expect.misuse("'none'", Point.encode, { none = 1 })
-    expect.misuse("'z'", Point.encode, { child = { z = 1 } })
+    expect.misuse("'child%.z'", Point.encode, { child = { z = 1 } })
+    expect.misuse("'list%[2%]%.z'", Point.encode, { list = { {}, { z = 1 } } })
+    assert.equal(("\0"):rep(#seg), seg:read())
+  end)
+
+  it("names the whole path of what is wrong in it", function()
+    local Deep = shmseg.struct("Deep", { { "list", Point, 2 }, { "one", Point } })
+    local seg = segment()
+    for path, value in pairs {
+      ["one.id: u64 expected"] = { one = { id = true } },
+      ["one.pos[2]: f64 expected"] = { one = { pos = { 1, "text" } } },
+      ["one.pos: table expected"] = { one = { pos = 1 } },
+      ["one.pos: more than 3"] = { one = { pos = { 1, 2, 3, 4 } } },
+      ["one.words[2]: string of at most 4 bytes"] = { one = { words = { "a", "12345" } } },
+      ["list[2].child.x: i32 expected"] = { list = { {}, { child = { x = 0.5 } } } },
+      ["list[1].list[2].y: i32 expected"] = { list = { { list = { {}, { y = {} } } } } },
+      ["list[2]: table expected"] = { list = { {}, 7 } },
+      ["list: table expected"] = { list = 7 },
+      ["unknown field 'one.child.z'"] = { one = { child = { z = 1 } } },
+      ["unknown field 'none'"] = { none = 1 },
+      ["one.child: unknown field: a number"] = { one = { child = { 1 } } },
+    } do
+      local plain = path:gsub("%W", "%%%0")
+      expect.misuse("^" .. plain, Deep.encode, value)
+      expect.misuse(plain, Deep.write, Deep, seg, 0, value)
+      local a = Deep:array(seg, 0, 2)
+      expect.misuse(plain, function()
+        a[1] = value
+      end)
+      expect.misuse("value 2: " .. plain, a.set, a, 1, {}, value)
+      expect.misuse("value 2: " .. plain, a.set, a, 1, { {}, value })
+      for field, inner in pairs(value) do
+        local record = Deep:at(seg, 0)
+        expect.misuse(plain, function()
+          record[field] = inner
+        end)
+      end
+    end
     assert.equal(("\0"):rep(#seg), seg:read())
   end)
 

@@ -13,6 +13,7 @@ local shmseg = {
   sleep = core.sleep,
   signals = core.signals,
   struct = struct.define,
+  cdef = struct.cdef,
 }
 
 for name, fn in pairs(segment) do

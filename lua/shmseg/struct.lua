@@ -34,6 +34,9 @@ local function is_identifier(name)
   return type(name) == "string" and name:find("^[%a_][%w_]*$") and not keywords[name]
 end
 
+local type_list = [["bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64", ]]
+  .. [["char", "pad" or a struct]]
+
 -- A count as an integer, also when it is a float; nil for what is none.
 local function to_count(n)
   local is_count = type(n) == "number" and n >= 1 and n < 2 ^ 31 and n == math.floor(n)
@@ -42,6 +45,23 @@ end
 
 -- Sizes stay exact in C and in every Lua; records of records end before C's stack does.
 local SIZE_MAX, DEPTH_MAX = 2 ^ 31 - 1, 100
+
+-- What stands in a field's table beside its list of so many entries is misuse.
+local function check_keys(entry, field, entries, level)
+  for key in pairs(entry) do
+    local is_entry = type(key) == "number" and key >= 1 and key <= entries and key % 1 == 0
+    if not is_entry and key ~= "cut" then
+      misuse(level, "field %q: unknown key %s", field.name, tostring(key))
+    end
+  end
+  local cut = entry.cut
+  if cut ~= nil and type(cut) ~= "boolean" then
+    misuse(level, "field %q: \"cut\": boolean expected, got %s", field.name, type(cut))
+  elseif cut ~= nil and field.type ~= "char" then
+    misuse(level, "field %q: \"cut\" is for type \"char\"", field.name)
+  end
+  field.cut = cut
+end
 
 -- One field of a definition, checked: name, type, size and align of an element, count, is_array.
 -- A field of type "char" is a string whose length is the third entry; the count is then the fourth.
@@ -70,13 +90,14 @@ local function check_field(entry, index, level)
     field.size, field.align, field.inner, field.shape = inner.size, inner.align, inner, inner.shape
     field.type = inner.name
   else
-    misuse(level, "field %q: unknown type %s", name, tostring(kind))
+    misuse(level, "field %q: unknown type %s: %s expected", name, tostring(kind), type_list)
   end
   field.is_array = count ~= nil
   field.count = not field.is_array and 1 or to_count(count)
   if not field.count then
     misuse(level, "field %q: number of elements expected, got %s", name, tostring(count))
   end
+  check_keys(entry, field, field.length and 4 or 3, level + 1)
   return field
 end
 
@@ -228,6 +249,35 @@ function Struct:cdef()
   return table.concat(texts)
 end
 
+--- Several structs in C, each once, with those that they contain.
+-- @tparam {struct,...} list
+-- @treturn string typedefs
+function struct.cdef(list)
+  if type(list) ~= "table" or definitions[list] then
+    misuse(2, "structs: list expected, got %s", definitions[list] and "a struct" or type(list))
+  end
+  local texts, seen, named = {}, {}, {}
+  for index, entry in ipairs(list) do
+    local definition = definitions[entry]
+    if not definition then
+      misuse(2, "structs: entry %d: struct expected, got %s", index, type(entry))
+    end
+    for name, inner in pairs(definition.inside) do
+      if (named[name] or inner) ~= inner then
+        misuse(2, "structs: there are two different structs %q", name)
+      end
+      named[name] = inner
+    end
+    append_cdef(definition, texts, seen)
+  end
+  for key in pairs(list) do
+    if type(key) ~= "number" or key % 1 ~= 0 or key < 1 or not list[key - 1] and key > 1 then
+      misuse(2, "structs: list expected, got a table with the key %s", tostring(key))
+    end
+  end
+  return table.concat(texts)
+end
+
 --- An atomic on a field.
 -- @tparam segment segment
 -- @tparam integer offset of the struct
@@ -248,8 +298,8 @@ end
 --- Defines a struct.
 -- @tparam string name a C identifier
 -- @tparam {table,...} fields { name, type [, count] }; type is one of i8 u8 i16 u16 i32 u32 i64 u64
--- f32 f64 bool, "char" (with the string's length, and perhaps a count), "pad" (with its length) or
--- a struct
+-- f32 f64 bool, "char" (with the string's length, and perhaps a count; cut = true cuts what is
+-- longer), "pad" (with its length) or a struct
 -- @tparam[opt] table options packed: no padding, alignment 1
 -- @treturn struct with size, align, name and at, read, write, array, encode, decode
 function struct.define(name, fields, options)

@@ -75,15 +75,14 @@ static inline uint64_t apply32(uint32_t *word, operation op, uint32_t operand) {
 }
 
 #if LUA_VERSION_NUM >= 503
-static inline uint64_t apply64(lua_State *L, const atomic *n, uint64_t *word, operation op,
-                               uint64_t operand) {
-  (void)L, (void)n;
+static inline int apply64(lua_State *L, const atomic *n, uint64_t *word, operation op,
+                          uint64_t operand) {
   switch (op) {
-  case OP_SWAP: return swap_ordered(word, operand);
-  case OP_ADD: return add_ordered(word, operand);
-  case OP_AND: return and_ordered(word, operand);
-  case OP_OR: return or_ordered(word, operand);
-  default: return xor_ordered(word, operand);
+  case OP_SWAP: return push_result(L, n, swap_ordered(word, operand));
+  case OP_ADD: return push_result(L, n, add_ordered(word, operand));
+  case OP_AND: return push_result(L, n, and_ordered(word, operand));
+  case OP_OR: return push_result(L, n, or_ordered(word, operand));
+  default: return push_result(L, n, xor_ordered(word, operand));
   }
 }
 #else
@@ -97,18 +96,29 @@ static uint64_t result_of(operation op, uint64_t old, uint64_t operand) {
   }
 }
 
-/* The old value is the result, and one that a number cannot hold has to raise before the word
- * changes. */
-static uint64_t apply64(lua_State *L, const atomic *n, uint64_t *word, operation op,
-                        uint64_t operand) {
+static bool is_plain(const atomic *n, uint64_t bits) {
+  return scalar_is_plain(n->type, (scalar_value){ .u64 = bits });
+}
+
+/* The old value is the result. One that a number cannot hold has to raise, or to have its memory,
+ * before the word changes. */
+static int apply64(lua_State *L, const atomic *n, uint64_t *word, operation op, uint64_t operand) {
+  void *memory = NULL;
   uint64_t old = load_ordered(word);
   for (int i = 0; i < TRIES; i++) {
-    push_value(L, n, old);
-    lua_pop(L, 1);
-    if (cas_ordered(word, &old, result_of(op, old, operand)))
-      return old;
+    if (!memory && !is_plain(n, old)) {
+      memory = push_inexact(L, n->type == SCALAR_i64, old);
+      check_writable(L, &n->view); /* that may have run Lua code */
+      word = check_word(L, n);
+    }
+    if (!cas_ordered(word, &old, result_of(op, old, operand)))
+      continue;
+    if (is_plain(n, old) || view_status(&n->view) != 0)
+      return push_result(L, n, old);
+    memcpy(memory, &old, sizeof old);
+    return 1;
   }
-  return (uint64_t)luaL_error(L, "the word changed at every one of %d tries", TRIES);
+  return luaL_error(L, "the word changed at every one of %d tries", TRIES);
 }
 #endif
 
@@ -118,9 +128,8 @@ static inline int apply(lua_State *L, operation op, uint64_t sign) {
   uint64_t operand = check_operand(L, 2) * sign;
   check_writable(L, &n->view);
   void *word = check_word(L, n);
-  uint64_t old =
-      is_wide(n) ? apply64(L, n, word, op, operand) : apply32(word, op, (uint32_t)operand);
-  return push_result(L, n, old);
+  return is_wide(n) ? apply64(L, n, word, op, operand)
+                    : push_result(L, n, apply32(word, op, (uint32_t)operand));
 }
 
 static int atomic_add(lua_State *L) {
@@ -264,12 +273,13 @@ static int push_atomic(lua_State *L, uint64_t inner) {
   n->type = type;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
-  check_bytes(L, v, 2, offset, inner + scalar_size(type));
-  if ((v->offset + offset + inner) % scalar_size(type) != 0)
+  uint64_t size = scalar_size(type);
+  check_bytes(L, v, 2, offset, inner <= INT64_MAX ? inner + size : inner);
+  if ((v->offset + offset + inner) % size != 0)
     luaL_argerror(L, 2,
                   lua_pushfstring(L, "misaligned: an %s lies at a multiple of %d",
-                                  scalar_names[type], (int)scalar_size(type)));
-  view_aim(&n->view, v, offset + inner, scalar_size(type));
+                                  scalar_names[type], (int)size));
+  view_aim(&n->view, v, offset + inner, size);
   return 1;
 }
 

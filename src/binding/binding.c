@@ -89,22 +89,59 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 /* --- arguments ---------------------------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 503
-int64_t to_integer(lua_State *L, int index, int *exact) {
-  lua_Number n = to_number(L, index, exact);
-  *exact = *exact && n == floor(n) && n >= -TWO_63 && n < TWO_63;
+/* What is no number may be cdata. */
+static int64_t cdata_integer(lua_State *L, int index, int *exact) {
+  uint64_t bits = 0;
+  bool is_signed;
+  *exact = cdata_read(L, index, &bits, &is_signed) && (is_signed || bits <= INT64_MAX);
+  return *exact ? (int64_t)bits : 0;
+}
+
+/* Is n, from lua_tonumber, what stands there? It is 0 also for what is no number. */
+static inline bool is_number(lua_State *L, int index, lua_Number n) {
+  return n != 0 || lua_isnumber(L, index);
+}
+
+static inline int64_t integer_of(lua_Number n, int *exact) {
+  *exact = n == floor(n) && n >= -TWO_63 && n < TWO_63;
   return *exact ? (int64_t)n : 0;
 }
 
+int64_t to_integer(lua_State *L, int index, int *exact) {
+  lua_Number n = lua_tonumber(L, index);
+  return is_number(L, index, n) ? integer_of(n, exact) : cdata_integer(L, index, exact);
+}
+
+int64_t to_key(lua_State *L, int index, int *exact) {
+  if (!lua_isnumber(L, index))
+    return cdata_integer(L, index, exact);
+  return integer_of(lua_tonumber(L, index), exact);
+}
+
 uint64_t to_uint64(lua_State *L, int index, int *exact) {
-  lua_Number n = to_number(L, index, exact);
-  if (*exact && n >= TWO_63 && n < 2 * TWO_63)
+  bool is_signed;
+  uint64_t bits = 0;
+  lua_Number n = lua_tonumber(L, index);
+  if (!is_number(L, index, n)) {
+    *exact = cdata_read(L, index, &bits, &is_signed);
+    return bits;
+  }
+  if (n >= TWO_63 && n < 2 * TWO_63) {
+    *exact = true;
     return (uint64_t)n; /* from 2^53 on every number is an integer */
-  return (uint64_t)to_integer(L, index, exact);
+  }
+  return (uint64_t)integer_of(n, exact);
 }
 
 lua_Number to_number(lua_State *L, int index, int *exact) {
-  *exact = lua_isnumber(L, index);
-  return lua_tonumber(L, index);
+  uint64_t bits = 0;
+  bool is_signed;
+  lua_Number n = lua_tonumber(L, index);
+  *exact = is_number(L, index, n);
+  if (*exact)
+    return n;
+  *exact = cdata_read(L, index, &bits, &is_signed);
+  return *exact && is_signed ? (lua_Number)(int64_t)bits : (lua_Number)bits;
 }
 #endif
 
@@ -120,9 +157,30 @@ void *type_error(lua_State *L, int arg, const char *expected) {
   return NULL;
 }
 
+void check_is_number(lua_State *L, int arg) {
+  uint64_t bits;
+  bool is_signed;
+  if (!cdata_is(L, arg))
+    luaL_checknumber(L, arg);
+  else if (!cdata_read(L, arg, &bits, &is_signed))
+    luaL_argerror(L, arg, "number expected, got cdata that is no 64-bit integer");
+}
+
 int64_t integer_error(lua_State *L, int arg) {
-  luaL_checknumber(L, arg);
+  check_is_number(L, arg);
+  if (cdata_is(L, arg))
+    return luaL_argerror(L, arg, "out of range for a signed 64-bit integer");
   return luaL_argerror(L, arg, "number has no integer representation");
+}
+
+/* Raises, and names all that would do. */
+static int option_error(lua_State *L, int arg, const char *const names[]) {
+  lua_pushfstring(L, "invalid option '%s', not one of", lua_tostring(L, arg));
+  for (int i = 0; names[i]; i++) {
+    lua_pushfstring(L, "%s %s", i == 0 ? "" : ",", names[i]);
+    lua_concat(L, 2);
+  }
+  return luaL_argerror(L, arg, lua_tostring(L, -1));
 }
 
 int check_option(lua_State *L, int arg, const char *const names[]) {
@@ -131,9 +189,7 @@ int check_option(lua_State *L, int arg, const char *const names[]) {
   int i = 0;
   while (names[i] && (strcmp(names[i], name) != 0 || strlen(name) != length))
     i++;
-  if (!names[i])
-    luaL_argerror(L, arg, lua_pushfstring(L, "invalid option '%s'", name));
-  return i;
+  return names[i] ? i : option_error(L, arg, names);
 }
 
 int64_t check_duration(lua_State *L, int arg) {
@@ -216,18 +272,36 @@ int push_expected(lua_State *L, int err) {
 }
 
 #if LUA_VERSION_NUM < 503
-void push_int64(lua_State *L, int64_t value) {
+bool holds_int64(int64_t value) {
   lua_Number n = (lua_Number)value;
-  if (n >= TWO_63 || (int64_t)n != value)
-    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
-  lua_pushnumber(L, n);
+  return n < TWO_63 && (int64_t)n == value;
+}
+
+bool holds_uint64(uint64_t value) {
+  lua_Number n = (lua_Number)value;
+  return n < 2 * TWO_63 && (uint64_t)n == value;
+}
+
+void *push_inexact(lua_State *L, bool is_signed, uint64_t bits) {
+  void *bytes = cdata_push(L, is_signed);
+  if (!bytes)
+    luaL_error(L, "no number holds this 64-bit integer near %f exactly",
+               is_signed ? (lua_Number)(int64_t)bits : (lua_Number)bits);
+  return bytes;
+}
+
+void push_int64(lua_State *L, int64_t value) {
+  if (holds_int64(value))
+    lua_pushnumber(L, (lua_Number)value);
+  else
+    memcpy(push_inexact(L, true, (uint64_t)value), &value, sizeof value);
 }
 
 void push_uint64(lua_State *L, uint64_t value) {
-  lua_Number n = (lua_Number)value;
-  if (n >= 2 * TWO_63 || (uint64_t)n != value)
-    luaL_error(L, "no number holds this 64-bit integer near %f exactly", n);
-  lua_pushnumber(L, n);
+  if (holds_uint64(value))
+    lua_pushnumber(L, (lua_Number)value);
+  else
+    memcpy(push_inexact(L, false, value), &value, sizeof value);
 }
 #endif
 

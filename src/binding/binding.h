@@ -42,9 +42,15 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 /* --- arguments ---------------------------------------------------------------------------- */
 
 /* What stands at index as an integer, a number or 64 unsigned bits (before 5.3 up to 2^64 - 1);
- * *exact tells whether it is one. A float with an integer's value is an integer. Raise nothing. */
+ * *exact tells whether it is one. A float with an integer's value is an integer. Raise nothing but
+ * that memory is short. On LuaJIT 64-bit cdata will do, and to look at it may run hooks and
+ * finalizers: check handles afterwards, and touch memory then. */
 #if LUA_VERSION_NUM >= 503
 static inline int64_t to_integer(lua_State *L, int index, int *exact) {
+  return lua_tointegerx(L, index, exact);
+}
+
+static inline int64_t to_key(lua_State *L, int index, int *exact) {
   return lua_tointegerx(L, index, exact);
 }
 
@@ -57,6 +63,7 @@ static inline lua_Number to_number(lua_State *L, int index, int *exact) {
 }
 #else
 int64_t to_integer(lua_State *L, int index, int *exact);
+int64_t to_key(lua_State *L, int index, int *exact); /* the quicker one where it is often a name */
 uint64_t to_uint64(lua_State *L, int index, int *exact);
 lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
@@ -65,6 +72,9 @@ lua_Number to_number(lua_State *L, int index, int *exact);
  * return. Who is one is told by its kind alone, never by its metatable: another library, or another
  * version of this one, can have one of the same name. */
 void *type_error(lua_State *L, int arg, const char *expected);
+
+/* Raises why the argument is no number, if it is none. */
+void check_is_number(lua_State *L, int arg);
 
 /* Raises why the argument is no integer. */
 int64_t integer_error(lua_State *L, int arg);
@@ -132,10 +142,59 @@ static inline void push_int64(lua_State *L, int64_t value) {
 static inline void push_uint64(lua_State *L, uint64_t value) {
   lua_pushinteger(L, (lua_Integer)value);
 }
+
+/* Does a number hold the integer exactly? */
+static inline bool holds_int64(int64_t value) {
+  (void)value;
+  return true;
+}
+
+static inline bool holds_uint64(uint64_t value) {
+  (void)value;
+  return true;
+}
 #else
-/* An integer; raises when a number cannot hold it exactly. */
+bool holds_int64(int64_t value);
+bool holds_uint64(uint64_t value);
+
+/* An integer. What a number cannot hold exactly is cdata on LuaJIT, whose allocation may run hooks
+ * and finalizers, and elsewhere raises. */
 void push_int64(lua_State *L, int64_t value);
 void push_uint64(lua_State *L, uint64_t value);
+
+/* Pushes memory for an integer that a number may not be able to hold, and returns its address:
+ * cdata of LuaJIT's. Elsewhere raises that a number cannot hold the value. */
+void *push_inexact(lua_State *L, bool is_signed, uint64_t bits);
+#endif
+
+/* --- 64-bit cdata, of LuaJIT only ----------------------------------------------------------- */
+
+#if LUA_VERSION_NUM == 501
+/* Is the value at index cdata of any type? */
+bool cdata_is(lua_State *L, int index);
+
+/* The bits of an int64_t or uint64_t; false when something else stands at index, which is not
+ * negative. May run hooks and finalizers. */
+bool cdata_read(lua_State *L, int index, uint64_t *bits, bool *is_signed);
+
+/* Pushes a new int64_t or uint64_t and returns the address of its bytes; NULL, and nothing is
+ * pushed, where there is no cdata. May run hooks and finalizers. */
+void *cdata_push(lua_State *L, bool is_signed);
+#else
+static inline bool cdata_is(lua_State *L, int index) {
+  (void)L, (void)index;
+  return false;
+}
+
+static inline bool cdata_read(lua_State *L, int index, uint64_t *bits, bool *is_signed) {
+  (void)L, (void)index, (void)bits, (void)is_signed;
+  return false;
+}
+
+static inline void *cdata_push(lua_State *L, bool is_signed) {
+  (void)L, (void)is_signed;
+  return NULL;
+}
 #endif
 
 /* --- waiting ------------------------------------------------------------------------------ */
@@ -168,7 +227,7 @@ int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void 
 shmseg_segment *push_segment(lua_State *L, shmseg_place *place);
 
 /* The name at arg; for nil one that is free, which is pushed. */
-const char *check_free_name(lua_State *L, int arg);
+const char *check_free_name(lua_State *L, int arg, shmseg_kind kind);
 
 /* What stands as arguments from arg on: perm, reserve, max, populate, pin, temporary. */
 shmseg_options check_segment_options(lua_State *L, int arg);
@@ -302,6 +361,7 @@ extern const luaL_Reg segment_atomic_methods[];
 void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
 void binding_open_broadcast(lua_State *L);
+void binding_open_cdata(lua_State *L);
 void binding_open_cell(lua_State *L);
 void binding_open_event(lua_State *L);
 void binding_open_mutex(lua_State *L);

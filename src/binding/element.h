@@ -16,6 +16,7 @@ typedef struct {
   int type;           /* a scalar or one of the above */
   size_t size;        /* bytes */
   const shape *shape; /* of a struct */
+  bool cut;           /* a fixed string takes longer ones, too */
 } element;
 
 typedef struct {
@@ -29,11 +30,20 @@ typedef struct {
 
 /* The layout of a struct. It lives as long as the Lua state. */
 struct shape {
+  const void *kind; /* tells our userdata from others' */
   int record_class; /* the records' metatable, in the registry */
   uint64_t size;
+  int depth; /* 1, or more with structs inside */
   int count;
   field fields[];
 };
+
+/* Where a value stands in what Lua gave. Errors alone make text of it. */
+typedef struct where {
+  const struct where *outer; /* NULL: in nothing */
+  const field *field;        /* whose value it is, or NULL */
+  uint64_t index;            /* of the element or value, from 1; 0: the whole */
+} where;
 
 #pragma GCC visibility push(hidden)
 
@@ -41,15 +51,15 @@ struct shape {
 void element_push(lua_State *L, const element *e, const unsigned char *bytes);
 
 /* Converts the value at index, which is not negative, to an image. mask gets 1 for each byte that
- * the value names. Raises what is wrong with it; what names it in the message. */
-void element_encode(lua_State *L, int index, const element *e, const char *what,
-                    unsigned char *image, unsigned char *mask);
+ * the value names. Raises what is wrong with it, and where. */
+void element_encode(lua_State *L, int index, const element *e, const where *w, unsigned char *image,
+                    unsigned char *mask);
 
 /* Raises that the value at index is not what was expected. */
-int element_error(lua_State *L, int index, const char *what, const char *expected);
+int element_error(lua_State *L, int index, const where *w, const char *expected);
 
-/* The same for a field: one element, or a table of them. */
-void field_encode(lua_State *L, int index, const field *f, unsigned char *image,
+/* The same for a field inside outer (may be NULL): one element, or a table of them. */
+void field_encode(lua_State *L, int index, const field *f, const where *outer, unsigned char *image,
                   unsigned char *mask);
 void field_push(lua_State *L, const field *f, const unsigned char *bytes);
 

@@ -60,6 +60,7 @@ static void check_copy(lua_State *L) {
 
 static void push_module(lua_State *L) {
   lua_newtable(L);
+  binding_open_cdata(L);
   binding_open_view(L);
   binding_open_array(L);
   binding_open_atomic(L);

@@ -415,7 +415,7 @@ static int object_open_named(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
   const object_class *class = lua_touserdata(L, lua_upvalueindex(1));
   lua_settop(L, 11);
-  shmseg_place place = { SHMSEG_NAME, check_free_name(L, 1) };
+  shmseg_place place = { SHMSEG_NAME, check_free_name(L, 1, SHMSEG_NAME) };
   shmseg_mode mode = (shmseg_mode)check_option(L, 2, modes);
   naming n = { .capacity = opt_size(L, 3, 0) };
   shmseg_options options = check_segment_options(L, 6);

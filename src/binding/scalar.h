@@ -5,6 +5,7 @@
 #ifndef SHMSEG_BINDING_SCALAR_H
 #define SHMSEG_BINDING_SCALAR_H
 
+#include <math.h>
 #include <string.h>
 
 #include "binding/binding.h"
@@ -64,7 +65,8 @@ static inline bool scalar_fits(int64_t n, scalar type, bool is_signed) {
   return n >= -limit && n < (is_signed ? limit : 2 * limit);
 }
 
-/* Sets *value to what stands at index; false when that is no value of the type. Raises nothing. */
+/* Sets *value to what stands at index; false when that is no value of the type. Like to_integer it
+ * raises nothing, and may run hooks on LuaJIT. */
 ALWAYS_INLINE bool scalar_try(lua_State *L, int index, scalar type, scalar_value *value) {
   int ok;
   int64_t n;
@@ -91,7 +93,11 @@ ALWAYS_INLINE bool scalar_try(lua_State *L, int index, scalar type, scalar_value
     return ok && scalar_fits(n, type, false);
   case SCALAR_i64: value->i64 = to_integer(L, index, &ok); return ok;
   case SCALAR_u64: value->u64 = to_uint64(L, index, &ok); return ok;
-  case SCALAR_f32: value->f32 = (float)to_number(L, index, &ok); return ok;
+  case SCALAR_f32: {
+    lua_Number number = to_number(L, index, &ok);
+    value->f32 = (float)number;
+    return ok && (!isinf(value->f32) || isinf(number)); /* out of range like an integer */
+  }
   case SCALAR_f64: value->f64 = to_number(L, index, &ok); return ok;
   }
   return false;
@@ -143,17 +149,32 @@ ALWAYS_INLINE void scalar_push(lua_State *L, scalar type, scalar_value value) {
   }
 }
 
-/* Pushes count scalars from bytes of a mapping, each read once. Nothing here allocates, and each type
- * has a loop of its own. The stack has room for them. */
+/* Is the value pushed without an allocation and without an error? All are from 5.3 on. */
+ALWAYS_INLINE bool scalar_is_plain(scalar type, scalar_value value) {
+  if (type == SCALAR_i64)
+    return holds_int64(value.i64);
+  return type != SCALAR_u64 || holds_uint64(value.u64);
+}
+
+/* Are all values of the type? */
+static inline bool scalar_type_is_plain(scalar type) {
+  return LUA_VERSION_NUM >= 503 || (type != SCALAR_i64 && type != SCALAR_u64);
+}
+
+/* Pushes count scalars from bytes of a mapping, each read once, up to one that is not plain: how
+ * many were pushed. Nothing here allocates, and each type has a loop. The stack has room. */
 #define PUSH_ALL(name)                                                                             \
   case SCALAR_##name:                                                                              \
-    for (size_t i = 0; i < count; i++)                                                             \
-      scalar_push(L, SCALAR_##name,                                                                \
-                  scalar_load(bytes + i * scalar_size(SCALAR_##name), SCALAR_##name));             \
+    for (size_t i = 0; i < count; i++) {                                                           \
+      scalar_value value = scalar_load(bytes + i * scalar_size(SCALAR_##name), SCALAR_##name);     \
+      if (!scalar_is_plain(SCALAR_##name, value))                                                  \
+        return i;                                                                                  \
+      scalar_push(L, SCALAR_##name, value);                                                        \
+    }                                                                                              \
     break;
 
-ALWAYS_INLINE void scalar_push_all(lua_State *L, scalar type, const unsigned char *bytes,
-                                   size_t count) {
+ALWAYS_INLINE size_t scalar_push_all(lua_State *L, scalar type, const unsigned char *bytes,
+                                     size_t count) {
   switch (type) {
     PUSH_ALL(bool)
     PUSH_ALL(i8)
@@ -167,6 +188,7 @@ ALWAYS_INLINE void scalar_push_all(lua_State *L, scalar type, const unsigned cha
     PUSH_ALL(f32)
     PUSH_ALL(f64)
   }
+  return count;
 }
 
 #undef PUSH_ALL

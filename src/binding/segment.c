@@ -65,9 +65,22 @@ static size_t opt_bytes(lua_State *L, int arg) {
   return (size_t)n;
 }
 
+/* The name of an object, or the path of a file. */
+static const char *check_name(lua_State *L, int arg, shmseg_kind kind) {
+  size_t length;
+  const char *name = luaL_checklstring(L, arg, &length);
+  bool leads_elsewhere = strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+  luaL_argcheck(L, length > 0 && strlen(name) == length, arg, "empty, or a zero byte inside");
+  luaL_argcheck(L, kind == SHMSEG_FILE || (!leads_elsewhere && length <= SHMSEG_NAME_MAX), arg,
+                "no name of an object");
+  return name;
+}
+
 shmseg_options check_segment_options(lua_State *L, int arg) {
   shmseg_options options = { 0 };
-  options.perm = (mode_t)luaL_checknumber(L, arg);
+  uint64_t perm = check_size(L, arg);
+  luaL_argcheck(L, perm <= 0777, arg, "no permissions");
+  options.perm = (mode_t)perm;
   options.sparse = !lua_toboolean(L, arg + 1);
   options.max = opt_bytes(L, arg + 2);
   options.populate = lua_toboolean(L, arg + 3);
@@ -112,8 +125,8 @@ static const char *random_name(lua_State *L) {
   return lua_tostring(L, -1);
 }
 
-const char *check_free_name(lua_State *L, int arg) {
-  return lua_isnil(L, arg) ? random_name(L) : luaL_checkstring(L, arg);
+const char *check_free_name(lua_State *L, int arg, shmseg_kind kind) {
+  return lua_isnil(L, arg) ? random_name(L) : check_name(L, arg, kind);
 }
 
 /* What lies at the place that is neither an object nor an ordinary file, or NULL. */
@@ -183,8 +196,8 @@ static void move_segment(root *to, root *from) {
 static int segment_open(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
   lua_settop(L, 11);
-  const char *name = check_free_name(L, 1);
   shmseg_kind kind = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
+  const char *name = check_free_name(L, 1, kind);
   shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
   root *r = new_root(L, name);
@@ -280,7 +293,7 @@ static int remove_until(void *place, int64_t deadline, void *own) {
 
 /* unlink(name) -> true | nil, message, code */
 static int module_unlink(lua_State *L) {
-  shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
+  shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
   int64_t deadline = 0;
   int err = binding_wait(L, remove_until, &place, SHMSEG_FOREVER, &deadline, NULL);
   if (err)
@@ -451,7 +464,7 @@ static int segment_stat(lua_State *L) {
 /* stat(name) -> table | nil, message, code */
 static int module_stat(lua_State *L) {
   struct stat status;
-  shmseg_place place = { SHMSEG_NAME, luaL_checkstring(L, 1) };
+  shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
   int err = shmseg_object_stat(place, &status);
   if (!err && !S_ISREG(status.st_mode))
     err = ENODEV;

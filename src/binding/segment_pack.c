@@ -188,7 +188,7 @@ static uint64_t check_item(lua_State *L, int arg, item it) {
   case ITEM_SIGNED:
   case ITEM_UNSIGNED: check_packed_integer(L, arg, it); return it.size;
   case ITEM_FLOAT:
-  case ITEM_DOUBLE: luaL_checknumber(L, arg); return it.size;
+  case ITEM_DOUBLE: check_is_number(L, arg); return it.size;
   case ITEM_CHARS:
     luaL_checklstring(L, arg, &length);
     luaL_argcheck(L, length <= it.size, arg, "string longer than given size");
@@ -222,9 +222,11 @@ static void write_float(unsigned char *to, const void *value, size_t size, bool 
     to[little == native_is_little() ? i : size - 1 - i] = from[i];
 }
 
-/* Writes an item whose argument was checked; nothing here can raise or run Lua code. */
+/* Writes an item whose argument was checked; nothing here can raise or run Lua code, unless the
+ * argument is cdata. */
 static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t size) {
   size_t length = 0;
+  int exact;
   const char *s = NULL;
   if (it.kind == ITEM_CHARS || it.kind == ITEM_STRING || it.kind == ITEM_ZERO)
     s = lua_tolstring(f->L, arg, &length);
@@ -236,12 +238,12 @@ static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t 
     break;
   }
   case ITEM_FLOAT: {
-    float n = (float)lua_tonumber(f->L, arg);
+    float n = (float)to_number(f->L, arg, &exact);
     write_float(to, &n, sizeof n, f->little);
     break;
   }
   case ITEM_DOUBLE: {
-    double n = lua_tonumber(f->L, arg);
+    double n = to_number(f->L, arg, &exact);
     write_float(to, &n, sizeof n, f->little);
     break;
   }
@@ -260,29 +262,26 @@ static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t 
 }
 
 /* The bytes that the whole call takes; every argument is converted and checked. */
-static uint64_t measure(lua_State *L, uint64_t offset) {
+static uint64_t measure(lua_State *L, uint64_t offset, bool *has_cdata) {
   format f = check_format(L, 3);
   int arg = 3;
   uint64_t position = offset;
+  *has_cdata = false;
   while (*f.next != '\0') {
     item it = next_item(&f, position);
     uint64_t size = it.padding + check_item(L, takes_argument(it.kind) ? ++arg : 0, it);
     luaL_argcheck(L, size <= INT64_MAX && position - offset <= INT64_MAX - size, 3,
                   "format result too large");
+    *has_cdata = *has_cdata || cdata_is(L, arg);
     position += size;
   }
   return position - offset;
 }
 
-/* pack(offset, format, ...) -> next offset */
-static int segment_pack(lua_State *L) {
-  view *v = check_view(L, 1);
-  uint64_t offset = check_size(L, 2);
-  uint64_t total = measure(L, offset);
+/* Writes all items, whose place is offset. */
+static void write_items(lua_State *L, uint64_t offset, unsigned char *to) {
   format f = check_format(L, 3);
   int arg = 3;
-  check_writable(L, v);
-  unsigned char *to = check_bytes(L, v, 2, offset, total);
   uint64_t position = offset;
   while (*f.next != '\0') {
     item it = next_item(&f, position);
@@ -294,10 +293,30 @@ static int segment_pack(lua_State *L) {
     write_item(&f, arg, it, to + (position - offset), size);
     position += size;
   }
+}
+
+/* pack(offset, format, ...) -> next offset */
+static int segment_pack(lua_State *L) {
+  view *v = check_view(L, 1);
+  uint64_t offset = check_size(L, 2);
+  bool has_cdata;
+  uint64_t total = measure(L, offset, &has_cdata);
+  unsigned char *image = NULL;
+  check_writable(L, v);
+  unsigned char *to = check_bytes(L, v, 2, offset, total);
+  if (has_cdata) { /* its conversion may run Lua code, so that is done aside */
+    image = lua_newuserdata(L, (size_t)total);
+    write_items(L, offset, image);
+    check_writable(L, v);
+    to = check_bytes(L, v, 2, offset, total);
+    memcpy(to, image, (size_t)total);
+  } else {
+    write_items(L, offset, to);
+  }
   int err = view_status(v);
   if (err)
     return push_view_failure(L, v, err);
-  push_uint64(L, position);
+  push_uint64(L, offset + total);
   return 1;
 }
 

@@ -13,7 +13,12 @@
 /* Up to this length a fixed string is copied on the stack. */
 #define SMALL 256
 
+/* Bytes of a struct, and how deep they may be nested: what struct.lua allows, too. */
+#define SIZE_LIMIT INT32_MAX
+#define DEPTH_LIMIT 100
+
 static const char record_kind;
+static const char shape_kind;
 
 typedef struct {
   view view;
@@ -135,7 +140,7 @@ static void set_composite(lua_State *L, const record *r, const field *f) {
   unsigned char *mask;
   size_t size = (size_t)(f->element.size * f->count);
   unsigned char *image = push_image(L, size, &mask);
-  field_encode(L, 3, f, image, mask);
+  field_encode(L, 3, f, NULL, image, mask);
   check_writable(L, &r->view);
   element_write(check_bytes(L, &r->view, 1, f->offset, size), image, mask, size);
 }
@@ -148,7 +153,7 @@ static int record_newindex(lua_State *L) {
   } else {
     scalar_value value;
     if (!scalar_try(L, 3, (scalar)f->element.type, &value))
-      element_error(L, 3, f->name, scalar_names[f->element.type]);
+      element_error(L, 3, &(where){ NULL, f, 0 }, scalar_names[f->element.type]);
     check_writable(L, &r->view);
     scalar_store(check_field_bytes(L, r, f), (scalar)f->element.type, value);
   }
@@ -230,6 +235,10 @@ static const shape *own_shape(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
 }
 
+static element whole(const shape *s) {
+  return (element){ ELEMENT_STRUCT, (size_t)s->size, s, false };
+}
+
 /* Point:at(segment, offset [, record]) -> record */
 static int struct_at(lua_State *L) {
   const shape *s = own_shape(L);
@@ -271,7 +280,8 @@ static int struct_read(lua_State *L) {
   int err = shmseg_segment_status(v->segment);
   if (err)
     return push_view_failure(L, v, err);
-  element_push(L, &(element){ ELEMENT_STRUCT, (size_t)s->size, s }, copy);
+  element e = whole(s);
+  element_push(L, &e, copy);
   return 1;
 }
 
@@ -279,7 +289,8 @@ static int struct_read(lua_State *L) {
 static unsigned char *check_table(lua_State *L, int arg, const shape *s, unsigned char **mask) {
   luaL_checktype(L, arg, LUA_TTABLE);
   unsigned char *image = push_image(L, (size_t)s->size, mask);
-  element_encode(L, arg, &(element){ ELEMENT_STRUCT, (size_t)s->size, s }, "value", image, *mask);
+  element e = whole(s);
+  element_encode(L, arg, &e, NULL, image, *mask);
   return image;
 }
 
@@ -302,7 +313,7 @@ static int struct_write(lua_State *L) {
 /* Point:array(segment, offset [, count]) -> array of records */
 static int struct_array(lua_State *L) {
   const shape *s = own_shape(L);
-  element e = { ELEMENT_STRUCT, (size_t)s->size, s };
+  element e = whole(s);
   return push_checked_array(L, 2, 3, 4, &e);
 }
 
@@ -323,7 +334,8 @@ static int struct_decode(lua_State *L) {
   if (length != s->size)
     luaL_argerror(L, 1,
                   lua_pushfstring(L, "%d bytes, the struct has %d", (int)length, (int)s->size));
-  element_push(L, &(element){ ELEMENT_STRUCT, length, s }, (const unsigned char *)bytes);
+  element e = whole(s);
+  element_push(L, &e, (const unsigned char *)bytes);
   return 1;
 }
 
@@ -341,31 +353,79 @@ static const luaL_Reg record_metamethods[] = { { "__tostring", record_tostring }
 
 /* --- making a shape ----------------------------------------------------------------------- */
 
-static int64_t get_integer(lua_State *L, const char *key) {
-  lua_getfield(L, -1, key);
-  int64_t n = (int64_t)lua_tonumber(L, -1);
-  lua_pop(L, 1);
-  return n;
+static int field_error(lua_State *L, int number, const char *key) {
+  return luaL_argerror(L, 2, lua_pushfstring(L, "field %d: wrong %s", number, key));
 }
 
-/* The field that the table at the top describes: name, type (a scalar's number, or "char", or a
- * shape), size, offset, count, is_array. */
-static void take_field(lua_State *L, field *f) {
-  lua_getfield(L, -1, "name");
-  f->name = lua_tostring(L, -1); /* kept alive as a key of the table of fields */
-  lua_getfield(L, -2, "shape");
-  f->element.shape = lua_touserdata(L, -1);
-  lua_getfield(L, -3, "is_array");
+/* Pushes what the table at the top has under the key; no Lua code runs. */
+static void push_raw(lua_State *L, const char *key) {
+  lua_pushstring(L, key);
+  lua_rawget(L, -2);
+}
+
+/* The integer under the key of the table at the top; raises when it is not between these. */
+static uint64_t check_count(lua_State *L, int number, const char *key, uint64_t least,
+                            uint64_t most) {
+  push_raw(L, key);
+  lua_Number n = lua_type(L, -1) == LUA_TNUMBER ? lua_tonumber(L, -1) : -1;
+  if (!(n >= (lua_Number)least && n <= (lua_Number)most) || n != (lua_Number)(uint64_t)n)
+    field_error(L, number, key);
+  lua_pop(L, 1);
+  return (uint64_t)n;
+}
+
+static const shape *test_shape(lua_State *L, int index) {
+  const shape *s = lua_touserdata(L, index);
+  bool is_shape = s && lua_rawlen(L, index) >= sizeof *s && s->kind == &shape_kind;
+  return is_shape ? s : NULL;
+}
+
+/* The type of the element that the table at the top describes: a shape, or else a scalar's name or
+ * "char". */
+static void take_type(lua_State *L, element *e, int number) {
+  push_raw(L, "shape");
+  e->shape = test_shape(L, -1);
+  if (!e->shape && !lua_isnil(L, -1))
+    field_error(L, number, "shape");
+  lua_pop(L, 1);
+  e->type = ELEMENT_STRUCT;
+  if (e->shape)
+    return;
+  push_raw(L, "type");
+  const char *name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+  for (e->type = 0; e->type < SCALARS && strcmp(name, scalar_names[e->type]) != 0; e->type++)
+    ;
+  if (e->type == ELEMENT_CHAR && strcmp(name, "char") != 0)
+    field_error(L, number, "type");
+  lua_pop(L, 1);
+}
+
+static void take_element(lua_State *L, element *e, int number) {
+  take_type(L, e, number);
+  uint64_t size = e->shape ? e->shape->size : e->type < SCALARS ? scalar_size(e->type) : 0;
+  e->size = (size_t)check_count(L, number, "size", size ? size : 1, size ? size : SIZE_LIMIT);
+  push_raw(L, "cut");
+  e->cut = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+}
+
+/* The field that the table at the top describes: name, shape or type, size, cut, offset, count,
+ * is_array. The name's very string is kept in the table at index names, for the pointer to it: an
+ * equal string may be another one. */
+static void take_field(lua_State *L, const shape *s, field *f, int number, int names) {
+  push_raw(L, "name");
+  f->name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+  if (!f->name || strlen(f->name) != lua_rawlen(L, -1))
+    field_error(L, number, "name");
+  lua_rawseti(L, names, number);
+  take_element(L, &f->element, number);
+  push_raw(L, "is_array");
   f->is_array = lua_toboolean(L, -1);
-  lua_getfield(L, -4, "type");
-  f->element.type = f->element.shape ? ELEMENT_STRUCT : ELEMENT_CHAR;
-  for (int type = 0; !f->element.shape && type < SCALARS; type++)
-    if (strcmp(lua_tostring(L, -1), scalar_names[type]) == 0)
-      f->element.type = type;
-  lua_pop(L, 4);
-  f->element.size = (size_t)get_integer(L, "size");
-  f->offset = (uint64_t)get_integer(L, "offset");
-  f->count = (uint64_t)get_integer(L, "count");
+  lua_pop(L, 1);
+  f->offset = check_count(L, number, "offset", 0, s->size);
+  f->count = check_count(L, number, "count", 1, f->is_array ? SIZE_LIMIT : 1);
+  if (f->count > (s->size - f->offset) / f->element.size)
+    field_error(L, number, "offset");
 }
 
 /* The records' metatable: upvalue 1 of its functions is the table at index fields. */
@@ -383,33 +443,56 @@ static int make_record_class(lua_State *L, int fields) {
   return luaL_ref(L, LUA_REGISTRYINDEX);
 }
 
-/* shape(size, fields) -> shape, functions; the layout is struct.lua's, which has checked it */
-static int struct_shape(lua_State *L) {
-  int count = (int)lua_rawlen(L, 2);
+/* Pushes a shape without fields, whose user value is a table for their names, and that table. */
+static shape *push_shape(lua_State *L, uint64_t size, int count) {
   shape *s = lua_newuserdata(L, sizeof *s + (size_t)count * sizeof(field));
-  s->size = (uint64_t)check_integer(L, 1);
-  s->count = count;
+  *s = (shape){ .kind = &shape_kind, .size = size, .depth = 1, .count = count };
+  lua_createtable(L, count, 0);
+  lua_pushvalue(L, -1);
+  lua_setuservalue(L, -3);
+  return s;
+}
+
+/* Pushes the functions of the shape at index. */
+static void push_functions(lua_State *L, int index) {
   lua_newtable(L);
-  int fields = lua_gettop(L);
+  for (const luaL_Reg *r = struct_functions; r->name; r++) {
+    lua_pushvalue(L, index);
+    lua_pushcclosure(L, r->func, 1);
+    lua_setfield(L, -2, r->name);
+  }
+}
+
+/* shape(size, fields) -> shape, functions. The layout is struct.lua's, which has checked it in its
+ * words; here is checked what would touch foreign memory. */
+static int struct_shape(lua_State *L) {
+  int64_t size = check_integer(L, 1);
+  luaL_argcheck(L, size >= 1 && size <= SIZE_LIMIT, 1, "out of range");
+  luaL_checktype(L, 2, LUA_TTABLE);
+  luaL_argcheck(L, lua_rawlen(L, 2) <= (size_t)size, 2, "more fields than bytes");
+  lua_settop(L, 2);
+  int count = (int)lua_rawlen(L, 2);
+  shape *s = push_shape(L, (uint64_t)size, count);
+  lua_newtable(L);
+  int names = 4, fields = 5;
   for (int i = 0; i < count; i++) {
     field *f = &s->fields[i];
     lua_rawgeti(L, 2, i + 1);
-    take_field(L, f);
+    luaL_argcheck(L, lua_istable(L, -1), 2, "list of tables expected");
+    take_field(L, s, f, i + 1, names);
     f->owner = s;
+    if (f->element.shape && f->element.shape->depth >= s->depth)
+      s->depth = f->element.shape->depth + 1;
     lua_pushlightuserdata(L, f);
     lua_setfield(L, fields, f->name);
     lua_pop(L, 1);
   }
+  luaL_argcheck(L, s->depth <= DEPTH_LIMIT, 2, "nested too deeply");
   s->record_class = make_record_class(L, fields);
-  lua_pushvalue(L, fields - 1);
+  lua_pushvalue(L, 3);
   luaL_ref(L, LUA_REGISTRYINDEX);
-  lua_pushvalue(L, fields - 1);
-  lua_newtable(L);
-  for (const luaL_Reg *r = struct_functions; r->name; r++) {
-    lua_pushvalue(L, fields - 1);
-    lua_pushcclosure(L, r->func, 1);
-    lua_setfield(L, -2, r->name);
-  }
+  lua_pushvalue(L, 3);
+  push_functions(L, 3);
   return 2;
 }
 
