@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared memory objects: what is the same on every platform. */
+#define _GNU_SOURCE
 #include "os/object.h"
 
 #include <errno.h>
@@ -46,4 +47,26 @@ int shmseg_object_remove(shmseg_place place, const shmseg_identity *only) {
   err = remove_locked(place, lock, only);
   close(lock);
   return err;
+}
+
+#if defined(SEEK_HOLE)
+static off_t first_hole(int fd, uint64_t offset) {
+  return lseek(fd, (off_t)offset, SEEK_HOLE);
+}
+#else
+static off_t first_hole(int fd, uint64_t offset) {
+  (void)fd, (void)offset;
+  return -1;
+}
+#endif
+
+int shmseg_object_written(int fd, uint64_t offset, uint64_t size) {
+  off_t before = lseek(fd, 0, SEEK_CUR); /* the caller of from_fd may be reading there */
+  off_t hole = first_hole(fd, offset);
+  off_t end = lseek(fd, 0, SEEK_END); /* counts as a hole, too */
+  if (before >= 0)
+    lseek(fd, before, SEEK_SET);
+  if (end >= 0 && (uint64_t)end < offset + size)
+    return SHMSEG_TRUNCATED;
+  return hole < 0 || (uint64_t)hole >= offset + size ? 0 : SHMSEG_CORRUPT;
 }
