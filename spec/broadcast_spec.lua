@@ -633,3 +633,57 @@ describe("the bytes of a broadcast", function()
     end
   end)
 end)
+
+describe("a broadcast of very many messages", function()
+  after_each(scratch.clean)
+
+  local PUBLISHED, FLOOR, ENDS, RING = 128, 136, 144, 192
+
+  -- A full broadcast that takes `size` bytes, all of which were once zeroes, or are a hole; and how
+  -- many messages it has.
+  local function forge(size, hole)
+    local name = scratch.name()
+    local seg = expect.success(shmseg.open(name, "x", size, { reserve = false }))
+    if not hole then
+      seg:fill(0, size)
+    end
+    expect.success(shmseg.broadcast.open(seg:slice(0, 4096), "x", { capacity = 64 })):close()
+    local length = size - RING
+    seg:pack(16, "I8 I8", size, length - 16)
+    seg:pack(PUBLISHED, "I8", (length / 16 + 1) * 2)
+    seg:pack(FLOOR, "I8", length)
+    seg:pack(ENDS, "I8 I8", 2 * length, 2 * length)
+    seg:pack(RING, "I8", 1)
+    return expect.success(shmseg.broadcast.open(seg)), length / 16, name
+  end
+
+  it("that nobody has ever written is corrupt, and looking for one takes no memory", function()
+    local b, count = forge(2 ^ 36, true)
+    local before = b:segment():stat().allocated
+    expect.failure("corrupt", b:subscribe(count))
+    expect.success(b:subscribe(count + 1))
+    assert.equal(before, b:segment():stat().allocated)
+  end)
+
+  it("lets hooks run while it looks for one", function()
+    local _, count, name = forge(2 ^ 24)
+    local calls = user(name):call([[
+      local calls = 0
+      debug.sethook(function() calls = calls + 1 end, "c")
+      local s = b:subscribe(...)
+      debug.sethook()
+      return calls]], count)
+    assert.truthy(calls > 4)
+  end)
+
+  it("gives up looking when a signal of shmseg.signals is there, but not for the new", function()
+    local _, count, name = forge(2 ^ 24)
+    local other = user(name)
+    other:call "stop = shmseg.signals 'TERM'"
+    other:signal "TERM"
+    expect.failure("interrupted", other:call("return b:subscribe(...)", count))
+    for _, from in ipairs { "new", "oldest", 2, count + 1 } do
+      assert.truthy(other:call("return tostring(b:subscribe(...))", from):find "open")
+    end
+  end)
+end)

@@ -260,21 +260,126 @@ describe("mutex:with", function()
     assert_free(second)
   end)
 
-  it("passes on what a hook raises while it locks, also what is no text", function()
-    local m = mutex()
+  it("passes on what a hook raises while it waits, also what is no text", function()
+    local m, name = mutex()
+    local second = other_handle(name)
+    second:lock()
     for _, problem in ipairs { { "a table" }, false, print } do
+      local inside = false
       debug.sethook(function()
-        if debug.getinfo(2, "f").func == m.lock then
+        local called = debug.getinfo(2, "f").func
+        if inside then
           debug.sethook()
           error(problem)
         end
+        inside = called == m.with
       end, "c")
       local ok, caught = pcall(m.with, m, print)
       debug.sethook()
       assert.False(ok)
       assert.equal(problem, caught)
-      assert_free(m)
     end
+    second:unlock()
+    assert_free(m)
+  end)
+
+  -- Locks and unlocks with a hook that raises at its n-th event, for each n.
+  local raise_everywhere = [[
+    if jit then jit.off() end
+    local m = assert(shmseg.mutex.open(...))
+    local second = assert(shmseg.mutex.open(...))
+    local function f() return #"some steps" end
+    local within = %s
+    local n, hit = 0, true
+    while hit do
+      n, hit = n + 1, false
+      local left = n
+      local function hook()
+        left = left - 1
+        if left == 0 then
+          hit = true
+          debug.sethook()
+          error { n }
+        end
+      end
+      local ok, caught = within(function()
+        debug.sethook(hook, "crl", 1)
+        m:with(f)
+        debug.sethook()
+      end)
+      debug.sethook()
+      assert(ok ~= hit and (ok or caught[1] == n), n)
+      assert(not m:is_held(), "held after a hook that raised at event " .. n)
+      assert(second:lock(0), n)
+      second:unlock()
+    end
+    return n]]
+  local places = {
+    ["on the main state"] = "pcall",
+    ["in a coroutine"] = "function(f) return coroutine.resume(coroutine.create(f)) end",
+  }
+  for place, within in pairs(places) do
+    it("leaves the lock free wherever a hook raises, " .. place, function()
+      local _, name = mutex()
+      local events = peer.start():call(raise_everywhere:format(within), name)
+      assert.truthy(events > 5)
+    end)
+  end
+
+  it("lets the function yield, where Lua can", function()
+    local m, name = mutex()
+    local second = other_handle(name)
+    local thread = coroutine.create(function(...)
+      return m:with(function()
+        local x = coroutine.yield("out")
+        assert.truthy(m:is_held())
+        error({ x }, 0)
+      end, ...)
+    end)
+    local ok, value = coroutine.resume(thread)
+    if _VERSION == "Lua 5.1" and not rawget(_G, "jit") then
+      assert.False(ok)
+      assert.truthy(value:find "attempt to yield across")
+      return assert_free(second)
+    end
+    assert.same({ true, "out" }, { ok, value })
+    expect.failure("timeout", second:lock(0))
+    ok, value = coroutine.resume(thread, "in")
+    assert.same({ false, { "in" } }, { ok, value })
+    assert_free(second)
+    local resume = coroutine.wrap(function()
+      return m:with(function()
+        return coroutine.yield(1), nil, 3
+      end)
+    end)
+    assert.equal(1, resume())
+    expect.failure("timeout", second:lock(0))
+    local a, b, c, d = resume("a")
+    assert.same({ "a", nil, 3, nil }, { a, b, c, d })
+    assert_free(second)
+  end)
+
+  it("blames its caller, in a coroutine too", function()
+    local m = mutex()
+    m:lock()
+    local function caller()
+      local result = m:with(print)
+      return result
+    end
+    for _, call in ipairs { pcall, function(f)
+      return coroutine.resume(coroutine.create(f))
+    end } do
+      local ok, message = call(caller)
+      assert.False(ok)
+      assert.truthy(message:find "^[^:]*mutex_spec%.lua:%d+: .*holds the lock already", message)
+    end
+    local reader = expect.success(shmseg.mutex.open(m:segment():name(), "r"))
+    local ok, message = coroutine.resume(coroutine.create(function()
+      local result = reader:with(print)
+      return result
+    end))
+    assert.False(ok)
+    assert.truthy(message:find "^[^:]*mutex_spec%.lua:%d+: mutex: .*read%-only", message)
   end)
 
   it("tells the function of an abandoned lock", function()

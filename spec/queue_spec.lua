@@ -723,3 +723,102 @@ describe("the bytes of a queue", function()
     end
   end)
 end)
+
+describe("a queue of very many messages", function()
+  after_each(scratch.clean)
+
+  local TAIL, HEAD = 128, 256
+
+  -- A full queue that takes `size` bytes, all of which were once zeroes, or are a hole.
+  local function forge(size, hole)
+    local name = scratch.name()
+    local seg = expect.success(shmseg.open(name, "x", size, { reserve = false }))
+    if not hole then
+      seg:fill(0, size)
+    end
+    expect.success(shmseg.queue.open(seg:slice(0, 4096), "x", { capacity = 64 })):close()
+    local length = size - 320
+    seg:pack(16, "I8 I8", size, length - 8)
+    seg:pack(HEAD, "I8", length)
+    seg:pack(TAIL, "I8", 2 * length * 2)
+    return expect.success(shmseg.queue.open(seg)), name
+  end
+
+  it("that nobody has ever written is corrupt, and looking at it takes no memory", function()
+    local q = forge(2 ^ 36, true)
+    local before = q:segment():stat().allocated
+    expect.misuse("corrupt", function()
+      return #q
+    end)
+    expect.failure("corrupt", q:stats())
+    expect.failure("corrupt", q:drain())
+    assert.equal(before, q:segment():stat().allocated)
+  end)
+
+  it("lets hooks run while it counts them", function()
+    local _, name = forge(2 ^ 24)
+    local count, calls = user(name):call [[
+      local calls = 0
+      debug.sethook(function() calls = calls + 1 end, "c")
+      local count = #q
+      debug.sethook()
+      return count, calls]]
+    assert.equal((2 ^ 24 - 320) / 8, count)
+    assert.truthy(calls > 5)
+  end)
+
+  it("gives up counting them when a signal of shmseg.signals is there, but not a few", function()
+    local _, name = forge(2 ^ 24)
+    local few, other = queue(), user(name)
+    few:push "x"
+    other:call("few = shmseg.queue.open(...) stop = shmseg.signals 'TERM'", few:segment():name())
+    other:signal "TERM"
+    expect.failure("interrupted", other:call "return q:stats()")
+    expect.misuse("queue: interrupted", other.call, other, "return #q")
+    assert.equal(1, other:call "return #few")
+    assert.equal("TERM", other:call "return stop:wait(0)")
+    assert.equal((2 ^ 24 - 320) / 8, other:call "return q:stats().messages")
+  end)
+
+  it("is drained no further when a signal of shmseg.signals is there", function()
+    local _, name = forge(2 ^ 20)
+    local other = user(name)
+    other:call "stop = shmseg.signals 'TERM'"
+    other:signal "TERM"
+    local some = other:call "return #q:drain()"
+    assert.truthy(some > 0 and some < (2 ^ 20 - 320) / 8)
+    assert.equal("TERM", other:call "return stop:wait(0)")
+    assert.equal((2 ^ 20 - 320) / 8 - some, other:call "return #q:drain()")
+  end)
+
+  it("is drained, or an error is raised, wherever a hook raises", function()
+    local _, name = queue()
+    local events = user(name):call [[
+      if jit then jit.off() end
+      local n, hit = 0, true
+      while hit do
+        n, hit = n + 1, false
+        for i = 1, 3 do q:push(tostring(i)) end
+        local left = n
+        local function hook()
+          left = left - 1
+          if left == 0 then
+            hit = true
+            debug.sethook()
+            error "from the hook"
+          end
+        end
+        local ok, result = pcall(function()
+          debug.sethook(hook, "cr")
+          local list = q:drain()
+          debug.sethook()
+          return list
+        end)
+        debug.sethook()
+        assert(ok ~= hit and (ok or result:find "from the hook"), "swallowed at " .. n)
+        q:drain()
+      end
+      return n]]
+    assert.truthy(events > 5)
+  end)
+end)

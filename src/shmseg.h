@@ -366,11 +366,22 @@ typedef struct shmseg_queue_stats {
   bool shut;
 } shmseg_queue_stats;
 
-/* Bytes of the records that are in the ring now. */
+/* Bytes of the records that are in the ring now. SHMSEG_CORRUPT also when nobody has ever written some
+ * of them. */
 int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
 
 /* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
 int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
+
+/* The same, for who has something else to look at: SHMSEG_INTERRUPTED after some milliseconds; call
+ * again with the same walk, which is all zeroes at the first call. */
+typedef struct shmseg_queue_walk {
+  uint64_t position, tail, messages;
+  unsigned rounds;
+} shmseg_queue_walk;
+
+int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
+                          shmseg_queue_stats *stats);
 
 const char *shmseg_queue_check(const shmseg_queue *queue);
 
@@ -411,6 +422,15 @@ typedef struct shmseg_subscription {
  * it is beyond the next one; SHMSEG_TIMEOUT when publishers have overtaken every try for 100 ms. */
 int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
                                shmseg_subscription *subscription);
+
+/* The same, as shmseg_queue_count_on. */
+typedef struct shmseg_broadcast_walk {
+  uint64_t end; /* 0: the walk begins */
+  int64_t patience;
+} shmseg_broadcast_walk;
+
+int shmseg_broadcast_subscribe_on(const shmseg_broadcast *broadcast, uint64_t from,
+                                  shmseg_broadcast_walk *walk, shmseg_subscription *subscription);
 
 /* Copies the next message; *lost is how many were overwritten before it. SHMSEG_TOO_SMALL when it
  * has *size bytes and room is less: call again. SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */

@@ -1,36 +1,41 @@
 --- A mutex whose owner may die.
 -- @module shmseg.mutex
 
+local core = require "shmseg.core"
 local object = require "shmseg.object"
 
 local mutex, methods = object.module("mutex")
 
--- The results of pcall, after the lock was given back; fn may have done that itself.
-local function finish(self, ok, ...)
-  local unlocked, message = true, nil
-  if self:is_held() then
-    unlocked, message = self:unlock()
-  end
-  if not ok then
-    error((...), 0)
-  elseif not unlocked then
-    error(message, 3)
-  end
-  return ...
-end
-
 --- Calls fn while the mutex is locked. It is unlocked when fn returns or raises.
+-- @function mutex:with
 -- @tparam function fn is given nil, or "abandoned" when the last owner died while holding
 -- @return what fn returns
-function methods:with(fn)
-  if fn == nil then
-    error("bad argument #1 to 'with' (function expected, got nil)", 2)
+
+-- LuaJIT lets a coroutine yield across its pcall, and not across a function in C. There `with` is
+-- made of Lua: a hook that raises while the lock is held does so inside the inner pcall, or behind
+-- it and inside the outer one.
+if rawget(_G, "jit") then
+  local with, lock, finish = methods.with, methods.lock, core.mutex.finish
+  local CALLER = 6 -- from within call_locked
+
+  local function call_locked(self, fn)
+    local ok, guard, abandoned = pcall(lock, self)
+    if not ok then
+      error(guard, CALLER)
+    end
+    return fn(abandoned)
   end
-  local ok, guard, abandoned = pcall(methods.lock, self)
-  if not ok then
-    error(type(guard) == "string" and guard:gsub("'%?'", "'with'", 1) or guard, 2)
+
+  local function call_once(self, fn)
+    return finish(self, pcall(call_locked, self, fn))
   end
-  return finish(self, pcall(fn, abandoned))
+
+  function methods:with(fn)
+    if fn == nil or not coroutine.running() or self:is_held() then -- then it raises
+      return with(self, fn)
+    end
+    return finish(self, pcall(call_once, self, fn))
+  end
 end
 
 return mutex

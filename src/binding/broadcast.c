@@ -100,6 +100,20 @@ static uint64_t check_from(lua_State *L) {
   return (uint64_t)from;
 }
 
+typedef struct {
+  uint64_t from;
+  shmseg_broadcast_walk walk;
+  shmseg_subscription *found;
+} search;
+
+/* It does not wait, so no deadline is over but that of who is to give up. */
+static int subscribe_on(void *handle, int64_t deadline, void *context) {
+  search *s = context;
+  int err =
+      shmseg_broadcast_subscribe_on(&((broadcast *)handle)->broadcast, s->from, &s->walk, s->found);
+  return err == SHMSEG_INTERRUPTED && deadline == 0 ? SHMSEG_TIMEOUT : err;
+}
+
 /* subscribe([from]) -> subscription; "new", "oldest" or a sequence number */
 static int broadcast_subscribe(lua_State *L) {
   broadcast *b = check_object(L, &class);
@@ -113,7 +127,8 @@ static int broadcast_subscribe(lua_State *L) {
   lua_pushvalue(L, 1);
   lua_rawseti(L, -2, BROADCAST);
   lua_setuservalue(L, -2);
-  int err = shmseg_broadcast_subscribe(&b->broadcast, from, &s->subscription);
+  search how = { .from = from, .found = &s->subscription };
+  int err = binding_wait(L, subscribe_on, b, SHMSEG_FOREVER, &how, NULL);
   if (err == SHMSEG_OUT_OF_RANGE)
     return luaL_argerror(L, 2, "a sequence number beyond the next one");
   if (err)

@@ -65,13 +65,73 @@ static int mutex_is_held(lua_State *L) {
   return 1;
 }
 
+/* --- with --------------------------------------------------------------------------------------
+ *
+ * A hook can raise between any two steps of Lua code, and Ctrl-C is one. So nothing but C stands
+ * between taking the lock and the protected call, and between that and giving the lock back. */
+
+/* Gives the lock back, which fn may have done itself, and passes on what it has returned, from index
+ * first on, or what it has raised, which is at the top. */
+static int finish(lua_State *L, bool ok, int first) {
+  mutex *m = check_object(L, &class);
+  int err = shmseg_mutex_holds(&m->mutex) ? shmseg_mutex_unlock(&m->mutex) : 0;
+  if (!ok)
+    return lua_error(L);
+  return err ? object_raise(L, &m->object, err) : lua_gettop(L) - first + 1;
+}
+
+enum { FUNCTION = 2, TOLD, RESULTS }; /* on the stack of with, behind the mutex */
+
+#if LUA_VERSION_NUM >= 503
+static int go_on(lua_State *L, int status, lua_KContext context) {
+  (void)context;
+  return finish(L, status == LUA_YIELD, RESULTS);
+}
+#elif LUA_VERSION_NUM == 502
+static int go_on(lua_State *L) {
+  return finish(L, lua_getctx(L, NULL) == LUA_YIELD, RESULTS);
+}
+#else /* nobody yields here: lua/shmseg/mutex.lua has another way */
+#define lua_pcallk(L, arguments, results, handler, context, go_on)                                 \
+  lua_pcall(L, arguments, results, handler)
+#endif
+
+/* with(fn) -> fn's results; fn is given nil or "abandoned" */
+static int mutex_with(lua_State *L) {
+  mutex *m = check_object(L, &class);
+  bool abandoned = false;
+  if (lua_isnoneornil(L, FUNCTION))
+    return luaL_error(L, "bad argument #1 to 'with' (function expected, got nil)");
+  lua_settop(L, FUNCTION);
+  lua_pushliteral(L, "abandoned"); /* now: nothing may allocate once the lock is held */
+  int err = binding_wait(L, lock, m, SHMSEG_FOREVER, &abandoned, NULL);
+  if (err)
+    return object_raise(L, &m->object, err);
+  lua_pushvalue(L, FUNCTION);
+  if (abandoned)
+    lua_pushvalue(L, TOLD);
+  else
+    lua_pushnil(L);
+  return finish(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, go_on) == 0, RESULTS);
+}
+
+/* finish(mutex, ok, results or error) -> results */
+static int mutex_finish(lua_State *L) {
+  bool ok = lua_toboolean(L, 2);
+  if (!ok)
+    lua_settop(L, 3);
+  return finish(L, ok, 3);
+}
+
 static const luaL_Reg methods[] = {
-  { "is_held", mutex_is_held },
-  { "lock", mutex_lock },
-  { "unlock", mutex_unlock },
-  { NULL, NULL },
+  { "is_held", mutex_is_held }, { "lock", mutex_lock }, { "unlock", mutex_unlock },
+  { "with", mutex_with },       { NULL, NULL },
 };
 
 void binding_open_mutex(lua_State *L) {
   binding_open_class(L, "mutex", &class, methods);
+  lua_getfield(L, -1, "mutex");
+  lua_pushcfunction(L, mutex_finish);
+  lua_setfield(L, -2, "finish");
+  lua_pop(L, 1);
 }

@@ -186,7 +186,8 @@ static int set_first(lua_State *L) {
 
 /* Adds a message to the count of the list, which is at index 3, behind it set_first; none when a
  * finalizer takes it. False when that raised: the message is still in the buffer, and the error at
- * the top. */
+ * the top. An error that is no matter of memory or of a codec's is a hook's, Ctrl-C for example: it
+ * ends the call. */
 static bool add_first(lua_State *L, queue *q, int *count) {
   size_t begin = q->begin;
   uint64_t turns = q->turns;
@@ -200,6 +201,8 @@ static bool add_first(lua_State *L, queue *q, int *count) {
     lua_pop(L, 1);
     return true;
   }
+  if (status == LUA_ERRRUN && (!q->object.has_codec || q->turns == turns))
+    lua_error(L);
   /* A value that its codec cannot make is given up when it is the first, as by pop; also when decode
    * has used the queue, for then other records are in the buffer. */
   if ((*count > 0 || status == LUA_ERRMEM) && q->turns == turns + 1) {
@@ -225,6 +228,8 @@ static int queue_drain(lua_State *L) {
     return push_result(L, q, err);
   for (int count = 0; count < max;) {
     if (!has_records(q)) {
+      if (count > 0 && binding_interrupted(L)) /* all that is there can be much */
+        break;
       err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
       there -= q->end < there ? q->end : there;
       if (err && err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN && count == 0)
@@ -244,10 +249,29 @@ static int queue_drain(lua_State *L) {
 
 /* --- looking ------------------------------------------------------------------------------ */
 
+typedef struct {
+  shmseg_queue_walk walk;
+  shmseg_queue_stats stats;
+} count;
+
+/* It does not wait, so no deadline is over but that of who is to give up. */
+static int count_on(void *handle, int64_t deadline, void *context) {
+  count *c = context;
+  int err = shmseg_queue_count_on(&((queue *)handle)->queue, &c->walk, &c->stats);
+  return err == SHMSEG_INTERRUPTED && deadline == 0 ? SHMSEG_TIMEOUT : err;
+}
+
+static int take_stock(lua_State *L, queue *q, shmseg_queue_stats *stats) {
+  count c = { 0 };
+  int err = binding_wait(L, count_on, q, SHMSEG_FOREVER, &c, NULL);
+  *stats = c.stats;
+  return err;
+}
+
 static int queue_len(lua_State *L) {
   queue *q = check_object(L, &class);
   shmseg_queue_stats stats;
-  int err = shmseg_queue_count(&q->queue, &stats);
+  int err = take_stock(L, q, &stats);
   if (err)
     return object_raise(L, &q->object, err);
   push_uint64(L, stats.messages);
@@ -258,7 +282,7 @@ static int queue_len(lua_State *L) {
 static int queue_stats(lua_State *L) {
   queue *q = check_object(L, &class);
   shmseg_queue_stats stats;
-  int err = shmseg_queue_count(&q->queue, &stats);
+  int err = take_stock(L, q, &stats);
   if (err)
     return push_object_failure(L, &q->object, err);
   lua_createtable(L, 0, 4);

@@ -41,6 +41,10 @@ int shmseg_object_replace_empty(int fd, shmseg_place place, mode_t perm);
 /* Gives up what shmseg_object_build made and nobody published; fd stays the caller's. */
 void shmseg_object_abandon(int fd, shmseg_place place);
 
+/* 0 when all of these bytes were written once, or the kernel cannot tell; SHMSEG_CORRUPT when some are
+ * a hole of the object; SHMSEG_TRUNCATED. To read a hole of shared memory takes memory; this does not. */
+int shmseg_object_written(int fd, uint64_t offset, uint64_t size);
+
 /* A nameless object; with seal, one that cannot shrink once shmseg_object_seal was called. */
 int shmseg_object_anonymous(int *fd);
 int shmseg_object_seal(int fd);

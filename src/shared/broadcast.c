@@ -148,13 +148,14 @@ static head head_at(const shmseg_broadcast *b, uint64_t position) {
 
 /* --- publishing --------------------------------------------------------------------------- */
 
-/* Raises floor until need bytes are free behind end. */
+/* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way, part of
+ * which is done. (What is read here is about to be overwritten: it takes no memory of its own.) */
 static int make_room(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
   uint64_t floor = load_relaxed(word64(b, FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, end))
     return SHMSEG_CORRUPT;
-  uint64_t old = floor;
-  while (need > b->ring - (end - floor)) {
+  uint64_t old = floor, left = SHMSEG_RING_GO;
+  for (; need > b->ring - (end - floor) && left > 0; left--) {
     uint64_t size = head_at(b, floor).size; /* once: a peer may rewrite it */
     if (size > b->object.capacity || RECORD(size) > end - floor)
       return SHMSEG_CORRUPT;
@@ -162,7 +163,7 @@ static int make_room(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
   }
   if (floor != old)
     store_release(word64(b, FLOOR), floor);
-  return 0;
+  return need > b->ring - (end - floor) ? SHMSEG_INTERRUPTED : 0;
 }
 
 /* Under the lock. */
@@ -209,7 +210,7 @@ int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_
   if (err) /* a stopped publisher may have the lock: shutting down is seen all the same */
     return load_acquire(word64(b, PUBLISHED)) & SHUT ? SHMSEG_SHUTDOWN : err;
   err = append(b, bytes, size, sequence);
-  if (err && err != SHMSEG_SHUTDOWN)
+  if (err && err != SHMSEG_SHUTDOWN && err != SHMSEG_INTERRUPTED)
     return shmseg_lock_leave_dirty(segment, word32(b, LOCK), id, err);
   int left = shmseg_lock_release(segment, word32(b, LOCK), id, SHMSEG_LOCK_FREE, 1);
   if (!err)
@@ -276,59 +277,107 @@ static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
   return !is_overrun(b, floor);
 }
 
-/* From the oldest on, to the record of that number, which is not beyond the next one. False when a
- * publisher was faster. */
-static bool find_number(const shmseg_broadcast *b, uint64_t number, shmseg_subscription *s) {
+/* Holes are not read: SHMSEG_CORRUPT, or SHMSEG_TRUNCATED. */
+static int check_written(const shmseg_broadcast *b, uint64_t floor, uint64_t end) {
+  return shmseg_ring_written(b->object.segment, b->object.offset + RING, b->ring, floor, end);
+}
+
+/* Begins a walk to the record of that number, which is not beyond the next one: from the oldest on,
+ * unless it is there already. */
+static int begin_walk(const shmseg_broadcast *b, uint64_t number, shmseg_broadcast_walk *walk,
+                      shmseg_subscription *s) {
   shmseg_subscription next;
-  if (!find_end(b, &next) || !find_floor(b, s))
-    return false;
+  if (!find_end(b, &next))
+    return SHMSEG_CHANGED;
+  walk->end = next.position;
+  if (number == next.sequence) {
+    s->sequence = number;
+    s->position = next.position;
+    return 0;
+  }
+  if (!find_floor(b, s))
+    return SHMSEG_CHANGED;
   uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no room */
-  uint64_t end = next.position < most ? next.position : most;
-  while (s->sequence < number && s->position < end) {
+  if (walk->end > most)
+    walk->end = most;
+  return walk->end > s->position ? check_written(b, s->position, walk->end) : 0;
+}
+
+/* Goes on with it. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
+static int find_number(const shmseg_broadcast *b, uint64_t number, shmseg_broadcast_walk *walk,
+                       shmseg_subscription *s) {
+  int err = walk->end == 0 ? begin_walk(b, number, walk, s) : 0;
+  if (err)
+    return err;
+  for (uint64_t left = SHMSEG_RING_GO; s->sequence < number && s->position < walk->end; left--) {
+    if (left == 0)
+      return SHMSEG_INTERRUPTED;
     uint64_t size = head_at(b, s->position).size;
     if (is_overrun(b, s->position) || size > b->object.capacity)
-      return false;
+      return SHMSEG_CHANGED;
     s->position += RECORD(size);
     s->sequence++;
   }
   if (s->sequence < number)
-    return false;
+    return SHMSEG_CHANGED;
   if (number < s->sequence)
     s->position = 0; /* gone: next finds that it is below the floor, and counts */
   s->sequence = number;
-  return true;
+  return 0;
 }
 
-/* Finds where to begin. False when a publisher was faster, or the words are no broadcast's. */
-static bool find(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
+/* Finds where to begin. SHMSEG_CHANGED when a publisher was faster, or the words are no broadcast's. */
+static int find(const shmseg_broadcast *b, uint64_t from, shmseg_broadcast_walk *walk,
+                shmseg_subscription *s) {
   if (from == SHMSEG_FROM_NEW)
-    return find_end(b, s);
-  return from == SHMSEG_FROM_OLDEST ? find_floor(b, s) : find_number(b, from, s);
+    return find_end(b, s) ? 0 : SHMSEG_CHANGED;
+  if (from == SHMSEG_FROM_OLDEST)
+    return find_floor(b, s) ? 0 : SHMSEG_CHANGED;
+  return find_number(b, from, walk, s);
+}
+
+/* 0, or why nothing can be found. */
+static int may_find(const shmseg_broadcast *b, uint64_t from) {
+  uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
+  int err = segment_status(b->object.segment);
+  if (err || !is_count(next << 1))
+    return err ? err : SHMSEG_CORRUPT;
+  return from != SHMSEG_FROM_NEW && from > next ? SHMSEG_OUT_OF_RANGE : 0;
+}
+
+int shmseg_broadcast_subscribe_on(const shmseg_broadcast *b, uint64_t from,
+                                  shmseg_broadcast_walk *walk, shmseg_subscription *s) {
+  const shmseg_subscription none = { .broadcast = b, .sequence = 1 };
+  if (walk->end == 0)
+    *s = none;
+  int err = shmseg_header_ready(&b->object);
+  while (!err) {
+    err = may_find(b, from);
+    if (!err)
+      err = find(b, from, walk, s);
+    int hole = segment_status(b->object.segment);
+    err = hole ? hole : err;
+    if (err == 0 || err == SHMSEG_INTERRUPTED)
+      return err;
+    *s = none;
+    walk->end = 0;
+    if (err != SHMSEG_CHANGED)
+      return err;
+    err = 0;
+    if (walk->patience == 0) /* begins when a publisher has been faster */
+      walk->patience = shmseg_wait_deadline(READ_PATIENCE);
+    else if (!shmseg_wait_left(walk->patience))
+      err = SHMSEG_TIMEOUT;
+  }
+  return err;
 }
 
 int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
-  shmseg_subscription found = { .broadcast = b, .sequence = 1 };
-  *s = found;
-  int64_t patience = 0; /* begins when a publisher has been faster */
-  int err = shmseg_header_ready(&b->object);
-  while (!err) {
-    uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
-    err = segment_status(b->object.segment);
-    if (err || !is_count(next << 1))
-      return err ? err : SHMSEG_CORRUPT;
-    if (from != SHMSEG_FROM_NEW && from > next)
-      return SHMSEG_OUT_OF_RANGE;
-    bool good = find(b, from, &found);
-    err = segment_status(b->object.segment);
-    if (!err && good)
-      *s = found;
-    if (err || good)
-      return err;
-    if (patience == 0)
-      patience = shmseg_wait_deadline(READ_PATIENCE);
-    else if (!shmseg_wait_left(patience))
-      err = SHMSEG_TIMEOUT;
-  }
+  shmseg_broadcast_walk walk = { 0 };
+  int err;
+  do
+    err = shmseg_broadcast_subscribe_on(b, from, &walk, s);
+  while (err == SHMSEG_INTERRUPTED);
   return err;
 }
 
@@ -436,6 +485,8 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, 
 static const char *check_records(const shmseg_broadcast *b, uint64_t floor, uint64_t end,
                                  uint64_t next) {
   uint64_t last = 0;
+  if (check_written(b, floor, end) != 0)
+    return "B2: a record";
   while (floor < end) {
     head h = head_at(b, floor);
     if (h.size > b->object.capacity || RECORD(h.size) > end - floor)

@@ -399,21 +399,30 @@ int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size) {
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-/* Counts the records of [head, tail). 0; SHMSEG_CHANGED when consumers have overtaken the count, which
- * then may have read others' bytes; SHMSEG_CORRUPT. */
-static int count_records(const shmseg_queue *queue, uint64_t head, uint64_t tail, uint64_t *count) {
+/* Goes on with a count, over at most *left records. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when consumers
+ * have overtaken the count, which then may have read others' bytes; SHMSEG_CORRUPT. */
+static int count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
   uint64_t lap = 0;
-  for (*count = 0; head < tail; ++*count) {
-    uint64_t size;
-    bool sane = record_at(queue, place_of(head, queue->ring, &lap), tail - head, &size);
+  for (; walk->position < walk->tail; walk->messages++) {
+    if (*left == 0)
+      return SHMSEG_INTERRUPTED;
+    --*left;
+    uint64_t size, place = place_of(walk->position, queue->ring, &lap);
+    bool sane = record_at(queue, place, walk->tail - walk->position, &size);
     fence_acquire(); /* the size was loaded before this */
-    if (load_relaxed(word64(queue, HEAD)) > head)
+    if (load_relaxed(word64(queue, HEAD)) > walk->position)
       return SHMSEG_CHANGED;
     if (!sane)
       return SHMSEG_CORRUPT;
-    head += SHMSEG_RECORD(size);
+    walk->position += SHMSEG_RECORD(size);
   }
   return 0;
+}
+
+/* Holes are not read: SHMSEG_CORRUPT, or SHMSEG_TRUNCATED. */
+static int check_written(const shmseg_queue *queue, uint64_t head, uint64_t tail) {
+  return shmseg_ring_written(queue->object.segment, queue->object.offset + RING, queue->ring, head,
+                             tail);
 }
 
 /* The tail word and a head that belongs to it. */
@@ -435,35 +444,70 @@ static int look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
 int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes) {
   uint64_t word, head;
   int err = look(queue, &word, &head);
+  if (!err)
+    err = check_written(queue, head, word >> 1);
   *bytes = err ? 0 : (word >> 1) - head;
   return err;
 }
 
-int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
-  int err = SHMSEG_CHANGED;
-  for (int round = 0; err == SHMSEG_CHANGED && round < ROUNDS; round++) {
-    uint64_t word, head;
-    err = look(queue, &word, &head);
-    if (err)
+static int begin_count(const shmseg_queue *queue, shmseg_queue_walk *walk,
+                       shmseg_queue_stats *stats) {
+  uint64_t word, head;
+  int err = look(queue, &word, &head);
+  if (err)
+    return err;
+  walk->position = head;
+  walk->tail = word >> 1;
+  walk->messages = 0;
+  stats->bytes = walk->tail - head;
+  stats->capacity = queue->object.capacity;
+  stats->shut = word & SHUT;
+  return check_written(queue, head, walk->tail);
+}
+
+int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
+                          shmseg_queue_stats *stats) {
+  uint64_t left = SHMSEG_RING_GO;
+  int err = shmseg_header_ready(&queue->object);
+  if (err)
+    return err;
+  for (; walk->rounds < ROUNDS; walk->rounds++) {
+    if (walk->position == 0)
+      err = begin_count(queue, walk, stats);
+    if (!err)
+      err = count_records(queue, walk, &left);
+    int hole = segment_status(queue->object.segment);
+    if (hole)
+      return hole;
+    if (err != SHMSEG_CHANGED) {
+      stats->messages = walk->messages;
       return err;
-    stats->bytes = (word >> 1) - head;
-    stats->capacity = queue->object.capacity;
-    stats->shut = word & SHUT;
-    err = count_records(queue, head, word >> 1, &stats->messages);
+    }
+    walk->position = 0;
+    err = 0;
   }
-  int hole = segment_status(queue->object.segment);
-  return hole ? hole : err == SHMSEG_CHANGED ? EAGAIN : err;
+  return EAGAIN;
+}
+
+int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
+  shmseg_queue_walk walk = { 0 };
+  int err;
+  do
+    err = shmseg_queue_count_on(queue, &walk, stats);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
 }
 
 const char *shmseg_queue_check(const shmseg_queue *queue) {
   const char *wrong = shmseg_header_check(&queue->object, &kind);
   uint64_t head = load_relaxed(word64(queue, HEAD)), tail = load_relaxed(word64(queue, TAIL)) >> 1;
-  uint64_t count;
+  uint64_t left = UINT64_MAX;
   if (wrong)
     return wrong;
   if (!shmseg_ring_holds(queue->ring, head, tail))
     return "Q1: head and tail";
-  if (count_records(queue, head, tail, &count) != 0)
+  shmseg_queue_walk walk = { .position = head, .tail = tail };
+  if (check_written(queue, head, tail) != 0 || count_records(queue, &walk, &left) != 0)
     return "Q2: a record";
   if (!shmseg_lock_valid(load_relaxed(word32(queue, PRODUCERS))) ||
       !shmseg_lock_valid(load_relaxed(word32(queue, CONSUMERS))))

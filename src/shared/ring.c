@@ -2,6 +2,7 @@
 /* A ring of bytes, where position p, a multiple of 8, is at p mod length. */
 #include "shared/ring.h"
 
+#include "os/object.h"
 #include "shared/word.h"
 
 void shmseg_ring_put(shmseg_ring ring, uint64_t place, const void *from, size_t size) {
@@ -16,4 +17,14 @@ void shmseg_ring_get(shmseg_ring ring, uint64_t place, void *to, size_t size) {
   copy_from_shared(to, ring.bytes + place, first);
   if (first < size)
     copy_from_shared((unsigned char *)to + first, ring.bytes, size - first);
+}
+
+int shmseg_ring_written(const shmseg_segment *segment, uint64_t offset, uint64_t length,
+                        uint64_t low, uint64_t high) {
+  uint64_t size = high - low, place = low % length;
+  if (size <= SHMSEG_RING_UNASKED)
+    return 0;
+  uint64_t first = size < length - place ? size : length - place;
+  int err = shmseg_object_written(segment->fd, offset + place, first);
+  return err || first == size ? err : shmseg_object_written(segment->fd, offset, size - first);
 }

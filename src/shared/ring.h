@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "shmseg.h"
+
 #pragma GCC visibility push(hidden)
 
 typedef struct shmseg_ring {
@@ -24,6 +26,18 @@ void shmseg_ring_get(shmseg_ring ring, uint64_t place, void *to, size_t size);
 static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t high) {
   return low >= length && low <= high && high - low <= length && (low | high) % 8 == 0;
 }
+
+/* 0 when all bytes of [low, high) were written once: those that honest peers have put there were, for
+ * each 8 bytes of a record have some. SHMSEG_CORRUPT otherwise, or SHMSEG_TRUNCATED. offset is that of the
+ * ring in the segment. So few bytes as SHMSEG_RING_UNASKED are taken for written. */
+#define SHMSEG_RING_UNASKED 65536
+int shmseg_ring_written(const shmseg_segment *segment, uint64_t offset, uint64_t length,
+                        uint64_t low, uint64_t high);
+
+/* Records that are looked at in one go, some milliseconds' worth: then SHMSEG_INTERRUPTED. */
+#if !defined(SHMSEG_RING_GO)
+#define SHMSEG_RING_GO 262144
+#endif
 
 /* Lines of the ring that are fetched before they are needed. */
 #define SHMSEG_RING_AHEAD 1024
