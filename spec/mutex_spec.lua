@@ -379,7 +379,7 @@ describe("mutex:with", function()
       return result
     end))
     assert.False(ok)
-    assert.truthy(message:find "^[^:]*mutex_spec%.lua:%d+: mutex: .*read%-only", message)
+    assert.truthy(message:find '^[^:]*mutex_spec%.lua:%d+: mutex ".*": .*read%-only', message)
   end)
 
   it("tells the function of an abandoned lock", function()

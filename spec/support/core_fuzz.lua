@@ -289,6 +289,12 @@ local function arguments(label)
     list[4], list[5], list[6], list[7] = size(), pick { 384, 256, 0, value() }, true, pick(numbers)
     list[11] = random(2) == 1 and value() or nil
     n = 11
+  elseif label:find("^core%.%a+%.open_named$") then
+    list[1], list[2] = name(), random(4) == 1 and value() or pick { "r", "rw", "c", "x" }
+    list[3] = random(3) == 1 and value() or pick { 1, 3, 512 }
+    list[4], list[5] = random(3) == 1 and value() or nil, value()
+    list[6], list[7], list[8] = pick { 384, 256, 0, value() }, true, pick(small)
+    n = 11
   elseif label:find("^core%.%a+%.open$") then
     if random(3) > 1 then -- one that has no bytes yet, for others cost a wait
       list[1] = core.anonymous(4096, 384, true):slice(pick { 0, 64, 8 })
