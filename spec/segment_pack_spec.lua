@@ -303,28 +303,6 @@ describe("packing 64-bit cdata", function()
     end
     assert.equal(("\0"):rep(64), seg:read())
   end)
-
-  it("checks the segment again when a hook has closed it meanwhile", function()
-    if not jit then
-      return pending "this is no LuaJIT"
-    end
-    jit.off()
-    scratch.defer(jit.on)
-    scratch.defer(debug.sethook)
-    for calls = 1, 40 do -- closed at each call that the conversions make
-      local seg, left = create(4096), calls
-      debug.sethook(function()
-        left = left - 1
-        if left == 0 then
-          seg:close()
-        end
-      end, "c")
-      local ok, message = pcall(seg.pack, seg, 0, "i8 i8", scalars.int64(1), scalars.int64(2))
-      debug.sethook()
-      assert.truthy(ok or message:find "closed", message)
-      seg:close()
-    end
-  end)
 end)
 
 if string.pack then
