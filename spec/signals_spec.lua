@@ -87,9 +87,11 @@ describe("signals", function()
       owned:acquire()]]
     other:signal "TERM"
     for _, call in ipairs {
-      "shmseg.sleep(600)", "n:wait(0)", "e:wait()", "c:wait()", "q:pop()", "full:push ''", "s:next()",
+      "shmseg.sleep(600)", "n:wait(0)", "e:wait()", "c:wait()", "q:pop()", "full:push ''",
+      "s:next()",
     } do
-      assert.equal("interrupted", expect.failure("interrupted", other:call("return " .. call)), call)
+      local message = expect.failure("interrupted", other:call("return " .. call))
+      assert.equal("interrupted", message, call)
     end
     for noun, call in pairs {
       mutex = "m:lock()", rwlock = "rw:read_lock()", semaphore = "p:acquire()",
