@@ -79,13 +79,13 @@ describe("signals", function()
       q, full = place "queue", place("queue", { capacity = 8 })
       full:push "12345678"
       s = place "broadcast":subscribe()
-      local owned
-      owned, m = place "mutex"
-      owned:lock()
-      owned, rw = place "rwlock"
-      owned:write_lock()
-      owned, p = place("semaphore", { permits = 1 })
-      owned:acquire()]]
+      owners = {} -- or the collector gives the locks up
+      owners[1], m = place "mutex"
+      owners[1]:lock()
+      owners[2], rw = place "rwlock"
+      owners[2]:write_lock()
+      owners[3], p = place("semaphore", { permits = 1 })
+      owners[3]:acquire()]]
     other:signal "TERM"
     for _, call in ipairs {
       "shmseg.sleep(600)", "n:wait(0)", "e:wait()", "c:wait()", "q:pop()", "full:push ''",

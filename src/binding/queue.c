@@ -263,7 +263,9 @@ static int count_on(void *handle, int64_t deadline, void *context) {
 
 static int take_stock(lua_State *L, queue *q, shmseg_queue_stats *stats) {
   count c = { 0 };
-  int err = binding_wait(L, count_on, q, SHMSEG_FOREVER, &c, NULL);
+  int err = shmseg_queue_count_on(&q->queue, &c.walk, &c.stats);
+  if (err == SHMSEG_INTERRUPTED)
+    err = binding_wait(L, count_on, q, SHMSEG_FOREVER, &c, NULL);
   *stats = c.stats;
   return err;
 }

@@ -402,21 +402,24 @@ int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size) {
 /* Goes on with a count, over at most *left records. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when consumers
  * have overtaken the count, which then may have read others' bytes; SHMSEG_CORRUPT. */
 static int count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
-  uint64_t lap = 0;
-  for (; walk->position < walk->tail; walk->messages++) {
-    if (*left == 0)
-      return SHMSEG_INTERRUPTED;
-    --*left;
-    uint64_t size, place = place_of(walk->position, queue->ring, &lap);
-    bool sane = record_at(queue, place, walk->tail - walk->position, &size);
+  uint64_t lap = 0, position = walk->position, tail = walk->tail, count = 0, most = *left;
+  int err = 0;
+  for (; count < most && position < tail; count++) {
+    uint64_t size, place = place_of(position, queue->ring, &lap);
+    bool sane = record_at(queue, place, tail - position, &size);
     fence_acquire(); /* the size was loaded before this */
-    if (load_relaxed(word64(queue, HEAD)) > walk->position)
-      return SHMSEG_CHANGED;
-    if (!sane)
-      return SHMSEG_CORRUPT;
-    walk->position += SHMSEG_RECORD(size);
+    if (load_relaxed(word64(queue, HEAD)) > position)
+      err = SHMSEG_CHANGED;
+    else if (!sane)
+      err = SHMSEG_CORRUPT;
+    if (err)
+      break;
+    position += SHMSEG_RECORD(size);
   }
-  return 0;
+  walk->position = position;
+  walk->messages += count;
+  *left -= count;
+  return err || position >= tail ? err : SHMSEG_INTERRUPTED;
 }
 
 /* Holes are not read: SHMSEG_CORRUPT, or SHMSEG_TRUNCATED. */
