@@ -93,8 +93,9 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 static int64_t cdata_integer(lua_State *L, int index, int *exact) {
   uint64_t bits = 0;
   bool is_signed;
-  *exact = cdata_read(L, index, &bits, &is_signed) && (is_signed || bits <= INT64_MAX);
-  return *exact ? (int64_t)bits : 0;
+  bool fits = cdata_read(L, index, &bits, &is_signed) && (is_signed || bits <= INT64_MAX);
+  *exact = fits ? FROM_CDATA : 0;
+  return fits ? (int64_t)bits : 0;
 }
 
 /* Is n, from lua_tonumber, what stands there? It is 0 also for what is no number. */
@@ -123,7 +124,7 @@ uint64_t to_uint64(lua_State *L, int index, int *exact) {
   uint64_t bits = 0;
   lua_Number n = lua_tonumber(L, index);
   if (!is_number(L, index, n)) {
-    *exact = cdata_read(L, index, &bits, &is_signed);
+    *exact = cdata_read(L, index, &bits, &is_signed) ? FROM_CDATA : 0;
     return bits;
   }
   if (n >= TWO_63 && n < 2 * TWO_63) {
@@ -140,7 +141,7 @@ lua_Number to_number(lua_State *L, int index, int *exact) {
   *exact = is_number(L, index, n);
   if (*exact)
     return n;
-  *exact = cdata_read(L, index, &bits, &is_signed);
+  *exact = cdata_read(L, index, &bits, &is_signed) ? FROM_CDATA : 0;
   return *exact && is_signed ? (lua_Number)(int64_t)bits : (lua_Number)bits;
 }
 #endif

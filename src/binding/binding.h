@@ -43,8 +43,10 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 
 /* What stands at index as an integer, a number or 64 unsigned bits (before 5.3 up to 2^64 - 1);
  * *exact tells whether it is one. A float with an integer's value is an integer. Raise nothing but
- * that memory is short. On LuaJIT 64-bit cdata will do, and to look at it may run hooks and
- * finalizers: check handles afterwards, and touch memory then. */
+ * that memory is short. On LuaJIT 64-bit cdata will do, *exact is then FROM_CDATA, and to look at it
+ * may run hooks and finalizers: check handles afterwards, and touch memory then. */
+enum { FROM_CDATA = 2 };
+
 #if LUA_VERSION_NUM >= 503
 static inline int64_t to_integer(lua_State *L, int index, int *exact) {
   return lua_tointegerx(L, index, exact);

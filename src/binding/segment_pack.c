@@ -35,6 +35,7 @@ typedef struct {
   const char *next;
   uint64_t max_align;
   bool little;
+  bool has_cdata; /* among the values that were checked */
 } format;
 
 typedef union {
@@ -58,7 +59,7 @@ static bool native_is_little(void) {
 }
 
 static format check_format(lua_State *L, int arg) {
-  format f = { L, arg, luaL_checkstring(L, arg), 1, native_is_little() };
+  format f = { L, arg, luaL_checkstring(L, arg), 1, native_is_little(), false };
   return f;
 }
 
@@ -169,26 +170,38 @@ static void check_fits(lua_State *L, int arg, item it, uint64_t bits) {
   }
 }
 
-static uint64_t check_packed_integer(lua_State *L, int arg, item it) {
+static uint64_t check_packed_integer(format *f, int arg, item it) {
+  lua_State *L = f->L;
   int exact;
   uint64_t bits =
       it.kind == ITEM_UNSIGNED ? to_uint64(L, arg, &exact) : (uint64_t)to_integer(L, arg, &exact);
   if (!exact)
     integer_error(L, arg);
+  f->has_cdata |= exact == FROM_CDATA;
   if (it.size < VALUE_SIZE)
     check_fits(L, arg, it, bits);
   return bits;
 }
 
+static lua_Number check_packed_number(format *f, int arg) {
+  int exact;
+  lua_Number n = to_number(f->L, arg, &exact);
+  if (!exact)
+    check_is_number(f->L, arg);
+  f->has_cdata |= exact == FROM_CDATA;
+  return n;
+}
+
 /* Converts and checks the argument of the item; how many bytes it will take. */
-static uint64_t check_item(lua_State *L, int arg, item it) {
+static uint64_t check_item(format *f, int arg, item it) {
+  lua_State *L = f->L;
   size_t length;
   const char *s;
   switch (it.kind) {
   case ITEM_SIGNED:
-  case ITEM_UNSIGNED: check_packed_integer(L, arg, it); return it.size;
+  case ITEM_UNSIGNED: check_packed_integer(f, arg, it); return it.size;
   case ITEM_FLOAT:
-  case ITEM_DOUBLE: check_is_number(L, arg); return it.size;
+  case ITEM_DOUBLE: check_packed_number(f, arg); return it.size;
   case ITEM_CHARS:
     luaL_checklstring(L, arg, &length);
     luaL_argcheck(L, length <= it.size, arg, "string longer than given size");
@@ -226,24 +239,23 @@ static void write_float(unsigned char *to, const void *value, size_t size, bool 
  * argument is cdata. */
 static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t size) {
   size_t length = 0;
-  int exact;
   const char *s = NULL;
   if (it.kind == ITEM_CHARS || it.kind == ITEM_STRING || it.kind == ITEM_ZERO)
     s = lua_tolstring(f->L, arg, &length);
   switch (it.kind) {
   case ITEM_SIGNED:
   case ITEM_UNSIGNED: {
-    uint64_t bits = check_packed_integer(f->L, arg, it);
+    uint64_t bits = check_packed_integer(f, arg, it);
     write_integer(to, bits, it.size, f->little, it.kind == ITEM_SIGNED && (int64_t)bits < 0);
     break;
   }
   case ITEM_FLOAT: {
-    float n = (float)to_number(f->L, arg, &exact);
+    float n = (float)check_packed_number(f, arg);
     write_float(to, &n, sizeof n, f->little);
     break;
   }
   case ITEM_DOUBLE: {
-    double n = to_number(f->L, arg, &exact);
+    double n = check_packed_number(f, arg);
     write_float(to, &n, sizeof n, f->little);
     break;
   }
@@ -266,15 +278,14 @@ static uint64_t measure(lua_State *L, uint64_t offset, bool *has_cdata) {
   format f = check_format(L, 3);
   int arg = 3;
   uint64_t position = offset;
-  *has_cdata = false;
   while (*f.next != '\0') {
     item it = next_item(&f, position);
-    uint64_t size = it.padding + check_item(L, takes_argument(it.kind) ? ++arg : 0, it);
+    uint64_t size = it.padding + check_item(&f, takes_argument(it.kind) ? ++arg : 0, it);
     luaL_argcheck(L, size <= INT64_MAX && position - offset <= INT64_MAX - size, 3,
                   "format result too large");
-    *has_cdata = *has_cdata || cdata_is(L, arg);
     position += size;
   }
+  *has_cdata = f.has_cdata;
   return position - offset;
 }
 
@@ -285,8 +296,9 @@ static void write_items(lua_State *L, uint64_t offset, unsigned char *to) {
   uint64_t position = offset;
   while (*f.next != '\0') {
     item it = next_item(&f, position);
-    bool takes = takes_argument(it.kind);
-    uint64_t size = check_item(L, takes ? ++arg : 0, it);
+    arg += takes_argument(it.kind);
+    /* of a number that is known; of a string that was checked it is asked again */
+    uint64_t size = it.kind <= ITEM_DOUBLE ? it.size : check_item(&f, arg, it);
     if (it.padding > 0)
       memset(to + (position - offset), 0, (size_t)it.padding);
     position += it.padding;
