@@ -242,7 +242,7 @@ const step_case script_queue_cases[] = {
     .actors = { AFTER(queue_two), AFTER(die_taking) },
     .prepare = queue_reader,
     .operate = queue_len,
-    ENTRY(shmseg_queue_count),
+    ENTRY(shmseg_queue_count_on),
     HELD,
     .outcomes = { "a8 b8" },
     .changes_nothing = true },
