@@ -78,24 +78,12 @@ int shmseg_object_remove_own(shmseg_place place, int fd, const shmseg_identity *
   return err;
 }
 
-#if defined(SEEK_HOLE)
-static off_t first_hole(int fd, uint64_t offset) {
-  return lseek(fd, (off_t)offset, SEEK_HOLE);
-}
-#else
-static off_t first_hole(int fd, uint64_t offset) {
-  (void)fd, (void)offset;
-  return -1;
-}
-#endif
-
 int shmseg_object_written(int fd, uint64_t offset, uint64_t size) {
-  off_t before = lseek(fd, 0, SEEK_CUR); /* the caller of from_fd may be reading there */
-  off_t hole = first_hole(fd, offset);
-  off_t end = lseek(fd, 0, SEEK_END); /* counts as a hole, too */
-  if (before >= 0)
-    lseek(fd, before, SEEK_SET);
-  if (end >= 0 && (uint64_t)end < offset + size)
-    return SHMSEG_TRUNCATED;
-  return hole < 0 || (uint64_t)hole >= offset + size ? 0 : SHMSEG_CORRUPT;
+  struct stat status;
+  uint64_t begin, stop, end = offset + size;
+  shmseg_object_data(fd, offset, end, &begin, &stop);
+  if (begin == offset && stop == end)
+    return 0;
+  return fstat(fd, &status) == 0 && (uint64_t)status.st_size < end ? SHMSEG_TRUNCATED
+                                                                   : SHMSEG_CORRUPT;
 }

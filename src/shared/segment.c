@@ -165,6 +165,20 @@ static void adopt(shmseg_segment *segment, const mapping *m) {
   segment->size = m->size;
 }
 
+/* Maps the size that the object has. */
+static int map(shmseg_segment *segment, size_t size) {
+  mapping m;
+  int err = map_ahead(segment, size, &m);
+  if (err)
+    return err;
+  err = prepare_pages(segment, &m);
+  if (err)
+    drop(segment, &m);
+  else
+    adopt(segment, &m);
+  return err;
+}
+
 /* --- opening ------------------------------------------------------------------------------ */
 
 static int learn_identity(shmseg_segment *segment) {
@@ -184,18 +198,8 @@ static void take_options(shmseg_segment *segment, const shmseg_options *options)
 
 /* What happens alike to an object that was opened and to one that was built. */
 static int enter(shmseg_segment *segment, size_t size) {
-  mapping m;
   int err = learn_identity(segment);
-  if (!err)
-    err = map_ahead(segment, size, &m);
-  if (err)
-    return err;
-  err = prepare_pages(segment, &m);
-  if (err)
-    drop(segment, &m);
-  else
-    adopt(segment, &m);
-  return err;
+  return err ? err : map(segment, size);
 }
 
 /* Undoes a partial open; the object itself is nobody's business but its builder's. */
@@ -570,7 +574,6 @@ int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
 }
 
 int shmseg_segment_refresh(shmseg_segment *segment) {
-  mapping m;
   size_t size = 0;
   if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
@@ -579,13 +582,5 @@ int shmseg_segment_refresh(shmseg_segment *segment) {
     return err;
   if (size == segment->size && shmseg_segment_status(segment) == 0)
     return 0;
-  err = map_ahead(segment, size, &m);
-  if (err)
-    return err;
-  err = prepare_pages(segment, &m);
-  if (err)
-    drop(segment, &m);
-  else
-    adopt(segment, &m);
-  return err;
+  return map(segment, size);
 }
