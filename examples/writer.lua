@@ -36,8 +36,8 @@ local function write_lines(segment, stop)
 end
 
 local function run(stop)
-  -- temporary: what this has created goes when it closes, also by an error that ends the program. What
-  -- was there is another writer's, or what a killed one has left
+  -- temporary: what this has created goes when it closes, also by an error that ends the program.
+  -- What was there is another writer's, or what a killed one has left.
   local segment, message = shmseg.open(options.name, "c", options.size, {
     perm = "644",
     temporary = true,
