@@ -112,14 +112,25 @@ int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writabl
   return 0;
 }
 
-int shmseg_map_pin(void *base, size_t length) {
 #if defined(MLOCK_ONFAULT)
-  if (mlock2(base, length, MLOCK_ONFAULT) == 0)
-    return 0;
-  if (errno != ENOSYS)
-    return errno;
+static int pin_on_fault(void *base, size_t length) {
+  return mlock2(base, length, MLOCK_ONFAULT) == 0 ? 0 : errno;
+}
+#else
+static int pin_on_fault(void *base, size_t length) {
+  (void)base, (void)length;
+  return ENOSYS;
+}
 #endif
-  return mlock(base, length) == 0 ? 0 : errno;
+
+int shmseg_map_pin_ahead(void *base, size_t length) {
+  int err = pin_on_fault(base, length);
+  return err == ENOSYS ? 0 : err;
+}
+
+int shmseg_map_pin(void *base, size_t length) {
+  int err = pin_on_fault(base, length);
+  return err != ENOSYS ? err : mlock(base, length) == 0 ? 0 : errno;
 }
 
 int shmseg_map_flush(void *base, size_t length) {

@@ -32,8 +32,12 @@ void shmseg_map_close(void *base, size_t room);
 /* Brings every page of [from, to) in, and so takes memory for holes. ENOSPC when there is none. */
 int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable);
 
-/* Keeps pages in memory from when they are there: takes none for holes. ENOMEM, EPERM. */
+/* Keeps pages in memory from when they are there, and takes none for holes, where the kernel can do
+ * that. ENOMEM, EPERM. */
 int shmseg_map_pin(void *base, size_t length);
+
+/* The same for a range of which the object has less yet, as far as that can be done ahead. */
+int shmseg_map_pin_ahead(void *base, size_t length);
 int shmseg_map_flush(void *base, size_t length);
 
 /* hint is one of the names that shmseg_map_hints lists. EINVAL when the platform lacks it. */

@@ -317,11 +317,12 @@ static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
   for (int round = 0; round < ROUNDS; round++) {
     err = shmseg_object_publish(segment->fd, place, options->perm);
     *created = err == 0;
+    if (err == EEXIST && mode == SHMSEG_CREATE)
+      err = attach_instead(segment, place, options, created);
+    else if (err)
+      err = abandon(segment, place, err);
     if (*created && segment->temporary)
       shmseg_temporary_settle(segment->temporary);
-    if (err != EEXIST || mode == SHMSEG_CREATE_ONLY)
-      return err ? abandon(segment, place, err) : 0;
-    err = attach_instead(segment, place, options, created);
     if (err != SHMSEG_CHANGED)
       return err;
   }
@@ -506,21 +507,29 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
 
 /* --- size --------------------------------------------------------------------------------- */
 
+/* Takes a growth back that nobody has been told of. A memfd that is sealed keeps it. */
+static void ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
+  size_t size = 0;
+  if (object_size(segment->fd, &size) == 0 && size == grown &&
+      ftruncate(segment->fd, (off_t)before) != 0)
+    return;
+}
+
 /* Under the lock, with the mapping made: gives the object its new size, and brings its pages in, before
  * it is cut or after it has grown. now is its size. */
 static int change_size(const shmseg_segment *segment, size_t now, const mapping *m) {
   bool sparse = segment->sparse && !segment->pin && !segment->populate;
   bool grows = m->size > now;
-  int err = grows ? shmseg_object_grow(segment->fd, now, m->size, sparse) : 0;
+  int err = segment->pin ? shmseg_map_pin_ahead(m->base, m->length) : 0;
+  if (!err && grows)
+    err = shmseg_object_grow(segment->fd, now, m->size, sparse);
   if (err)
     return err;
   err = prepare_pages(segment, m);
   if (!err && m->size < now && ftruncate(segment->fd, (off_t)m->size) != 0)
     err = errno;
-  size_t is = 0;
-  if (err && grows && object_size(segment->fd, &is) == 0 && is == m->size &&
-      ftruncate(segment->fd, (off_t)now) != 0)
-    return errno;
+  if (err && grows)
+    ungrow(segment, m->size, now);
   return err;
 }
 
