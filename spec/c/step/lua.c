@@ -276,7 +276,7 @@ static const step_case there_cases[] = {
   { .sentence = "unlinked",
     .prepare = opened,
     .operate = unlink_it,
-    ENTRY(shmseg_segment_unlink),
+    ENTRY(shmseg_segment_unlink_until),
     .outcomes = { "small", "none" } },
   { 0 },
 };
