@@ -413,6 +413,52 @@ describe("behind a peer that is stopped in the middle", function()
   end
 end)
 
+describe("opening an object that a stopped process is building", function()
+  after_each(scratch.clean)
+
+  -- A segment with the mark of a builder who lives, at 1024.
+  local function half_built()
+    local seg, name = create(4096)
+    local mutex = expect.success(shmseg.mutex.open(seg:slice(0), "c"))
+    mutex:lock() -- now its word is the identity
+    seg:set_u32(1024, 0x80000000 + seg:get_u32(64))
+    return name, mutex
+  end
+
+  it("ends at a signal of shmseg.signals", function()
+    local name, mutex = half_built()
+    local other = peer.start()
+    other:call("seg = assert(shmseg.open(...)); stop = shmseg.signals 'TERM'", name)
+    other:signal "TERM"
+    local value, message, code = other:call "return shmseg.cell.open(seg:slice(1024), 'c')"
+    assert.is_nil(value)
+    assert.equal("interrupted", message)
+    assert.equal("interrupted", code)
+    mutex:close()
+  end)
+
+  it("lets a hook run, whose error ends it, and gives up after a second", function()
+    local name, mutex = half_built()
+    local other = peer.start()
+    local text, code = other:call([[
+      local seg = assert(shmseg.open(...))
+      debug.sethook(function()
+        local info = debug.getinfo(2, "nS")
+        if info.what == "C" and not info.name then
+          error "enough"
+        end
+      end, "c")
+      local ok, text = pcall(shmseg.cell.open, seg:slice(1024), "c")
+      debug.sethook()
+      assert(not ok)
+      local _, _, code = shmseg.cell.open(seg:slice(1024), "c")
+      return text, code]], name)
+    assert.truthy(text:find "enough")
+    assert.equal("timeout", code)
+    mutex:close()
+  end)
+end)
+
 describe("an empty file", function()
   after_each(scratch.clean)
 

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "shared/header.h"
@@ -379,6 +380,27 @@ static void living_builder(void) {
   test_done();
 }
 
+static void nothing(int number) {
+  (void)number;
+}
+
+static void alarmed(void) {
+  struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
+  test_begin("who waits for a living builder waits its second, whatever signals come");
+  wipe();
+  child c = child_start(take_identity, NULL);
+  must(child_hear(&c) == 'b');
+  signal(SIGALRM, nothing);
+  must(setitimer(ITIMER_REAL, &often, NULL) == 0);
+  int err = open_at(0, PAGE, SHMSEG_CREATE, NULL);
+  must(setitimer(ITIMER_REAL, &never, NULL) == 0);
+  check(err == SHMSEG_TIMEOUT);
+  check(open_at(0, PAGE, (shmseg_mode)(SHMSEG_CREATE | SHMSEG_ONE_TRY), NULL) ==
+        SHMSEG_INTERRUPTED);
+  child_kill(&c);
+  test_done();
+}
+
 /* The parent is building: its copied identity is no licence for the child. */
 static void open_inherited(void *argument) {
   (void)argument;
@@ -486,6 +508,7 @@ int main(void) {
   looks_like_init();
   numbers_like_init();
   living_builder();
+  alarmed();
   parents_building();
   racing();
   read_only();
