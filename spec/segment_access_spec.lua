@@ -4,6 +4,8 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local peer = require "spec.support.peer"
+local sandbox = require "spec.support.sandbox"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
@@ -173,6 +175,25 @@ describe("copying", function()
     local seg = create()
     assert.equal(8, seg:copy(0, (expect.success(shmseg.open(name, "r")))))
     assert.equal("readonly", seg:read(0, 8))
+  end)
+
+  it("takes the source's bytes also where two handles only seem to be of one object", function()
+    local folder = scratch.path "overlay"
+    assert(shell.succeeds("mkdir " .. shell.quote(folder)))
+    local words, reason = sandbox.overlay(folder)
+    if not words then
+      return pending(reason)
+    end
+    local bytes = peer.start(words):call([[
+      local old = assert(shmseg.map(..., "r"))
+      local new = assert(shmseg.map(..., "rw"))
+      new:write(0, "above\n")
+      if old:read() ~= "below\n" then
+        return "below\n" -- a system that does not tell them apart
+      end
+      new:copy(0, old)
+      return new:read()]], folder .. "/file")
+    assert.equal("below\n", bytes)
   end)
 
   it("takes no source but a segment", function()

@@ -49,6 +49,15 @@ function sandbox.no_proc()
   return mounted("mount -t tmpfs none /proc", "a /proc of one's own")
 end
 
+--- An overlay file system in that folder, in which a file has two sets of bytes once it is written to:
+-- those of the layer below, for who has it open already, and its own.
+function sandbox.overlay(folder)
+  local script = ([[f=%s; mount -t tmpfs none $f && mkdir $f/lower $f/upper $f/work &&
+    echo below >$f/lower/file && mount -t overlay none \
+    -o lowerdir=$f/lower,upperdir=$f/upper,workdir=$f/work $f]]):format(shell.quote(folder))
+  return mounted(script, "an overlay file system")
+end
+
 --- As a user whom permissions bind, and who can load the library.
 function sandbox.user()
   local words = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" }
