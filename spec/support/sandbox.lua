@@ -49,8 +49,8 @@ function sandbox.no_proc()
   return mounted("mount -t tmpfs none /proc", "a /proc of one's own")
 end
 
---- An overlay file system in that folder. Once its file is written to it has two sets of bytes: those
--- of the layer below, for who has it open already, and its own.
+--- An overlay file system in that folder. Once its file is written to there are two sets of bytes:
+-- those of the layer below, for who has it open already, and those that were written.
 function sandbox.overlay(folder)
   local script = ([[f=%s; mount -t tmpfs none $f && mkdir $f/lower $f/upper $f/work &&
     echo below >$f/lower/file && mount -t overlay none \
