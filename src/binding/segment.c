@@ -160,6 +160,12 @@ static const char *push_too_small(lua_State *L, shmseg_place place, uint64_t nee
 }
 
 /* What is missing before the place itself, or NULL. */
+static bool is_empty_file(shmseg_place place) {
+  struct stat status;
+  return place.kind == SHMSEG_FILE && shmseg_object_stat(place, &status) == 0 &&
+         status.st_size == 0;
+}
+
 static const char *missing_folder(shmseg_place place) {
   if (shmseg_object_has_folder(place))
     return NULL;
@@ -179,7 +185,9 @@ int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmse
   else if (err == ELOOP || err == ENODEV || err == EISDIR || err == ENXIO)
     words = what_is(place);
   else if (err == ENOENT)
-    words = missing_folder(place);
+    words = shmseg_object_dangles(place) ? what_is(place) : missing_folder(place);
+  else if ((err == EACCES || err == EPERM) && mode == SHMSEG_CREATE && is_empty_file(place))
+    words = "an empty file is replaced, for which its folder must be writable";
   if (words)
     return push_failure_as(L, err, subject, words);
   return push_failure(L, err, subject, err == ENOENT && attaches ? "mode \"c\" creates it" : NULL);

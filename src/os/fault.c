@@ -57,6 +57,8 @@ static shmseg_fault *find(uintptr_t address) {
 /* A fault below the file's end: the file was cut and has grown again since, or the file system has no
  * page to give. The first is gone at the next try, if a peer does not do it again and again. */
 static bool is_worth_retrying(shmseg_fault *record, uintptr_t page) {
+  if (record->code == ENOSPC)
+    return false; /* it was found out already */
   record->retries = record->retried == page ? record->retries + 1 : 0;
   record->retried = page;
   return record->retries < RETRIES;

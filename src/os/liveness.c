@@ -81,7 +81,7 @@ static int take_byte(int fd, uint32_t *id) {
     return 0;
   if (errno != EAGAIN && errno != EACCES)
     return errno;
-  if (shmseg_liveness_probe(fd, *id))
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_RDLCK)
     return EAGAIN; /* somebody's */
   *id |= SHMSEG_ID_SHARED;
   lock = byte_of(*id, F_RDLCK);
@@ -156,6 +156,24 @@ void shmseg_liveness_detach(shmseg_member *member) {
   }
   pthread_mutex_unlock(&mutex);
   member->id = 0;
+}
+
+void shmseg_liveness_renew(shmseg_member *member) {
+  if (member->id == 0)
+    return;
+  pthread_mutex_lock(&mutex);
+  uint32_t id = 0;
+  if (shmseg_liveness_own(member)) {
+    int own = descriptors[member->slot] - 1;
+    struct flock lock = byte_of(member->id, F_UNLCK);
+    if (fcntl(own, F_OFD_SETLK, &lock) != 0 || draw(own, &id) != 0) {
+      close(own);
+      descriptors[member->slot] = 0;
+      id = 0;
+    }
+  }
+  member->id = id;
+  pthread_mutex_unlock(&mutex);
 }
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {

@@ -33,6 +33,10 @@ int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member);
 /* Gives it up: from now on it counts as dead. */
 void shmseg_liveness_detach(shmseg_member *member);
 
+/* Gives it up for another one, which needs no new descriptor and no permissions; for none where that
+ * cannot be had, or it is a parent's. */
+void shmseg_liveness_renew(shmseg_member *member);
+
 /* False when there is none, or this process was forked since and it is the parent's. */
 static inline bool shmseg_liveness_own(const shmseg_member *member) {
   return member->id != 0 && shmseg_fork_same(member->forks);

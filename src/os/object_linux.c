@@ -23,6 +23,9 @@
 /* Memory is taken in pieces of this size, so that a signal costs one piece and not the whole. */
 #define PIECE ((uint64_t)8 << 20)
 
+/* Tries to take a lock that its owner lets go of each time before it is seen. */
+#define TRIES 10
+
 /* Where the lock of shmseg_object_lock lies: far behind any data. */
 #define LOCK_OFFSET (((off_t)1 << 62) - 1)
 
@@ -97,7 +100,8 @@ bool shmseg_object_has_folder(shmseg_place place) {
 /* --- an object that has a name of its own until it is published ---------------------------------
  *
  * Where nothing can be nameless (a file system without O_TMPFILE) or nothing nameless can get a name
- * (no /proc). Only there a killed builder leaves something behind. */
+ * (no /proc); and for the moment in which it takes the place of an empty file. Only then a killed
+ * builder leaves something behind. */
 
 /* The name follows from the object's number, so that nobody has to remember it. */
 static int own_name(int fd, const path *folder, path *name) {
@@ -253,14 +257,12 @@ static int allocate(int fd, int mode, uint64_t from, uint64_t count) {
 
 /* What can never fit is refused before it has filled the file system, or a memfd all memory, at
  * everybody's cost. */
-static int check_space(int fd, uint64_t size) {
+static int check_space(int fd, uint64_t from, uint64_t size) {
   struct statvfs space;
-  struct stat status;
   struct sysinfo machine;
-  if (fstatvfs(fd, &space) != 0 || fstat(fd, &status) != 0 || sysinfo(&machine) != 0)
+  uint64_t wanted = size > from ? size - from : 0;
+  if (fstatvfs(fd, &space) != 0 || sysinfo(&machine) != 0)
     return errno;
-  uint64_t has = (uint64_t)status.st_blocks * 512;
-  uint64_t wanted = size > has ? size - has : 0;
   if (space.f_blocks > 0) /* else it is not limited */
     return wanted / space.f_frsize > space.f_bavail ? ENOSPC : 0;
   return wanted / machine.mem_unit > machine.totalram + machine.totalswap ? ENOMEM : 0;
@@ -268,7 +270,7 @@ static int check_space(int fd, uint64_t size) {
 
 /* Takes the memory of [0, size) and leaves the size as it is. */
 static int reserve(int fd, uint64_t from, uint64_t size) {
-  for (uint64_t at = 0; at < size; at += PIECE) {
+  for (uint64_t at = from; at < size; at += PIECE) {
     int err = allocate(fd, FALLOC_FL_KEEP_SIZE, at, size - at < PIECE ? size - at : PIECE);
     if (err) { /* give back what lies behind the end, where nobody has looked yet */
       if (at > from)
@@ -288,7 +290,7 @@ static int grow_without_fallocate(int fd, uint64_t from, uint64_t size, bool spa
 }
 
 int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
-  int err = sparse ? 0 : check_space(fd, size);
+  int err = sparse ? 0 : check_space(fd, from, size);
   if (!err && is_over_limit(size))
     err = EFBIG;
   if (!err && !sparse)
@@ -361,21 +363,32 @@ static struct flock lock_of(short type) {
   return lock;
 }
 
-/* Who may only read can lock for reading, for as long as it likes: that counts for nothing. */
-static bool is_locked_for_writing(int fd) {
-  struct flock lock = lock_of(F_RDLCK);
-  return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
+static int try_lock(int fd) {
+  struct flock whole = lock_of(F_WRLCK);
+  if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
+    return 0;
+  return errno == EACCES ? EAGAIN : errno;
 }
 
+/* What stands in the way of the lock: F_WRLCK, F_RDLCK, or F_UNLCK when it is gone. */
+static short obstacle(int fd) {
+  struct flock lock = lock_of(F_WRLCK);
+  return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_WRLCK;
+}
+
+/* Who may only read can lock for reading, for as long as it likes: that counts for nothing. */
 static int take_lock(shmseg_object_lock *lock) {
-  struct flock whole = lock_of(F_WRLCK);
-  lock->is_taken = fcntl(lock->fd, F_OFD_SETLK, &whole) == 0;
-  if (lock->is_taken)
+  short way = F_UNLCK;
+  int err = EAGAIN;
+  for (int i = 0; i < TRIES && err == EAGAIN && way == F_UNLCK; i++) {
+    err = try_lock(lock->fd);
+    if (err == EAGAIN)
+      way = obstacle(lock->fd);
+  }
+  lock->is_taken = err == 0;
+  if (err == EAGAIN && way == F_RDLCK)
     return 0;
-  int err = errno == EACCES ? EAGAIN : errno;
-  if (err == EAGAIN && !is_locked_for_writing(lock->fd))
-    return 0;
-  return lock->is_fresh ? fail_and_close(lock->fd, err) : err;
+  return err && lock->is_fresh ? fail_and_close(lock->fd, err) : err;
 }
 
 int shmseg_object_lock_fd(int fd, shmseg_place place, shmseg_object_lock *lock) {

@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "os/descriptor.h"
 #include "os/map.h"
 
 /* mremap wants to stay 6 mappings below the limit, which can be exceeded by one; a hole needs two. */
@@ -79,7 +80,7 @@ static off_t sparse_size(void) {
 static void renew_shared(void) {
   size_t page = shmseg_map_page();
   int fd = memfd_create("shmseg-zeroes", MFD_CLOEXEC);
-  if (fd < 0)
+  if (fd < 0 || shmseg_descriptor_raise(&fd) != 0)
     return;
   off_t size = sparse_size();
   if (size >= (off_t)page && ftruncate(fd, size) == 0 &&
@@ -138,9 +139,9 @@ static bool put_shared(uintptr_t from, uintptr_t end) {
          MAP_FAILED;
 }
 
-static bool put_any(uintptr_t base, uintptr_t from, uintptr_t end, uintptr_t page) {
+static bool put_any(uintptr_t base, uintptr_t from, uintptr_t end) {
   return put_private(from, end, MAP_FIXED) || put_private(base, end, MAP_FIXED) ||
-         put_shared(from, end) || put_shared(page, page + shmseg_map_page());
+         put_shared(from, end);
 }
 
 /* Where not even one mapping is left to be had, the one with the hole goes first. It is taken out
@@ -156,9 +157,9 @@ bool shmseg_zeroes_put(uintptr_t base, uintptr_t from, uintptr_t end, uintptr_t 
   bool done = false;
   for (int i = 0; i < TRIES && !done && held_pages(); i++) {
     give_room();
-    done = put_any(base, from, end, page);
+    done = put_any(base, from, end);
   }
-  done = done || put_by_force(base, end);
+  done = done || put_by_force(base, end) || put_shared(page, page + shmseg_map_page());
   if (held_pages())
     take_room();
   return done;

@@ -327,7 +327,7 @@ int shmseg_header_why(const shmseg_object *object) {
     return SHMSEG_CLOSED;
   int err = segment_status(segment);
   if (err)
-    shmseg_hold_forget_all(segment);
+    shmseg_hold_start_over(segment);
   if (!err && object->recoveries < segment->opened)
     return SHMSEG_CLOSED;              /* opened in init, on what has lost the race for the name */
   return err ? err : SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */

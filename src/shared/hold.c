@@ -14,10 +14,19 @@ int shmseg_hold_renew(shmseg_segment *segment, uint32_t *id) {
   return err;
 }
 
-void shmseg_hold_forget_all(shmseg_segment *segment) {
+static void drop_all(shmseg_segment *segment) {
   while (segment->holds)
     shmseg_hold_drop(segment->holds);
+}
+
+void shmseg_hold_forget_all(shmseg_segment *segment) {
+  drop_all(segment);
   shmseg_liveness_detach(&segment->member);
+}
+
+void shmseg_hold_start_over(shmseg_segment *segment) {
+  drop_all(segment);
+  shmseg_liveness_renew(&segment->member);
 }
 
 void shmseg_hold_abandon_all(shmseg_segment *segment) {

@@ -59,6 +59,9 @@ static inline bool shmseg_hold_is(const shmseg_segment *segment, const shmseg_ho
 /* Gives the identity up and forgets the words: for peers, their owner is dead. */
 void shmseg_hold_forget_all(shmseg_segment *segment);
 
+/* The same for a handle that goes on, with another identity if it had one. */
+void shmseg_hold_start_over(shmseg_segment *segment);
+
 /* Marks what is held as abandoned, so that the next owners are told, and gives up the identity. */
 void shmseg_hold_abandon_all(shmseg_segment *segment);
 

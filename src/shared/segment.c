@@ -38,6 +38,9 @@
 /* Rounds of create and attach against peers that create and unlink. */
 #define ROUNDS 100
 
+/* Nanoseconds between two of them, where somebody else is about to take the place of an empty file. */
+#define REPLACE_PAUSE 10000000
+
 /* How long a peer may resize or unlink before we give up, and until the caller looks around. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 #define LOCK_SLICE ((int64_t)20 * 1000000)
@@ -141,14 +144,19 @@ static int bring_pages(const shmseg_segment *segment, const mapping *m) {
 static int prepare_pages(const shmseg_segment *segment, const mapping *m) {
   if (m->size == 0 || (!segment->pin && !segment->populate))
     return 0;
+  size_t now = 0;
   int err = segment->pin ? shmseg_map_pin(m->base, m->length) : 0;
-  return err ? err : bring_pages(segment, m);
+  if (!err)
+    err = bring_pages(segment, m);
+  if (err == ENOSPC && object_size(segment->fd, &now) == 0 && now < m->size)
+    return SHMSEG_TRUNCATED; /* at this moment */
+  return err;
 }
 
 /* From here on the handle has the size and the pages of the mapping. */
 static void adopt(shmseg_segment *segment, const mapping *m) {
   if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
-    shmseg_hold_forget_all(segment);
+    shmseg_hold_start_over(segment);
     segment->recoveries++;
   }
   if (m->fault) {
@@ -289,8 +297,10 @@ static int attach_instead(shmseg_segment *segment, shmseg_place place,
   if (err == SHMSEG_TOO_SMALL && is_empty_file(place)) {
     err = shmseg_object_replace_empty(segment->fd, place, options->perm);
     *created = err == 0;
-    if (err == EAGAIN)
+    if (err == EAGAIN) {
+      shmseg_wait_nap(REPLACE_PAUSE, SHMSEG_FOREVER);
       return SHMSEG_CHANGED;
+    }
     return err ? abandon(segment, place, err) : 0;
   }
   winner.recoveries = winner.opened = segment->recoveries + 1; /* what init made has ended */

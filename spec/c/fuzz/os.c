@@ -88,6 +88,15 @@ void shmseg_liveness_detach(shmseg_member *member) {
   member->id = 0;
 }
 
+void shmseg_liveness_renew(shmseg_member *member) {
+  shmseg_place nameless = { SHMSEG_NAME, NULL };
+  if (member->id == 0)
+    return;
+  shmseg_liveness_detach(member);
+  if (shmseg_liveness_attach(0, nameless, member) != 0)
+    member->id = 0;
+}
+
 bool shmseg_liveness_probe(int fd, uint32_t id) {
   (void)fd;
   now += PROBE;
