@@ -377,6 +377,7 @@ int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
  * again with the same walk, which is all zeroes at the first call. */
 typedef struct shmseg_queue_walk {
   uint64_t position, tail, messages;
+  uint64_t written; /* up to here there is no hole */
   unsigned rounds;
 } shmseg_queue_walk;
 
@@ -425,7 +426,8 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
 
 /* The same, as shmseg_queue_count_on. */
 typedef struct shmseg_broadcast_walk {
-  uint64_t end; /* 0: the walk begins */
+  uint64_t end;     /* 0: the walk begins */
+  uint64_t written; /* up to here there is no hole */
   int64_t patience;
 } shmseg_broadcast_walk;
 

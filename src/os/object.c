@@ -78,12 +78,13 @@ int shmseg_object_remove_own(shmseg_place place, int fd, const shmseg_identity *
   return err;
 }
 
-int shmseg_object_written(int fd, uint64_t offset, uint64_t size) {
+int shmseg_object_look(int fd, uint64_t from, uint64_t end, uint64_t *until) {
   struct stat status;
-  uint64_t begin, stop, end = offset + size;
-  shmseg_object_data(fd, offset, end, &begin, &stop);
-  if (begin == offset && stop == end)
+  uint64_t begin, stop;
+  shmseg_object_data(fd, from, end, &begin, &stop);
+  *until = begin > from ? begin : stop;
+  if (begin == from)
     return 0;
-  return fstat(fd, &status) == 0 && (uint64_t)status.st_size < end ? SHMSEG_TRUNCATED
-                                                                   : SHMSEG_CORRUPT;
+  return fstat(fd, &status) == 0 && (uint64_t)status.st_size < *until ? SHMSEG_TRUNCATED
+                                                                      : SHMSEG_EMPTY;
 }

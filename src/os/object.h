@@ -41,10 +41,6 @@ int shmseg_object_replace_empty(int fd, shmseg_place place, mode_t perm);
 /* Gives up what shmseg_object_build made and nobody published; fd stays the caller's. */
 void shmseg_object_abandon(int fd, shmseg_place place);
 
-/* 0 when all of these bytes were written once, or the kernel cannot tell; SHMSEG_CORRUPT when some are
- * a hole of the object; SHMSEG_TRUNCATED. To read a hole of shared memory takes memory; this does not. */
-int shmseg_object_written(int fd, uint64_t offset, uint64_t size);
-
 /* A nameless object; with seal, one that cannot shrink once shmseg_object_seal was called. */
 int shmseg_object_anonymous(int *fd);
 int shmseg_object_seal(int fd);
@@ -57,6 +53,10 @@ int shmseg_object_grow(int fd, uint64_t from, uint64_t size, bool sparse);
  * [*begin, *stop), perhaps all of it, or none and *stop is end. What lies before *begin is a hole:
  * to read it through a mapping would take memory. */
 void shmseg_object_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop);
+
+/* What is at from, and up to *until, at most end: 0: something that may be else than zero;
+ * SHMSEG_EMPTY: a hole; SHMSEG_TRUNCATED: nothing, the object ends before. */
+int shmseg_object_look(int fd, uint64_t from, uint64_t end, uint64_t *until);
 
 /* Can a descriptor be opened anew, whatever it leads to? */
 bool shmseg_object_has_proc(void);

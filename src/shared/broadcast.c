@@ -277,9 +277,14 @@ static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
   return !is_overrun(b, floor);
 }
 
-/* Holes are not read: SHMSEG_CORRUPT, or SHMSEG_TRUNCATED. */
-static int check_written(const shmseg_broadcast *b, uint64_t floor, uint64_t end) {
-  return shmseg_ring_written(b->object.segment, b->object.offset + RING, b->ring, floor, end);
+/* Holes are not read, and have no record's head: its sequence number is not zero. */
+static int check_written(const shmseg_broadcast *b, uint64_t position, uint64_t end,
+                         uint64_t *written) {
+  if (position < *written)
+    return 0;
+  int what =
+      shmseg_ring_look(b->object.segment, b->object.offset + RING, b->ring, position, end, written);
+  return what == SHMSEG_EMPTY ? SHMSEG_CORRUPT : what;
 }
 
 /* Begins a walk to the record of that number, which is not beyond the next one: from the oldest on,
@@ -300,7 +305,9 @@ static int begin_walk(const shmseg_broadcast *b, uint64_t number, shmseg_broadca
   uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no room */
   if (walk->end > most)
     walk->end = most;
-  return walk->end > s->position ? check_written(b, s->position, walk->end) : 0;
+  bool is_short = walk->end < s->position + SHMSEG_RING_UNASKED;
+  walk->written = is_short ? walk->end : s->position;
+  return 0;
 }
 
 /* Goes on with it. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
@@ -312,6 +319,9 @@ static int find_number(const shmseg_broadcast *b, uint64_t number, shmseg_broadc
   for (uint64_t left = SHMSEG_RING_GO; s->sequence < number && s->position < walk->end; left--) {
     if (left == 0)
       return SHMSEG_INTERRUPTED;
+    err = check_written(b, s->position, walk->end, &walk->written);
+    if (err)
+      return is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
     uint64_t size = head_at(b, s->position).size;
     if (is_overrun(b, s->position) || size > b->object.capacity)
       return SHMSEG_CHANGED;
@@ -484,10 +494,10 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, 
 
 static const char *check_records(const shmseg_broadcast *b, uint64_t floor, uint64_t end,
                                  uint64_t next) {
-  uint64_t last = 0;
-  if (check_written(b, floor, end) != 0)
-    return "B2: a record";
+  uint64_t last = 0, written = end - floor > SHMSEG_RING_UNASKED ? floor : end;
   while (floor < end) {
+    if (check_written(b, floor, end, &written) != 0)
+      return "B2: a record";
     head h = head_at(b, floor);
     if (h.size > b->object.capacity || RECORD(h.size) > end - floor)
       return "B2: a record";

@@ -59,6 +59,9 @@
 #define HEAD_SIZE 8 /* of a record */
 #define SHUT 1u
 
+/* Bytes of holes among the messages that are no sign of anything. */
+#define HOLES_MAX ((uint64_t)64 << 20)
+
 /* Rounds of an operation that finds the queue changed by others each time, before the clock is asked. */
 #define ROUNDS 1000
 
@@ -399,33 +402,75 @@ int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size) {
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-/* Goes on with a count, over at most *left records. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when consumers
- * have overtaken the count, which then may have read others' bytes; SHMSEG_CORRUPT. */
-static int count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
-  uint64_t lap = 0, position = walk->position, tail = walk->tail, count = 0, most = *left;
-  int err = 0;
-  for (; count < most && position < tail; count++) {
-    uint64_t size, place = place_of(position, queue->ring, &lap);
-    bool sane = record_at(queue, place, tail - position, &size);
-    fence_acquire(); /* the size was loaded before this */
-    if (load_relaxed(word64(queue, HEAD)) > position)
-      err = SHMSEG_CHANGED;
-    else if (!sane)
-      err = SHMSEG_CORRUPT;
-    if (err)
-      break;
-    position += SHMSEG_RECORD(size);
-  }
-  walk->position = position;
-  walk->messages += count;
-  *left -= count;
-  return err || position >= tail ? err : SHMSEG_INTERRUPTED;
+/* What is at a position, see ring.h. */
+static int look_at(const shmseg_queue *queue, uint64_t position, uint64_t tail, uint64_t *until) {
+  return shmseg_ring_look(queue->object.segment, queue->object.offset + RING, queue->ring, position,
+                          tail, until);
 }
 
-/* Holes are not read: SHMSEG_CORRUPT, or SHMSEG_TRUNCATED. */
-static int check_written(const shmseg_queue *queue, uint64_t head, uint64_t tail) {
-  return shmseg_ring_written(queue->object.segment, queue->object.offset + RING, queue->ring, head,
-                             tail);
+/* Passes a record; or a hole: zeroes, and so as many empty messages as it has room for. (A copy that
+ * leaves zeroes out makes some. Nobody else does: each 8 bytes of a record are written.) *left is what
+ * the step may cost, and less it afterwards. */
+static int pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *lap, uint64_t *left) {
+  uint64_t size;
+  if (walk->position >= walk->written) {
+    int what = look_at(queue, walk->position, walk->tail, &walk->written);
+    *left -= *left < SHMSEG_RING_QUESTION ? *left : SHMSEG_RING_QUESTION;
+    if (what == SHMSEG_EMPTY) {
+      walk->messages += (walk->written - walk->position) / SHMSEG_RECORD(0);
+      walk->position = walk->written;
+    }
+    return what == SHMSEG_EMPTY ? 0 : what;
+  }
+  bool sane = record_at(queue, place_of(walk->position, queue->ring, lap),
+                        walk->tail - walk->position, &size);
+  if (!sane)
+    return SHMSEG_CORRUPT;
+  walk->position += SHMSEG_RECORD(size);
+  walk->messages++;
+  --*left;
+  return 0;
+}
+
+/* Goes on with a count, as far as *left allows. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when consumers
+ * have overtaken the count, which then may have read others' bytes; SHMSEG_CORRUPT. */
+static int count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
+  uint64_t lap = 0;
+  while (*left > 0 && walk->position < walk->tail) {
+    uint64_t before = walk->position;
+    int err = pass(queue, walk, &lap, left);
+    fence_acquire(); /* the size was loaded before this */
+    if (load_relaxed(word64(queue, HEAD)) > before)
+      return SHMSEG_CHANGED;
+    if (err)
+      return err;
+  }
+  return walk->position < walk->tail ? SHMSEG_INTERRUPTED : 0;
+}
+
+static void begin_walk(shmseg_queue_walk *walk, uint64_t head, uint64_t tail) {
+  walk->position = head;
+  walk->tail = tail;
+  walk->messages = 0;
+  walk->written = tail - head > SHMSEG_RING_UNASKED ? head : tail;
+}
+
+/* SHMSEG_CORRUPT when there are more holes than messages of a copy can be: to take what is there would
+ * make memory of them. */
+static int check_holes(const shmseg_queue *queue, uint64_t position, uint64_t tail) {
+  uint64_t until, holes = 0;
+  if (tail - position <= SHMSEG_RING_UNASKED || queue->object.segment->place.kind == SHMSEG_FILE)
+    return 0;
+  for (int i = 0; i < ROUNDS && position < tail; i++, position = until) {
+    int what = look_at(queue, position, tail, &until);
+    if (what == SHMSEG_TRUNCATED)
+      return what;
+    if (what == SHMSEG_EMPTY)
+      holes += until - position;
+    if (holes > HOLES_MAX)
+      return SHMSEG_CORRUPT;
+  }
+  return 0;
 }
 
 /* The tail word and a head that belongs to it. */
@@ -448,7 +493,7 @@ int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes) {
   uint64_t word, head;
   int err = look(queue, &word, &head);
   if (!err)
-    err = check_written(queue, head, word >> 1);
+    err = check_holes(queue, head, word >> 1);
   *bytes = err ? 0 : (word >> 1) - head;
   return err;
 }
@@ -459,13 +504,11 @@ static int begin_count(const shmseg_queue *queue, shmseg_queue_walk *walk,
   int err = look(queue, &word, &head);
   if (err)
     return err;
-  walk->position = head;
-  walk->tail = word >> 1;
-  walk->messages = 0;
+  begin_walk(walk, head, word >> 1);
   stats->bytes = walk->tail - head;
   stats->capacity = queue->object.capacity;
   stats->shut = word & SHUT;
-  return check_written(queue, head, walk->tail);
+  return 0;
 }
 
 int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
@@ -509,8 +552,9 @@ const char *shmseg_queue_check(const shmseg_queue *queue) {
     return wrong;
   if (!shmseg_ring_holds(queue->ring, head, tail))
     return "Q1: head and tail";
-  shmseg_queue_walk walk = { .position = head, .tail = tail };
-  if (check_written(queue, head, tail) != 0 || count_records(queue, &walk, &left) != 0)
+  shmseg_queue_walk walk = { 0 };
+  begin_walk(&walk, head, tail);
+  if (count_records(queue, &walk, &left) != 0)
     return "Q2: a record";
   if (!shmseg_lock_valid(load_relaxed(word32(queue, PRODUCERS))) ||
       !shmseg_lock_valid(load_relaxed(word32(queue, CONSUMERS))))

@@ -19,12 +19,12 @@ void shmseg_ring_get(shmseg_ring ring, uint64_t place, void *to, size_t size) {
     copy_from_shared((unsigned char *)to + first, ring.bytes, size - first);
 }
 
-int shmseg_ring_written(const shmseg_segment *segment, uint64_t offset, uint64_t length,
-                        uint64_t low, uint64_t high) {
-  uint64_t size = high - low, place = low % length;
-  if (size <= SHMSEG_RING_UNASKED)
-    return 0;
-  uint64_t first = size < length - place ? size : length - place;
-  int err = shmseg_object_written(segment->fd, offset + place, first);
-  return err || first == size ? err : shmseg_object_written(segment->fd, offset, size - first);
+int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t length,
+                     uint64_t position, uint64_t high, uint64_t *until) {
+  uint64_t place = position % length, size = high - position, stop;
+  if (size > length - place)
+    size = length - place;
+  int err = shmseg_object_look(segment->fd, offset + place, offset + place + size, &stop);
+  *until = position + (stop - offset - place);
+  return err;
 }

@@ -27,12 +27,15 @@ static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t hig
   return low >= length && low <= high && high - low <= length && (low | high) % 8 == 0;
 }
 
-/* 0 when all bytes of [low, high) were written once: those that honest peers have put there were, for
- * each 8 bytes of a record have some. SHMSEG_CORRUPT otherwise, or SHMSEG_TRUNCATED. offset is that of the
- * ring in the segment. So few bytes as SHMSEG_RING_UNASKED are taken for written. */
+/* What is at a position of the ring at that offset of the segment, and up to *until, at most high: 0:
+ * something that was written; SHMSEG_EMPTY: a hole, which reads as zero, but to read it takes memory;
+ * SHMSEG_TRUNCATED. A question costs some system calls. */
+int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t length,
+                     uint64_t position, uint64_t high, uint64_t *until);
+
+/* So few bytes are read and not asked about. A question costs a go as much as so many records. */
 #define SHMSEG_RING_UNASKED 65536
-int shmseg_ring_written(const shmseg_segment *segment, uint64_t offset, uint64_t length,
-                        uint64_t low, uint64_t high);
+#define SHMSEG_RING_QUESTION 64
 
 /* Records that are looked at in one go, some milliseconds' worth: then SHMSEG_INTERRUPTED. */
 #if !defined(SHMSEG_RING_GO)
