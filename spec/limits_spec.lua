@@ -97,6 +97,24 @@ describe("a resize that fails", function()
   end)
 end)
 
+describe("a pinned segment that grows", function()
+  after_each(scratch.clean)
+
+  it("may have all that can be pinned, also where it moves", function()
+    local words, reason = sandbox.limits { memlock = 65536 }
+    return in_sandbox(words, reason, function(other)
+      local name = scratch.name()
+      local size, again = other:call([[
+        local seg = assert(shmseg.open(..., "x", 40 * 1024, { pin = true }))
+        local size = assert(seg:resize(48 * 1024))
+        assert(not seg:resize(2 ^ 20))
+        return size, assert(seg:resize(56 * 1024))]], name)
+      assert.equal(48 * 1024, size)
+      assert.equal(56 * 1024, again)
+    end)
+  end)
+end)
+
 describe("a refresh that fails", function()
   after_each(scratch.clean)
 
@@ -169,11 +187,11 @@ describe("handles that were forgotten", function()
       assert.equal(1200, other:call([[
         collectgarbage("setpause", 10000)
         local name, made = ..., 0
-        assert(shmseg.open(name, "x", 64))
+        local kept = assert(shmseg.open(name, "x", 64))
         for _ = 1, 300 do
           assert(shmseg.anonymous(64))
           assert(shmseg.open(name))
-          assert(shmseg.from_fd(0, "r") or true)
+          assert(shmseg.from_fd(kept:fd()))
           local mutex = assert(shmseg.mutex.open(assert(shmseg.anonymous(128)), "c"))
           assert(mutex:lock())
           made = made + 4
@@ -288,6 +306,24 @@ describe("permissions that shut out their creator", function()
       end)
     end)
   end
+
+  it("leave it its locks after a cut, too", function()
+    local words, reason = sandbox.user()
+    return in_sandbox(words, reason, function(other)
+      local name = scratch.name()
+      other:call([[
+        seg = assert(shmseg.open(..., "x", 8192, { perm = "444" }))
+        assert(assert(shmseg.mutex.open(seg, "c")):lock())]], name)
+      local cut = expect.success(shmseg.open(name))
+      cut:resize(1)
+      assert.equal("truncated", other:call "return (select(3, seg:read()))")
+      cut:resize(8192)
+      assert.True(other:call [[
+        assert(seg:refresh())
+        local mutex = assert(shmseg.mutex.open(seg, "c"))
+        return mutex:lock() and mutex:unlock()]])
+    end)
+  end)
 
   it("take a temporary object away all the same", function()
     local words, reason = sandbox.user()
@@ -464,6 +500,9 @@ describe("an empty file", function()
 
   it("counts as absent in mode \"c\", and is a new one then", function()
     local path = os.tmpname()
+    scratch.defer(function()
+      os.remove(path)
+    end)
     local seg, created = expect.success(shmseg.map(path, "c", 100, {
       init = function(new)
         new:write(0, "made")
@@ -474,7 +513,6 @@ describe("an empty file", function()
     local again, twice = expect.success(shmseg.map(path, "c", 100))
     assert.False(twice)
     assert.equal("made", again:read(0, 4))
-    os.remove(path)
   end)
 
   it("is too small for who attaches, and there for who only creates", function()
@@ -512,6 +550,11 @@ describe("an empty file", function()
     local seg = expect.success(shmseg.map(link, "c", 10))
     seg:write(0, "0123456789")
     assert.equal("0123456789", expect.success(shmseg.map(path)):read())
+    assert.True(shell.succeeds(shell.quote("test", "-L", link)))
+    seg:close()
+    io.open(path, "w"):close()
+    expect.success(shmseg.map(link, "c", 10, { temporary = true })):close()
+    assert.False(shell.succeeds(shell.quote("test", "-e", path)))
     assert.True(shell.succeeds(shell.quote("test", "-L", link)))
   end)
 

@@ -359,6 +359,20 @@ describe("mutex:with", function()
     assert_free(second)
   end)
 
+  it("gives the lock back when a coroutine that has yielded in it is closed", function()
+    if not coroutine.close then
+      return pending "this Lua closes no coroutines"
+    end
+    local m = mutex()
+    local thread = coroutine.create(function()
+      m:with(coroutine.yield)
+    end)
+    coroutine.resume(thread)
+    assert.True(m:is_held())
+    coroutine.close(thread)
+    assert.False(m:is_held())
+  end)
+
   it("blames its caller, in a coroutine too", function()
     local m = mutex()
     m:lock()

@@ -613,6 +613,18 @@ for _, kind in ipairs(kinds) do
       end
     end)
 
+    it("are not said to be absent where something else is", function()
+      local seg = anonymous(4096)
+      for _, at in ipairs { 4, 100 } do
+        seg:fill(0, 4096)
+        seg:set_u8(at, 1)
+        for _, mode in ipairs { "r", "rw" } do
+          local message = expect.failure("incompatible", open(kind, seg, mode))
+          assert.truthy(message:find("at offset " .. at, 1, true), message)
+        end
+      end
+    end)
+
     it("do not go on where somebody has data that begin as if one had died", function()
       local seg = anonymous(4096)
       for _, at in ipairs { 32, 68, kind.size - 4 } do

@@ -454,7 +454,7 @@ describe("shmseg.struct refuses", function()
   end)
 
   it("counts and lengths that are none, and names the field", function()
-    for _, count in ipairs { 0, -1, 1.5, 0 / 0, math.huge, 2 ^ 31, "3", true, {} } do
+    for _, count in ipairs { 0, -1, 1.5, 0 / 0, math.huge, 2 ^ 31, "3x", "", true, {} } do
       refused({ '"x"', "number of elements" }, "S", { { "x", "i32", count } })
       refused({ '"x"', "length" }, "S", { { "x", "char", count } })
       refused({ '"x"', "length" }, "S", { { "x", "pad", count } })
@@ -462,6 +462,7 @@ describe("shmseg.struct refuses", function()
     end
     refused({ '"x"', "length" }, "S", { { "x", "char" } })
     refused({ '"x"', "length" }, "S", { { "x", "pad" } })
+    assert.equal(24, shmseg.struct("S", { { "x", "char", "4", "2" }, { "y", "i32", "0x4" } }).size)
   end)
 
   it("options that are none, and names them", function()

@@ -23,9 +23,11 @@ function check.quoted(value)
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 
---- A string that reads as a number as this number, as Lua's own functions take it.
+--- A string that reads as a number as this number, as Lua's own functions take it; so are 64-bit
+-- integers of LuaJIT.
 function check.number(value)
-  return type(value) == "string" and tonumber(value) or value
+  local is_integer = type(value) == "cdata" and tostring(value):find "^%-?%d+U?LL$"
+  return (is_integer or type(value) == "string") and tonumber(value) or value
 end
 
 --- A number of bytes; or nil and what is wrong.

@@ -14,7 +14,7 @@ local mutex, methods = object.module("mutex")
 -- LuaJIT lets a coroutine yield across its pcall, and not across a function in C. There `with` is
 -- made of Lua: a hook that raises while the lock is held does so inside the inner pcall, or behind
 -- it and inside the outer one.
-if rawget(_G, "jit") then
+if package.loaded.jit then
   local with, lock, finish = methods.with, methods.lock, core.mutex.finish
   local CALLER = 6 -- from within call_locked
 

@@ -1,6 +1,7 @@
 --- Structs: layouts as a C compiler would make them.
 -- @module shmseg.struct
 
+local check = require "shmseg.check"
 local core = require "shmseg.core"
 
 local struct = {}
@@ -39,6 +40,7 @@ local type_list = [["bool", "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64"
 
 -- A count as an integer, also when it is a float; nil for what is none.
 local function to_count(n)
+  n = check.number(n)
   local is_count = type(n) == "number" and n >= 1 and n < 2 ^ 31 and n == math.floor(n)
   return is_count and math.floor(n) or nil
 end
@@ -79,7 +81,7 @@ local function check_field(entry, index, level)
   if kind == "char" or kind == "pad" then
     local length = to_count(count)
     if not length then
-      misuse(level, "field %q: length in bytes expected, got %s", name, tostring(count))
+      misuse(level, "field %q: length in bytes expected, got %s", name, check.quoted(count))
     end
     field.size, field.align, field.length = length, 1, length
     count = entry[4]
@@ -95,7 +97,7 @@ local function check_field(entry, index, level)
   field.is_array = count ~= nil
   field.count = not field.is_array and 1 or to_count(count)
   if not field.count then
-    misuse(level, "field %q: number of elements expected, got %s", name, tostring(count))
+    misuse(level, "field %q: number of elements expected, got %s", name, check.quoted(count))
   end
   check_keys(entry, field, field.length and 4 or 3, level + 1)
   return field
@@ -312,7 +314,7 @@ function struct.define(name, fields, options)
   end
   for key, value in pairs(options or {}) do
     if key ~= "packed" then
-      misuse(2, "unknown option %s", tostring(key))
+      misuse(2, "%s", check.unknown_option(key, { packed = true }))
     elseif type(value) ~= "boolean" then
       misuse(2, "option \"packed\": boolean expected, got %s", type(value))
     end

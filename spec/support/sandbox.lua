@@ -39,11 +39,6 @@ function sandbox.small_shm(bytes)
   return mounted(script, "a /dev/shm of one's own")
 end
 
---- No /dev/shm at all.
-function sandbox.no_shm()
-  return mounted("mount -t tmpfs none /dev && mkdir /dev/null-is-gone", "a /dev of one's own")
-end
-
 --- Without /proc.
 function sandbox.no_proc()
   return mounted("mount -t tmpfs none /proc", "a /proc of one's own")

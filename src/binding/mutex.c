@@ -80,7 +80,19 @@ static int finish(lua_State *L, bool ok, int first) {
   return err ? object_raise(L, &m->object, err) : lua_gettop(L) - first + 1;
 }
 
-enum { FUNCTION = 2, TOLD, RESULTS }; /* on the stack of with, behind the mutex */
+enum { FUNCTION = 2, TOLD, HELD, RESULTS }; /* on the stack of with, behind the mutex */
+
+/* Gives the lock back when a coroutine that has yielded in fn is closed, where Lua closes coroutines:
+ * the guard is made before the lock is taken. */
+#if LUA_VERSION_NUM >= 504
+static void close_with_coroutine(lua_State *L) {
+  lua_toclose(L, HELD);
+}
+#else
+static void close_with_coroutine(lua_State *L) {
+  (void)L;
+}
+#endif
 
 #if LUA_VERSION_NUM >= 503
 static int go_on(lua_State *L, int status, lua_KContext context) {
@@ -104,9 +116,11 @@ static int mutex_with(lua_State *L) {
     return luaL_error(L, "bad argument #1 to 'with' (function expected, got nil)");
   lua_settop(L, FUNCTION);
   lua_pushliteral(L, "abandoned"); /* now: nothing may allocate once the lock is held */
+  push_guard(L, &m->object, unlock_at_scope_end);
   int err = binding_wait(L, lock, m, SHMSEG_FOREVER, &abandoned, NULL);
   if (err)
     return object_raise(L, &m->object, err);
+  close_with_coroutine(L);
   lua_pushvalue(L, FUNCTION);
   if (abandoned)
     lua_pushvalue(L, TOLD);

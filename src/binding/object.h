@@ -15,8 +15,7 @@ typedef struct object_class object_class;
 typedef struct {
   view view; /* kind is the class */
   const object_class *class;
-  const char
-      *name; /* of its segment, which has it; NULL for none. Known also when that is closed */
+  const char *name; /* of its segment, which has it, also when it is closed; NULL for none */
   bool has_codec;
   bool owns_segment; /* close ends the segment too, which was opened for the object alone */
 } object;

@@ -214,7 +214,8 @@ static bool add_first(lua_State *L, queue *q, int *count) {
 
 /* drain([max]) -> list of values, perhaps none: so many bytes as were there at the beginning, even
  * when producers add more meanwhile. A value that cannot be made ends the list: what was
- * taken before is not lost, and the next call meets it first. */
+ * taken before is not lost, and the next call meets it first. (An error of a hook takes it along, as it
+ * does behind any call.) */
 static int queue_drain(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);

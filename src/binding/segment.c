@@ -518,7 +518,7 @@ static int module_list(lua_State *L) {
     lua_rawseti(L, -2, i);
   }
   shmseg_object_list_close(&l->names);
-  return err ? push_failure(L, err, "list", NULL) : 1;
+  return err ? push_failure(L, err, "list", err == ENOENT ? "/dev/shm is not there" : NULL) : 1;
 }
 
 /* --- tables ------------------------------------------------------------------------------- */

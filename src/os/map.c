@@ -123,6 +123,10 @@ static int pin_on_fault(void *base, size_t length) {
 }
 #endif
 
+void shmseg_map_unpin(void *base, size_t length) {
+  munlock(base, length);
+}
+
 int shmseg_map_pin_ahead(void *base, size_t length) {
   int err = pin_on_fault(base, length);
   return err == ENOSYS ? 0 : err;

@@ -36,6 +36,8 @@ int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writabl
  * that. ENOMEM, EPERM. */
 int shmseg_map_pin(void *base, size_t length);
 
+void shmseg_map_unpin(void *base, size_t length);
+
 /* The same for a range of which the object has less yet, as far as that can be done ahead. */
 int shmseg_map_pin_ahead(void *base, size_t length);
 int shmseg_map_flush(void *base, size_t length);

@@ -71,8 +71,7 @@ int shmseg_object_reopen(int fd, shmseg_place place, int *fresh);
 typedef struct shmseg_object_lock {
   int fd;        /* has the lock */
   bool is_fresh; /* opened for it */
-  bool
-      is_taken; /* else it was made impossible by somebody who may only read, and is done without */
+  bool is_taken; /* else somebody who may only read has made it impossible: it goes without */
 } shmseg_object_lock;
 
 /* Locks the object behind fd, which has the name that place says, if any. Where no new description

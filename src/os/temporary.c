@@ -133,7 +133,9 @@ static void current_folder(char folder[SHMSEG_PATH_MAX], size_t name) {
 
 /* The names that it is given are their users'. */
 static int copy_place(shmseg_temporary *e, shmseg_place place) {
-  char folder[SHMSEG_PATH_MAX] = "";
+  char folder[SHMSEG_PATH_MAX] = "", target[SHMSEG_PATH_MAX];
+  if (place.kind == SHMSEG_FILE && realpath(place.name, target))
+    place.name = target; /* the file that is there, and not a link to it */
   size_t name = strlen(place.name);
   if (place.kind == SHMSEG_FILE && *place.name != '/')
     current_folder(folder, name);

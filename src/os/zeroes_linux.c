@@ -31,10 +31,11 @@
 /* How often other threads may be faster to take the room. */
 #define TRIES 3
 
-static unsigned char *held; /* the memfd's page, then SPARE_PAGES; NULL before there are any */
-static bool has_shared;     /* the first page is the memfd's */
-static bool lacks_room;     /* not all spare pages are mappings of their own */
-static bool shared_is_used; /* holes have left something in it */
+static unsigned char *held;  /* the memfd's page, then SPARE_PAGES; NULL before there are any */
+static bool has_shared;      /* the first page is the memfd's */
+static uint64_t shared_size; /* of the memfd: behind it there is no page */
+static bool lacks_room;      /* not all spare pages are mappings of their own */
+static bool shared_is_used;  /* holes have left something in it */
 
 static bool get(const bool *flag) {
   return __atomic_load_n(flag, __ATOMIC_RELAXED);
@@ -70,7 +71,7 @@ static void give_room(void) {
 /* As large as a mapping can be, but beyond the limit the kernel would send SIGXFSZ, which kills. */
 static off_t sparse_size(void) {
   struct rlimit limit;
-  off_t largest = (off_t)(SIZE_MAX / 4);
+  off_t largest = (off_t)(SIZE_MAX / 2 - shmseg_map_page() + 1);
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)largest)
     return (off_t)limit.rlim_cur;
   return largest;
@@ -83,11 +84,12 @@ static void renew_shared(void) {
   if (fd < 0 || shmseg_descriptor_raise(&fd) != 0)
     return;
   off_t size = sparse_size();
+  set(&shared_is_used, false); /* before: a hole may be put from the new one at once */
   if (size >= (off_t)page && ftruncate(fd, size) == 0 &&
       mmap(held_pages(), page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
           MAP_FAILED) {
     munlock(held_pages(), page); /* locked or not it goes on so in what mremap makes of it */
-    set(&shared_is_used, false);
+    __atomic_store_n(&shared_size, (uint64_t)size, __ATOMIC_RELAXED);
     set(&has_shared, true);
   }
   close(fd);
@@ -131,7 +133,8 @@ static bool put_private(uintptr_t from, uintptr_t end, int how) {
 
 static bool put_shared(uintptr_t from, uintptr_t end) {
   size_t page = shmseg_map_page();
-  if (!held_pages() || !get(&has_shared))
+  if (!held_pages() || !get(&has_shared) ||
+      end - from > __atomic_load_n(&shared_size, __ATOMIC_RELAXED))
     return false;
   set(&shared_is_used, true);
   munlock(held_pages(), page); /* mlockall(MCL_CURRENT) may have been here */

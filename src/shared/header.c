@@ -13,6 +13,9 @@
 #include "shared/wait.h"
 #include "shared/word.h"
 
+/* So much of a place is looked at by who would not build there. */
+#define NEAR 4096
+
 /* A place is looked at in pieces of this size. */
 #define PIECE 1024
 
@@ -275,6 +278,8 @@ static int enter(shmseg_object *object, uint64_t room, shmseg_mode mode,
   ruin old = { 0, 0 };
   uint64_t size = info->size_for(capacity);
   err = may_build(object, room, mode, info, size);
+  if (err == ENOENT && state == 0 && prove_zero(object, room < NEAR ? room : NEAR) != 0)
+    err = SHMSEG_INCOMPATIBLE; /* not to be waited for */
   if (!err)
     err = state == 0 ? prove_zero(object, size) : prove_ruin(object, room, info, size, &old);
   if (err)

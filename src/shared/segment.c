@@ -113,12 +113,19 @@ static void unmap(const mapping *m) {
   shmseg_map_close(m->base, m->room);
 }
 
+static void pin_own(const shmseg_segment *segment) {
+  if (segment->pin && segment->data && segment->size > 0)
+    shmseg_map_pin(segment->data, shmseg_map_round(segment->size));
+}
+
 /* Undoes map_ahead. What cannot be taken back is out of everybody's reach all the same. */
 static void drop(const shmseg_segment *segment, const mapping *m) {
-  if (m->fault)
-    unmap(m);
-  else
+  if (!m->fault) {
     shmseg_map_hold(m->base, shmseg_map_round(segment->size), m->length);
+    return;
+  }
+  unmap(m);
+  pin_own(segment);
 }
 
 /* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
@@ -138,6 +145,18 @@ static int bring_pages(const shmseg_segment *segment, const mapping *m) {
                               segment->fd, segment->writable);
   }
   return err;
+}
+
+/* Asks whether the pages may be pinned. New address space counts beside the old one, which makes room
+ * where the limit does not hold both: drop() pins it again. */
+static int pin_ahead(const shmseg_segment *segment, const mapping *m) {
+  if (!segment->pin || m->size == 0)
+    return 0;
+  int err = shmseg_map_pin_ahead(m->base, m->length);
+  if (!err || !m->fault || !segment->data)
+    return err;
+  shmseg_map_unpin(segment->data, shmseg_map_round(segment->size));
+  return shmseg_map_pin_ahead(m->base, m->length);
 }
 
 /* What the options ask of the pages, before they count. */
@@ -179,7 +198,9 @@ static int map(shmseg_segment *segment, size_t size) {
   int err = map_ahead(segment, size, &m);
   if (err)
     return err;
-  err = prepare_pages(segment, &m);
+  err = pin_ahead(segment, &m);
+  if (!err)
+    err = prepare_pages(segment, &m);
   if (err)
     drop(segment, &m);
   else
@@ -530,7 +551,7 @@ static void ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
 static int change_size(const shmseg_segment *segment, size_t now, const mapping *m) {
   bool sparse = segment->sparse && !segment->pin && !segment->populate;
   bool grows = m->size > now;
-  int err = segment->pin ? shmseg_map_pin_ahead(m->base, m->length) : 0;
+  int err = pin_ahead(segment, m);
   if (!err && grows)
     err = shmseg_object_grow(segment->fd, now, m->size, sparse);
   if (err)
