@@ -178,11 +178,11 @@ end
 
 local modes = { r = true, rw = true, c = true, x = true }
 
---- What is wrong with a mode, or nil.
-function check.mode(mode)
+--- What is wrong with a mode, or nil; follows is what comes after it.
+function check.mode(mode, follows)
   if not modes[mode] then
     local hint = type(mode) == "table" and ": the options come last"
-      or type(check.number(mode)) == "number" and ": the size comes after the mode" or ""
+      or type(check.number(mode)) == "number" and (": %s after the mode"):format(follows) or ""
     return ("mode: \"r\", \"rw\", \"c\" or \"x\" expected, got %s%s"):format(
       type(mode) == "table" and "table" or check.quoted(mode), hint)
   end

@@ -83,7 +83,7 @@ end
 -- What the core takes to open on a name: the name without its slash and the segment's options; or
 -- nil and what is wrong.
 local function check_named(class, name, mode, own, capacity)
-  local wrong = check.mode(mode)
+  local wrong = check.mode(mode, "the options, { capacity = … }, come")
   local bare, options, checked
   if not wrong and not (name == nil and mode == "x") then
     bare, wrong = check.name(name)

@@ -38,7 +38,7 @@ end
 
 -- The same for a function that opens, with its mode.
 local function check_opening(mode, size, options)
-  local wrong = check.mode(mode)
+  local wrong = check.mode(mode, "the size comes")
   if not wrong and mode == "x" and size == nil then
     wrong = "size: needed to create"
   end
@@ -166,7 +166,9 @@ end
 -- @treturn {string,...} sorted; or nil, message, code
 function segment.list(pattern)
   local wrong = check.colon(pattern, "list")
-  if not wrong and pattern ~= nil and type(pattern) ~= "string" then
+  if wrong then
+    misuse("%s", wrong)
+  elseif pattern ~= nil and type(pattern) ~= "string" then
     wrong = ("string expected, got %s"):format(type(pattern))
   end
   wrong = wrong or pattern and check.pattern(pattern)
