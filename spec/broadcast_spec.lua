@@ -593,7 +593,7 @@ describe("a publisher that is killed at any moment", function()
       for message, sequence, lost in function() return s:next(0) end do
         assert.equal(last + lost + 1, sequence)
         last = sequence
-        if message ~= "mine" then
+        if message ~= "mine" and message ~= "" then
           assert.is_nil(message:find("[^" .. message:sub(1, 1) .. "]"))
         end
       end
