@@ -249,6 +249,7 @@ static int give_up_unopened(shmseg_segment *segment, int err) {
   return err;
 }
 
+/* SHMSEG_EMPTY: an ordinary file that is there and empty, at this moment. */
 static int attach(shmseg_segment *segment, shmseg_place place, bool writable,
                   const shmseg_options *options) {
   size_t size = 0;
@@ -260,7 +261,9 @@ static int attach(shmseg_segment *segment, shmseg_place place, bool writable,
   segment->writable = writable;
   take_options(segment, options);
   err = object_size(segment->fd, &size);
-  if (!err && (size == 0 || size < options->size))
+  if (!err && size == 0 && place.kind == SHMSEG_FILE)
+    err = SHMSEG_EMPTY;
+  else if (!err && (size == 0 || size < options->size))
     err = SHMSEG_TOO_SMALL;
   if (!err)
     err = enter(segment, size);
@@ -301,12 +304,6 @@ static int prepare_name(shmseg_segment *segment, const shmseg_options *options) 
   return err;
 }
 
-static bool is_empty_file(shmseg_place place) {
-  struct stat status;
-  return place.kind == SHMSEG_FILE && shmseg_object_stat(place, &status) == 0 &&
-         S_ISREG(status.st_mode) && status.st_size == 0;
-}
-
 /* The name is taken, and we would do with what it leads to: attaches, or takes the place of an empty
  * file. SHMSEG_CHANGED: look again. */
 static int attach_instead(shmseg_segment *segment, shmseg_place place,
@@ -315,7 +312,7 @@ static int attach_instead(shmseg_segment *segment, shmseg_place place,
   int err = attach(&winner, place, true, options);
   if (err == ENOENT)
     return shmseg_object_dangles(place) ? abandon(segment, place, ELOOP) : SHMSEG_CHANGED;
-  if (err == SHMSEG_TOO_SMALL && is_empty_file(place)) {
+  if (err == SHMSEG_EMPTY) {
     err = shmseg_object_replace_empty(segment->fd, place, options->perm);
     *created = err == 0;
     if (err == EAGAIN) {
@@ -372,10 +369,10 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
     return err;
   if (mode != SHMSEG_CREATE_ONLY) {
     err = attach(segment, place, mode != SHMSEG_READ, options);
-    bool is_absent = err == ENOENT || (err == SHMSEG_TOO_SMALL && is_empty_file(place));
+    bool is_absent = err == ENOENT || err == SHMSEG_EMPTY;
     /* a portable creator's object has no permissions until it is complete: not seen here */
     if (mode != SHMSEG_CREATE || !is_absent)
-      return err;
+      return err == SHMSEG_EMPTY ? SHMSEG_TOO_SMALL : err;
   } else {
     struct stat status; /* spares building what cannot be published */
     if (shmseg_object_stat(place, &status) == 0)
