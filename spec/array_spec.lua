@@ -4,6 +4,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local garbage = require "spec.support.garbage"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 
@@ -792,14 +793,7 @@ describe("an array's life:", function()
           value = a[2]
         end
       end
-      touch()
-      collectgarbage()
-      collectgarbage "stop"
-      local before = collectgarbage "count"
-      touch()
-      local made = collectgarbage "count" - before
-      collectgarbage "restart"
-      assert.equal(0, made, type.name)
+      assert.equal(0, garbage(touch), type.name)
     end
   end)
 end)

@@ -4,6 +4,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local garbage = require "spec.support.garbage"
 local host = require "spec.support.host"
 local peer = require "spec.support.peer"
 local scalars = require "spec.support.scalars"
@@ -327,14 +328,7 @@ describe("an atomic", function()
           n:store(7)
         end
       end
-      touch()
-      collectgarbage()
-      collectgarbage "stop"
-      local before = collectgarbage "count"
-      touch()
-      local made = collectgarbage "count" - before
-      collectgarbage "restart"
-      assert.equal(0, made)
+      assert.equal(0, garbage(touch))
     end)
   end)
 end)

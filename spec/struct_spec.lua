@@ -6,6 +6,7 @@ local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local peer = require "spec.support.peer"
 local scalars = require "spec.support.scalars"
+local garbage = require "spec.support.garbage"
 local scratch = require "spec.support.scratch"
 
 local nan = 0 / 0
@@ -34,23 +35,6 @@ end
 -- The bytes of a field of the record at offset 8.
 local function bytes(seg, path, count)
   return seg:read(8 + Point:offset(path), count)
-end
-
--- What `f` leaves behind in the collector's count, in KiB.
-local function garbage(f)
-  if jit then
-    jit.off() -- compiled code takes memory of its own
-    jit.flush()
-    scratch.defer(jit.on)
-  end
-  f()
-  collectgarbage()
-  collectgarbage "stop"
-  local before = collectgarbage "count"
-  f()
-  local made = collectgarbage "count" - before
-  collectgarbage "restart"
-  return made
 end
 
 describe("a record's field", function()
