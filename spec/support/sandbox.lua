@@ -22,6 +22,9 @@ end
 
 --- Limits of setrlimit: { nofile = 64, as = bytes, memlock = bytes }; no capability lifts them.
 function sandbox.limits(limits)
+  if (os.getenv "LD_PRELOAD" or ""):find "asan" and (limits.as or limits.memlock) then
+    return nil, "the sanitizer needs address space, and pins nothing"
+  end
   local words = { "setpriv", "--inh-caps=-ipc_lock", "--bounding-set=-ipc_lock" }
   if not shell.succeeds(shell.quote(unpack(words)) .. " true") then
     words = {}
