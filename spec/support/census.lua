@@ -11,12 +11,10 @@ function census.mappings()
   return select(2, text:gsub("%S%-?%S%S%Ss ", ""))
 end
 
---- Its descriptors, and always one more. They are counted when `popen` has returned and has closed
--- the end of the pipe that is not its own.
+--- Its descriptors. They are counted when the pipe is closed, at both ends.
 function census.descriptors()
   local path = os.tmpname()
-  local pipe = assert(io.popen("read go; ls /proc/$PPID/fd >" .. path, "w"))
-  pipe:write("go\n")
+  local pipe = assert(io.popen("cat; ls /proc/$PPID/fd >" .. path, "w"))
   pipe:close()
   local count = 0
   for _ in io.lines(path) do
