@@ -318,7 +318,7 @@ int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
 
 const char *shmseg_cell_check(const shmseg_cell *cell);
 
-/* What a handle has learnt of spinning; shared/wait.c uses it. */
+/* What a handle has learnt of spinning; core/wait.c uses it. */
 typedef struct shmseg_spin {
   uint32_t failures; /* in a row */
 } shmseg_spin;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The atomic userdata: one aligned integer, changed in one step and waited for. */
 #include "binding/scalar.h"
-#include "shared/wait.h"
-#include "shared/word.h"
+#include "core/wait.h"
+#include "core/word.h"
 
 #define CLASS "shmseg.atomic"
 

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/wait.h"
 #include "os/signals.h"
-#include "shared/wait.h"
 
 #define SECOND 1e9
 #define TWO_63 9223372036854775808.0

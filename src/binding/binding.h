@@ -10,7 +10,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "shared/status.h"
+#include "core/segment.h"
 #include "shmseg.h"
 
 #pragma GCC visibility push(hidden)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* luaopen_shmseg_core: the C half of the module. */
 #include "binding/binding.h"
+#include "os/backing.h"
 #include "os/features.h"
 #include "os/library.h"
 #include "os/map.h"
-#include "os/object.h"
 
 /* In the registry: which copy of the library has opened, and its table. */
 #define COPY "shmseg.core"
@@ -34,7 +34,7 @@ static void push_features(lua_State *L) {
     lua_pushboolean(L, f->present);
     lua_setfield(L, -2, f->name);
   }
-  lua_pushboolean(L, shmseg_object_has_proc());
+  lua_pushboolean(L, shmseg_backing_has_proc());
   lua_setfield(L, -2, "proc"); /* what has no name can be locked */
   lua_pushstring(L, shmseg_platform);
   lua_setfield(L, -2, "platform");

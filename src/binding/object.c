@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/header.h"
-#include "shared/wait.h"
+#include "core/wait.h"
+#include "objects/object.h"
 
 /* How often a name is tried that peers give to other objects and take away. */
 #define ROUNDS 100

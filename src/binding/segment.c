@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "os/backing.h"
 #include "os/map.h"
-#include "os/object.h"
 #include "os/random.h"
 
 #define CLASS "shmseg.segment"
@@ -132,9 +132,9 @@ const char *check_free_name(lua_State *L, int arg, shmseg_kind kind) {
 /* What lies at the place that is neither an object nor an ordinary file, or NULL. */
 static const char *what_is(shmseg_place place) {
   struct stat status;
-  if (shmseg_object_dangles(place))
+  if (shmseg_backing_dangles(place))
     return "is a symbolic link that leads nowhere";
-  if (shmseg_object_stat(place, &status) != 0)
+  if (shmseg_backing_stat(place, &status) != 0)
     return NULL;
   switch (status.st_mode & S_IFMT) {
   case S_IFLNK: return "is a symbolic link";
@@ -150,7 +150,7 @@ static const char *what_is(shmseg_place place) {
 static const char *push_too_small(lua_State *L, shmseg_place place, uint64_t needed) {
   struct stat status;
   char text[64];
-  if (shmseg_object_stat(place, &status) != 0)
+  if (shmseg_backing_stat(place, &status) != 0)
     return NULL;
   if (needed == 0)
     return status.st_size == 0 ? "is empty" : NULL;
@@ -162,12 +162,12 @@ static const char *push_too_small(lua_State *L, shmseg_place place, uint64_t nee
 /* What is missing before the place itself, or NULL. */
 static bool is_empty_file(shmseg_place place) {
   struct stat status;
-  return place.kind == SHMSEG_FILE && shmseg_object_stat(place, &status) == 0 &&
+  return place.kind == SHMSEG_FILE && shmseg_backing_stat(place, &status) == 0 &&
          status.st_size == 0;
 }
 
 static const char *missing_folder(shmseg_place place) {
-  if (shmseg_object_has_folder(place))
+  if (shmseg_backing_has_folder(place))
     return NULL;
   return place.kind == SHMSEG_NAME ? "/dev/shm is not there" : "its folder is not there";
 }
@@ -185,7 +185,7 @@ int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmse
   else if (err == ELOOP || err == ENODEV || err == EISDIR || err == ENXIO)
     words = what_is(place);
   else if (err == ENOENT)
-    words = shmseg_object_dangles(place) ? what_is(place) : missing_folder(place);
+    words = shmseg_backing_dangles(place) ? what_is(place) : missing_folder(place);
   else if ((err == EACCES || err == EPERM) && mode == SHMSEG_CREATE && is_empty_file(place))
     words = "an empty file is replaced, for which its folder must be writable";
   if (words)
@@ -473,7 +473,7 @@ static int segment_stat(lua_State *L) {
 static int module_stat(lua_State *L) {
   struct stat status;
   shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
-  int err = shmseg_object_stat(place, &status);
+  int err = shmseg_backing_stat(place, &status);
   if (!err && !S_ISREG(status.st_mode))
     err = ENODEV;
   if (err)
@@ -492,7 +492,7 @@ static int listing_close(lua_State *L) {
   listing *l = test_kind(L, 1, &listing_kind);
   if (!l)
     l = type_error(L, 1, LISTING_CLASS);
-  shmseg_object_list_close(&l->names);
+  shmseg_backing_list_close(&l->names);
   return 0;
 }
 
@@ -508,16 +508,16 @@ static int module_list(lua_State *L) {
   bool tried = false;
   int err;
   do {
-    err = shmseg_object_list(&l->names);
+    err = shmseg_backing_list(&l->names);
   } while (binding_retry(L, err, &tried));
   for (int i = 1; !err; i++) {
-    err = shmseg_object_next(&l->names, &name);
+    err = shmseg_backing_next(&l->names, &name);
     if (err || !name)
       break;
     lua_pushstring(L, name);
     lua_rawseti(L, -2, i);
   }
-  shmseg_object_list_close(&l->names);
+  shmseg_backing_list_close(&l->names);
   return err ? push_failure(L, err, "list", err == ENOENT ? "/dev/shm is not there" : NULL) : 1;
 }
 

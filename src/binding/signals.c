@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/wait.h"
 #include "os/signals.h"
-#include "shared/wait.h"
 
 #define CLASS "shmseg.signals"
 #define SIGNALS_MAX 32

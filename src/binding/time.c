@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* shmseg.now and shmseg.sleep. */
 #include "binding/binding.h"
+#include "core/wait.h"
 #include "os/clock.h"
 #include "os/signals.h"
-#include "shared/wait.h"
 
 /* now() -> seconds, from a moment in the past that is the same for every process */
 static int time_now(lua_State *L) {

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "os/object.h"
+#include "os/backing.h"
 #include "os/random.h"
 
 #define SLOTS 65536
@@ -122,7 +122,7 @@ static int attach(int fd, shmseg_place place, shmseg_member *member) {
   if (slot == SLOTS)
     return ENFILE;
   int own;
-  err = shmseg_object_reopen(fd, place, &own); /* a description that shares no locks */
+  err = shmseg_backing_reopen(fd, place, &own); /* a description that shares no locks */
   if (err)
     return err;
   err = draw(own, &member->id);

@@ -26,7 +26,7 @@
 #define SHMSEG_ID_SHARED (1u << (SHMSEG_ID_BITS - 1))
 
 /* Takes an identity on the object behind fd, which has to be open for writing; place is its name, if
- * any. EAGAIN when 16 numbers in a row were taken, ENFILE, or what shmseg_object_reopen says: EACCES
+ * any. EAGAIN when 16 numbers in a row were taken, ENFILE, or what shmseg_backing_reopen says: EACCES
  * when the descriptor was passed by another user. */
 int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member);
 

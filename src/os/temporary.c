@@ -14,9 +14,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "os/backing.h"
 #include "os/clock.h"
 #include "os/fork.h"
-#include "os/object.h"
 
 #define CHUNK_BYTES 65536
 #define MILLISECOND ((int64_t)1000000)
@@ -155,9 +155,9 @@ static int copy_place(shmseg_temporary *e, shmseg_place place) {
 
 static bool leads_to(shmseg_place place, shmseg_identity identity) {
   struct stat status;
-  if (shmseg_object_stat(place, &status) != 0)
+  if (shmseg_backing_stat(place, &status) != 0)
     return false;
-  shmseg_identity found = shmseg_object_identity(&status);
+  shmseg_identity found = shmseg_backing_identity(&status);
   return found.device == identity.device && found.inode == identity.inode;
 }
 
@@ -166,12 +166,12 @@ static bool leads_to(shmseg_place place, shmseg_identity identity) {
  * removed ours in that moment. */
 static void unlink_without_lock(const shmseg_temporary *e) {
   if (leads_to(e->place, e->identity))
-    shmseg_object_unlink(e->place);
+    shmseg_backing_unlink(e->place);
 }
 
 /* Of an entry that was taken out. False: to be tried again. */
 static bool unlink_entry(const shmseg_temporary *e, int was) {
-  int err = shmseg_object_remove_own(e->place, e->fd, &e->identity);
+  int err = shmseg_backing_remove_own(e->place, e->fd, &e->identity);
   switch (err) {
   case 0: return true;
   case EAGAIN: return false;

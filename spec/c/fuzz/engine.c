@@ -8,9 +8,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "core/lock.h"
+#include "core/owner.h"
 #include "fuzz/fuzz.h"
-#include "shared/hold.h"
-#include "shared/lock.h"
 
 #if !defined(__has_feature)
 #define __has_feature(name) 0
@@ -239,7 +239,7 @@ static void open_handle(int handle, bool honest) {
 
 /* As a process that dies: its identity goes, its words stay. */
 static void die(int i) {
-  shmseg_hold_forget_all(&run.segments[i]);
+  shmseg_owner_forget_all(&run.segments[i]);
 }
 
 /* Whoever shrank the object makes it whole; nothing may strike between this and the mapping. */

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/word.h"
 #include "fuzz/fuzz.h"
-#include "shared/word.h"
 
 /* What is done, eight ways of each. */
 enum { PUSH, PUSH_TOO, TAKE, TAKE_TOO, CLAIM, LOOK, VERBS };

@@ -3,8 +3,8 @@
 #include <sched.h>
 #include <string.h>
 
+#include "core/word.h"
 #include "race/race.h"
-#include "shared/word.h"
 
 #define CAPACITY 200
 

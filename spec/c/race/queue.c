@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/word.h"
 #include "race/race.h"
-#include "shared/word.h"
 
 #define CAPACITY 200
 #define PRODUCERS 2

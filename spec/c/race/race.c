@@ -9,8 +9,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "shared/hold.h"
-#include "shared/wait.h"
+#include "core/owner.h"
+#include "core/wait.h"
 
 /* A report ends the program with this, so that the test fails. */
 const char *__tsan_default_options(void);
@@ -48,7 +48,7 @@ void race_join(participant *p, int number) {
 }
 
 void race_leave(participant *p) {
-  shmseg_hold_abandon_all(&p->segment); /* in the common mapping */
+  shmseg_owner_abandon_all(&p->segment); /* in the common mapping */
   p->segment.data = p->own;
   shmseg_segment_close(&p->segment);
 }

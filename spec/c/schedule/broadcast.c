@@ -6,10 +6,10 @@
  * buffer first; s shut it, and those of opening.h. */
 #include <string.h>
 
+#include "core/lock.h"
+#include "objects/object.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
-#include "shared/header.h"
-#include "shared/lock.h"
 
 enum {
   EMPTY = OPENING_STATES,

@@ -11,9 +11,9 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "core/word.h"
 #include "os/fault.h"
 #include "schedule/schedule.h"
-#include "shared/word.h"
 
 #undef memset
 

@@ -5,8 +5,8 @@
  * set, o and O open. */
 #include <string.h>
 
+#include "objects/object.h"
 #include "schedule/opening.h"
-#include "shared/header.h"
 
 enum { CLEAR = OPENING_STATES, SET, LAST_COUNT /* the next set wraps the count */ };
 

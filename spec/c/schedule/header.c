@@ -2,7 +2,7 @@
 /* Objects of different kinds that are built in one place: one of them gets it.
  *
  * Operations: m a mutex, M create it only, e an event, p a semaphore of one permit, P of two. */
-#include "shared/header.h"
+#include "objects/object.h"
 
 #include <errno.h>
 #include <string.h>

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-#include "shared/lock.h"
+#include "core/lock.h"
 
 #undef memset
 

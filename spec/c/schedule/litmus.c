@@ -5,10 +5,10 @@
  * l locks, u unlocks. What option says is wrong with them. */
 #include <string.h>
 
+#include "core/lock.h"
+#include "core/wait.h"
+#include "core/word.h"
 #include "schedule/schedule.h"
-#include "shared/lock.h"
-#include "shared/wait.h"
-#include "shared/word.h"
 
 #undef memset
 

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/word.h"
 #include "schedule/schedule.h"
-#include "shared/word.h"
 
 #undef memset
 

@@ -5,10 +5,10 @@
  * X give up all that the segment handle holds, and those of opening.h. */
 #include <string.h>
 
+#include "core/lock.h"
+#include "core/owner.h"
+#include "objects/object.h"
 #include "schedule/opening.h"
-#include "shared/header.h"
-#include "shared/hold.h"
-#include "shared/lock.h"
 
 enum {
   FREE = OPENING_STATES,
@@ -168,7 +168,7 @@ static void give_up(int p, char op) {
   if (op == 'x')
     shmseg_mutex_close(&handles[p]);
   else
-    shmseg_hold_abandon_all(&w.processes[p].segment);
+    shmseg_owner_abandon_all(&w.processes[p].segment);
   model.in[p] = 0;
 }
 

@@ -5,7 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "shared/header.h"
+#include "objects/object.h"
 
 static int built; /* how many were told that they have created it */
 

@@ -7,11 +7,11 @@
  * had, x try to, k claim only; s shut it, n count, and those of opening.h. */
 #include <string.h>
 
+#include "core/lock.h"
+#include "core/word.h"
+#include "objects/object.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
-#include "shared/header.h"
-#include "shared/lock.h"
-#include "shared/word.h"
 
 enum {
   EMPTY = OPENING_STATES,

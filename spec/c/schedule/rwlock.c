@@ -5,10 +5,10 @@
  * up at the first interruption; c critical section, u unlock, x close the handle, o and O open. */
 #include <string.h>
 
+#include "core/lock.h"
+#include "core/owner.h"
+#include "objects/object.h"
 #include "schedule/opening.h"
-#include "shared/header.h"
-#include "shared/hold.h"
-#include "shared/lock.h"
 
 enum {
   FREE = OPENING_STATES,

@@ -5,9 +5,9 @@
  * n ask for the value, x close the handle, o and O open; f: every permit can be had, and no more. */
 #include <string.h>
 
+#include "core/owner.h"
+#include "objects/object.h"
 #include "schedule/opening.h"
-#include "shared/header.h"
-#include "shared/hold.h"
 
 enum {
   FREE = OPENING_STATES,

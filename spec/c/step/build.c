@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/owner.h"
+#include "objects/object.h"
 #include "os/liveness.h"
-#include "shared/header.h"
-#include "shared/hold.h"
 #include "step/step.h"
 
 #define PERMITS 3
@@ -132,7 +132,7 @@ static const char *nothing_to_verify(void) {
 /* What a builder leaves that dies after its first stores, of any kind: only the state. */
 static void begin_to_build(void) {
   uint32_t id;
-  step_expect(shmseg_hold_identity(&step_segment, &id) == 0);
+  step_expect(shmseg_owner_identity(&step_segment, &id) == 0);
   __atomic_store_n((uint32_t *)step_segment.data, SHMSEG_HEADER_INIT | id, __ATOMIC_SEQ_CST);
 }
 

@@ -15,9 +15,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/lock.h"
+#include "core/owner.h"
 #include "os/clock.h"
-#include "shared/hold.h"
-#include "shared/lock.h"
 #include "step/step.h"
 
 /* Seconds after which a process of a case is stuck. */
@@ -83,7 +83,7 @@ int step_open_reader(shmseg_segment *reader) {
 
 void step_enter_lock(size_t offset) {
   uint32_t id, seen = SHMSEG_LOCK_FREE;
-  step_expect(shmseg_hold_identity(&step_segment, &id) == 0);
+  step_expect(shmseg_owner_identity(&step_segment, &id) == 0);
   step_expect(cas_ordered((uint32_t *)(step_segment.data + offset), &seen, id));
 }
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/owner.h"
 #include "os/clock.h"
-#include "shared/hold.h"
 #include "step/step.h"
 #include "test.h"
 
@@ -85,7 +85,7 @@ static bool make_object(scene *s) {
   made = made && (!structure->build || structure->build() == 0);
   if (structure->close && made)
     structure->close();
-  shmseg_hold_abandon_all(&step_segment); /* the identity, which is the builder's */
+  shmseg_owner_abandon_all(&step_segment); /* the identity, which is the builder's */
   shmseg_segment_init(&step_segment);
   return made;
 }
@@ -97,7 +97,7 @@ static void subject(const scene *s) {
   step_enter(s->structure);
   alarm(0);
   if (!s->structure->look && !s->play->no_identity)
-    step_expect(shmseg_hold_identity(&step_segment, &id) == 0);
+    step_expect(shmseg_owner_identity(&step_segment, &id) == 0);
   if (s->play->prepare)
     s->play->prepare();
   step_mark();

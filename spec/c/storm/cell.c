@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The cell in the storm: values are whole, versions grow, each version is one value, and no set is
  * lost or doubled. */
-#include "shared/word.h"
+#include "core/word.h"
 #include "storm/storm.h"
 
 #define CAPACITY 56

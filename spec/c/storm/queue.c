@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "shared/word.h"
+#include "core/word.h"
 #include "storm/storm.h"
 
 #define CAPACITY 120

@@ -4,7 +4,7 @@
 STORM_FLAGS := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE
 STORM_NOUNS := mutex rwlock semaphore event cell queue broadcast
 # without pauses, which would make waits look late that were not
-STORM_CALM := shared/wait.c $(filter os/%,$(CORE))
+STORM_CALM := core/wait.c $(filter os/%,$(CORE))
 
 $(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Istorm,$(filter-out $(STORM_CALM),$(CORE))))
 $(eval $(call library,storm/calm,$(CC),$(STORM_FLAGS),$(STORM_CALM)))

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/wait.h"
 #include "os/clock.h"
-#include "shared/wait.h"
 #include "storm/storm.h"
 
 #define PATIENCE ((int64_t)20 * 1000000000)

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/broadcast: each message to every subscriber, and exactly how many were missed. */
+/* objects/broadcast: each message to every subscriber, and exactly how many were missed. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shared/lock.h"
-#include "shared/ring.h"
+#include "core/lock.h"
+#include "core/ring.h"
 #include "unit/help.h"
 
 #define CAPACITY 100

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/cell: the latest value, whole; its versions, its readers, and writers that die. */
+/* objects/cell: the latest value, whole; its versions, its readers, and writers that die. */
 #include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/lock.h"
+#include "core/lock.h"
 #include "unit/help.h"
 
 #define CAPACITY 100

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/queue: a message that is copied before anything is locked, and then claimed. */
+/* objects/queue: a message that is copied before anything is locked, and then claimed. */
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/lock.h"
+#include "core/lock.h"
 #include "unit/help.h"
 
 #define CAPACITY 100

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/event: set, cleared, waited for, also through a read-only handle. */
+/* objects/event: set, cleared, waited for, also through a read-only handle. */
 #include <unistd.h>
 
 #include "unit/help.h"

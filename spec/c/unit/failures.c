@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/owner.h"
 #include "os/zeroes.h"
-#include "shared/hold.h"
 #include "unit/help.h"
 #include "unit/wrapped.h"
 
@@ -173,7 +173,7 @@ static int refresh(void) {
 
 static int identity(void) {
   uint32_t id;
-  int err = shmseg_hold_identity(&segment, &id);
+  int err = shmseg_owner_identity(&segment, &id);
   return err == 0 && id != segment.member.id ? -99 : err;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/header: who attaches to what, who builds, and what is left alone. */
+/* objects/object: who attaches to what, who builds, and what is left alone. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -7,8 +7,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "shared/header.h"
-#include "shared/hold.h"
+#include "core/owner.h"
+#include "objects/object.h"
 #include "unit/help.h"
 
 #define MAGIC SHMSEG_HEADER_MAGIC
@@ -208,7 +208,7 @@ static uint32_t dead_identity(void) {
   shmseg_segment other;
   uint32_t id;
   same_segment(&other, &segment);
-  must(shmseg_hold_identity(&other, &id) == 0);
+  must(shmseg_owner_identity(&other, &id) == 0);
   shmseg_segment_close(&other);
   return id;
 }
@@ -346,7 +346,7 @@ static void take_identity(void *argument) {
   shmseg_segment own;
   (void)argument;
   same_segment(&own, &segment);
-  must(shmseg_hold_identity(&own, &id) == 0);
+  must(shmseg_owner_identity(&own, &id) == 0);
   set_word(&own, 0, INIT | id);
   say('b');
   if (hear() == 'g') { /* be done with it */
@@ -412,7 +412,7 @@ static void parents_building(void) {
   uint32_t id;
   test_begin("a child that was forked while its parent builds does not take the building over");
   wipe();
-  must(shmseg_hold_identity(&segment, &id) == 0);
+  must(shmseg_owner_identity(&segment, &id) == 0);
   set_word(&segment, 0, INIT | id);
   child c = child_start(open_inherited, NULL);
   check(child_hear(&c) == 'w');

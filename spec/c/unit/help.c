@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "shared/hold.h"
-#include "shared/lock.h"
-#include "shared/wait.h"
+#include "core/lock.h"
+#include "core/owner.h"
+#include "core/wait.h"
 
 #define NAMES 64
 
@@ -172,7 +172,7 @@ static void be_inside(void *argument) {
   bool dirty;
   same_segment(&own, where->segment);
   uint32_t *word = (uint32_t *)(own.data + where->offset);
-  must(shmseg_hold_identity(&own, &id) == 0);
+  must(shmseg_owner_identity(&own, &id) == 0);
   must(shmseg_lock_take(&own, word, id, 0, 0, &dirty) == 0);
   say('l');
   hear();

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os/object.h"
+#include "os/backing.h"
 #include "unit/help.h"
 
 static shmseg_segment segment; /* shared with the children */
@@ -71,7 +71,7 @@ static void beside_readers(void) {
   int reader;
   test_begin(
       "who locks everything for reading keeps nobody from an identity, but can hide a death");
-  must(shmseg_object_open(place_of(name), false, &reader) == 0);
+  must(shmseg_backing_open(place_of(name), false, &reader) == 0);
   must(fcntl(reader, F_OFD_SETLK, &everything) == 0);
   check(shmseg_liveness_attach(segment.fd, segment.place, &member) == 0);
   check(shmseg_liveness_attach(segment.fd, segment.place, &other) == 0 && other.id != member.id);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/mutex and shared/hold: owners, their deaths, forks and cuts. */
+/* objects/mutex and core/owner: owners, their deaths, forks and cuts. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/lock.h"
+#include "core/owner.h"
 #include "os/clock.h"
-#include "shared/hold.h"
-#include "shared/lock.h"
 #include "unit/help.h"
 
 #define WORD 64

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* os/object and os/temporary: objects, names, and names that go with the process. */
+/* os/backing and os/temporary: objects, names, and names that go with the process. */
 #define _GNU_SOURCE
-#include "os/object.h"
+#include "os/backing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,20 +21,20 @@ static uint64_t size_of(int fd) {
 static shmseg_identity identity_of(int fd) {
   struct stat status;
   must(fstat(fd, &status) == 0);
-  return shmseg_object_identity(&status);
+  return shmseg_backing_identity(&status);
 }
 
 static bool present(shmseg_place place) {
   struct stat status;
-  return shmseg_object_stat(place, &status) == 0;
+  return shmseg_backing_stat(place, &status) == 0;
 }
 
 /* A published object with that many bytes. */
 static int make(shmseg_place place, uint64_t size) {
   int fd;
-  must(shmseg_object_build(place, &fd) == 0);
-  must(shmseg_object_grow(fd, 0, size, false) == 0);
-  must(shmseg_object_publish(fd, place, 0600) == 0);
+  must(shmseg_backing_build(place, &fd) == 0);
+  must(shmseg_backing_grow(fd, 0, size, false) == 0);
+  must(shmseg_backing_publish(fd, place, 0600) == 0);
   return fd;
 }
 
@@ -45,19 +45,19 @@ static void published(void) {
   test_begin(
       "an object has no name until it is published, and then its permissions whatever the umask");
   mode_t mask = umask(077);
-  must(shmseg_object_build(place, &fd) == 0);
+  must(shmseg_backing_build(place, &fd) == 0);
   umask(mask);
-  check(!present(place) && shmseg_object_open(place, true, &other) == ENOENT);
-  check(shmseg_object_grow(fd, 0, 100, false) == 0 && size_of(fd) == 100);
-  check(shmseg_object_publish(fd, place, 0646) == 0);
-  check(shmseg_object_stat(place, &status) == 0 && (status.st_mode & 07777) == 0646);
-  must(shmseg_object_build(place, &other) == 0);
-  check(shmseg_object_publish(other, place, 0646) == EEXIST);
+  check(!present(place) && shmseg_backing_open(place, true, &other) == ENOENT);
+  check(shmseg_backing_grow(fd, 0, 100, false) == 0 && size_of(fd) == 100);
+  check(shmseg_backing_publish(fd, place, 0646) == 0);
+  check(shmseg_backing_stat(place, &status) == 0 && (status.st_mode & 07777) == 0646);
+  must(shmseg_backing_build(place, &other) == 0);
+  check(shmseg_backing_publish(other, place, 0646) == EEXIST);
   close(other);
-  check(shmseg_object_open(place, false, &other) == 0 && fcntl(other, F_GETFD) == FD_CLOEXEC);
+  check(shmseg_backing_open(place, false, &other) == 0 && fcntl(other, F_GETFD) == FD_CLOEXEC);
   check(write(other, "x", 1) == -1);
   close(other);
-  check(shmseg_object_unlink(place) == 0 && shmseg_object_unlink(place) == ENOENT);
+  check(shmseg_backing_unlink(place) == 0 && shmseg_backing_unlink(place) == ENOENT);
   close(fd);
   test_done();
 }
@@ -66,13 +66,13 @@ static void abandoned(void) {
   shmseg_place place = fresh_place();
   int fd, descriptors = count_descriptors();
   test_begin("an object that is abandoned before it was published leaves nothing");
-  must(shmseg_object_build(place, &fd) == 0);
-  shmseg_object_abandon(fd, place);
+  must(shmseg_backing_build(place, &fd) == 0);
+  shmseg_backing_abandon(fd, place);
   close(fd);
   check(!present(place) && count_descriptors() == descriptors);
   shmseg_place nowhere = { SHMSEG_FILE, "/nowhere/at/all" };
-  check(shmseg_object_build(nowhere, &fd) == ENOENT);
-  check(shmseg_object_open(nowhere, true, &fd) == ENOENT);
+  check(shmseg_backing_build(nowhere, &fd) == ENOENT);
+  check(shmseg_backing_open(nowhere, true, &fd) == ENOENT);
   check(count_descriptors() == descriptors);
   test_done();
 }
@@ -87,17 +87,17 @@ static void strange_files(void) {
   snprintf(path, sizeof path, "%s/fifo", folder);
   must(mkfifo(path, 0600) == 0);
   shmseg_place fifo = { SHMSEG_FILE, path };
-  check(shmseg_object_open(fifo, true, &fd) == ENODEV);
-  check(shmseg_object_open(fifo, false, &fd) == ENODEV);
-  check(shmseg_object_open((shmseg_place){ SHMSEG_FILE, folder }, false, &fd) == ENODEV);
-  check(shmseg_object_open((shmseg_place){ SHMSEG_FILE, folder }, true, &fd) == EISDIR);
+  check(shmseg_backing_open(fifo, true, &fd) == ENODEV);
+  check(shmseg_backing_open(fifo, false, &fd) == ENODEV);
+  check(shmseg_backing_open((shmseg_place){ SHMSEG_FILE, folder }, false, &fd) == ENODEV);
+  check(shmseg_backing_open((shmseg_place){ SHMSEG_FILE, folder }, true, &fd) == EISDIR);
   unlink(path);
   rmdir(folder);
   const char *name = fresh_name();
   snprintf(link, sizeof link, "/dev/shm/%s", name);
   must(symlink("/etc/passwd", link) == 0);
-  check(shmseg_object_open(place_of(name), false, &fd) == ELOOP);
-  check(shmseg_object_stat(place_of(name), &status) == 0 && S_ISLNK(status.st_mode));
+  check(shmseg_backing_open(place_of(name), false, &fd) == ELOOP);
+  check(shmseg_backing_stat(place_of(name), &status) == 0 && S_ISLNK(status.st_mode));
   unlink(link);
   check(count_descriptors() == descriptors);
   test_done();
@@ -108,39 +108,39 @@ static void grown(void) {
   struct stat status;
   int fd = make(place, 3);
   test_begin("growing takes the memory or not as asked, and never makes an object shorter");
-  check(shmseg_object_grow(fd, 3, 3 * PAGE, false) == 0 && size_of(fd) == 3 * PAGE);
+  check(shmseg_backing_grow(fd, 3, 3 * PAGE, false) == 0 && size_of(fd) == 3 * PAGE);
   check(fstat(fd, &status) == 0 && status.st_blocks * 512 >= 3 * PAGE);
-  check(shmseg_object_grow(fd, 3 * PAGE, 100 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
+  check(shmseg_backing_grow(fd, 3 * PAGE, 100 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
   check(fstat(fd, &status) == 0 && status.st_blocks * 512 < 10 * PAGE);
-  check(shmseg_object_grow(fd, 3 * PAGE, 50 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
-  check(shmseg_object_grow(fd, 3 * PAGE, 50 * PAGE, false) == 0 && size_of(fd) == 100 * PAGE);
-  check(shmseg_object_grow(fd, 100 * PAGE, (uint64_t)1 << 50, false) == ENOSPC);
+  check(shmseg_backing_grow(fd, 3 * PAGE, 50 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
+  check(shmseg_backing_grow(fd, 3 * PAGE, 50 * PAGE, false) == 0 && size_of(fd) == 100 * PAGE);
+  check(shmseg_backing_grow(fd, 100 * PAGE, (uint64_t)1 << 50, false) == ENOSPC);
   check(size_of(fd) == 100 * PAGE);
   check(fstat(fd, &status) == 0 && status.st_blocks * 512 < 60 * PAGE);
-  shmseg_object_unlink(place);
+  shmseg_backing_unlink(place);
   close(fd);
   test_done();
 }
 
 static void locked(void) {
   shmseg_place place = fresh_place();
-  shmseg_object_lock lock, other;
+  shmseg_backing_lock lock, other;
   int fd = make(place, PAGE), descriptors;
   shmseg_identity identity = identity_of(fd);
   test_begin("one at a time has an object's lock, until it is unlocked");
   descriptors = count_descriptors();
-  check(shmseg_object_lock_fd(fd, place, &lock) == 0 && lock.is_taken);
-  check(shmseg_object_lock_fd(fd, place, &other) == EAGAIN);
-  check(shmseg_object_lock_place(place, &other) == EAGAIN);
-  check(shmseg_object_remove(place) == EAGAIN && present(place));
-  check(shmseg_object_remove_own(place, fd, &identity) == EAGAIN && present(place));
-  shmseg_object_unlock(&lock);
-  check(shmseg_object_lock_place(place, &lock) == 0);
-  check(shmseg_object_lock_fd(fd, place, &other) == EAGAIN);
-  shmseg_object_unlock(&lock);
+  check(shmseg_backing_lock_fd(fd, place, &lock) == 0 && lock.is_taken);
+  check(shmseg_backing_lock_fd(fd, place, &other) == EAGAIN);
+  check(shmseg_backing_lock_place(place, &other) == EAGAIN);
+  check(shmseg_backing_remove(place) == EAGAIN && present(place));
+  check(shmseg_backing_remove_own(place, fd, &identity) == EAGAIN && present(place));
+  shmseg_backing_unlock(&lock);
+  check(shmseg_backing_lock_place(place, &lock) == 0);
+  check(shmseg_backing_lock_fd(fd, place, &other) == EAGAIN);
+  shmseg_backing_unlock(&lock);
   check(count_descriptors() == descriptors);
-  shmseg_object_unlink(place);
-  check(shmseg_object_lock_place(place, &lock) == ENOENT && count_descriptors() == descriptors);
+  shmseg_backing_unlink(place);
+  check(shmseg_backing_lock_place(place, &lock) == ENOENT && count_descriptors() == descriptors);
   close(fd);
   test_done();
 }
@@ -153,18 +153,18 @@ static void wait_for_end(void *unused) {
 
 static void unlocked_though_forked(void) {
   shmseg_place place = fresh_place();
-  shmseg_object_lock lock, other;
+  shmseg_backing_lock lock, other;
   int fd = make(place, PAGE);
   test_begin("an unlocked object is free, also when a child was forked under the lock");
-  must(shmseg_object_lock_fd(fd, place, &lock) == 0);
+  must(shmseg_backing_lock_fd(fd, place, &lock) == 0);
   child heir = child_start(wait_for_end, NULL);
   must(child_hear(&heir) == '-');
-  check(shmseg_object_lock_fd(fd, place, &other) == EAGAIN);
-  shmseg_object_unlock(&lock);
-  check(shmseg_object_lock_fd(fd, place, &other) == 0);
-  shmseg_object_unlock(&other);
+  check(shmseg_backing_lock_fd(fd, place, &other) == EAGAIN);
+  shmseg_backing_unlock(&lock);
+  check(shmseg_backing_lock_fd(fd, place, &other) == 0);
+  shmseg_backing_unlock(&other);
   child_kill(&heir);
-  shmseg_object_unlink(place);
+  shmseg_backing_unlink(place);
   close(fd);
   test_done();
 }
@@ -176,15 +176,15 @@ static void read_lock_all(int fd) {
 
 static void locked_beside_readers(void) {
   shmseg_place place = fresh_place();
-  shmseg_object_lock lock;
+  shmseg_backing_lock lock;
   int fd = make(place, PAGE), reader;
   shmseg_identity identity = identity_of(fd);
   test_begin("who locks an object for reading holds up nobody");
-  must(shmseg_object_open(place, false, &reader) == 0);
+  must(shmseg_backing_open(place, false, &reader) == 0);
   read_lock_all(reader);
-  check(shmseg_object_lock_fd(fd, place, &lock) == 0 && !lock.is_taken);
-  shmseg_object_unlock(&lock);
-  check(shmseg_object_remove_own(place, fd, &identity) == 0 && !present(place));
+  check(shmseg_backing_lock_fd(fd, place, &lock) == 0 && !lock.is_taken);
+  shmseg_backing_unlock(&lock);
+  check(shmseg_backing_remove_own(place, fd, &identity) == 0 && !present(place));
   close(reader);
   close(fd);
   test_done();
@@ -193,22 +193,22 @@ static void locked_beside_readers(void) {
 /* As a user whom permissions bind: can the creator of an object that must not be written lock and remove it? */
 static int work_without_permission(void) {
   shmseg_place place = fresh_place();
-  shmseg_object_lock lock;
+  shmseg_backing_lock lock;
   int fd, reader;
   if (geteuid() == 0 && seteuid(65534) != 0)
     return 1;
-  if (shmseg_object_build(place, &fd) != 0 || shmseg_object_grow(fd, 0, PAGE, false) != 0 ||
-      shmseg_object_publish(fd, place, 0400) != 0)
+  if (shmseg_backing_build(place, &fd) != 0 || shmseg_backing_grow(fd, 0, PAGE, false) != 0 ||
+      shmseg_backing_publish(fd, place, 0400) != 0)
     return 2;
   shmseg_identity identity = identity_of(fd);
-  if (shmseg_object_lock_fd(fd, place, &lock) != 0 || lock.fd != fd || !lock.is_taken)
+  if (shmseg_backing_lock_fd(fd, place, &lock) != 0 || lock.fd != fd || !lock.is_taken)
     return 3;
-  shmseg_object_unlock(&lock);
-  if (shmseg_object_open(place, false, &reader) != 0)
+  shmseg_backing_unlock(&lock);
+  if (shmseg_backing_open(place, false, &reader) != 0)
     return 4;
-  if (shmseg_object_remove_own(place, reader, &identity) != EACCES || !present(place))
+  if (shmseg_backing_remove_own(place, reader, &identity) != EACCES || !present(place))
     return 5;
-  return shmseg_object_remove_own(place, fd, &identity) == 0 && !present(place) ? 0 : 6;
+  return shmseg_backing_remove_own(place, fd, &identity) == 0 && !present(place) ? 0 : 6;
 }
 
 static void leave_without_permission(void *unused) {
@@ -231,18 +231,18 @@ static void raised(void) {
   test_begin("no descriptor is one of the standard streams'");
   must(saved >= 0);
   close(0);
-  check(shmseg_object_build(place, &fd) == 0 && fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
-  must(shmseg_object_publish(fd, place, 0600) == 0);
+  check(shmseg_backing_build(place, &fd) == 0 && fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+  must(shmseg_backing_publish(fd, place, 0600) == 0);
   close(fd);
-  check(shmseg_object_open(place, false, &fd) == 0 && fd > 2);
+  check(shmseg_backing_open(place, false, &fd) == 0 && fd > 2);
   close(fd);
-  check(shmseg_object_anonymous(&fd) == 0 && fd > 2);
+  check(shmseg_backing_anonymous(&fd) == 0 && fd > 2);
   close(fd);
-  check(shmseg_object_list(&listing) == 0 && fcntl(0, F_GETFD) == -1);
-  shmseg_object_list_close(&listing);
+  check(shmseg_backing_list(&listing) == 0 && fcntl(0, F_GETFD) == -1);
+  shmseg_backing_list_close(&listing);
   must(dup2(saved, 0) == 0);
   close(saved);
-  shmseg_object_unlink(place);
+  shmseg_backing_unlink(place);
   test_done();
 }
 
@@ -253,15 +253,15 @@ static void replaced(void) {
   must(there >= 0);
   shmseg_place place = { SHMSEG_FILE, file };
   test_begin("an empty file gives its name up, and one that is not empty does not");
-  must(shmseg_object_build(place, &fd) == 0 && shmseg_object_grow(fd, 0, PAGE, false) == 0);
+  must(shmseg_backing_build(place, &fd) == 0 && shmseg_backing_grow(fd, 0, PAGE, false) == 0);
   must(write(there, "x", 1) == 1);
-  check(shmseg_object_replace_empty(fd, place, 0640) == EAGAIN);
+  check(shmseg_backing_replace_empty(fd, place, 0640) == EAGAIN);
   must(ftruncate(there, 0) == 0);
-  check(shmseg_object_replace_empty(fd, place, 0640) == 0);
+  check(shmseg_backing_replace_empty(fd, place, 0640) == 0);
   check(stat(file, &status) == 0 && status.st_size == PAGE && (status.st_mode & 07777) == 0640);
-  shmseg_identity identity = shmseg_object_identity(&status), own = identity_of(fd);
+  shmseg_identity identity = shmseg_backing_identity(&status), own = identity_of(fd);
   check(identity.inode == own.inode && status.st_nlink == 1);
-  check(shmseg_object_replace_empty(fd, place, 0640) == EAGAIN);
+  check(shmseg_backing_replace_empty(fd, place, 0640) == EAGAIN);
   unlink(file);
   close(there);
   close(fd);
@@ -273,16 +273,16 @@ static void removed(void) {
   int old = make(place, PAGE);
   shmseg_identity first = identity_of(old);
   test_begin("a name is removed only while it leads to the object that is meant");
-  must(shmseg_object_unlink(place) == 0);
+  must(shmseg_backing_unlink(place) == 0);
   int new = make(place, PAGE);
   shmseg_identity second = identity_of(new);
-  check(shmseg_object_remove_own(place, old, &first) == SHMSEG_RENAMED && present(place));
-  check(shmseg_object_remove_own(place, new, &second) == 0 && !present(place));
-  check(shmseg_object_remove_own(place, new, &second) == ENOENT);
-  must(shmseg_object_publish(new, place, 0600) == ENOENT); /* once is all */
+  check(shmseg_backing_remove_own(place, old, &first) == SHMSEG_RENAMED && present(place));
+  check(shmseg_backing_remove_own(place, new, &second) == 0 && !present(place));
+  check(shmseg_backing_remove_own(place, new, &second) == ENOENT);
+  must(shmseg_backing_publish(new, place, 0600) == ENOENT); /* once is all */
   close(new);
   new = make(place, PAGE);
-  check(shmseg_object_remove(place) == 0 && shmseg_object_remove(place) == ENOENT);
+  check(shmseg_backing_remove(place) == 0 && shmseg_backing_remove(place) == ENOENT);
   close(old);
   close(new);
   test_done();
@@ -291,10 +291,10 @@ static void removed(void) {
 static void anonymous(void) {
   int fd;
   test_begin("a sealed nameless object can grow and not shrink");
-  must(shmseg_object_anonymous(&fd) == 0);
-  check(shmseg_object_grow(fd, 0, PAGE, false) == 0 && shmseg_object_seal(fd) == 0);
+  must(shmseg_backing_anonymous(&fd) == 0);
+  check(shmseg_backing_grow(fd, 0, PAGE, false) == 0 && shmseg_backing_seal(fd) == 0);
   check(ftruncate(fd, 10) == -1 && errno == EPERM);
-  check(shmseg_object_grow(fd, PAGE, 2 * PAGE, false) == 0 && size_of(fd) == 2 * PAGE);
+  check(shmseg_backing_grow(fd, PAGE, 2 * PAGE, false) == 0 && size_of(fd) == 2 * PAGE);
   close(fd);
   test_done();
 }
@@ -305,13 +305,13 @@ static void listed(void) {
   const char *name;
   int fd = make(place, PAGE), seen = 0;
   test_begin("a listing has each name once, and no name twice");
-  must(shmseg_object_list(&listing) == 0);
-  while (shmseg_object_next(&listing, &name) == 0 && name)
+  must(shmseg_backing_list(&listing) == 0);
+  while (shmseg_backing_next(&listing, &name) == 0 && name)
     seen += strcmp(name, place.name) == 0;
   check(seen == 1 && name == NULL);
-  shmseg_object_list_close(&listing);
-  shmseg_object_list_close(&listing); /* twice is harmless */
-  shmseg_object_unlink(place);
+  shmseg_backing_list_close(&listing);
+  shmseg_backing_list_close(&listing); /* twice is harmless */
+  shmseg_backing_unlink(place);
   close(fd);
   test_done();
 }
@@ -357,7 +357,7 @@ static void temporary(bool by_signal, const char *sentence) {
   }
   child c = child_start(exit_with_tickets, &at_exit);
   check(child_hear(&c) == 'p');
-  must(shmseg_object_unlink(at_exit.place[2]) == 0);
+  must(shmseg_backing_unlink(at_exit.place[2]) == 0);
   close(fds[2]);
   fds[2] = make(at_exit.place[2], PAGE);
   child_tell(&c);
@@ -366,7 +366,7 @@ static void temporary(bool by_signal, const char *sentence) {
   check(present(at_exit.place[1]));              /* its ticket was given back */
   check(present(at_exit.place[2]));              /* another object's name by now */
   for (int i = 0; i < 3; i++) {
-    shmseg_object_unlink(at_exit.place[i]);
+    shmseg_backing_unlink(at_exit.place[i]);
     close(fds[i]);
   }
   test_done();

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/queue: messages, whole and in order; full, empty and shut; ends that die or are stopped. */
+/* objects/queue: messages, whole and in order; full, empty and shut; ends that die or are stopped. */
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "shared/lock.h"
-#include "shared/ring.h"
+#include "core/lock.h"
+#include "core/ring.h"
 #include "unit/help.h"
 
 #define CAPACITY 100

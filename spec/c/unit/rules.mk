@@ -1,4 +1,4 @@
-# Unit tests of os/ and shared/, each file a program.
+# Unit tests of os/, core/ and objects/, each file a program.
 
 unit_flags := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/rwlock: readers, writers, who goes first, who dies. */
+/* objects/rwlock: readers, writers, who goes first, who dies. */
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "shared/hold.h"
-#include "shared/lock.h"
-#include "shared/room.h"
+#include "core/lock.h"
+#include "core/owner.h"
+#include "core/slots.h"
 #include "unit/help.h"
 
 #define WORD 64
@@ -35,7 +35,7 @@ static void tear_down(void) {
 static int taken(void) {
   int count = 0;
   for (unsigned slot = 0; slot < READERS; slot++)
-    count += word_at(&ours, SLOTS + 4 * slot) != SHMSEG_ROOM_FREE;
+    count += word_at(&ours, SLOTS + 4 * slot) != SHMSEG_SLOT_FREE;
   return count;
 }
 
@@ -275,7 +275,7 @@ static void strange_bytes(void) {
   check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && taken() == 0);
   check(shmseg_rwlock_unlock(&a) == 0);
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
-  set_word(&ours, SLOTS + 4 * a.slot, SHMSEG_ROOM_FREE);
+  set_word(&ours, SLOTS + 4 * a.slot, SHMSEG_SLOT_FREE);
   check(shmseg_rwlock_unlock(&a) == SHMSEG_CORRUPT && !shmseg_rwlock_holds(&a));
   set_word(&ours, BELL, 0);
   check(shmseg_rwlock_check(&a) != NULL && shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);

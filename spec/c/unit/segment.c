@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/segment: the modes of open, reading and writing, sizes, names. */
+/* core/segment: the modes of open, reading and writing, sizes, names. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>

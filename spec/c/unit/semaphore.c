@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* shared/semaphore: permits, whose they are, and that they come back. */
+/* objects/semaphore: permits, whose they are, and that they come back. */
 #include <signal.h>
 #include <unistd.h>
 
-#include "shared/hold.h"
-#include "shared/room.h"
+#include "core/owner.h"
+#include "core/slots.h"
 #include "unit/help.h"
 
 #define SLOTS 128
@@ -188,7 +188,7 @@ static void strange_slots(void) {
   check(shmseg_semaphore_check(&a) != NULL && free_now() == 4);
   check(shmseg_semaphore_acquire(&a, 0) == 0);
   for (unsigned slot = 0; slot < 4; slot++)
-    set_word(&ours, SLOTS + 4 * slot, SHMSEG_ROOM_FREE);
+    set_word(&ours, SLOTS + 4 * slot, SHMSEG_SLOT_FREE);
   check(shmseg_semaphore_release(&a) == SHMSEG_CORRUPT);
   check(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
   must(ftruncate(ours.fd, PAGE) == -1); /* sealed, so no cut here */

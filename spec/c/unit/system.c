@@ -10,13 +10,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/wait.h"
 #include "os/clock.h"
 #include "os/features.h"
 #include "os/futex.h"
 #include "os/map.h"
 #include "os/random.h"
 #include "os/signals.h"
-#include "shared/wait.h"
 #include "unit/help.h"
 
 static int memory(size_t size) {

@@ -3,11 +3,11 @@
  * in each slice the kernel is asked once. One processor: nobody spins. */
 #include <string.h>
 
+#include "core/lock.h"
+#include "core/owner.h"
+#include "core/slots.h"
 #include "fake/fake.h"
-#include "shared/header.h"
-#include "shared/hold.h"
-#include "shared/lock.h"
-#include "shared/room.h"
+#include "objects/object.h"
 #include "test.h"
 
 #define WORD 64 /* of a mutex or an rwlock */

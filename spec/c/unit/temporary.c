@@ -19,12 +19,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "os/object.h"
+#include "os/backing.h"
 #include "unit/help.h"
 
 static bool present(shmseg_place place) {
   struct stat status;
-  return shmseg_object_stat(place, &status) == 0;
+  return shmseg_backing_stat(place, &status) == 0;
 }
 
 /* A temporary segment that stays open; in a child, before it exits. */
@@ -39,7 +39,7 @@ static bool goes(void (*body)(void *place), shmseg_place *place) {
   child c = child_start(body, place);
   int status = child_end(&c);
   bool gone = !present(*place);
-  shmseg_object_unlink(*place);
+  shmseg_backing_unlink(*place);
   return status == 0 && gone;
 }
 
@@ -79,22 +79,22 @@ static void exit_busy(void *place) {
 }
 
 static void busy(void) {
-  shmseg_object_lock lock;
+  shmseg_backing_lock lock;
   shmseg_place place = fresh_place();
   test_begin("exit unlinks when a peer is at the object: afterwards, or in the end all the same");
   child c = child_start(exit_busy, &place);
-  check(child_hear(&c) == 'o' && shmseg_object_lock_place(place, &lock) == 0);
+  check(child_hear(&c) == 'o' && shmseg_backing_lock_place(place, &lock) == 0);
   child_tell(&c);
   usleep(50000); /* whether it sleeps by now or not: it has to wait for us */
   check(present(place));
-  shmseg_object_unlock(&lock);
+  shmseg_backing_unlock(&lock);
   check(child_end(&c) == 0 && !present(place));
 
   c = child_start(exit_busy, &place);
-  check(child_hear(&c) == 'o' && shmseg_object_lock_place(place, &lock) == 0);
+  check(child_hear(&c) == 'o' && shmseg_backing_lock_place(place, &lock) == 0);
   child_tell(&c);
   check(child_end(&c) == 0 && !present(place));
-  shmseg_object_unlock(&lock);
+  shmseg_backing_unlock(&lock);
   test_done();
 }
 
@@ -182,7 +182,7 @@ static void namespaces(void) {
     test_done();
   }
   child_end(&c);
-  shmseg_object_unlink(place);
+  shmseg_backing_unlink(place);
 }
 
 static void unlimited(void) {

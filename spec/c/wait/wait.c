@@ -10,9 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/wait.h"
+#include "core/word.h"
 #include "os/clock.h"
-#include "shared/wait.h"
-#include "shared/word.h"
 #include "shmseg.h"
 #include "test.h"
 

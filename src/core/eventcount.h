@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* A bell: a word to sleep on until somebody has changed something else.
+ *
+ * LAYOUT      bit 31     WAITERS: somebody may be asleep
+ *             bits 0-30  how often it has rung, from 1 on; wraps to 1, so the word is never 0
+ *
+ * PROTOCOL    wait  set WAITERS, look once more whether the change has come, sleep while the word is
+ *                   as it was. ring: make the change, pass a full barrier, look at the word; with
+ *                   WAITERS set, compare-and-swap it to the next count without, and wake all.
+ *                   Both sides write, with a full barrier, before they look: one sees the other. The
+ *                   flag is in the word that is slept on, so it cannot be cleared between a
+ *                   sleeper's look and its sleep.
+ *
+ * CRASHES     a death between the change and the wake leaves sleepers asleep for the rest of their
+ *             slice. A dead sleeper's flag costs one wake. */
+#ifndef SHMSEG_CORE_EVENTCOUNT_H
+#define SHMSEG_CORE_EVENTCOUNT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SHMSEG_EVENTCOUNT_START 1u
+
+/* After the change and a full barrier. */
+void shmseg_eventcount_notify(uint32_t *bell);
+
+/* Waits until it has rung, or ready(context) is true before that: 0. SHMSEG_INTERRUPTED,
+ * SHMSEG_TIMEOUT, SHMSEG_TRUNCATED. Through a read-only mapping, where no flag can be set, it looks
+ * every few milliseconds. */
+int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *bell,
+                           bool (*ready)(const void *context), const void *context,
+                           int64_t deadline);
+
+/* Is the word one of its states? */
+bool shmseg_eventcount_valid(uint32_t word);
+
+#pragma GCC visibility pop
+
+#endif

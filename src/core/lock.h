@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* A lock word: one owner at a time, who may die.
+ *
+ * LAYOUT      bits 0-29  1: free; SHMSEG_ID_MIN and above: the owner's identity
+ *             bit 30     DIRTY: an owner died or gave up while holding
+ *             bit 31     WAITERS: somebody sleeps on the word, or did
+ *
+ * 0 is no state of it: a page of zeroes can be neither locked nor unlocked. The word is also the
+ * futex, so a sleeper's flag and the state it sleeps on cannot disagree.
+ *
+ * PROTOCOL    take     compare-and-swap from free to the identity. After the first sleep with
+ *                      WAITERS set, since others may still be asleep.
+ *             release  compare-and-swap from the own identity to free, then wake if WAITERS was
+ *                      set. Never an exchange: after a cut and regrowth the word can be a stranger's.
+ *             recover  who waits asks whether the owner lives, in each slice before it sleeps; if not,
+ *                      compare-and-swap from the exact word that was probed to the own identity. Of
+ *                      several, one wins.
+ *
+ * CRASHES     owner dies: the word has its identity, and is recovered. A sleeper dies: WAITERS stays
+ *             set and costs one wake. Dead between release and wake: the sleepers' slice ends. */
+#ifndef SHMSEG_CORE_LOCK_H
+#define SHMSEG_CORE_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/segment.h"
+#include "core/word.h"
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SHMSEG_LOCK_FREE 1u
+#define SHMSEG_LOCK_STATE 0x3fffffffu
+#define SHMSEG_LOCK_DIRTY 0x40000000u
+#define SHMSEG_LOCK_WAITERS 0x80000000u
+
+int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                            uint32_t keep, int64_t deadline, bool *dirty);
+int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                               uint32_t next, int wake);
+
+/* Takes the word for id. *dirty: an owner died. keep is SHMSEG_LOCK_DIRTY when DIRTY is to stay
+ * until a release, else 0. 0, SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED, SHMSEG_CORRUPT.
+ * A dead owner is found before SHMSEG_TIMEOUT. */
+static inline int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                   uint32_t keep, int64_t deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return shmseg_lock_take_slowly(segment, word, id, keep, deadline, dirty);
+}
+
+/* Gives it back, clears DIRTY or sets it as next says (SHMSEG_LOCK_FREE, perhaps with DIRTY), and
+ * wakes that many. SHMSEG_CORRUPT or SHMSEG_TRUNCATED when the word is not id's. */
+static inline int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                      uint32_t next, int wake) {
+  uint32_t seen = id;
+  if (cas_ordered(word, &seen, next))
+    return segment_status(segment);
+  return shmseg_lock_release_slowly(segment, word, id, next, wake);
+}
+
+int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t patience, int64_t *deadline, bool *dirty);
+int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                   int64_t deadline, bool *dirty);
+
+/* shmseg_lock_take for a critical section of the library's own, which is short: waits until
+ * *deadline, or, when that is 0, sets it so many nanoseconds from now, then SHMSEG_TIMEOUT. May
+ * return SHMSEG_INTERRUPTED before. */
+static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                    int64_t patience, int64_t *deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return shmseg_lock_enter_slowly(segment, word, id, patience, deadline, dirty);
+}
+
+/* The same where the caller has a deadline: waits until then, but always a moment, since the owner
+ * will be out in less. May return SHMSEG_INTERRUPTED before the deadline. */
+static inline int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word,
+                                          uint32_t id, int64_t deadline, bool *dirty) {
+  uint32_t seen = SHMSEG_LOCK_FREE;
+  *dirty = false;
+  if (cas_ordered(word, &seen, id))
+    return 0;
+  return shmseg_lock_enter_until_slowly(segment, word, id, deadline, dirty);
+}
+
+/* Leaves such a section in an error, which is returned: the word stays DIRTY, never silently free. */
+int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err);
+
+/* Waits until nobody owns the word or its owner is dead; then it is free (and DIRTY). Does not take
+ * it. *seen is the word as it was when it was free. */
+int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                          int64_t deadline, uint32_t *seen);
+
+/* Is the word one of its states? */
+bool shmseg_lock_valid(uint32_t word);
+
+#pragma GCC visibility pop
+
+#endif

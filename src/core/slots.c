@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Slots of identities, and waiting for one of them to become free. */
+#include "core/slots.h"
+
+#include "core/eventcount.h"
+#include "core/segment.h"
+#include "core/wait.h"
+#include "core/word.h"
+#include "os/liveness.h"
+
+/* Identities found alive, by their low bits: one probe for each, or few. */
+#define ALIVE 64
+
+bool shmseg_slots_enter(shmseg_slots room, uint32_t id, uint32_t hint, uint32_t *slot) {
+  for (uint32_t i = 0; i < room.count; i++) {
+    uint32_t at = (hint + i) % room.count;
+    uint32_t seen = SHMSEG_SLOT_FREE;
+    if (load_relaxed(&room.slots[at]) == SHMSEG_SLOT_FREE &&
+        cas_ordered(&room.slots[at], &seen, id)) {
+      *slot = at;
+      return true;
+    }
+  }
+  return false;
+}
+
+bool shmseg_slots_leave(shmseg_slots room, uint32_t slot, uint32_t id) {
+  uint32_t seen = id;
+  bool left = cas_ordered(&room.slots[slot], &seen, SHMSEG_SLOT_FREE);
+  if (left)
+    shmseg_eventcount_notify(room.bell);
+  return left;
+}
+
+uint32_t shmseg_slots_taken(shmseg_slots room) {
+  uint32_t taken = 0;
+  for (uint32_t i = 0; i < room.count; i++)
+    taken += load_ordered(&room.slots[i]) != SHMSEG_SLOT_FREE;
+  return taken;
+}
+
+void shmseg_slots_clear(shmseg_slots room, uint32_t stale) {
+  uint32_t alive[ALIVE] = { 0 };
+  bool cleared = false;
+  for (uint32_t i = 0; i < room.count; i++) {
+    uint32_t seen = load_relaxed(&room.slots[i]);
+    if (seen == SHMSEG_SLOT_FREE || (seen != 0 && seen == alive[seen % ALIVE]))
+      continue;
+    /* what is no identity has no owner that could give it back */
+    if (seen >= SHMSEG_ID_MIN && seen <= SHMSEG_ID_MAX && seen != stale &&
+        shmseg_liveness_probe(room.segment->fd, seen))
+      alive[seen % ALIVE] = seen;
+    else if (segment_status(room.segment) == 0)
+      cleared |= cas_ordered(&room.slots[i], &seen, SHMSEG_SLOT_FREE);
+  }
+  if (cleared)
+    shmseg_eventcount_notify(room.bell);
+}
+
+typedef struct {
+  shmseg_slots room;
+  uint32_t limit;
+} demand;
+
+static bool is_met(const void *context) {
+  const demand *d = context;
+  return shmseg_slots_taken(d->room) <= d->limit;
+}
+
+int shmseg_slots_wait(shmseg_slots room, uint32_t limit, int64_t deadline) {
+  demand d = { room, limit };
+  int err = shmseg_eventcount_wait(room.segment, room.bell, is_met, &d, deadline);
+  return err == 0 && !is_met(&d) ? shmseg_wait_again(deadline) : err;
+}
+
+const char *shmseg_slots_check(shmseg_slots room) {
+  if (!shmseg_eventcount_valid(load_relaxed(room.bell)))
+    return "the bell";
+  for (uint32_t i = 0; i < room.count; i++) {
+    uint32_t slot = load_relaxed(&room.slots[i]);
+    if (slot != SHMSEG_SLOT_FREE && (slot < SHMSEG_ID_MIN || slot > SHMSEG_ID_MAX))
+      return "a slot";
+  }
+  return NULL;
+}

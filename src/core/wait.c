@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiting: the only place that sleeps or wakes. */
+#include "core/wait.h"
+#include "core/segment.h"
+
+#include <errno.h>
+
+#include "core/word.h"
+#include "os/clock.h"
+#include "os/futex.h"
+
+/* Nanoseconds. A signal that comes just before the sleep begins, or to another thread, is noticed
+ * after this time; so is what a dead or hostile peer does not tell us. */
+#if !defined(SHMSEG_SLICE)
+#define SHMSEG_SLICE 50000000
+#endif
+
+#define PAUSE 1000000
+
+/* About what a futex sleep and wake cost: a peer that is awake answers sooner. */
+#define SPIN 20000
+#define SPIN_LOOKS 64    /* between two looks at the clock */
+#define SPIN_BURST 64    /* failures in a row after which it is left */
+#define SPIN_PERIOD 1024 /* and tried again */
+
+int64_t shmseg_wait_deadline(int64_t nanoseconds) {
+  int64_t now = shmseg_clock_now();
+  return nanoseconds > SHMSEG_FOREVER - now ? SHMSEG_FOREVER : now + nanoseconds;
+}
+
+/* Nanoseconds to sleep: what is left, at most limit; 0 when nothing is left. */
+static int64_t left(int64_t deadline, int64_t limit) {
+  int64_t now = shmseg_clock_now();
+  if (now >= deadline)
+    return 0;
+  return deadline - now < limit ? deadline - now : limit;
+}
+
+int shmseg_wait_sleep(int64_t deadline) {
+  int64_t duration = left(deadline, SHMSEG_SLICE);
+  if (duration == 0)
+    return SHMSEG_TIMEOUT;
+  shmseg_clock_sleep(duration);
+  return SHMSEG_INTERRUPTED;
+}
+
+int shmseg_wait_nap(int64_t nanoseconds, int64_t deadline) {
+  int64_t duration = left(deadline, nanoseconds);
+  if (duration == 0)
+    return SHMSEG_TIMEOUT;
+  shmseg_clock_sleep(duration);
+  return 0;
+}
+
+int shmseg_wait_pause(int64_t deadline) {
+  return shmseg_wait_nap(PAUSE, deadline);
+}
+
+bool shmseg_wait_left(int64_t deadline) {
+  return left(deadline, 1) > 0;
+}
+
+int shmseg_wait_again(int64_t deadline) {
+  return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
+}
+
+/* Is it worth spinning, after so many failures in a row? Two who share a processor fail until the
+ * system has parted them, which takes it some milliseconds in which both want to run. */
+static bool is_worth_spinning(uint32_t failures) {
+  return failures % SPIN_PERIOD < SPIN_BURST && shmseg_clock_processors() > 1;
+}
+
+bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
+                            const void *context) {
+  if (!is_worth_spinning(spin->failures)) {
+    spin->failures++;
+    return ready(context);
+  }
+  int64_t deadline = shmseg_clock_now() + SPIN;
+  do {
+    for (int i = 0; i < SPIN_LOOKS; i++) {
+      if (ready(context)) {
+        spin->failures = 0;
+        return true;
+      }
+      spin_pause();
+    }
+  } while (shmseg_clock_now() < deadline);
+  spin->failures++;
+  return false;
+}
+
+bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses) {
+  if (shmseg_clock_processors() < 2)
+    return false;
+  int64_t deadline = shmseg_clock_now() + SPIN;
+  do {
+    for (unsigned i = 0; i < *pauses; i++)
+      spin_pause();
+    if (*pauses < SPIN_LOOKS)
+      *pauses *= 2;
+    if (load_relaxed(word) != seen)
+      return true;
+  } while (shmseg_clock_now() < deadline);
+  return false;
+}
+
+#if defined(SHMSEG_COUNT_LATE)
+uint64_t shmseg_wait_late;
+
+static void count_late(const uint32_t *word, uint32_t seen, int err) {
+  if (err == ETIMEDOUT && load_ordered(word) != seen)
+    shmseg_wait_late++;
+}
+#else
+static void count_late(const uint32_t *word, uint32_t seen, int err) {
+  (void)word, (void)seen, (void)err;
+}
+#endif
+
+/* Has the word changed? A word on a missing page reads as zero and proves nothing. */
+static int look(const shmseg_segment *segment, const uint32_t *word, uint32_t seen) {
+  bool changed = load_ordered(word) != seen;
+  int err = segment_status(segment);
+  return err ? err : changed ? 0 : SHMSEG_INTERRUPTED;
+}
+
+int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32_t seen,
+                     int64_t deadline) {
+  int err = look(segment, word, seen);
+  if (err != SHMSEG_INTERRUPTED)
+    return err;
+  int64_t duration = left(deadline, SHMSEG_SLICE);
+  if (duration == 0)
+    return SHMSEG_TIMEOUT;
+  err = shmseg_futex_wait(word, seen, duration);
+  count_late(word, seen, err);
+  if (err == EFAULT)
+    return SHMSEG_TRUNCATED;
+  return look(segment, word, seen);
+}
+
+int shmseg_wait_wake(const uint32_t *word, int count) {
+  return shmseg_futex_wake(word, count);
+}

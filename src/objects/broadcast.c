@@ -1,0 +1,528 @@
+/* SPDX-License-Identifier: MIT */
+/* A broadcast: each message goes to every subscriber.
+ *
+ * LAYOUT      offset  size
+ *             0       64    header (objects/object.h), capacity = bytes of the largest message
+ *             64      4     publishers' lock word (core/lock.h)
+ *             128     8     published word: (sequence + 1) << 1 | shut
+ *             136     8     floor: what lies below may be overwritten
+ *             144     16    ends: where the record of sequence s ends, at 8 * (s mod 2)
+ *             160     4     bell (core/eventcount.h), rings for each message
+ *             192           ring: capacity rounded up to 8, and 16 more
+ *
+ *             Positions are bytes since the start, the first one being the length of the ring;
+ *             position p is at p mod length. A record is the sequence number (8 bytes), the size (8
+ *             bytes), the bytes, and 0 to 7 more to a multiple of 8. It may wrap, also in its head.
+ *
+ * INVARIANTS  B1  length <= floor <= end <= floor + length, multiples of 8, where end is that of the
+ *                 published sequence.
+ *             B2  [floor, end) is whole records with dense sequence numbers, the last published.
+ *             B3  floor and sequence only grow; shut is never cleared, and the sequence does not
+ *                 grow once it is set.
+ *             B4  bytes of the ring change only when floor is above what they were.
+ *
+ * PROTOCOL    publish    under the lock: raise floor, record by record, above what will be
+ *                        overwritten; fence; write the record at the end; store its end in the slot
+ *                        that the published sequence does not use; compare-and-swap the published
+ *                        word: that publishes, unless shut came first. Unlock, ring.
+ *             next       copy the record at the own position, fence, load floor: at or below the
+ *                        position, the copy is whole (B4). Else go to floor: the number of the record
+ *                        there tells how many were lost.
+ *             shutdown   compare-and-swap the published word.
+ *
+ * CRASHES     publisher dies before the swap: floor may be higher than need be, so the oldest
+ *             messages are gone early, and are counted as lost; the end slot that was written is not
+ *             in use. After it: the message is out. The lock is recovered (core/lock.h). */
+#include <errno.h>
+#include <stddef.h>
+
+#include "core/eventcount.h"
+#include "core/lock.h"
+#include "core/owner.h"
+#include "core/ring.h"
+#include "core/segment.h"
+#include "core/wait.h"
+#include "core/word.h"
+#include "objects/object.h"
+
+#define LOCK 64
+#define PUBLISHED 128
+#define FLOOR 136
+#define ENDS 144
+#define BELL 160
+#define RING 192
+#define HEAD_SIZE 16 /* of a record */
+#define SHUT 1u
+
+#define RECORD(size) (HEAD_SIZE + ((size) + 7) / 8 * 8)
+
+#define LOCK_PATIENCE ((int64_t)5 * 1000000000)
+#define READ_PATIENCE ((int64_t)100 * 1000000)
+
+/* Tries of what a publisher may disturb. */
+#if !defined(SHMSEG_TRIES)
+#define SHMSEG_TRIES 100000
+#endif
+
+typedef struct {
+  uint64_t sequence, size;
+} head;
+
+static uint64_t ring_for(uint64_t capacity) {
+  return RECORD(capacity);
+}
+
+static uint64_t size_for(uint64_t capacity) {
+  if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
+    return 0;
+  return RING + ring_for(capacity);
+}
+
+static uint64_t capacity_for(uint64_t room) {
+  return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
+}
+
+static int first(uint64_t capacity, shmseg_words *words) {
+  uint64_t start = ring_for(capacity);
+  words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
+  words[1] = (shmseg_words){ PUBLISHED, 1, 8, (uint64_t)1 << 1 };
+  words[2] = (shmseg_words){ FLOOR, 1, 8, start };
+  words[3] = (shmseg_words){ ENDS, 1, 8, start };
+  words[4] = (shmseg_words){ BELL, 1, 4, SHMSEG_EVENTCOUNT_START };
+  return 5;
+}
+
+static const shmseg_kind_info kind = { SHMSEG_KIND_BROADCAST, 1,    "capacity", size_for,
+                                       capacity_for,          first };
+
+static uint32_t *word32(const shmseg_broadcast *b, uint64_t offset) {
+  return shmseg_object_at(&b->object, offset);
+}
+
+static uint64_t *word64(const shmseg_broadcast *b, uint64_t offset) {
+  return shmseg_object_at(&b->object, offset);
+}
+
+static uint64_t *end_of(const shmseg_broadcast *b, uint64_t sequence) {
+  return word64(b, ENDS + sequence % 2 * 8);
+}
+
+uint64_t shmseg_broadcast_size(uint64_t capacity) {
+  return size_for(capacity);
+}
+
+int shmseg_broadcast_open(shmseg_broadcast *b, shmseg_segment *segment, uint64_t offset,
+                          uint64_t room, shmseg_mode mode, uint64_t capacity, bool *created) {
+  int err = shmseg_object_open(&b->object, segment, offset, room, mode, &kind, capacity, created);
+  b->ring = err ? 0 : ring_for(b->object.capacity);
+  return err;
+}
+
+void shmseg_broadcast_close(shmseg_broadcast *b) {
+  b->object.segment = NULL;
+}
+
+/* --- the ring ----------------------------------------------------------------------------- */
+
+static shmseg_ring ring_of(const shmseg_broadcast *b) {
+  shmseg_ring ring = { shmseg_object_at(&b->object, RING), b->ring };
+  return ring;
+}
+
+/* The word at a position, a multiple of 8. */
+static uint64_t *ring_word(const shmseg_broadcast *b, uint64_t position) {
+  return (uint64_t *)(ring_of(b).bytes + position % b->ring);
+}
+
+/* Can it be a published word? */
+static bool is_count(uint64_t word) {
+  return word >> 1 != 0 && word >> 1 <= SHMSEG_COUNT_MAX;
+}
+
+static head head_at(const shmseg_broadcast *b, uint64_t position) {
+  head h;
+  h.sequence = load_relaxed(ring_word(b, position));
+  h.size = load_relaxed(ring_word(b, position + 8));
+  return h;
+}
+
+/* --- publishing --------------------------------------------------------------------------- */
+
+/* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way, part of
+ * which is done. (What is read here is about to be overwritten: it takes no memory of its own.) */
+static int make_room(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
+  uint64_t floor = load_relaxed(word64(b, FLOOR));
+  if (!shmseg_ring_holds(b->ring, floor, end))
+    return SHMSEG_CORRUPT;
+  uint64_t old = floor, left = SHMSEG_RING_GO;
+  for (; need > b->ring - (end - floor) && left > 0; left--) {
+    uint64_t size = head_at(b, floor).size; /* once: a peer may rewrite it */
+    if (size > b->object.capacity || RECORD(size) > end - floor)
+      return SHMSEG_CORRUPT;
+    floor += RECORD(size);
+  }
+  if (floor != old)
+    store_release(word64(b, FLOOR), floor);
+  return need > b->ring - (end - floor) ? SHMSEG_INTERRUPTED : 0;
+}
+
+/* Under the lock. */
+static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uint64_t *sequence) {
+  uint64_t word = load_relaxed(word64(b, PUBLISHED));
+  if (word & SHUT)
+    return SHMSEG_SHUTDOWN;
+  if (!is_count(word))
+    return SHMSEG_CORRUPT;
+  *sequence = word >> 1; /* of this message */
+  uint64_t end = load_relaxed(end_of(b, *sequence - 1));
+  uint64_t need = RECORD((uint64_t)size);
+  int err = make_room(b, end, need);
+  if (err)
+    return err;
+  fence_release(); /* floor is seen before any byte below: pairs with is_overrun()'s fence */
+  store_relaxed(ring_word(b, end), *sequence);
+  store_relaxed(ring_word(b, end + 8), (uint64_t)size);
+  shmseg_ring_put(ring_of(b), (end + HEAD_SIZE) % b->ring, bytes, size);
+  store_relaxed(end_of(b, *sequence), end + need);
+  err = segment_status(b->object.segment);
+  if (err)
+    return err;
+  /* Publish. Pairs with the acquire loads of the readers; from here it is out (B2). */
+  uint64_t seen = word;
+  if (cas_ordered(word64(b, PUBLISHED), &seen, (*sequence + 1) << 1))
+    return 0;
+  return seen == (word | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
+}
+
+int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_t size,
+                                   int64_t *deadline, uint64_t *sequence) {
+  uint32_t id;
+  bool dirty;
+  shmseg_segment *segment = b->object.segment;
+  int err = shmseg_object_ready(&b->object);
+  if (!err && size > b->object.capacity)
+    err = EINVAL;
+  if (!err)
+    err = shmseg_owner_identity(segment, &id);
+  if (err)
+    return err;
+  err = shmseg_lock_enter(segment, word32(b, LOCK), id, LOCK_PATIENCE, deadline, &dirty);
+  if (err) /* a stopped publisher may have the lock: shutting down is seen all the same */
+    return load_acquire(word64(b, PUBLISHED)) & SHUT ? SHMSEG_SHUTDOWN : err;
+  err = append(b, bytes, size, sequence);
+  if (err && err != SHMSEG_SHUTDOWN && err != SHMSEG_INTERRUPTED)
+    return shmseg_lock_leave_dirty(segment, word32(b, LOCK), id, err);
+  int left = shmseg_lock_release(segment, word32(b, LOCK), id, SHMSEG_LOCK_FREE, 1);
+  if (!err)
+    shmseg_eventcount_notify(word32(b, BELL)); /* the release was a full barrier */
+  return left ? left : err;
+}
+
+int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size,
+                             uint64_t *sequence) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_broadcast_publish_until(b, bytes, size, &deadline, sequence);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int shmseg_broadcast_shutdown(shmseg_broadcast *b) {
+  int err = shmseg_object_ready(&b->object);
+  if (!err && !b->object.segment->writable)
+    err = SHMSEG_READ_ONLY;
+  if (err)
+    return err;
+  uint64_t word = load_relaxed(word64(b, PUBLISHED));
+  for (int i = 0; !(word & SHUT) && i < SHMSEG_TRIES; i++)
+    if (cas_ordered(word64(b, PUBLISHED), &word, word | SHUT))
+      word |= SHUT;
+  shmseg_eventcount_notify(word32(b, BELL));
+  err = segment_status(b->object.segment);
+  return err ? err : word & SHUT ? 0 : EAGAIN;
+}
+
+/* --- subscribing -------------------------------------------------------------------------- */
+
+/* Was what was copied from position on overwritten meanwhile? */
+static bool is_overrun(const shmseg_broadcast *b, uint64_t position) {
+  fence_acquire(); /* the copy was loaded before this */
+  return load_relaxed(word64(b, FLOOR)) > position;
+}
+
+/* The next sequence number and where its record will be. False when a publisher was faster. */
+static bool find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
+  uint64_t word = load_acquire(word64(b, PUBLISHED));
+  s->sequence = word >> 1;
+  s->position = load_relaxed(end_of(b, s->sequence - 1));
+  fence_acquire();
+  return load_relaxed(word64(b, PUBLISHED)) >> 1 == s->sequence && s->position % 8 == 0;
+}
+
+/* The oldest message that is there, or the next one. False when a publisher was faster. */
+static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
+  if (!find_end(b, s))
+    return false;
+  uint64_t floor = load_acquire(word64(b, FLOOR));
+  if (!shmseg_ring_holds(b->ring, floor, s->position))
+    return false;
+  if (floor < s->position) {
+    uint64_t first = head_at(b, floor).sequence, end = s->sequence;
+    if (end - first > (s->position - floor) / HEAD_SIZE) /* more than there is place for (B2) */
+      return false;
+    s->sequence = first;
+    s->position = floor;
+  }
+  return !is_overrun(b, floor);
+}
+
+/* Holes are not read, and have no record's head: its sequence number is not zero. */
+static int check_written(const shmseg_broadcast *b, uint64_t position, uint64_t end,
+                         uint64_t *written) {
+  if (position < *written)
+    return 0;
+  int what =
+      shmseg_ring_look(b->object.segment, b->object.offset + RING, b->ring, position, end, written);
+  return what == SHMSEG_EMPTY ? SHMSEG_CORRUPT : what;
+}
+
+/* Begins a walk to the record of that number, which is not beyond the next one: from the oldest on,
+ * unless it is there already. */
+static int begin_walk(const shmseg_broadcast *b, uint64_t number, shmseg_broadcast_walk *walk,
+                      shmseg_subscription *s) {
+  shmseg_subscription next;
+  if (!find_end(b, &next))
+    return SHMSEG_CHANGED;
+  walk->end = next.position;
+  if (number == next.sequence) {
+    s->sequence = number;
+    s->position = next.position;
+    return 0;
+  }
+  if (!find_floor(b, s))
+    return SHMSEG_CHANGED;
+  uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no room */
+  if (walk->end > most)
+    walk->end = most;
+  bool is_short = walk->end < s->position + SHMSEG_RING_UNASKED;
+  walk->written = is_short ? walk->end : s->position;
+  return 0;
+}
+
+/* Goes on with it. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
+static int find_number(const shmseg_broadcast *b, uint64_t number, shmseg_broadcast_walk *walk,
+                       shmseg_subscription *s) {
+  int err = walk->end == 0 ? begin_walk(b, number, walk, s) : 0;
+  if (err)
+    return err;
+  for (uint64_t left = SHMSEG_RING_GO; s->sequence < number && s->position < walk->end; left--) {
+    if (left == 0)
+      return SHMSEG_INTERRUPTED;
+    err = check_written(b, s->position, walk->end, &walk->written);
+    if (err)
+      return is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
+    uint64_t size = head_at(b, s->position).size;
+    if (is_overrun(b, s->position) || size > b->object.capacity)
+      return SHMSEG_CHANGED;
+    s->position += RECORD(size);
+    s->sequence++;
+  }
+  if (s->sequence < number)
+    return SHMSEG_CHANGED;
+  if (number < s->sequence)
+    s->position = 0; /* gone: next finds that it is below the floor, and counts */
+  s->sequence = number;
+  return 0;
+}
+
+/* Finds where to begin. SHMSEG_CHANGED when a publisher was faster, or the words are no broadcast's. */
+static int find(const shmseg_broadcast *b, uint64_t from, shmseg_broadcast_walk *walk,
+                shmseg_subscription *s) {
+  if (from == SHMSEG_FROM_NEW)
+    return find_end(b, s) ? 0 : SHMSEG_CHANGED;
+  if (from == SHMSEG_FROM_OLDEST)
+    return find_floor(b, s) ? 0 : SHMSEG_CHANGED;
+  return find_number(b, from, walk, s);
+}
+
+/* 0, or why nothing can be found. */
+static int may_find(const shmseg_broadcast *b, uint64_t from) {
+  uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
+  int err = segment_status(b->object.segment);
+  if (err || !is_count(next << 1))
+    return err ? err : SHMSEG_CORRUPT;
+  return from != SHMSEG_FROM_NEW && from > next ? SHMSEG_OUT_OF_RANGE : 0;
+}
+
+int shmseg_broadcast_subscribe_on(const shmseg_broadcast *b, uint64_t from,
+                                  shmseg_broadcast_walk *walk, shmseg_subscription *s) {
+  const shmseg_subscription none = { .broadcast = b, .sequence = 1 };
+  if (walk->end == 0)
+    *s = none;
+  int err = shmseg_object_ready(&b->object);
+  while (!err) {
+    err = may_find(b, from);
+    if (!err)
+      err = find(b, from, walk, s);
+    int hole = segment_status(b->object.segment);
+    err = hole ? hole : err;
+    if (err == 0 || err == SHMSEG_INTERRUPTED)
+      return err;
+    *s = none;
+    walk->end = 0;
+    if (err != SHMSEG_CHANGED)
+      return err;
+    err = 0;
+    if (walk->patience == 0) /* begins when a publisher has been faster */
+      walk->patience = shmseg_wait_deadline(READ_PATIENCE);
+    else if (!shmseg_wait_left(walk->patience))
+      err = SHMSEG_TIMEOUT;
+  }
+  return err;
+}
+
+int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_subscription *s) {
+  shmseg_broadcast_walk walk = { 0 };
+  int err;
+  do
+    err = shmseg_broadcast_subscribe_on(b, from, &walk, s);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+/* Copies the record at the subscription's position. SHMSEG_CHANGED: it was overwritten. */
+static int copy_record(const shmseg_subscription *s, void *buffer, size_t room, size_t *size) {
+  const shmseg_broadcast *b = s->broadcast;
+  head h = head_at(b, s->position);
+  bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
+  *size = sane ? (size_t)h.size : 0;
+  if (sane && *size <= room)
+    shmseg_ring_get(ring_of(b), (s->position + HEAD_SIZE) % b->ring, buffer, *size);
+  bool overrun = is_overrun(b, s->position);
+  int err = segment_status(b->object.segment);
+  if (err)
+    return err;
+  if (overrun)
+    return SHMSEG_CHANGED;
+  return !sane ? SHMSEG_CORRUPT : *size > room ? SHMSEG_TOO_SMALL : 0;
+}
+
+/* Goes to the oldest message; those between are lost. SHMSEG_CHANGED: a publisher was faster. */
+static int skip_lost(shmseg_subscription *s) {
+  shmseg_subscription oldest = *s;
+  if (!find_floor(s->broadcast, &oldest))
+    return SHMSEG_CHANGED;
+  if (oldest.sequence < s->sequence || oldest.sequence > SHMSEG_COUNT_MAX)
+    return SHMSEG_CORRUPT;
+  s->lost += oldest.sequence - s->sequence;
+  s->sequence = oldest.sequence;
+  s->position = oldest.position;
+  return 0;
+}
+
+typedef struct {
+  const shmseg_broadcast *broadcast;
+  uint64_t seen;
+} change;
+
+static bool has_changed(const void *context) {
+  const change *c = context;
+  return load_ordered(word64(c->broadcast, PUBLISHED)) != c->seen;
+}
+
+static int wait_for_message(const shmseg_broadcast *b, uint64_t seen, shmseg_spin *spin,
+                            int64_t deadline) {
+  change c = { b, seen };
+  if (!shmseg_wait_left(deadline))
+    return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
+  if (shmseg_wait_spin_until(spin, has_changed, &c))
+    return 0;
+  return shmseg_eventcount_wait(b->object.segment, word32(b, BELL), has_changed, &c, deadline);
+}
+
+/* The next message if there is one; SHMSEG_EMPTY, with the published word as found. Then it waits for
+ * nobody; SHMSEG_CHANGED: publishers were faster. */
+static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
+                    uint64_t *word) {
+  const shmseg_broadcast *b = s->broadcast;
+  *word = load_acquire(word64(b, PUBLISHED)); /* pairs with the swap in append() */
+  int err = segment_status(b->object.segment);
+  if (err || !is_count(*word))
+    return err ? err : SHMSEG_CORRUPT;
+  if (s->sequence >= *word >> 1)
+    return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;
+  err = copy_record(s, buffer, room, size);
+  if (err == SHMSEG_CHANGED) {
+    err = skip_lost(s);
+    return err ? err : SHMSEG_CHANGED;
+  }
+  if (err)
+    return err;
+  s->position += RECORD((uint64_t)*size);
+  s->sequence++;
+  return 0;
+}
+
+int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
+                             uint64_t *sequence, uint64_t *lost, int64_t deadline) {
+  int64_t patience = 0; /* begins when a publisher has been faster */
+  for (int i = 0; i < SHMSEG_TRIES; i++) {
+    uint64_t word = 0;
+    int err = shmseg_object_ready(&s->broadcast->object);
+    if (!err)
+      err = try_next(s, buffer, room, size, &word);
+    if (err == 0) {
+      *sequence = s->sequence - 1;
+      *lost = s->lost;
+      s->lost = 0;
+      return 0;
+    }
+    if (err == SHMSEG_EMPTY)
+      err = wait_for_message(s->broadcast, word, &s->spin, deadline);
+    else if (err == SHMSEG_CHANGED && patience == 0)
+      patience = shmseg_wait_deadline(READ_PATIENCE), err = 0;
+    else if (err == SHMSEG_CHANGED)
+      err = shmseg_wait_left(patience) ? 0 : SHMSEG_TIMEOUT;
+    if (err)
+      return err;
+  }
+  return shmseg_wait_again(deadline);
+}
+
+/* --- looking ------------------------------------------------------------------------------ */
+
+static const char *check_records(const shmseg_broadcast *b, uint64_t floor, uint64_t end,
+                                 uint64_t next) {
+  uint64_t last = 0, written = end - floor > SHMSEG_RING_UNASKED ? floor : end;
+  while (floor < end) {
+    if (check_written(b, floor, end, &written) != 0)
+      return "B2: a record";
+    head h = head_at(b, floor);
+    if (h.size > b->object.capacity || RECORD(h.size) > end - floor)
+      return "B2: a record";
+    if (last != 0 && h.sequence != last + 1)
+      return "B2: a sequence number";
+    last = h.sequence;
+    floor += RECORD(h.size);
+  }
+  return last != 0 && last + 1 != next ? "B2: the last sequence number" : NULL;
+}
+
+const char *shmseg_broadcast_check(const shmseg_broadcast *b) {
+  const char *wrong = shmseg_object_check(&b->object, &kind);
+  if (wrong)
+    return wrong;
+  uint64_t next = load_relaxed(word64(b, PUBLISHED)) >> 1;
+  uint64_t floor = load_relaxed(word64(b, FLOOR));
+  if (next == 0)
+    return "B3: the published word";
+  uint64_t end = load_relaxed(end_of(b, next - 1));
+  if (!shmseg_ring_holds(b->ring, floor, end))
+    return "B1: floor and end";
+  if (!shmseg_lock_valid(load_relaxed(word32(b, LOCK))))
+    return "the lock word";
+  if (!shmseg_eventcount_valid(load_relaxed(word32(b, BELL))))
+    return "the bell";
+  return check_records(b, floor, end, next);
+}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* A cell: the latest value, never torn.
+ *
+ * LAYOUT      offset  size
+ *             0       64    header (objects/object.h), capacity = bytes of the largest value
+ *             64      4     lock word of the writers (core/lock.h)
+ *             68      60    0
+ *             128     8     version word: version + 1; versions count the values from 1 on
+ *             136     4     bell (core/eventcount.h), rings for each new version
+ *             140     52    0
+ *             192           4 buffers: size (8 bytes), the bytes, rounded up to 64 together
+ *
+ *             The value of version v is in buffer v mod 4.
+ *
+ * INVARIANTS  C1  the version word is 1 (no value yet) or more, and only grows.
+ *             C2  the buffers of the last 3 versions are whole; only the one after may be changing.
+ *             C3  a size is not above the capacity.
+ *
+ * PROTOCOL    set   take the lock; fence; fill buffer (v + 1) mod 4; store the version word v + 1
+ *                   with release: that publishes. Unlock, ring.
+ *                   The fence: a reader that sees a byte of version v + 1 must also see that v is
+ *                   published, or its check below could pass.
+ *             get   load v with acquire, copy buffer v mod 4, fence, load v'. The buffer was whole
+ *                   all the while if v' - v <= 2: that of v + 4 is begun when v + 3 is out.
+ *
+ * CRASHES     writer dies before the release store: the old value stands, and the half-filled buffer
+ *             is the next writer's. After it: the value is out; sleepers who were not woken look
+ *             after their slice. The lock is recovered (core/lock.h). */
+#include <errno.h>
+#include <string.h>
+
+#include "core/eventcount.h"
+#include "core/lock.h"
+#include "core/owner.h"
+#include "core/segment.h"
+#include "core/wait.h"
+#include "core/word.h"
+#include "objects/object.h"
+
+#define LOCK 64
+#define VERSION 128
+#define BELL 136
+#define BUFFERS 192
+#define COUNT 4
+#define BYTES 8 /* of a buffer, behind its size */
+
+/* Versions that may come out while a buffer is read: that of version v is touched by v + 4 alone. */
+#define LEAD (COUNT - 2)
+
+/* Writers wait for one another so long at most, readers that are overtaken all the time. */
+#define LOCK_PATIENCE ((int64_t)5 * 1000000000)
+#define READ_PATIENCE ((int64_t)100 * 1000000)
+#define READ_TRIES 8 /* at least, though a process that seldom runs is late at the second */
+
+static uint64_t buffer_size(uint64_t capacity) {
+  return (BYTES + capacity + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
+}
+
+static uint64_t size_for(uint64_t capacity) {
+  if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
+    return 0;
+  return BUFFERS + COUNT * buffer_size(capacity);
+}
+
+static uint64_t capacity_for(uint64_t room) {
+  uint64_t each = room > BUFFERS ? (room - BUFFERS) / COUNT / SHMSEG_ALIGN * SHMSEG_ALIGN : 0;
+  return each > BYTES ? each - BYTES : 0;
+}
+
+static int first(uint64_t capacity, shmseg_words *words) {
+  (void)capacity;
+  words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
+  words[1] = (shmseg_words){ VERSION, 1, 8, 1 };
+  words[2] = (shmseg_words){ BELL, 1, 4, SHMSEG_EVENTCOUNT_START };
+  return 3;
+}
+
+static const shmseg_kind_info kind = { SHMSEG_KIND_CELL, 1,    "capacity", size_for,
+                                       capacity_for,     first };
+
+static uint32_t *lock_of(const shmseg_cell *cell) {
+  return shmseg_object_at(&cell->object, LOCK);
+}
+
+static uint64_t *version_of(const shmseg_cell *cell) {
+  return shmseg_object_at(&cell->object, VERSION);
+}
+
+static uint32_t *bell_of(const shmseg_cell *cell) {
+  return shmseg_object_at(&cell->object, BELL);
+}
+
+static unsigned char *buffer_of(const shmseg_cell *cell, uint64_t version) {
+  return shmseg_object_at(&cell->object,
+                          BUFFERS + version % COUNT * buffer_size(cell->object.capacity));
+}
+
+uint64_t shmseg_cell_size(uint64_t capacity) {
+  return size_for(capacity);
+}
+
+int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                     shmseg_mode mode, uint64_t capacity, bool *created) {
+  return shmseg_object_open(&cell->object, segment, offset, room, mode, &kind, capacity, created);
+}
+
+void shmseg_cell_close(shmseg_cell *cell) {
+  cell->object.segment = NULL;
+}
+
+/* --- writing ------------------------------------------------------------------------------ */
+
+/* Under the lock. */
+static int publish(const shmseg_cell *cell, uint64_t version, const void *bytes, size_t size) {
+  unsigned char *buffer = buffer_of(cell, version);
+  fence_release(); /* version - 1 is seen before any byte below: pairs with confirm()'s fence */
+  store_relaxed((uint64_t *)buffer, (uint64_t)size);
+  copy_to_shared(buffer + BYTES, bytes, size);
+  int err = segment_status(cell->object.segment);
+  if (err)
+    return err;
+  /* Publish. Pairs with the acquire in shmseg_cell_peek(); from here the value is out (C2). */
+  store_release(version_of(cell), version + 1);
+  return 0;
+}
+
+/* Under the lock. */
+static int publish_next(const shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                        uint64_t *version) {
+  uint64_t now = load_relaxed(version_of(cell));
+  *version = now - 1;
+  if (now == 0 || now >= SHMSEG_COUNT_MAX)
+    return SHMSEG_CORRUPT;
+  if (expected != SHMSEG_ANY_VERSION && expected != *version)
+    return SHMSEG_CHANGED;
+  return publish(cell, ++*version, bytes, size);
+}
+
+int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                          int64_t *deadline, uint64_t *version) {
+  uint32_t id;
+  bool dirty;
+  const shmseg_segment *segment = cell->object.segment;
+  if (size > cell->object.capacity)
+    return EINVAL;
+  int err = shmseg_object_ready(&cell->object);
+  if (!err)
+    err = shmseg_owner_identity(cell->object.segment, &id);
+  if (!err)
+    err = shmseg_lock_enter(segment, lock_of(cell), id, LOCK_PATIENCE, deadline, &dirty);
+  if (err)
+    return err;
+  err = publish_next(cell, expected, bytes, size, version);
+  if (err && err != SHMSEG_CHANGED)
+    return shmseg_lock_leave_dirty(segment, lock_of(cell), id, err);
+  int left = shmseg_lock_release(segment, lock_of(cell), id, SHMSEG_LOCK_FREE, 1);
+  if (!err)
+    shmseg_eventcount_notify(bell_of(cell)); /* the release was a full barrier */
+  return left ? left : err;
+}
+
+static int set(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+               uint64_t *version) {
+  int64_t deadline = 0;
+  int err;
+  do {
+    err = shmseg_cell_set_until(cell, expected, bytes, size, &deadline, version);
+  } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t *version) {
+  return set(cell, SHMSEG_ANY_VERSION, bytes, size, version);
+}
+
+int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                    uint64_t *version) {
+  return expected == SHMSEG_ANY_VERSION ? SHMSEG_CHANGED
+                                        : set(cell, expected, bytes, size, version);
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_t *size,
+                     uint64_t *version) {
+  int err = shmseg_object_ready(&cell->object);
+  if (err)
+    return err;
+  uint64_t word = load_acquire(version_of(cell)); /* pairs with the release in publish() */
+  *version = word - 1;
+  const unsigned char *buffer = buffer_of(cell, *version);
+  uint64_t stored = word > 1 ? load_relaxed((const uint64_t *)buffer) : 0;
+  err = segment_status(cell->object.segment);
+  if (err)
+    return err;
+  if (word <= 1 || word > SHMSEG_COUNT_MAX)
+    return word == 1 ? SHMSEG_EMPTY : SHMSEG_CORRUPT;
+  if (stored > cell->object.capacity) { /* C3; or the buffer is another version's by now */
+    err = shmseg_cell_confirm(cell, *version);
+    return err ? err : SHMSEG_CORRUPT;
+  }
+  *bytes = buffer + BYTES;
+  *size = (size_t)stored;
+  return 0;
+}
+
+int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
+  fence_acquire(); /* what was copied was loaded before this */
+  uint64_t now = load_relaxed(version_of(cell)) - 1;
+  int err = segment_status(cell->object.segment);
+  if (err)
+    return err;
+  return now - version <= LEAD ? 0 : SHMSEG_CHANGED;
+}
+
+int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *size,
+                    uint64_t *version) {
+  int64_t deadline = 0; /* begins when a writer has been faster */
+  for (int tries = 1;; tries++) {
+    const unsigned char *bytes;
+    int err = shmseg_cell_peek(cell, &bytes, size, version);
+    if (!err && *size > room)
+      return SHMSEG_TOO_SMALL;
+    if (!err) {
+      copy_from_shared(buffer, bytes, *size);
+      err = shmseg_cell_confirm(cell, *version);
+    }
+    if (err != SHMSEG_CHANGED)
+      return err;
+    if (tries == 1)
+      deadline = shmseg_wait_deadline(READ_PATIENCE);
+    else if (tries > READ_TRIES && !shmseg_wait_left(deadline))
+      return SHMSEG_TIMEOUT;
+  }
+}
+
+int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version) {
+  int err = shmseg_object_ready(&cell->object);
+  if (err)
+    return err;
+  uint64_t word = load_acquire(version_of(cell));
+  *version = word - 1;
+  err = segment_status(cell->object.segment);
+  return err ? err : word == 0 || word > SHMSEG_COUNT_MAX ? SHMSEG_CORRUPT : 0;
+}
+
+typedef struct {
+  const shmseg_cell *cell;
+  uint64_t seen;
+} change;
+
+static bool has_changed(const void *context) {
+  const change *c = context;
+  return load_ordered(version_of(c->cell)) - 1 != c->seen;
+}
+
+int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline) {
+  change c = { cell, seen };
+  uint64_t version;
+  int err = shmseg_cell_version(cell, &version);
+  if (err || version != seen)
+    return err;
+  err = shmseg_eventcount_wait(cell->object.segment, bell_of(cell), has_changed, &c, deadline);
+  return err == 0 && !has_changed(&c) ? shmseg_wait_again(deadline) : err;
+}
+
+const char *shmseg_cell_check(const shmseg_cell *cell) {
+  const char *wrong = shmseg_object_check(&cell->object, &kind);
+  if (wrong)
+    return wrong;
+  uint64_t word = load_relaxed(version_of(cell));
+  if (word == 0)
+    return "C1: the version";
+  for (uint64_t v = word - 1, i = 0; v > 0 && i < COUNT - 1; v--, i++)
+    if (load_relaxed((uint64_t *)buffer_of(cell, v)) > cell->object.capacity)
+      return "C3: a size";
+  if (!shmseg_lock_valid(load_relaxed(lock_of(cell))))
+    return "the lock word";
+  return shmseg_eventcount_valid(load_relaxed(bell_of(cell))) ? NULL : "the bell";
+}

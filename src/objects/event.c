@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* An event: set until somebody clears it.
+ *
+ * LAYOUT      offset  size
+ *             0       64    header (objects/object.h), capacity 1
+ *             64      4     word: bit 0 set, bits 1-31 how often it was set, from 1 on; wraps to 1
+ *             68      60    0
+ *
+ * INVARIANTS  E1  the word is 2 at least: 0 and 1 would be a count of 0.
+ *
+ * PROTOCOL    set    compare-and-swap: count + 1, bit 0 set; when it was clear, wake all. The word is
+ *                    the futex, so a waiter whose look came first does not fall asleep.
+ *             clear  compare-and-swap: bit 0 clear, the count stays.
+ *             wait   returns when bit 0 is set or the count has moved since the wait began: a set
+ *                    that was cleared at once ends it too. (It would have to be set 2^31 times
+ *                    between two looks to be missed.)
+ *
+ * CRASHES     a death between set's swap and its wake leaves the sleepers asleep for the rest of
+ *             their slice. Nobody owns anything. */
+#include <errno.h>
+
+#include "core/owner.h"
+#include "core/segment.h"
+#include "core/wait.h"
+#include "core/word.h"
+#include "objects/object.h"
+
+#define WORD 64
+#define SIZE 128
+#define SET 1u
+#define COUNT_ONE 2u
+#define TRIES 1000000
+
+static uint64_t size_for(uint64_t capacity) {
+  return capacity == 1 ? SIZE : 0;
+}
+
+static uint64_t capacity_for(uint64_t room) {
+  (void)room;
+  return 1;
+}
+
+static int first(uint64_t capacity, shmseg_words *words) {
+  (void)capacity;
+  words[0] = (shmseg_words){ WORD, 1, 4, COUNT_ONE };
+  return 1;
+}
+
+static const shmseg_kind_info kind = { SHMSEG_KIND_EVENT, 1,    "capacity", size_for,
+                                       capacity_for,      first };
+
+static uint32_t *word_of(const shmseg_event *event) {
+  return shmseg_object_at(&event->object, WORD);
+}
+
+uint64_t shmseg_event_size(void) {
+  return SIZE;
+}
+
+int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset, uint64_t room,
+                      shmseg_mode mode, bool *created) {
+  return shmseg_object_open(&event->object, segment, offset, room, mode, &kind, 1, created);
+}
+
+static uint32_t set_of(uint32_t word) {
+  uint32_t next = (word + COUNT_ONE) | SET;
+  return next < COUNT_ONE ? COUNT_ONE | SET : next; /* a count of 0 is skipped (E1) */
+}
+
+/* Changes the word by set_of, or by clearing SET. */
+static int change(shmseg_event *event, bool set, uint32_t *seen) {
+  int err = shmseg_object_ready(&event->object);
+  if (err)
+    return err;
+  if (!event->object.segment->writable)
+    return SHMSEG_READ_ONLY;
+  uint32_t *word = word_of(event);
+  *seen = load_relaxed(word);
+  for (int i = 0; i < TRIES; i++) {
+    err = segment_status(event->object.segment);
+    if (err)
+      return err;
+    if (*seen < COUNT_ONE)
+      return SHMSEG_CORRUPT;
+    if (cas_ordered(word, seen, set ? set_of(*seen) : *seen & ~SET))
+      return segment_status(event->object.segment);
+  }
+  return EAGAIN;
+}
+
+int shmseg_event_set(shmseg_event *event) {
+  uint32_t seen;
+  int err = change(event, true, &seen);
+  if (!err && !(seen & SET))
+    shmseg_wait_wake(word_of(event), SHMSEG_WAKE_ALL);
+  return err;
+}
+
+int shmseg_event_clear(shmseg_event *event) {
+  uint32_t seen;
+  return change(event, false, &seen);
+}
+
+/* The word, checked. */
+static int look(const shmseg_event *event, uint32_t *word) {
+  int err = shmseg_object_ready(&event->object);
+  if (err)
+    return err;
+  *word = load_acquire(word_of(event));
+  err = segment_status(event->object.segment);
+  return err ? err : *word < COUNT_ONE ? SHMSEG_CORRUPT : 0;
+}
+
+int shmseg_event_is_set(const shmseg_event *event, bool *set) {
+  uint32_t word;
+  int err = look(event, &word);
+  *set = !err && word & SET;
+  return err;
+}
+
+int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline) {
+  int slept = 0;
+  for (;;) {
+    uint32_t word;
+    int err = look(event, &word);
+    if (err)
+      return err;
+    if (*began == 0)
+      *began = word | SET; /* the count, in a form that is never 0 */
+    if (word & SET || (word | SET) != *began)
+      return 0;
+    if (slept)
+      return slept;
+    slept = shmseg_wait_word(event->object.segment, word_of(event), word, deadline);
+    if (slept == 0)
+      slept = shmseg_wait_again(deadline);
+  }
+}
+
+void shmseg_event_close(shmseg_event *event) {
+  event->object.segment = NULL;
+}
+
+const char *shmseg_event_check(const shmseg_event *event) {
+  const char *wrong = shmseg_object_check(&event->object, &kind);
+  if (wrong)
+    return wrong;
+  return load_relaxed(word_of(event)) >= COUNT_ONE ? NULL : "E1: the count";
+}
