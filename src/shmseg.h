@@ -45,10 +45,10 @@ enum {
 
 /* Where an object lives: a POSIX shared memory name ("memory.bin", no slash) or the
  * path of an ordinary file. */
-typedef enum { SHMSEG_NAME, SHMSEG_FILE } shmseg_kind;
+typedef enum { SHMSEG_NAME, SHMSEG_FILE } shmseg_place_type;
 
 typedef struct shmseg_place {
-  shmseg_kind kind;
+  shmseg_place_type type;
   const char *name; /* borrowed: lives as long as the handle; NULL for a nameless object */
 } shmseg_place;
 
@@ -98,7 +98,7 @@ struct shmseg_segment {
   unsigned char *data;        /* first byte; moves when the segment is resized or refreshed */
   size_t size;                /* bytes that may be touched */
   struct shmseg_fault *fault; /* the guard's record: was a hole met? */
-  size_t room;                /* address space held at data */
+  size_t reserved;            /* address space held at data */
   size_t max;                 /* least address space to hold */
   shmseg_place place;
   shmseg_identity identity;
@@ -170,7 +170,7 @@ int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
  *
  * An object lies in a segment, at a multiple of 64. Opening one attaches to it or, as the mode
  * says, builds it there: ENOENT, EEXIST, SHMSEG_INCOMPATIBLE when something else is there or an
- * option disagrees (object.mismatch names it), SHMSEG_TOO_SMALL when it does not fit in room
+ * option disagrees (object.mismatch names it), SHMSEG_TOO_SMALL when it does not fit in the available
  * bytes, SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at
  * one address while it is open, and is closed before its segment's memory goes; closing the
  * segment ends it.
@@ -206,8 +206,8 @@ typedef struct shmseg_mutex {
 } shmseg_mutex;
 
 uint64_t shmseg_mutex_size(void);
-int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                      shmseg_mode mode, bool *created);
+int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset,
+                      uint64_t available, shmseg_mode mode, bool *created);
 int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
 int shmseg_mutex_unlock(shmseg_mutex *mutex);
 bool shmseg_mutex_holds(const shmseg_mutex *mutex);
@@ -228,7 +228,7 @@ typedef struct shmseg_rwlock {
 
 uint64_t shmseg_rwlock_size(void);
 int shmseg_rwlock_open(shmseg_rwlock *rwlock, shmseg_segment *segment, uint64_t offset,
-                       uint64_t room, shmseg_mode mode, bool *created);
+                       uint64_t available, shmseg_mode mode, bool *created);
 int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 /* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again: it keeps
@@ -251,7 +251,7 @@ typedef struct shmseg_semaphore {
 /* 0 for a number of permits that cannot be. permits 0: whatever an existing object has. */
 uint64_t shmseg_semaphore_size(uint64_t permits);
 int shmseg_semaphore_open(shmseg_semaphore *semaphore, shmseg_segment *segment, uint64_t offset,
-                          uint64_t room, shmseg_mode mode, uint64_t permits, bool *created);
+                          uint64_t available, shmseg_mode mode, uint64_t permits, bool *created);
 int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline);
 int shmseg_semaphore_release(shmseg_semaphore *semaphore);
 int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
@@ -264,8 +264,8 @@ typedef struct shmseg_event {
 } shmseg_event;
 
 uint64_t shmseg_event_size(void);
-int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                      shmseg_mode mode, bool *created);
+int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset,
+                      uint64_t available, shmseg_mode mode, bool *created);
 int shmseg_event_set(shmseg_event *event);
 int shmseg_event_clear(shmseg_event *event);
 int shmseg_event_is_set(const shmseg_event *event, bool *set);
@@ -282,8 +282,8 @@ typedef struct shmseg_cell {
 } shmseg_cell;
 
 uint64_t shmseg_cell_size(uint64_t capacity);
-int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                     shmseg_mode mode, uint64_t capacity, bool *created);
+int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset,
+                     uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created);
 void shmseg_cell_close(shmseg_cell *cell);
 
 /* Sets the value; *version is the new one. EINVAL when it is larger than the capacity. */
@@ -300,9 +300,9 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *byte
                           int64_t *deadline, uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
 
-/* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and room is less;
+/* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and available is less;
  * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
-int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *size,
+int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
                     uint64_t *version);
 
 /* The two halves of get, for a copy of one's own: the bytes may change while they are copied, and
@@ -333,19 +333,19 @@ typedef struct shmseg_queue {
 } shmseg_queue;
 
 uint64_t shmseg_queue_size(uint64_t capacity);
-int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                      shmseg_mode mode, uint64_t capacity, bool *created);
+int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset,
+                      uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created);
 void shmseg_queue_close(shmseg_queue *queue);
 
 /* EINVAL when the message is larger than the capacity; SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
 int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
 
-/* Takes at least one message and at most max, as many as room bytes hold, in records of
+/* Takes at least one message and at most max, as many as available bytes hold, in records of
  * SHMSEG_RECORD(size): the size as uint64_t, the bytes, and what is missing to a multiple of 8.
  * *used is what they fill; with SHMSEG_TOO_SMALL what the first one needs. The buffer is aligned to
  * 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when it is shut and empty. */
-int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
-                      int64_t deadline);
+int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
+                      size_t *used, int64_t deadline);
 
 #define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
 
@@ -395,7 +395,7 @@ typedef struct shmseg_broadcast {
 
 uint64_t shmseg_broadcast_size(uint64_t capacity);
 int shmseg_broadcast_open(shmseg_broadcast *broadcast, shmseg_segment *segment, uint64_t offset,
-                          uint64_t room, shmseg_mode mode, uint64_t capacity, bool *created);
+                          uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created);
 void shmseg_broadcast_close(shmseg_broadcast *broadcast);
 
 /* Never waits for a subscriber. EINVAL when the message is larger than the capacity,
@@ -435,8 +435,8 @@ int shmseg_broadcast_subscribe_on(const shmseg_broadcast *broadcast, uint64_t fr
                                   shmseg_broadcast_walk *walk, shmseg_subscription *subscription);
 
 /* Copies the next message; *lost is how many were overwritten before it. SHMSEG_TOO_SMALL when it
- * has *size bytes and room is less: call again. SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
-int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer, size_t room,
+ * has *size bytes and available is less: call again. SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
+int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer, size_t available,
                              size_t *size, uint64_t *sequence, uint64_t *lost, int64_t deadline);
 
 const char *shmseg_broadcast_check(const shmseg_broadcast *broadcast);

@@ -7,7 +7,7 @@
 
 #define CLASS "shmseg.array"
 
-static const char array_kind;
+static const char array_tag;
 
 typedef struct {
   view view;
@@ -16,7 +16,7 @@ typedef struct {
 } array;
 
 ALWAYS_INLINE array *check_array(lua_State *L, int arg) {
-  array *a = test_kind(L, arg, &array_kind);
+  array *a = test_tag(L, arg, &array_tag);
   return a ? a : type_error(L, arg, CLASS);
 }
 
@@ -456,13 +456,13 @@ static int array_tostring(lua_State *L) {
 }
 
 bool is_array(lua_State *L, int index) {
-  return test_kind(L, index, &array_kind) != NULL;
+  return test_tag(L, index, &array_tag) != NULL;
 }
 
 /* --- making ------------------------------------------------------------------------------- */
 
 void *push_array(lua_State *L, int views, const element *e) {
-  array *a = push_part(L, views, sizeof *a, &array_kind);
+  array *a = push_part(L, views, sizeof *a, &array_tag);
   a->element = *e;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);

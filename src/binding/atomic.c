@@ -10,7 +10,7 @@
  * success. */
 #define TRIES 1000000
 
-static const char atomic_kind;
+static const char atomic_tag;
 
 typedef struct {
   view view;
@@ -23,7 +23,7 @@ static const char *const types[] = { "i32", "u32", "i64", "u64", NULL };
 static const scalar scalars[] = { SCALAR_i32, SCALAR_u32, SCALAR_i64, SCALAR_u64 };
 
 static inline atomic *check_atomic(lua_State *L) {
-  atomic *n = test_kind(L, 1, &atomic_kind);
+  atomic *n = test_tag(L, 1, &atomic_tag);
   return n ? n : type_error(L, 1, CLASS);
 }
 
@@ -269,7 +269,7 @@ static int push_atomic(lua_State *L, uint64_t inner) {
   uint64_t offset = check_size(L, 2);
   scalar type = scalars[check_option(L, 3, types)];
   push_views(L, 1);
-  atomic *n = push_part(L, lua_gettop(L), sizeof *n, &atomic_kind);
+  atomic *n = push_part(L, lua_gettop(L), sizeof *n, &atomic_tag);
   n->type = type;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);

@@ -71,7 +71,7 @@ lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
 
 /* Raises that the argument is no expected, the name of one of our classes; NULL, for callers to
- * return. Who is one is told by its kind alone, never by its metatable: another library, or another
+ * return. Who is one is told by its tag alone, never by its metatable: another library, or another
  * version of this one, can have one of the same name. */
 void *type_error(lua_State *L, int arg, const char *expected);
 
@@ -229,7 +229,7 @@ int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void 
 shmseg_segment *push_segment(lua_State *L, shmseg_place *place);
 
 /* The name at arg; for nil one that is free, which is pushed. */
-const char *check_free_name(lua_State *L, int arg, shmseg_kind kind);
+const char *check_free_name(lua_State *L, int arg, shmseg_place_type type);
 
 /* What stands as arguments from arg on: perm, reserve, max, populate, pin, temporary. */
 shmseg_options check_segment_options(lua_State *L, int arg);
@@ -243,24 +243,24 @@ int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmse
 /* The head of every userdata through which a segment's bytes are reached: the segment itself and
  * its parts (slices, arrays, records, atomics). */
 typedef struct view {
-  const void *kind;        /* the address of a constant: tells our userdata from others' */
+  const void *tag;         /* the address of a constant: tells our userdata from others' */
   shmseg_segment *segment; /* NULL: a slice that was closed, or a part that is not aimed yet */
   uint64_t offset, size;   /* of a part, from the segment's first byte */
   bool is_part;
   bool has_parts; /* of a segment: the user value is the table of its views */
 } view;
 
-extern const char segment_kind; /* segments and slices, which have the same methods */
+extern const char segment_tag; /* segments and slices, which have the same methods */
 
-/* The userdata at arg when it is of that kind, or NULL. */
-static inline void *test_kind(lua_State *L, int arg, const void *kind) {
+/* The userdata at arg when it is with that tag, or NULL. */
+static inline void *test_tag(lua_State *L, int arg, const void *tag) {
   view *v = lua_touserdata(L, arg);
   /* a light userdata has no length */
-  return v && lua_rawlen(L, arg) >= sizeof(view) && v->kind == kind ? v : NULL;
+  return v && lua_rawlen(L, arg) >= sizeof(view) && v->tag == tag ? v : NULL;
 }
 
 static inline view *test_view(lua_State *L, int arg) {
-  return test_kind(L, arg, &segment_kind);
+  return test_tag(L, arg, &segment_tag);
 }
 
 /* Raises unless the argument is a segment or slice; it may be closed. */
@@ -336,7 +336,7 @@ void push_views(lua_State *L, int arg);
 
 /* Pushes a userdata of so many bytes, zero but for the head, which is a part among the views whose
  * table is at index views (an absolute one). It has no metatable yet, and is not aimed. */
-void *push_part(lua_State *L, int views, size_t size, const void *kind);
+void *push_part(lua_State *L, int views, size_t size, const void *tag);
 
 /* Aims a part at bytes of base that were checked. */
 void view_aim(view *part, const view *base, uint64_t offset, uint64_t size);

@@ -13,10 +13,10 @@ typedef struct {
   shmseg_broadcast broadcast;
 } broadcast;
 
-static int open_broadcast(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_broadcast(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                           shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_broadcast_open(&((broadcast *)o)->broadcast, segment, offset, room, mode, capacity,
-                               created);
+  return shmseg_broadcast_open(&((broadcast *)o)->broadcast, segment, offset, available, mode,
+                               capacity, created);
 }
 
 static void close_broadcast(object *o) {
@@ -74,12 +74,12 @@ static int broadcast_shutdown(lua_State *L) {
 
 /* --- subscribing -------------------------------------------------------------------------- */
 
-static const char subscription_kind;
+static const char subscription_tag;
 
 #define BROADCAST 1 /* of the user value, a table of its own with the buffer, too */
 
 typedef struct {
-  view view;            /* kind alone */
+  view view;            /* its tag alone */
   broadcast *broadcast; /* NULL: closed */
   shmseg_subscription subscription;
   buffer buffer;
@@ -120,7 +120,7 @@ static int broadcast_subscribe(lua_State *L) {
   uint64_t from = check_from(L);
   subscription *s = lua_newuserdata(L, sizeof *s);
   memset(s, 0, sizeof *s);
-  s->view.kind = &subscription_kind;
+  s->view.tag = &subscription_tag;
   luaL_getmetatable(L, SUBSCRIPTION_CLASS);
   lua_setmetatable(L, -2);
   lua_createtable(L, BROADCAST, 1);
@@ -138,7 +138,7 @@ static int broadcast_subscribe(lua_State *L) {
 }
 
 static subscription *check_subscription(lua_State *L) {
-  subscription *s = test_kind(L, 1, &subscription_kind);
+  subscription *s = test_tag(L, 1, &subscription_tag);
   return s ? s : type_error(L, 1, SUBSCRIPTION_CLASS);
 }
 
@@ -148,7 +148,7 @@ static int next(void *handle, int64_t deadline, void *context) {
   if (!s->broadcast)
     return SHMSEG_CLOSED; /* by a hook */
   s->pending = false;     /* what a hook could not have goes with the buffer */
-  return shmseg_subscription_next(&s->subscription, s->buffer.bytes, s->buffer.room, &s->size,
+  return shmseg_subscription_next(&s->subscription, s->buffer.bytes, s->buffer.available, &s->size,
                                   &s->sequence, &s->lost, deadline);
 }
 
@@ -182,7 +182,7 @@ static bool push_pending(lua_State *L, subscription *s) {
 /* Takes the next message into the buffer. */
 static int fetch(lua_State *L, subscription *s, int64_t deadline) {
   int err;
-  if (s->buffer.room == 0)
+  if (s->buffer.available == 0)
     grow_buffer(L, &s->buffer, BUFFER_MIN);
   while ((err = binding_wait(L, next, s, deadline, NULL, NULL)) == SHMSEG_TOO_SMALL)
     grow_buffer(L, &s->buffer, s->size + s->size / 2);

@@ -15,9 +15,9 @@ typedef struct {
   uint64_t copies; /* into it */
 } cell;
 
-static int open_cell(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_cell(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                      shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_cell_open(&((cell *)o)->cell, segment, offset, room, mode, capacity, created);
+  return shmseg_cell_open(&((cell *)o)->cell, segment, offset, available, mode, capacity, created);
 }
 
 static void close_cell(object *o) {
@@ -87,10 +87,10 @@ static int cell_cas(lua_State *L) {
  * may overtake each time: the buffer is warm from the second try on. */
 static int copy_value(lua_State *L, cell *c, size_t *size, uint64_t *version) {
   int err;
-  if (c->buffer.room == 0)
+  if (c->buffer.available == 0)
     grow_buffer(L, &c->buffer, SMALL);
   /* growing may run finalizers: get looks again */
-  while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.room, size, version)) ==
+  while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.available, size, version)) ==
          SHMSEG_TOO_SMALL)
     grow_buffer(L, &c->buffer, *size + *size / 2);
   c->copies++;

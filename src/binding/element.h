@@ -30,7 +30,7 @@ typedef struct {
 
 /* The layout of a struct. It lives as long as the Lua state. */
 struct shape {
-  const void *kind; /* tells our userdata from others' */
+  const void *tag;  /* tells our userdata from others' */
   int record_class; /* the records' metatable, in the registry */
   uint64_t size;
   int depth; /* 1, or more with structs inside */

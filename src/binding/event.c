@@ -7,10 +7,10 @@ typedef struct {
   shmseg_event event;
 } event;
 
-static int open_event(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_event(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                       shmseg_mode mode, uint64_t capacity, bool *created) {
   (void)capacity;
-  return shmseg_event_open(&((event *)o)->event, segment, offset, room, mode, created);
+  return shmseg_event_open(&((event *)o)->event, segment, offset, available, mode, created);
 }
 
 static void close_event(object *o) {

@@ -7,10 +7,10 @@ typedef struct {
   shmseg_mutex mutex;
 } mutex;
 
-static int open_mutex(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_mutex(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                       shmseg_mode mode, uint64_t capacity, bool *created) {
   (void)capacity;
-  return shmseg_mutex_open(&((mutex *)o)->mutex, segment, offset, room, mode, created);
+  return shmseg_mutex_open(&((mutex *)o)->mutex, segment, offset, available, mode, created);
 }
 
 static void close_mutex(object *o) {

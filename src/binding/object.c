@@ -25,7 +25,7 @@ enum {
   BUFFER = 8
 }; /* of an object's own table */
 
-static const char guard_kind;
+static const char guard_tag;
 
 typedef struct {
   view view;
@@ -34,7 +34,7 @@ typedef struct {
 } guard;
 
 void *check_object(lua_State *L, const object_class *class) {
-  void *o = test_kind(L, 1, class);
+  void *o = test_tag(L, 1, class);
   return o ? o : type_error(L, 1, class->name);
 }
 
@@ -79,7 +79,7 @@ int push_object_failure(lua_State *L, const object *o, int err) {
 
 /* Unlocks if still locked; never raises, for a scope may end with an error of its own. */
 static int guard_close(lua_State *L) {
-  guard *g = test_kind(L, 1, &guard_kind);
+  guard *g = test_tag(L, 1, &guard_tag);
   if (!g)
     type_error(L, 1, GUARD_CLASS);
   g->unlock(g->object);
@@ -93,7 +93,7 @@ void push_guard(lua_State *L, object *o, void (*unlock)(object *o)) {
     lua_pop(L, 1);
     guard *g = lua_newuserdata(L, sizeof *g);
     memset(g, 0, sizeof *g);
-    g->view.kind = &guard_kind;
+    g->view.tag = &guard_tag;
     g->object = o;
     g->unlock = unlock;
     luaL_getmetatable(L, GUARD_CLASS);
@@ -160,13 +160,13 @@ void decode_value(lua_State *L, const object *o, int owner) {
   lua_pop(L, 1);
 }
 
-void grow_buffer(lua_State *L, buffer *b, size_t room) {
-  b->room = 0; /* should the allocation fail, the old bytes are not forgotten by the table */
+void grow_buffer(lua_State *L, buffer *b, size_t available) {
+  b->available = 0; /* should the allocation fail, the old bytes are not forgotten by the table */
   lua_getuservalue(L, 1);
-  b->bytes = lua_newuserdata(L, room);
+  b->bytes = lua_newuserdata(L, available);
   lua_rawseti(L, -2, BUFFER);
   lua_pop(L, 1);
-  b->room = room;
+  b->available = available;
 }
 
 void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size) {
@@ -242,21 +242,21 @@ static const char *kind_name(uint64_t kind) {
 }
 
 /* What is there instead. */
-static void describe_mismatch(const shmseg_object *core, char *text, size_t room) {
+static void describe_mismatch(const shmseg_object *core, char *text, size_t available) {
   const char *what = core->mismatch;
   unsigned long long found = core->found, wanted = core->wanted;
   if (strcmp(what, "kind") == 0 && kind_name(core->found))
-    snprintf(text, room, "another kind of object is there: %s", kind_name(core->found));
+    snprintf(text, available, "another kind of object is there: %s", kind_name(core->found));
   else if (strcmp(what, "kind") == 0)
-    snprintf(text, room, "another kind of object is there: number %llu", found);
+    snprintf(text, available, "another kind of object is there: number %llu", found);
   else if (strcmp(what, "version") == 0)
-    snprintf(text, room, "version %llu of the format is there, and not %llu", found, wanted);
+    snprintf(text, available, "version %llu of the format is there, and not %llu", found, wanted);
   else if (strcmp(what, "size") == 0)
-    snprintf(text, room, "size %llu is there, %llu is right for its capacity", found, wanted);
+    snprintf(text, available, "size %llu is there, %llu is right for its capacity", found, wanted);
   else if (strcmp(what, "magic") == 0)
-    snprintf(text, room, "something else is there: what is at offset %llu is not zero", found);
+    snprintf(text, available, "something else is there: what is at offset %llu is not zero", found);
   else
-    snprintf(text, room, "%s %llu, %llu asked", what, found, wanted);
+    snprintf(text, available, "%s %llu, %llu asked", what, found, wanted);
 }
 
 static int push_open_failure(lua_State *L, object *o, const char *name, int err) {

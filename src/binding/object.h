@@ -13,7 +13,7 @@ typedef struct object_class object_class;
 
 /* The head of an object's userdata; the C handle follows. */
 typedef struct {
-  view view; /* kind is the class */
+  view view; /* the tag is the class */
   const object_class *class;
   const char *name; /* of its segment, which has it, also when it is closed; NULL for none */
   bool has_codec;
@@ -23,14 +23,14 @@ typedef struct {
 /* Private memory for messages; all zeroes to begin with. */
 typedef struct {
   unsigned char *bytes; /* in the table that is the user value of its owner */
-  size_t room;
+  size_t available;
 } buffer;
 
 struct object_class {
   const char *name; /* "shmseg.mutex" */
   size_t size;      /* of the userdata */
-  int (*open)(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room, shmseg_mode mode,
-              uint64_t capacity, bool *created);
+  int (*open)(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
+              shmseg_mode mode, uint64_t capacity, bool *created);
   void (*close)(object *o);
   shmseg_object *(*core)(object *o); /* the C handle's head */
   uint64_t (*size_for)(uint64_t capacity);
@@ -67,7 +67,7 @@ const char *check_value(lua_State *L, const object *o, int arg, size_t *size);
 void decode_value(lua_State *L, const object *o, int owner);
 
 /* Gives the userdata at index 1 a buffer with room for so many bytes. */
-void grow_buffer(lua_State *L, buffer *b, size_t room);
+void grow_buffer(lua_State *L, buffer *b, size_t available);
 
 /* Pushes bytes of the buffer of the userdata at index 1 as a string. Finalizers may run meanwhile
  * and use its owner: the string is what was there before only if they did not. */

@@ -18,14 +18,15 @@ typedef struct {
   object object;
   shmseg_queue queue;
   buffer buffer;
-  size_t begin, end; /* records that were taken and not yet given */
-  uint64_t turns;    /* how often these have changed */
-  shmseg_member taker;
+  size_t begin, end;      /* records that were taken and not yet given */
+  uint64_t changes;       /* how often these two have changed */
+  shmseg_member taken_by; /* whose records they are: a forked child has none of its parent's */
 } queue;
 
-static int open_queue(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_queue(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                       shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_queue_open(&((queue *)o)->queue, segment, offset, room, mode, capacity, created);
+  return shmseg_queue_open(&((queue *)o)->queue, segment, offset, available, mode, capacity,
+                           created);
 }
 
 static void close_queue(object *o) {
@@ -79,35 +80,36 @@ static int queue_shutdown(lua_State *L) {
 typedef struct {
   uint64_t max;
   size_t used;
-} harvest;
+} batch;
 
 static int take(void *handle, int64_t deadline, void *context) {
   queue *q = handle;
-  harvest *h = context;
+  batch *h = context;
   q->begin = q->end = 0; /* what a hook has left there goes with the buffer */
-  return shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.room, h->max, &h->used, deadline);
+  return shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.available, h->max, &h->used,
+                           deadline);
 }
 
 /* Fills the empty buffer with at most max messages. */
-static int refill(lua_State *L, queue *q, uint64_t max, size_t room, int64_t deadline) {
-  harvest h = { max, 0 };
+static int refill(lua_State *L, queue *q, uint64_t max, size_t available, int64_t deadline) {
+  batch h = { max, 0 };
   int err;
-  if (q->buffer.room < room)
-    grow_buffer(L, &q->buffer, room);
+  if (q->buffer.available < available)
+    grow_buffer(L, &q->buffer, available);
   while ((err = binding_wait(L, take, q, deadline, &h, NULL)) == SHMSEG_TOO_SMALL)
     grow_buffer(L, &q->buffer, h.used + h.used / 2);
-  q->turns++;
+  q->changes++;
   q->begin = 0;
   q->end = err ? 0 : h.used;
   if (!err)
-    q->taker = q->queue.object.segment->member;
+    q->taken_by = q->queue.object.segment->member;
   return err;
 }
 
 /* Are there records in the buffer? Not in a forked child: they are the parent's. */
 static bool has_records(queue *q) {
   shmseg_segment *segment = q->queue.object.segment;
-  if (q->begin < q->end && segment && !shmseg_liveness_own(&q->taker))
+  if (q->begin < q->end && segment && !shmseg_liveness_own(&q->taken_by))
     q->begin = q->end;
   return q->begin < q->end;
 }
@@ -115,14 +117,14 @@ static bool has_records(queue *q) {
 /* Pushes the first message of the buffer. It stays there until the string is made. False: a
  * finalizer has taken it meanwhile. */
 static bool push_first(lua_State *L, queue *q) {
-  uint64_t size, turns = q->turns;
+  uint64_t size, changes = q->changes;
   memcpy(&size, q->buffer.bytes + q->begin, sizeof size);
   push_buffered(L, &q->buffer, q->begin + sizeof size, (size_t)size);
-  if (q->turns != turns) {
+  if (q->changes != changes) {
     lua_pop(L, 1);
     return false;
   }
-  q->turns++;
+  q->changes++;
   q->begin += (size_t)SHMSEG_RECORD(size);
   decode_value(L, &q->object, 1);
   return true;
@@ -190,7 +192,7 @@ static int set_first(lua_State *L) {
  * ends the call. */
 static bool add_first(lua_State *L, queue *q, int *count) {
   size_t begin = q->begin;
-  uint64_t turns = q->turns;
+  uint64_t changes = q->changes;
   lua_pushvalue(L, 4);
   lua_pushvalue(L, 1);
   lua_pushvalue(L, 3);
@@ -201,12 +203,12 @@ static bool add_first(lua_State *L, queue *q, int *count) {
     lua_pop(L, 1);
     return true;
   }
-  if (status == LUA_ERRRUN && (!q->object.has_codec || q->turns == turns))
+  if (status == LUA_ERRRUN && (!q->object.has_codec || q->changes == changes))
     lua_error(L);
   /* A value that its codec cannot make is given up when it is the first, as by pop; also when decode
    * has used the queue, for then other records are in the buffer. */
-  if ((*count > 0 || status == LUA_ERRMEM) && q->turns == turns + 1) {
-    q->turns++;
+  if ((*count > 0 || status == LUA_ERRMEM) && q->changes == changes + 1) {
+    q->changes++;
     q->begin = begin;
   }
   return false;

@@ -7,10 +7,10 @@ typedef struct {
   shmseg_rwlock rwlock;
 } rwlock;
 
-static int open_rwlock(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_rwlock(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                        shmseg_mode mode, uint64_t capacity, bool *created) {
   (void)capacity;
-  return shmseg_rwlock_open(&((rwlock *)o)->rwlock, segment, offset, room, mode, created);
+  return shmseg_rwlock_open(&((rwlock *)o)->rwlock, segment, offset, available, mode, created);
 }
 
 static void close_rwlock(object *o) {

@@ -40,7 +40,7 @@ static root *check_root(lua_State *L) {
 static root *new_root(lua_State *L, const char *name) {
   size_t length = name ? strlen(name) + 1 : 0;
   root *r = lua_newuserdata(L, sizeof *r + length);
-  r->view = (view){ .kind = &segment_kind, .segment = &r->segment };
+  r->view = (view){ .tag = &segment_tag, .segment = &r->segment };
   if (name)
     memcpy(r->name, name, length);
   shmseg_segment_init(&r->segment);
@@ -66,12 +66,12 @@ static size_t opt_bytes(lua_State *L, int arg) {
 }
 
 /* The name of an object, or the path of a file. */
-static const char *check_name(lua_State *L, int arg, shmseg_kind kind) {
+static const char *check_name(lua_State *L, int arg, shmseg_place_type type) {
   size_t length;
   const char *name = luaL_checklstring(L, arg, &length);
   bool leads_elsewhere = strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
   luaL_argcheck(L, length > 0 && strlen(name) == length, arg, "empty, or a zero byte inside");
-  luaL_argcheck(L, kind == SHMSEG_FILE || (!leads_elsewhere && length <= SHMSEG_NAME_MAX), arg,
+  luaL_argcheck(L, type == SHMSEG_FILE || (!leads_elsewhere && length <= SHMSEG_NAME_MAX), arg,
                 "no name of an object");
   return name;
 }
@@ -125,8 +125,8 @@ static const char *random_name(lua_State *L) {
   return lua_tostring(L, -1);
 }
 
-const char *check_free_name(lua_State *L, int arg, shmseg_kind kind) {
-  return lua_isnil(L, arg) ? random_name(L) : check_name(L, arg, kind);
+const char *check_free_name(lua_State *L, int arg, shmseg_place_type type) {
+  return lua_isnil(L, arg) ? random_name(L) : check_name(L, arg, type);
 }
 
 /* What lies at the place that is neither an object nor an ordinary file, or NULL. */
@@ -162,14 +162,14 @@ static const char *push_too_small(lua_State *L, shmseg_place place, uint64_t nee
 /* What is missing before the place itself, or NULL. */
 static bool is_empty_file(shmseg_place place) {
   struct stat status;
-  return place.kind == SHMSEG_FILE && shmseg_backing_stat(place, &status) == 0 &&
+  return place.type == SHMSEG_FILE && shmseg_backing_stat(place, &status) == 0 &&
          status.st_size == 0;
 }
 
 static const char *missing_folder(shmseg_place place) {
   if (shmseg_backing_has_folder(place))
     return NULL;
-  return place.kind == SHMSEG_NAME ? "/dev/shm is not there" : "its folder is not there";
+  return place.type == SHMSEG_NAME ? "/dev/shm is not there" : "its folder is not there";
 }
 
 int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmseg_mode mode,
@@ -204,13 +204,13 @@ static void move_segment(root *to, root *from) {
 static int segment_open(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
   lua_settop(L, 11);
-  shmseg_kind kind = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
-  const char *name = check_free_name(L, 1, kind);
+  shmseg_place_type type = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
+  const char *name = check_free_name(L, 1, type);
   shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
   root *r = new_root(L, name);
   init_call call = { L, 11, lua_gettop(L), false, false };
-  shmseg_place place = { kind, r->name };
+  shmseg_place place = { type, r->name };
   bool created, tried = false;
   root *other = NULL; /* made now: nothing may allocate once there is a name */
   if (!lua_isnoneornil(L, 11)) {
@@ -225,7 +225,7 @@ static int segment_open(lua_State *L) {
   if (call.failed)
     return lua_error(L);
   if (err)
-    return push_place_failure(L, kind == SHMSEG_FILE ? "file" : "segment", place, mode,
+    return push_place_failure(L, type == SHMSEG_FILE ? "file" : "segment", place, mode,
                               options.size, err);
   if (call.called && !created)
     move_segment(other, r);
@@ -367,7 +367,7 @@ static int segment_slice(lua_State *L) {
   bool to_end = lua_isnoneornil(L, 3);
   uint64_t count = to_end ? 0 : check_size(L, 3);
   push_views(L, 1);
-  view *slice = push_part(L, lua_gettop(L), sizeof *slice, &segment_kind);
+  view *slice = push_part(L, lua_gettop(L), sizeof *slice, &segment_tag);
   luaL_getmetatable(L, SLICE_CLASS);
   lua_setmetatable(L, -2);
   check_bytes(L, v, 2, offset, count); /* no Lua code runs from here on */
@@ -481,15 +481,15 @@ static int module_stat(lua_State *L) {
   return push_stat(L, &status);
 }
 
-static const char listing_kind;
+static const char listing_tag;
 
 typedef struct {
-  view view; /* of nothing: the kind is what counts */
+  view view; /* of nothing: the tag is what counts */
   shmseg_listing names;
 } listing;
 
 static int listing_close(lua_State *L) {
-  listing *l = test_kind(L, 1, &listing_kind);
+  listing *l = test_tag(L, 1, &listing_tag);
   if (!l)
     l = type_error(L, 1, LISTING_CLASS);
   shmseg_backing_list_close(&l->names);
@@ -501,7 +501,7 @@ static int module_list(lua_State *L) {
   const char *name;
   listing *l = lua_newuserdata(L, sizeof *l);
   memset(l, 0, sizeof *l);
-  l->view.kind = &listing_kind;
+  l->view.tag = &listing_tag;
   luaL_getmetatable(L, LISTING_CLASS);
   lua_setmetatable(L, -2);
   lua_newtable(L);

@@ -7,10 +7,10 @@ typedef struct {
   shmseg_semaphore semaphore;
 } semaphore;
 
-static int open_semaphore(object *o, shmseg_segment *segment, uint64_t offset, uint64_t room,
+static int open_semaphore(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
                           shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_semaphore_open(&((semaphore *)o)->semaphore, segment, offset, room, mode, capacity,
-                               created);
+  return shmseg_semaphore_open(&((semaphore *)o)->semaphore, segment, offset, available, mode,
+                               capacity, created);
 }
 
 static void close_semaphore(object *o) {

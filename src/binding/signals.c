@@ -11,15 +11,15 @@
 #define CLASS "shmseg.signals"
 #define SIGNALS_MAX 32
 
-static const char stop_kind;
+static const char stop_tag;
 
 typedef struct {
-  view view; /* of nothing: the kind is what counts */
+  view view; /* of nothing: the tag is what counts */
   bool open;
 } stop;
 
 static stop *check_stop(lua_State *L) {
-  stop *s = test_kind(L, 1, &stop_kind);
+  stop *s = test_tag(L, 1, &stop_tag);
   return s ? s : type_error(L, 1, CLASS);
 }
 
@@ -43,7 +43,7 @@ static int signals_catch(lua_State *L) {
   }
   stop *s = lua_newuserdata(L, sizeof *s);
   memset(s, 0, sizeof *s);
-  s->view.kind = &stop_kind;
+  s->view.tag = &stop_tag;
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
   int err = shmseg_signals_catch(numbers, (size_t)count);

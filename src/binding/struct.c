@@ -17,8 +17,8 @@
 #define SIZE_LIMIT INT32_MAX
 #define DEPTH_LIMIT 100
 
-static const char record_kind;
-static const char shape_kind;
+static const char record_tag;
+static const char shape_tag;
 
 typedef struct {
   view view;
@@ -83,7 +83,7 @@ static int push_field_part(lua_State *L, record *r, const field *f) {
 /* --- records: fields ---------------------------------------------------------------------- */
 
 static inline record *check_record(lua_State *L, int arg) {
-  record *r = test_kind(L, arg, &record_kind);
+  record *r = test_tag(L, arg, &record_tag);
   if (!r)
     luaL_argerror(L, arg, "record expected");
   return r;
@@ -171,7 +171,7 @@ static int record_tostring(lua_State *L) {
 /* --- records: aiming ---------------------------------------------------------------------- */
 
 void *push_record(lua_State *L, int views, const shape *s) {
-  record *r = push_part(L, views, sizeof *r, &record_kind);
+  record *r = push_part(L, views, sizeof *r, &record_tag);
   r->shape = s;
   lua_rawgeti(L, LUA_REGISTRYINDEX, s->record_class);
   lua_setmetatable(L, -2);
@@ -204,7 +204,7 @@ static void enter_views(lua_State *L, const field *f, int views, void *context) 
   lua_pushvalue(L, index);
   lua_pushboolean(L, 1);
   lua_rawset(L, views);
-  record *r = test_kind(L, index, &record_kind);
+  record *r = test_tag(L, index, &record_tag);
   if (r && r->has_parts)
     for_parts(L, index, enter_views, views, context);
 }
@@ -213,7 +213,7 @@ static void enter_views(lua_State *L, const field *f, int views, void *context) 
  * here allocates: the entries are there. */
 static void move_view(lua_State *L, const field *f, int views, void *base) {
   int index = lua_gettop(L);
-  record *r = test_kind(L, index, &record_kind);
+  record *r = test_tag(L, index, &record_tag);
   if (r && r->has_parts) {
     lua_getuservalue(L, index);
     lua_pushvalue(L, views);
@@ -376,7 +376,7 @@ static uint64_t check_count(lua_State *L, int number, const char *key, uint64_t 
 
 static const shape *test_shape(lua_State *L, int index) {
   const shape *s = lua_touserdata(L, index);
-  bool is_shape = s && lua_rawlen(L, index) >= sizeof *s && s->kind == &shape_kind;
+  bool is_shape = s && lua_rawlen(L, index) >= sizeof *s && s->tag == &shape_tag;
   return is_shape ? s : NULL;
 }
 
@@ -446,7 +446,7 @@ static int make_record_class(lua_State *L, int fields) {
 /* Pushes a shape without fields, whose user value is a table for their names, and that table. */
 static shape *push_shape(lua_State *L, uint64_t size, int count) {
   shape *s = lua_newuserdata(L, sizeof *s + (size_t)count * sizeof(field));
-  *s = (shape){ .kind = &shape_kind, .size = size, .depth = 1, .count = count };
+  *s = (shape){ .tag = &shape_tag, .size = size, .depth = 1, .count = count };
   lua_createtable(L, count, 0);
   lua_pushvalue(L, -1);
   lua_setuservalue(L, -3);

@@ -11,7 +11,7 @@
 
 #define VIEWS_CLASS "shmseg.views"
 
-const char segment_kind;
+const char segment_tag;
 
 int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count) {
   char text[160];
@@ -63,10 +63,10 @@ void push_views(lua_State *L, int arg) {
   v->has_parts = true;
 }
 
-void *push_part(lua_State *L, int views, size_t size, const void *kind) {
+void *push_part(lua_State *L, int views, size_t size, const void *tag) {
   view *part = lua_newuserdata(L, size);
   memset(part, 0, size);
-  part->kind = kind;
+  part->tag = tag;
   part->is_part = true;
   lua_pushvalue(L, views);
   lua_setuservalue(L, -2);

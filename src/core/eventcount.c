@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A bell: a word to sleep on until somebody has changed something else. */
+/* an eventcount: a word to sleep on until somebody has changed something else. */
 #include "core/eventcount.h"
 #include "core/segment.h"
 
@@ -18,19 +18,19 @@ bool shmseg_eventcount_valid(uint32_t word) {
   return (word & ~WAITERS) != 0;
 }
 
-void shmseg_eventcount_notify(uint32_t *bell) {
-  uint32_t seen = load_ordered(bell);
+void shmseg_eventcount_notify(uint32_t *eventcount) {
+  uint32_t seen = load_ordered(eventcount);
   for (int i = 0; i < TRIES && seen & WAITERS; i++) {
     uint32_t next = (seen + 1) & ~WAITERS;
-    if (cas_ordered(bell, &seen, next ? next : SHMSEG_EVENTCOUNT_START)) {
-      shmseg_wait_wake(bell, SHMSEG_WAKE_ALL);
+    if (cas_ordered(eventcount, &seen, next ? next : SHMSEG_EVENTCOUNT_START)) {
+      shmseg_wait_wake(eventcount, SHMSEG_WAKE_ALL);
       return;
     }
   }
 }
 
-static int poll(const shmseg_segment *segment, bool (*ready)(const void *context),
-                const void *context, int64_t deadline) {
+static int eventcount_poll(const shmseg_segment *segment, bool (*ready)(const void *context),
+                           const void *context, int64_t deadline) {
   int err = shmseg_wait_nap(POLL, deadline);
   if (err == SHMSEG_TIMEOUT)
     return err;
@@ -39,14 +39,14 @@ static int poll(const shmseg_segment *segment, bool (*ready)(const void *context
   return err ? err : is_ready ? 0 : SHMSEG_INTERRUPTED;
 }
 
-int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *bell,
+int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *eventcount,
                            bool (*ready)(const void *context), const void *context,
                            int64_t deadline) {
   if (!segment->writable)
-    return poll(segment, ready, context, deadline);
-  uint32_t seen = load_ordered(bell);
+    return eventcount_poll(segment, ready, context, deadline);
+  uint32_t seen = load_ordered(eventcount);
   if (!(seen & WAITERS)) {
-    if (!cas_ordered(bell, &seen, seen | WAITERS))
+    if (!cas_ordered(eventcount, &seen, seen | WAITERS))
       return shmseg_wait_again(deadline);
     seen |= WAITERS;
   }
@@ -54,5 +54,5 @@ int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *bell,
   int err = segment_status(segment);
   if (err || is_ready)
     return err;
-  return shmseg_wait_word(segment, bell, seen, deadline);
+  return shmseg_wait_word(segment, eventcount, seen, deadline);
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* A bell: a word to sleep on until somebody has changed something else.
+/* an eventcount: a word to sleep on until somebody has changed something else.
  *
  * LAYOUT      bit 31     WAITERS: somebody may be asleep
- *             bits 0-30  how often it has rung, from 1 on; wraps to 1, so the word is never 0
+ *             bits 0-30  how often it was notified, from 1 on; wraps to 1, so the word is never 0
  *
  * PROTOCOL    wait  set WAITERS, look once more whether the change has come, sleep while the word is
- *                   as it was. ring: make the change, pass a full barrier, look at the word; with
+ *                   as it was. notify: make the change, pass a full barrier, look at the word; with
  *                   WAITERS set, compare-and-swap it to the next count without, and wake all.
  *                   Both sides write, with a full barrier, before they look: one sees the other. The
  *                   flag is in the word that is slept on, so it cannot be cleared between a
@@ -26,12 +26,12 @@
 #define SHMSEG_EVENTCOUNT_START 1u
 
 /* After the change and a full barrier. */
-void shmseg_eventcount_notify(uint32_t *bell);
+void shmseg_eventcount_notify(uint32_t *eventcount);
 
-/* Waits until it has rung, or ready(context) is true before that: 0. SHMSEG_INTERRUPTED,
+/* Waits until it was notified, or ready(context) is true before that: 0. SHMSEG_INTERRUPTED,
  * SHMSEG_TIMEOUT, SHMSEG_TRUNCATED. Through a read-only mapping, where no flag can be set, it looks
  * every few milliseconds. */
-int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *bell,
+int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *eventcount,
                            bool (*ready)(const void *context), const void *context,
                            int64_t deadline);
 

@@ -18,7 +18,7 @@ bool shmseg_lock_valid(uint32_t word) {
   return state == SHMSEG_LOCK_FREE || state >= SHMSEG_ID_MIN;
 }
 
-static bool is_free(uint32_t word) {
+static bool lock_is_free(uint32_t word) {
   return (word & SHMSEG_LOCK_STATE) == SHMSEG_LOCK_FREE;
 }
 
@@ -30,7 +30,7 @@ typedef struct {
   bool slept;
 } effort;
 
-static bool lives(const shmseg_segment *segment, uint32_t seen) {
+static bool lock_lives(const shmseg_segment *segment, uint32_t seen) {
   return shmseg_liveness_probe(segment->fd, seen & SHMSEG_LOCK_STATE);
 }
 
@@ -38,15 +38,15 @@ static bool lives(const shmseg_segment *segment, uint32_t seen) {
  * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
  * an owner of its identity is one from before. To ask costs a system call: once in each call, before
  * it sleeps for the first time. Who dies later is found in the next slice. */
-static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                          int64_t deadline, uint32_t *seen, unsigned *pauses, effort *e) {
+static int lock_wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                               int64_t deadline, uint32_t *seen, unsigned *pauses, effort *e) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
     return OWNER_DEAD;
   if (!shmseg_wait_left(deadline)) /* a try: not worth a sleeper's flag */
-    return lives(segment, *seen) ? SHMSEG_TIMEOUT : OWNER_DEAD;
+    return lock_lives(segment, *seen) ? SHMSEG_TIMEOUT : OWNER_DEAD;
   if (shmseg_wait_spin(word, *seen, pauses))
     return 0;
-  if (!e->asked && !lives(segment, *seen))
+  if (!e->asked && !lock_lives(segment, *seen))
     return OWNER_DEAD;
   e->asked = true;
   if (!(*seen & SHMSEG_LOCK_WAITERS)) {
@@ -61,8 +61,8 @@ static int wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_
 
 /* A look: 0 when the word is free or its owner dead (then *dead), with *seen as found;
  * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. */
-static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
-                uint32_t *seen, bool *dead, effort *e) {
+static int lock_look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
+                     uint32_t *seen, bool *dead, effort *e) {
   unsigned pauses = SHMSEG_SPIN_START;
   *dead = false;
   for (int i = 0; i < LOOKS; i++) {
@@ -72,9 +72,9 @@ static int look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int6
       return err;
     if (!shmseg_lock_valid(*seen))
       return SHMSEG_CORRUPT;
-    if (is_free(*seen))
+    if (lock_is_free(*seen))
       return 0;
-    err = wait_for_owner(segment, word, id, deadline, seen, &pauses, e);
+    err = lock_wait_for_owner(segment, word, id, deadline, seen, &pauses, e);
     *dead = err == OWNER_DEAD;
     if (err)
       return *dead ? 0 : err;
@@ -88,7 +88,7 @@ int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint3
   for (int i = 0; i < LOOKS; i++) {
     uint32_t seen;
     bool dead;
-    int err = look(segment, word, id, deadline, &seen, &dead, &e);
+    int err = lock_look(segment, word, id, deadline, &seen, &dead, &e);
     if (err)
       return err;
     *dirty = dead || seen & SHMSEG_LOCK_DIRTY;
@@ -144,7 +144,7 @@ int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_
                           int64_t deadline, uint32_t *seen) {
   bool dead;
   effort e = { false, false };
-  int err = look(segment, word, id, deadline, seen, &dead, &e);
+  int err = lock_look(segment, word, id, deadline, seen, &dead, &e);
   if (err || !dead)
     return err;
   uint32_t next = SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY;

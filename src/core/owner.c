@@ -14,18 +14,18 @@ int shmseg_owner_renew(shmseg_segment *segment, uint32_t *id) {
   return err;
 }
 
-static void drop_all(shmseg_segment *segment) {
+static void owner_drop_all(shmseg_segment *segment) {
   while (segment->holds)
     shmseg_owner_drop(segment->holds);
 }
 
 void shmseg_owner_forget_all(shmseg_segment *segment) {
-  drop_all(segment);
+  owner_drop_all(segment);
   shmseg_liveness_detach(&segment->member);
 }
 
 void shmseg_owner_start_over(shmseg_segment *segment) {
-  drop_all(segment);
+  owner_drop_all(segment);
   shmseg_liveness_renew(&segment->member);
 }
 

@@ -5,7 +5,7 @@
  *
  * INVARIANTS  S1  [data, data + size) is mapped to the object, or to private zeroes after a fault.
  *             S2  fault guards exactly that range while the handle is open.
- *             S3  room is whole pages, room >= size; what lies between cannot be touched.
+ *             S3  reserved is whole pages, reserved >= size; what lies between cannot be touched.
  *             S4  a name leads to a complete object: right size, permissions and content.
  *             S5  a call that fails leaves handle and object as they were: what can be refused (address
  *                 space, pinning, memory) is asked for before the size of either changes.
@@ -49,8 +49,8 @@ void shmseg_segment_init(shmseg_segment *segment) {
   memset(segment, 0, sizeof *segment);
 }
 
-static int valid_place(shmseg_place place) {
-  if (place.kind == SHMSEG_FILE)
+static int segment_valid_place(shmseg_place place) {
+  if (place.type == SHMSEG_FILE)
     return *place.name == '\0' ? ENOENT : 0;
   if (*place.name == '\0' || strchr(place.name, '/') || strcmp(place.name, ".") == 0 ||
       strcmp(place.name, "..") == 0)
@@ -58,7 +58,7 @@ static int valid_place(shmseg_place place) {
   return strlen(place.name) > SHMSEG_NAME_MAX ? ENAMETOOLONG : 0;
 }
 
-static int object_size(int fd, size_t *size) {
+static int segment_object_size(int fd, size_t *size) {
   struct stat status;
   if (fstat(fd, &status) != 0)
     return errno;
@@ -75,61 +75,61 @@ static int object_size(int fd, size_t *size) {
 typedef struct {
   unsigned char *base;
   size_t size, length; /* length: size in whole pages */
-  size_t room;
+  size_t reserved;
   shmseg_fault *fault; /* of new address space; NULL: it is the handle's */
 } mapping;
 
-static int map_new(const shmseg_segment *segment, mapping *m) {
+static int segment_map_new(const shmseg_segment *segment, mapping *m) {
   void *base;
-  m->room = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
-  if (m->room == 0) /* empty, or more than the address space */
+  m->reserved = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
+  if (m->reserved == 0) /* empty, or more than the address space */
     return m->size == 0 ? SHMSEG_TOO_SMALL : ENOMEM;
-  int err = shmseg_map_open(&base, m->room, m->length, segment->fd, segment->writable);
+  int err = shmseg_map_open(&base, m->reserved, m->length, segment->fd, segment->writable);
   if (err)
     return err;
   m->base = base;
   err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd);
   if (err)
-    shmseg_map_close(base, m->room);
+    shmseg_map_close(base, m->reserved);
   return err;
 }
 
 /* Maps size bytes of the object, which may have less yet. The handle does not change (S5). */
-static int map_ahead(const shmseg_segment *segment, size_t size, mapping *m) {
+static int segment_map_ahead(const shmseg_segment *segment, size_t size, mapping *m) {
   memset(m, 0, sizeof *m);
   m->size = size;
   m->length = shmseg_map_round(size);
-  if (!segment->data || m->length > segment->room)
-    return map_new(segment, m);
+  if (!segment->data || m->length > segment->reserved)
+    return segment_map_new(segment, m);
   m->base = segment->data;
-  m->room = segment->room;
+  m->reserved = segment->reserved;
   /* after a hole there may be private zeroes anywhere */
   size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
   return shmseg_map_range(m->base, from, m->length, segment->fd, segment->writable);
 }
 
-static void unmap(const mapping *m) {
+static void segment_unmap(const mapping *m) {
   shmseg_fault_forget(m->fault);
-  shmseg_map_close(m->base, m->room);
+  shmseg_map_close(m->base, m->reserved);
 }
 
-static void pin_own(const shmseg_segment *segment) {
+static void segment_pin_own(const shmseg_segment *segment) {
   if (segment->pin && segment->data && segment->size > 0)
     shmseg_map_pin(segment->data, shmseg_map_round(segment->size));
 }
 
 /* Undoes map_ahead. What cannot be taken back is out of everybody's reach all the same. */
-static void drop(const shmseg_segment *segment, const mapping *m) {
+static void segment_drop(const shmseg_segment *segment, const mapping *m) {
   if (!m->fault) {
     shmseg_map_hold(m->base, shmseg_map_round(segment->size), m->length);
     return;
   }
-  unmap(m);
-  pin_own(segment);
+  segment_unmap(m);
+  segment_pin_own(segment);
 }
 
 /* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
-static int bring_pages(const shmseg_segment *segment, const mapping *m) {
+static int segment_bring_pages(const shmseg_segment *segment, const mapping *m) {
   struct stat status;
   size_t page = shmseg_map_page();
   bool is_new = m->fault || shmseg_segment_status(segment) != 0;
@@ -148,8 +148,8 @@ static int bring_pages(const shmseg_segment *segment, const mapping *m) {
 }
 
 /* Asks whether the pages may be pinned. New address space counts beside the old one, which makes room
- * where the limit does not hold both: drop() pins it again. */
-static int pin_ahead(const shmseg_segment *segment, const mapping *m) {
+ * where the limit does not hold both: segment_drop() pins it again. */
+static int segment_pin_ahead(const shmseg_segment *segment, const mapping *m) {
   if (!segment->pin || m->size == 0)
     return 0;
   int err = shmseg_map_pin_ahead(m->base, m->length);
@@ -160,31 +160,31 @@ static int pin_ahead(const shmseg_segment *segment, const mapping *m) {
 }
 
 /* What the options ask of the pages, before they count. */
-static int prepare_pages(const shmseg_segment *segment, const mapping *m) {
+static int segment_prepare_pages(const shmseg_segment *segment, const mapping *m) {
   if (m->size == 0 || (!segment->pin && !segment->populate))
     return 0;
   size_t now = 0;
   int err = segment->pin ? shmseg_map_pin(m->base, m->length) : 0;
   if (!err)
-    err = bring_pages(segment, m);
-  if (err == ENOSPC && object_size(segment->fd, &now) == 0 && now < m->size)
+    err = segment_bring_pages(segment, m);
+  if (err == ENOSPC && segment_object_size(segment->fd, &now) == 0 && now < m->size)
     return SHMSEG_TRUNCATED; /* at this moment */
   return err;
 }
 
 /* From here on the handle has the size and the pages of the mapping. */
-static void adopt(shmseg_segment *segment, const mapping *m) {
+static void segment_adopt(shmseg_segment *segment, const mapping *m) {
   if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
     shmseg_owner_start_over(segment);
     segment->recoveries++;
   }
   if (m->fault) {
-    mapping old = { .base = segment->data, .room = segment->room, .fault = segment->fault };
+    mapping old = { .base = segment->data, .reserved = segment->reserved, .fault = segment->fault };
     segment->data = m->base;
-    segment->room = m->room;
+    segment->reserved = m->reserved;
     segment->fault = m->fault;
     if (old.base)
-      unmap(&old);
+      segment_unmap(&old);
   } else {
     shmseg_fault_move(segment->fault, m->base, m->length);
     shmseg_map_hold(m->base, m->length, shmseg_map_round(segment->size));
@@ -193,24 +193,24 @@ static void adopt(shmseg_segment *segment, const mapping *m) {
 }
 
 /* Maps the size that the object has. */
-static int map(shmseg_segment *segment, size_t size) {
+static int segment_map(shmseg_segment *segment, size_t size) {
   mapping m;
-  int err = map_ahead(segment, size, &m);
+  int err = segment_map_ahead(segment, size, &m);
   if (err)
     return err;
-  err = pin_ahead(segment, &m);
+  err = segment_pin_ahead(segment, &m);
   if (!err)
-    err = prepare_pages(segment, &m);
+    err = segment_prepare_pages(segment, &m);
   if (err)
-    drop(segment, &m);
+    segment_drop(segment, &m);
   else
-    adopt(segment, &m);
+    segment_adopt(segment, &m);
   return err;
 }
 
 /* --- opening ------------------------------------------------------------------------------ */
 
-static int learn_identity(shmseg_segment *segment) {
+static int segment_learn_identity(shmseg_segment *segment) {
   struct stat status;
   if (fstat(segment->fd, &status) != 0)
     return errno;
@@ -218,7 +218,7 @@ static int learn_identity(shmseg_segment *segment) {
   return 0;
 }
 
-static void take_options(shmseg_segment *segment, const shmseg_options *options) {
+static void segment_take_options(shmseg_segment *segment, const shmseg_options *options) {
   segment->max = options->max;
   segment->sparse = options->sparse;
   segment->populate = options->populate;
@@ -226,57 +226,58 @@ static void take_options(shmseg_segment *segment, const shmseg_options *options)
 }
 
 /* What happens alike to an object that was opened and to one that was built. */
-static int enter(shmseg_segment *segment, size_t size) {
-  int err = learn_identity(segment);
-  return err ? err : map(segment, size);
+static int segment_enter(shmseg_segment *segment, size_t size) {
+  int err = segment_learn_identity(segment);
+  return err ? err : segment_map(segment, size);
 }
 
 /* Undoes a partial open; the object itself is nobody's business but its builder's. */
-static int give_up(shmseg_segment *segment, int err) {
+static int segment_give_up(shmseg_segment *segment, int err) {
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
   shmseg_owner_forget_all(segment); /* init may have locked something */
   if (segment->data)
-    unmap(&(mapping){ .base = segment->data, .room = segment->room, .fault = segment->fault });
+    segment_unmap(&(mapping){
+        .base = segment->data, .reserved = segment->reserved, .fault = segment->fault });
   if (shmseg_segment_is_open(segment))
     close(segment->fd);
   shmseg_segment_init(segment);
   return err;
 }
 
-static int give_up_unopened(shmseg_segment *segment, int err) {
+static int segment_give_up_unopened(shmseg_segment *segment, int err) {
   shmseg_segment_init(segment);
   return err;
 }
 
 /* SHMSEG_EMPTY: an ordinary file that is there and empty, at this moment. */
-static int attach(shmseg_segment *segment, shmseg_place place, bool writable,
-                  const shmseg_options *options) {
+static int segment_attach(shmseg_segment *segment, shmseg_place place, bool writable,
+                          const shmseg_options *options) {
   size_t size = 0;
   shmseg_segment_init(segment);
   int err = shmseg_backing_open(place, writable, &segment->fd);
   if (err)
-    return give_up_unopened(segment, err);
+    return segment_give_up_unopened(segment, err);
   segment->place = place;
   segment->writable = writable;
-  take_options(segment, options);
-  err = object_size(segment->fd, &size);
-  if (!err && size == 0 && place.kind == SHMSEG_FILE)
+  segment_take_options(segment, options);
+  err = segment_object_size(segment->fd, &size);
+  if (!err && size == 0 && place.type == SHMSEG_FILE)
     err = SHMSEG_EMPTY;
   else if (!err && (size == 0 || size < options->size))
     err = SHMSEG_TOO_SMALL;
   if (!err)
-    err = enter(segment, size);
-  return err ? give_up(segment, err) : 0;
+    err = segment_enter(segment, size);
+  return err ? segment_give_up(segment, err) : 0;
 }
 
 /* A complete segment without a name yet. */
-static int build(shmseg_segment *segment, const shmseg_options *options) {
+static int segment_build(shmseg_segment *segment, const shmseg_options *options) {
   segment->writable = true;
-  take_options(segment, options);
+  segment_take_options(segment, options);
   int err = shmseg_backing_grow(segment->fd, 0, options->size, options->sparse);
   if (!err)
-    err = enter(segment, options->size);
+    err = segment_enter(segment, options->size);
   if (!err && options->init) {
     err = options->init(segment, options->context);
     if (!err)
@@ -285,15 +286,15 @@ static int build(shmseg_segment *segment, const shmseg_options *options) {
   return err;
 }
 
-static int abandon(shmseg_segment *segment, shmseg_place place, int err) {
+static int segment_abandon(shmseg_segment *segment, shmseg_place place, int err) {
   if (shmseg_segment_is_open(segment)) /* init may have closed it */
     shmseg_backing_abandon(segment->fd, place);
-  return give_up(segment, err);
+  return segment_give_up(segment, err);
 }
 
 /* What can be done only while the permissions are not yet the final ones, and what is undone when the
  * name goes to another object. */
-static int prepare_name(shmseg_segment *segment, const shmseg_options *options) {
+static int segment_prepare_name(shmseg_segment *segment, const shmseg_options *options) {
   uint32_t id;
   int err = 0;
   if (options->temporary)
@@ -306,12 +307,12 @@ static int prepare_name(shmseg_segment *segment, const shmseg_options *options) 
 
 /* The name is taken, and we would do with what it leads to: attaches, or takes the place of an empty
  * file. SHMSEG_CHANGED: look again. */
-static int attach_instead(shmseg_segment *segment, shmseg_place place,
-                          const shmseg_options *options, bool *created) {
+static int segment_attach_instead(shmseg_segment *segment, shmseg_place place,
+                                  const shmseg_options *options, bool *created) {
   shmseg_segment winner;
-  int err = attach(&winner, place, true, options);
+  int err = segment_attach(&winner, place, true, options);
   if (err == ENOENT)
-    return shmseg_backing_dangles(place) ? abandon(segment, place, ELOOP) : SHMSEG_CHANGED;
+    return shmseg_backing_dangles(place) ? segment_abandon(segment, place, ELOOP) : SHMSEG_CHANGED;
   if (err == SHMSEG_EMPTY) {
     err = shmseg_backing_replace_empty(segment->fd, place, options->perm);
     *created = err == 0;
@@ -319,42 +320,42 @@ static int attach_instead(shmseg_segment *segment, shmseg_place place,
       shmseg_wait_nap(REPLACE_PAUSE, SHMSEG_FOREVER);
       return SHMSEG_CHANGED;
     }
-    return err ? abandon(segment, place, err) : 0;
+    return err ? segment_abandon(segment, place, err) : 0;
   }
   winner.recoveries = winner.opened = segment->recoveries + 1; /* what init made has ended */
-  abandon(segment, place, 0);                                  /* ours is not wanted */
+  segment_abandon(segment, place, 0);                          /* ours is not wanted */
   *segment = winner;
   return err;
 }
 
 /* Creates the object, unless its name is taken: then, with mode SHMSEG_CREATE, attaches. */
-static int create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
-                  const shmseg_options *options, bool *created) {
+static int segment_create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
+                          const shmseg_options *options, bool *created) {
   shmseg_segment_init(segment);
   if (options->size == 0)
     return EINVAL;
   int err = shmseg_backing_build(place, &segment->fd);
   if (err)
-    return give_up_unopened(segment, err);
+    return segment_give_up_unopened(segment, err);
   segment->place = place;
-  err = build(segment, options);
+  err = segment_build(segment, options);
   if (!err)
-    err = prepare_name(segment, options);
+    err = segment_prepare_name(segment, options);
   if (err)
-    return abandon(segment, place, err);
+    return segment_abandon(segment, place, err);
   for (int round = 0; round < ROUNDS; round++) {
     err = shmseg_backing_publish(segment->fd, place, options->perm);
     *created = err == 0;
     if (err == EEXIST && mode == SHMSEG_CREATE)
-      err = attach_instead(segment, place, options, created);
+      err = segment_attach_instead(segment, place, options, created);
     else if (err)
-      err = abandon(segment, place, err);
+      err = segment_abandon(segment, place, err);
     if (*created && segment->temporary)
       shmseg_temporary_settle(segment->temporary);
     if (err != SHMSEG_CHANGED)
       return err;
   }
-  return abandon(segment, place, EAGAIN);
+  return segment_abandon(segment, place, EAGAIN);
 }
 
 int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
@@ -364,11 +365,11 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
     created = &ignored;
   *created = false;
   shmseg_segment_init(segment);
-  int err = valid_place(place);
+  int err = segment_valid_place(place);
   if (err)
     return err;
   if (mode != SHMSEG_CREATE_ONLY) {
-    err = attach(segment, place, mode != SHMSEG_READ, options);
+    err = segment_attach(segment, place, mode != SHMSEG_READ, options);
     bool is_absent = err == ENOENT || err == SHMSEG_EMPTY;
     /* a portable creator's object has no permissions until it is complete: not seen here */
     if (mode != SHMSEG_CREATE || !is_absent)
@@ -378,7 +379,7 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
     if (shmseg_backing_stat(place, &status) == 0)
       return EEXIST;
   }
-  return create(segment, place, mode, options, created);
+  return segment_create(segment, place, mode, options, created);
 }
 
 int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options) {
@@ -387,11 +388,11 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
     return EINVAL;
   int err = shmseg_backing_anonymous(&segment->fd);
   if (err)
-    return give_up_unopened(segment, err);
-  err = build(segment, options);
+    return segment_give_up_unopened(segment, err);
+  err = segment_build(segment, options);
   if (!err)
     err = shmseg_backing_seal(segment->fd);
-  return err ? give_up(segment, err) : 0;
+  return err ? segment_give_up(segment, err) : 0;
 }
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
@@ -400,21 +401,21 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   shmseg_segment_init(segment);
   int err = shmseg_descriptor_duplicate(fd, &segment->fd);
   if (err)
-    return give_up_unopened(segment, err);
+    return segment_give_up_unopened(segment, err);
   segment->writable = writable;
   err = fstat(segment->fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : ENODEV;
   if (!err)
-    err = object_size(segment->fd, &size);
+    err = segment_object_size(segment->fd, &size);
   if (!err)
-    err = enter(segment, size);
-  return err ? give_up(segment, err) : 0;
+    err = segment_enter(segment, size);
+  return err ? segment_give_up(segment, err) : 0;
 }
 
 /* --- the lock of an object ---------------------------------------------------------------- */
 
 /* A peer has the lock, and *deadline, 0 at first, says until when to wait: 0 to try again;
  * SHMSEG_TIMEOUT; SHMSEG_INTERRUPTED when the caller should look around, at the end of *slice. */
-static int wait_for_peer(int64_t *deadline, int64_t *slice) {
+static int segment_wait_for_peer(int64_t *deadline, int64_t *slice) {
   if (*deadline == 0)
     *deadline = shmseg_wait_deadline(LOCK_PATIENCE);
   if (*slice == 0)
@@ -423,12 +424,12 @@ static int wait_for_peer(int64_t *deadline, int64_t *slice) {
   return err ? err : shmseg_wait_left(*slice) ? 0 : SHMSEG_INTERRUPTED;
 }
 
-static int lock_segment(const shmseg_segment *segment, shmseg_backing_lock *lock,
-                        int64_t *deadline) {
+static int segment_lock_segment(const shmseg_segment *segment, shmseg_backing_lock *lock,
+                                int64_t *deadline) {
   int64_t slice = 0;
   int err;
   while ((err = shmseg_backing_lock_fd(segment->fd, segment->place, lock)) == EAGAIN) {
-    err = wait_for_peer(deadline, &slice);
+    err = segment_wait_for_peer(deadline, &slice);
     if (err)
       return err;
   }
@@ -444,7 +445,7 @@ int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline) {
   int err;
   while ((err = shmseg_backing_remove_own(segment->place, segment->fd, &segment->identity)) ==
          EAGAIN) {
-    err = wait_for_peer(deadline, &slice);
+    err = segment_wait_for_peer(deadline, &slice);
     if (err)
       return err;
   }
@@ -462,11 +463,11 @@ int shmseg_segment_unlink(shmseg_segment *segment) {
 
 int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline) {
   int64_t slice = 0;
-  int err = valid_place(place);
+  int err = segment_valid_place(place);
   if (err)
     return err;
   while ((err = shmseg_backing_remove(place)) == EAGAIN) {
-    err = wait_for_peer(deadline, &slice);
+    err = segment_wait_for_peer(deadline, &slice);
     if (err)
       return err;
   }
@@ -490,7 +491,7 @@ void shmseg_segment_close(shmseg_segment *segment) {
   shmseg_owner_abandon_all(segment);
   if (temporary)
     shmseg_temporary_unlink(temporary);
-  give_up(segment, 0);
+  segment_give_up(segment, 0);
 }
 
 /* --- bytes -------------------------------------------------------------------------------- */
@@ -499,14 +500,14 @@ int shmseg_segment_status(const shmseg_segment *segment) {
   return segment->fault ? shmseg_fault_code(segment->fault) : 0;
 }
 
-static int check_range(const shmseg_segment *segment, size_t offset, size_t count) {
+static int segment_check_range(const shmseg_segment *segment, size_t offset, size_t count) {
   if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   return offset > segment->size || count > segment->size - offset ? SHMSEG_OUT_OF_RANGE : 0;
 }
 
 int shmseg_segment_read(const shmseg_segment *segment, size_t offset, void *buffer, size_t count) {
-  int err = check_range(segment, offset, count);
+  int err = segment_check_range(segment, offset, count);
   if (err || count == 0)
     return err;
   memcpy(buffer, segment->data + offset, count);
@@ -515,7 +516,7 @@ int shmseg_segment_read(const shmseg_segment *segment, size_t offset, void *buff
 
 int shmseg_segment_write(const shmseg_segment *segment, size_t offset, const void *bytes,
                          size_t count) {
-  int err = check_range(segment, offset, count);
+  int err = segment_check_range(segment, offset, count);
   if (err || count == 0)
     return err;
   if (!segment->writable)
@@ -525,7 +526,7 @@ int shmseg_segment_write(const shmseg_segment *segment, size_t offset, const voi
 }
 
 int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count) {
-  int err = check_range(segment, offset, count);
+  int err = segment_check_range(segment, offset, count);
   if (err || count == 0)
     return err;
   size_t start = offset / shmseg_map_page() * shmseg_map_page();
@@ -536,46 +537,46 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
 /* --- size --------------------------------------------------------------------------------- */
 
 /* Takes a growth back that nobody has been told of. A memfd that is sealed keeps it. */
-static void ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
+static void segment_ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
   size_t size = 0;
-  if (object_size(segment->fd, &size) == 0 && size == grown &&
+  if (segment_object_size(segment->fd, &size) == 0 && size == grown &&
       ftruncate(segment->fd, (off_t)before) != 0)
     return;
 }
 
 /* Under the lock, with the mapping made: gives the object its new size, and brings its pages in, before
  * it is cut or after it has grown. now is its size. */
-static int change_size(const shmseg_segment *segment, size_t now, const mapping *m) {
+static int segment_change_size(const shmseg_segment *segment, size_t now, const mapping *m) {
   bool sparse = segment->sparse && !segment->pin && !segment->populate;
   bool grows = m->size > now;
-  int err = pin_ahead(segment, m);
+  int err = segment_pin_ahead(segment, m);
   if (!err && grows)
     err = shmseg_backing_grow(segment->fd, now, m->size, sparse);
   if (err)
     return err;
-  err = prepare_pages(segment, m);
+  err = segment_prepare_pages(segment, m);
   if (!err && m->size < now && ftruncate(segment->fd, (off_t)m->size) != 0)
     err = errno;
   if (err && grows)
-    ungrow(segment, m->size, now);
+    segment_ungrow(segment, m->size, now);
   return err;
 }
 
 /* Under the lock. A size that is less than a peer has made it, but not than ours, was meant as growth:
  * then the peer's is taken. */
-static int resize_locked(shmseg_segment *segment, size_t size) {
+static int segment_resize_locked(shmseg_segment *segment, size_t size) {
   mapping m;
   size_t now = 0;
-  int err = object_size(segment->fd, &now);
+  int err = segment_object_size(segment->fd, &now);
   if (!err)
-    err = map_ahead(segment, size > now || size < segment->size ? size : now, &m);
+    err = segment_map_ahead(segment, size > now || size < segment->size ? size : now, &m);
   if (err)
     return err;
-  err = change_size(segment, now, &m);
+  err = segment_change_size(segment, now, &m);
   if (err)
-    drop(segment, &m);
+    segment_drop(segment, &m);
   else
-    adopt(segment, &m);
+    segment_adopt(segment, &m);
   return err;
 }
 
@@ -588,15 +589,15 @@ int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *d
     return SHMSEG_READ_ONLY;
   if (size == 0 || size > SIZE_MAX / 2)
     return size == 0 ? EINVAL : EFBIG;
-  int err = object_size(segment->fd, &now);
+  int err = segment_object_size(segment->fd, &now);
   if (err)
     return err;
   if (size == now) /* needs no lock, and no descriptor for it */
     return shmseg_segment_refresh(segment);
-  err = lock_segment(segment, &lock, deadline);
+  err = segment_lock_segment(segment, &lock, deadline);
   if (err)
     return err;
-  err = resize_locked(segment, size);
+  err = segment_resize_locked(segment, size);
   shmseg_backing_unlock(&lock);
   return err;
 }
@@ -614,10 +615,10 @@ int shmseg_segment_refresh(shmseg_segment *segment) {
   size_t size = 0;
   if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
-  int err = object_size(segment->fd, &size);
+  int err = segment_object_size(segment->fd, &size);
   if (err)
     return err;
   if (size == segment->size && shmseg_segment_status(segment) == 0)
     return 0;
-  return map(segment, size);
+  return segment_map(segment, size);
 }

@@ -11,12 +11,12 @@
 /* Identities found alive, by their low bits: one probe for each, or few. */
 #define ALIVE 64
 
-bool shmseg_slots_enter(shmseg_slots room, uint32_t id, uint32_t hint, uint32_t *slot) {
-  for (uint32_t i = 0; i < room.count; i++) {
-    uint32_t at = (hint + i) % room.count;
+bool shmseg_slots_enter(shmseg_slots slots, uint32_t id, uint32_t hint, uint32_t *slot) {
+  for (uint32_t i = 0; i < slots.count; i++) {
+    uint32_t at = (hint + i) % slots.count;
     uint32_t seen = SHMSEG_SLOT_FREE;
-    if (load_relaxed(&room.slots[at]) == SHMSEG_SLOT_FREE &&
-        cas_ordered(&room.slots[at], &seen, id)) {
+    if (load_relaxed(&slots.words[at]) == SHMSEG_SLOT_FREE &&
+        cas_ordered(&slots.words[at], &seen, id)) {
       *slot = at;
       return true;
     }
@@ -24,60 +24,60 @@ bool shmseg_slots_enter(shmseg_slots room, uint32_t id, uint32_t hint, uint32_t 
   return false;
 }
 
-bool shmseg_slots_leave(shmseg_slots room, uint32_t slot, uint32_t id) {
+bool shmseg_slots_leave(shmseg_slots slots, uint32_t slot, uint32_t id) {
   uint32_t seen = id;
-  bool left = cas_ordered(&room.slots[slot], &seen, SHMSEG_SLOT_FREE);
+  bool left = cas_ordered(&slots.words[slot], &seen, SHMSEG_SLOT_FREE);
   if (left)
-    shmseg_eventcount_notify(room.bell);
+    shmseg_eventcount_notify(slots.eventcount);
   return left;
 }
 
-uint32_t shmseg_slots_taken(shmseg_slots room) {
+uint32_t shmseg_slots_taken(shmseg_slots slots) {
   uint32_t taken = 0;
-  for (uint32_t i = 0; i < room.count; i++)
-    taken += load_ordered(&room.slots[i]) != SHMSEG_SLOT_FREE;
+  for (uint32_t i = 0; i < slots.count; i++)
+    taken += load_ordered(&slots.words[i]) != SHMSEG_SLOT_FREE;
   return taken;
 }
 
-void shmseg_slots_clear(shmseg_slots room, uint32_t stale) {
+void shmseg_slots_clear(shmseg_slots slots, uint32_t stale) {
   uint32_t alive[ALIVE] = { 0 };
   bool cleared = false;
-  for (uint32_t i = 0; i < room.count; i++) {
-    uint32_t seen = load_relaxed(&room.slots[i]);
+  for (uint32_t i = 0; i < slots.count; i++) {
+    uint32_t seen = load_relaxed(&slots.words[i]);
     if (seen == SHMSEG_SLOT_FREE || (seen != 0 && seen == alive[seen % ALIVE]))
       continue;
     /* what is no identity has no owner that could give it back */
     if (seen >= SHMSEG_ID_MIN && seen <= SHMSEG_ID_MAX && seen != stale &&
-        shmseg_liveness_probe(room.segment->fd, seen))
+        shmseg_liveness_probe(slots.segment->fd, seen))
       alive[seen % ALIVE] = seen;
-    else if (segment_status(room.segment) == 0)
-      cleared |= cas_ordered(&room.slots[i], &seen, SHMSEG_SLOT_FREE);
+    else if (segment_status(slots.segment) == 0)
+      cleared |= cas_ordered(&slots.words[i], &seen, SHMSEG_SLOT_FREE);
   }
   if (cleared)
-    shmseg_eventcount_notify(room.bell);
+    shmseg_eventcount_notify(slots.eventcount);
 }
 
 typedef struct {
-  shmseg_slots room;
+  shmseg_slots slots;
   uint32_t limit;
 } demand;
 
-static bool is_met(const void *context) {
+static bool slots_is_met(const void *context) {
   const demand *d = context;
-  return shmseg_slots_taken(d->room) <= d->limit;
+  return shmseg_slots_taken(d->slots) <= d->limit;
 }
 
-int shmseg_slots_wait(shmseg_slots room, uint32_t limit, int64_t deadline) {
-  demand d = { room, limit };
-  int err = shmseg_eventcount_wait(room.segment, room.bell, is_met, &d, deadline);
-  return err == 0 && !is_met(&d) ? shmseg_wait_again(deadline) : err;
+int shmseg_slots_wait(shmseg_slots slots, uint32_t limit, int64_t deadline) {
+  demand d = { slots, limit };
+  int err = shmseg_eventcount_wait(slots.segment, slots.eventcount, slots_is_met, &d, deadline);
+  return err == 0 && !slots_is_met(&d) ? shmseg_wait_again(deadline) : err;
 }
 
-const char *shmseg_slots_check(shmseg_slots room) {
-  if (!shmseg_eventcount_valid(load_relaxed(room.bell)))
-    return "the bell";
-  for (uint32_t i = 0; i < room.count; i++) {
-    uint32_t slot = load_relaxed(&room.slots[i]);
+const char *shmseg_slots_check(shmseg_slots slots) {
+  if (!shmseg_eventcount_valid(load_relaxed(slots.eventcount)))
+    return "the eventcount";
+  for (uint32_t i = 0; i < slots.count; i++) {
+    uint32_t slot = load_relaxed(&slots.words[i]);
     if (slot != SHMSEG_SLOT_FREE && (slot < SHMSEG_ID_MIN || slot > SHMSEG_ID_MAX))
       return "a slot";
   }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Slots of identities, and waiting for one of them to become free.
  *
- * A slot is 1 (free) or the identity of who has it. Beside the slots stands a bell
- * (core/eventcount.h), which rings when one was given back.
+ * A slot is 1 (free) or the identity of who has it. Beside the slots stands an eventcount
+ * (core/eventcount.h), which is notified when one was given back.
  *
  * PROTOCOL    enter  compare-and-swap a slot from 1 to the identity.
- *             leave  compare-and-swap it back, ring.
+ *             leave  compare-and-swap it back, notify.
  *             clear  a slot whose identity is dead is freed by whoever is about to wait.
  *
  * CRASHES     the slot of a dead process has its identity. */
@@ -23,28 +23,28 @@
 
 typedef struct shmseg_slots {
   const shmseg_segment *segment;
-  uint32_t *bell;
-  uint32_t *slots;
+  uint32_t *eventcount;
+  uint32_t *words;
   uint32_t count;
 } shmseg_slots;
 
 /* Takes a free slot, looking from hint on; false when there is none. */
-bool shmseg_slots_enter(shmseg_slots room, uint32_t id, uint32_t hint, uint32_t *slot);
+bool shmseg_slots_enter(shmseg_slots slots, uint32_t id, uint32_t hint, uint32_t *slot);
 
 /* Gives slot back and wakes who waits. False when it is not id's. */
-bool shmseg_slots_leave(shmseg_slots room, uint32_t slot, uint32_t id);
+bool shmseg_slots_leave(shmseg_slots slots, uint32_t slot, uint32_t id);
 
 /* How many slots are taken. */
-uint32_t shmseg_slots_taken(shmseg_slots room);
+uint32_t shmseg_slots_taken(shmseg_slots slots);
 
 /* Frees the slots of the dead, and of stale when that is an identity (0: none). */
-void shmseg_slots_clear(shmseg_slots room, uint32_t stale);
+void shmseg_slots_clear(shmseg_slots slots, uint32_t stale);
 
 /* Sleeps until a slot was given back, unless no more than limit are taken: 0 then. */
-int shmseg_slots_wait(shmseg_slots room, uint32_t limit, int64_t deadline);
+int shmseg_slots_wait(shmseg_slots slots, uint32_t limit, int64_t deadline);
 
 /* Names what is wrong, or NULL. */
-const char *shmseg_slots_check(shmseg_slots room);
+const char *shmseg_slots_check(shmseg_slots slots);
 
 #pragma GCC visibility pop
 

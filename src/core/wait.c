@@ -29,7 +29,7 @@ int64_t shmseg_wait_deadline(int64_t nanoseconds) {
 }
 
 /* Nanoseconds to sleep: what is left, at most limit; 0 when nothing is left. */
-static int64_t left(int64_t deadline, int64_t limit) {
+static int64_t wait_left(int64_t deadline, int64_t limit) {
   int64_t now = shmseg_clock_now();
   if (now >= deadline)
     return 0;
@@ -37,7 +37,7 @@ static int64_t left(int64_t deadline, int64_t limit) {
 }
 
 int shmseg_wait_sleep(int64_t deadline) {
-  int64_t duration = left(deadline, SHMSEG_SLICE);
+  int64_t duration = wait_left(deadline, SHMSEG_SLICE);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
@@ -45,7 +45,7 @@ int shmseg_wait_sleep(int64_t deadline) {
 }
 
 int shmseg_wait_nap(int64_t nanoseconds, int64_t deadline) {
-  int64_t duration = left(deadline, nanoseconds);
+  int64_t duration = wait_left(deadline, nanoseconds);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
@@ -57,7 +57,7 @@ int shmseg_wait_pause(int64_t deadline) {
 }
 
 bool shmseg_wait_left(int64_t deadline) {
-  return left(deadline, 1) > 0;
+  return wait_left(deadline, 1) > 0;
 }
 
 int shmseg_wait_again(int64_t deadline) {
@@ -66,13 +66,13 @@ int shmseg_wait_again(int64_t deadline) {
 
 /* Is it worth spinning, after so many failures in a row? Two who share a processor fail until the
  * system has parted them, which takes it some milliseconds in which both want to run. */
-static bool is_worth_spinning(uint32_t failures) {
+static bool wait_is_worth_spinning(uint32_t failures) {
   return failures % SPIN_PERIOD < SPIN_BURST && shmseg_clock_processors() > 1;
 }
 
 bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
                             const void *context) {
-  if (!is_worth_spinning(spin->failures)) {
+  if (!wait_is_worth_spinning(spin->failures)) {
     spin->failures++;
     return ready(context);
   }
@@ -108,18 +108,18 @@ bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses) {
 #if defined(SHMSEG_COUNT_LATE)
 uint64_t shmseg_wait_late;
 
-static void count_late(const uint32_t *word, uint32_t seen, int err) {
+static void wait_count_late(const uint32_t *word, uint32_t seen, int err) {
   if (err == ETIMEDOUT && load_ordered(word) != seen)
     shmseg_wait_late++;
 }
 #else
-static void count_late(const uint32_t *word, uint32_t seen, int err) {
+static void wait_count_late(const uint32_t *word, uint32_t seen, int err) {
   (void)word, (void)seen, (void)err;
 }
 #endif
 
 /* Has the word changed? A word on a missing page reads as zero and proves nothing. */
-static int look(const shmseg_segment *segment, const uint32_t *word, uint32_t seen) {
+static int wait_look(const shmseg_segment *segment, const uint32_t *word, uint32_t seen) {
   bool changed = load_ordered(word) != seen;
   int err = segment_status(segment);
   return err ? err : changed ? 0 : SHMSEG_INTERRUPTED;
@@ -127,17 +127,17 @@ static int look(const shmseg_segment *segment, const uint32_t *word, uint32_t se
 
 int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32_t seen,
                      int64_t deadline) {
-  int err = look(segment, word, seen);
+  int err = wait_look(segment, word, seen);
   if (err != SHMSEG_INTERRUPTED)
     return err;
-  int64_t duration = left(deadline, SHMSEG_SLICE);
+  int64_t duration = wait_left(deadline, SHMSEG_SLICE);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   err = shmseg_futex_wait(word, seen, duration);
-  count_late(word, seen, err);
+  wait_count_late(word, seen, err);
   if (err == EFAULT)
     return SHMSEG_TRUNCATED;
-  return look(segment, word, seen);
+  return wait_look(segment, word, seen);
 }
 
 int shmseg_wait_wake(const uint32_t *word, int count) {

@@ -7,7 +7,7 @@
  *             128     8     published word: (sequence + 1) << 1 | shut
  *             136     8     floor: what lies below may be overwritten
  *             144     16    ends: where the record of sequence s ends, at 8 * (s mod 2)
- *             160     4     bell (core/eventcount.h), rings for each message
+ *             160     4     eventcount (core/eventcount.h), is notified for each message
  *             192           ring: capacity rounded up to 8, and 16 more
  *
  *             Positions are bytes since the start, the first one being the length of the ring;
@@ -24,7 +24,7 @@
  * PROTOCOL    publish    under the lock: raise floor, record by record, above what will be
  *                        overwritten; fence; write the record at the end; store its end in the slot
  *                        that the published sequence does not use; compare-and-swap the published
- *                        word: that publishes, unless shut came first. Unlock, ring.
+ *                        word: that publishes, unless shut came first. Unlock, notify.
  *             next       copy the record at the own position, fence, load floor: at or below the
  *                        position, the copy is whole (B4). Else go to floor: the number of the record
  *                        there tells how many were lost.
@@ -49,7 +49,7 @@
 #define PUBLISHED 128
 #define FLOOR 136
 #define ENDS 144
-#define BELL 160
+#define EVENTCOUNT 160
 #define RING 192
 #define HEAD_SIZE 16 /* of a record */
 #define SHUT 1u
@@ -66,55 +66,57 @@
 
 typedef struct {
   uint64_t sequence, size;
-} head;
+} record_header;
 
-static uint64_t ring_for(uint64_t capacity) {
+static uint64_t broadcast_ring_for(uint64_t capacity) {
   return RECORD(capacity);
 }
 
-static uint64_t size_for(uint64_t capacity) {
+static uint64_t broadcast_size_for(uint64_t capacity) {
   if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
     return 0;
-  return RING + ring_for(capacity);
+  return RING + broadcast_ring_for(capacity);
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
+static uint64_t broadcast_capacity_for(uint64_t available) {
+  return available >= RING + HEAD_SIZE + 8 ? (available - RING - HEAD_SIZE) / 8 * 8 : 0;
 }
 
-static int first(uint64_t capacity, shmseg_words *words) {
-  uint64_t start = ring_for(capacity);
+static int broadcast_first(uint64_t capacity, shmseg_words *words) {
+  uint64_t start = broadcast_ring_for(capacity);
   words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ PUBLISHED, 1, 8, (uint64_t)1 << 1 };
   words[2] = (shmseg_words){ FLOOR, 1, 8, start };
   words[3] = (shmseg_words){ ENDS, 1, 8, start };
-  words[4] = (shmseg_words){ BELL, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[4] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
   return 5;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_BROADCAST, 1,    "capacity", size_for,
-                                       capacity_for,          first };
+static const shmseg_kind_info kind = {
+  SHMSEG_KIND_BROADCAST, 1, "capacity", broadcast_size_for, broadcast_capacity_for, broadcast_first
+};
 
-static uint32_t *word32(const shmseg_broadcast *b, uint64_t offset) {
+static uint32_t *broadcast_word32(const shmseg_broadcast *b, uint64_t offset) {
   return shmseg_object_at(&b->object, offset);
 }
 
-static uint64_t *word64(const shmseg_broadcast *b, uint64_t offset) {
+static uint64_t *broadcast_word64(const shmseg_broadcast *b, uint64_t offset) {
   return shmseg_object_at(&b->object, offset);
 }
 
-static uint64_t *end_of(const shmseg_broadcast *b, uint64_t sequence) {
-  return word64(b, ENDS + sequence % 2 * 8);
+static uint64_t *broadcast_end_of(const shmseg_broadcast *b, uint64_t sequence) {
+  return broadcast_word64(b, ENDS + sequence % 2 * 8);
 }
 
 uint64_t shmseg_broadcast_size(uint64_t capacity) {
-  return size_for(capacity);
+  return broadcast_size_for(capacity);
 }
 
 int shmseg_broadcast_open(shmseg_broadcast *b, shmseg_segment *segment, uint64_t offset,
-                          uint64_t room, shmseg_mode mode, uint64_t capacity, bool *created) {
-  int err = shmseg_object_open(&b->object, segment, offset, room, mode, &kind, capacity, created);
-  b->ring = err ? 0 : ring_for(b->object.capacity);
+                          uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created) {
+  int err =
+      shmseg_object_open(&b->object, segment, offset, available, mode, &kind, capacity, created);
+  b->ring = err ? 0 : broadcast_ring_for(b->object.capacity);
   return err;
 }
 
@@ -124,25 +126,25 @@ void shmseg_broadcast_close(shmseg_broadcast *b) {
 
 /* --- the ring ----------------------------------------------------------------------------- */
 
-static shmseg_ring ring_of(const shmseg_broadcast *b) {
+static shmseg_ring broadcast_ring_of(const shmseg_broadcast *b) {
   shmseg_ring ring = { shmseg_object_at(&b->object, RING), b->ring };
   return ring;
 }
 
 /* The word at a position, a multiple of 8. */
-static uint64_t *ring_word(const shmseg_broadcast *b, uint64_t position) {
-  return (uint64_t *)(ring_of(b).bytes + position % b->ring);
+static uint64_t *broadcast_ring_word(const shmseg_broadcast *b, uint64_t position) {
+  return (uint64_t *)(broadcast_ring_of(b).bytes + position % b->ring);
 }
 
 /* Can it be a published word? */
-static bool is_count(uint64_t word) {
+static bool broadcast_is_count(uint64_t word) {
   return word >> 1 != 0 && word >> 1 <= SHMSEG_COUNT_MAX;
 }
 
-static head head_at(const shmseg_broadcast *b, uint64_t position) {
-  head h;
-  h.sequence = load_relaxed(ring_word(b, position));
-  h.size = load_relaxed(ring_word(b, position + 8));
+static record_header broadcast_head_at(const shmseg_broadcast *b, uint64_t position) {
+  record_header h;
+  h.sequence = load_relaxed(broadcast_ring_word(b, position));
+  h.size = load_relaxed(broadcast_ring_word(b, position + 8));
   return h;
 }
 
@@ -150,46 +152,47 @@ static head head_at(const shmseg_broadcast *b, uint64_t position) {
 
 /* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way, part of
  * which is done. (What is read here is about to be overwritten: it takes no memory of its own.) */
-static int make_room(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
-  uint64_t floor = load_relaxed(word64(b, FLOOR));
+static int broadcast_make_space(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
+  uint64_t floor = load_relaxed(broadcast_word64(b, FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, end))
     return SHMSEG_CORRUPT;
   uint64_t old = floor, left = SHMSEG_RING_GO;
   for (; need > b->ring - (end - floor) && left > 0; left--) {
-    uint64_t size = head_at(b, floor).size; /* once: a peer may rewrite it */
+    uint64_t size = broadcast_head_at(b, floor).size; /* once: a peer may rewrite it */
     if (size > b->object.capacity || RECORD(size) > end - floor)
       return SHMSEG_CORRUPT;
     floor += RECORD(size);
   }
   if (floor != old)
-    store_release(word64(b, FLOOR), floor);
+    store_release(broadcast_word64(b, FLOOR), floor);
   return need > b->ring - (end - floor) ? SHMSEG_INTERRUPTED : 0;
 }
 
 /* Under the lock. */
-static int append(const shmseg_broadcast *b, const void *bytes, size_t size, uint64_t *sequence) {
-  uint64_t word = load_relaxed(word64(b, PUBLISHED));
+static int broadcast_append(const shmseg_broadcast *b, const void *bytes, size_t size,
+                            uint64_t *sequence) {
+  uint64_t word = load_relaxed(broadcast_word64(b, PUBLISHED));
   if (word & SHUT)
     return SHMSEG_SHUTDOWN;
-  if (!is_count(word))
+  if (!broadcast_is_count(word))
     return SHMSEG_CORRUPT;
   *sequence = word >> 1; /* of this message */
-  uint64_t end = load_relaxed(end_of(b, *sequence - 1));
+  uint64_t end = load_relaxed(broadcast_end_of(b, *sequence - 1));
   uint64_t need = RECORD((uint64_t)size);
-  int err = make_room(b, end, need);
+  int err = broadcast_make_space(b, end, need);
   if (err)
     return err;
-  fence_release(); /* floor is seen before any byte below: pairs with is_overrun()'s fence */
-  store_relaxed(ring_word(b, end), *sequence);
-  store_relaxed(ring_word(b, end + 8), (uint64_t)size);
-  shmseg_ring_put(ring_of(b), (end + HEAD_SIZE) % b->ring, bytes, size);
-  store_relaxed(end_of(b, *sequence), end + need);
+  fence_release(); /* floor is seen before any byte below: pairs with broadcast_is_overrun()'s fence */
+  store_relaxed(broadcast_ring_word(b, end), *sequence);
+  store_relaxed(broadcast_ring_word(b, end + 8), (uint64_t)size);
+  shmseg_ring_put(broadcast_ring_of(b), (end + HEAD_SIZE) % b->ring, bytes, size);
+  store_relaxed(broadcast_end_of(b, *sequence), end + need);
   err = segment_status(b->object.segment);
   if (err)
     return err;
   /* Publish. Pairs with the acquire loads of the readers; from here it is out (B2). */
   uint64_t seen = word;
-  if (cas_ordered(word64(b, PUBLISHED), &seen, (*sequence + 1) << 1))
+  if (cas_ordered(broadcast_word64(b, PUBLISHED), &seen, (*sequence + 1) << 1))
     return 0;
   return seen == (word | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
 }
@@ -206,15 +209,15 @@ int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_
     err = shmseg_owner_identity(segment, &id);
   if (err)
     return err;
-  err = shmseg_lock_enter(segment, word32(b, LOCK), id, LOCK_PATIENCE, deadline, &dirty);
+  err = shmseg_lock_enter(segment, broadcast_word32(b, LOCK), id, LOCK_PATIENCE, deadline, &dirty);
   if (err) /* a stopped publisher may have the lock: shutting down is seen all the same */
-    return load_acquire(word64(b, PUBLISHED)) & SHUT ? SHMSEG_SHUTDOWN : err;
-  err = append(b, bytes, size, sequence);
+    return load_acquire(broadcast_word64(b, PUBLISHED)) & SHUT ? SHMSEG_SHUTDOWN : err;
+  err = broadcast_append(b, bytes, size, sequence);
   if (err && err != SHMSEG_SHUTDOWN && err != SHMSEG_INTERRUPTED)
-    return shmseg_lock_leave_dirty(segment, word32(b, LOCK), id, err);
-  int left = shmseg_lock_release(segment, word32(b, LOCK), id, SHMSEG_LOCK_FREE, 1);
+    return shmseg_lock_leave_dirty(segment, broadcast_word32(b, LOCK), id, err);
+  int left = shmseg_lock_release(segment, broadcast_word32(b, LOCK), id, SHMSEG_LOCK_FREE, 1);
   if (!err)
-    shmseg_eventcount_notify(word32(b, BELL)); /* the release was a full barrier */
+    shmseg_eventcount_notify(broadcast_word32(b, EVENTCOUNT)); /* the release was a full barrier */
   return left ? left : err;
 }
 
@@ -234,11 +237,11 @@ int shmseg_broadcast_shutdown(shmseg_broadcast *b) {
     err = SHMSEG_READ_ONLY;
   if (err)
     return err;
-  uint64_t word = load_relaxed(word64(b, PUBLISHED));
+  uint64_t word = load_relaxed(broadcast_word64(b, PUBLISHED));
   for (int i = 0; !(word & SHUT) && i < SHMSEG_TRIES; i++)
-    if (cas_ordered(word64(b, PUBLISHED), &word, word | SHUT))
+    if (cas_ordered(broadcast_word64(b, PUBLISHED), &word, word | SHUT))
       word |= SHUT;
-  shmseg_eventcount_notify(word32(b, BELL));
+  shmseg_eventcount_notify(broadcast_word32(b, EVENTCOUNT));
   err = segment_status(b->object.segment);
   return err ? err : word & SHUT ? 0 : EAGAIN;
 }
@@ -246,40 +249,40 @@ int shmseg_broadcast_shutdown(shmseg_broadcast *b) {
 /* --- subscribing -------------------------------------------------------------------------- */
 
 /* Was what was copied from position on overwritten meanwhile? */
-static bool is_overrun(const shmseg_broadcast *b, uint64_t position) {
+static bool broadcast_is_overrun(const shmseg_broadcast *b, uint64_t position) {
   fence_acquire(); /* the copy was loaded before this */
-  return load_relaxed(word64(b, FLOOR)) > position;
+  return load_relaxed(broadcast_word64(b, FLOOR)) > position;
 }
 
 /* The next sequence number and where its record will be. False when a publisher was faster. */
-static bool find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
-  uint64_t word = load_acquire(word64(b, PUBLISHED));
+static bool broadcast_find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
+  uint64_t word = load_acquire(broadcast_word64(b, PUBLISHED));
   s->sequence = word >> 1;
-  s->position = load_relaxed(end_of(b, s->sequence - 1));
+  s->position = load_relaxed(broadcast_end_of(b, s->sequence - 1));
   fence_acquire();
-  return load_relaxed(word64(b, PUBLISHED)) >> 1 == s->sequence && s->position % 8 == 0;
+  return load_relaxed(broadcast_word64(b, PUBLISHED)) >> 1 == s->sequence && s->position % 8 == 0;
 }
 
 /* The oldest message that is there, or the next one. False when a publisher was faster. */
-static bool find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
-  if (!find_end(b, s))
+static bool broadcast_find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
+  if (!broadcast_find_end(b, s))
     return false;
-  uint64_t floor = load_acquire(word64(b, FLOOR));
+  uint64_t floor = load_acquire(broadcast_word64(b, FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, s->position))
     return false;
   if (floor < s->position) {
-    uint64_t first = head_at(b, floor).sequence, end = s->sequence;
+    uint64_t first = broadcast_head_at(b, floor).sequence, end = s->sequence;
     if (end - first > (s->position - floor) / HEAD_SIZE) /* more than there is place for (B2) */
       return false;
     s->sequence = first;
     s->position = floor;
   }
-  return !is_overrun(b, floor);
+  return !broadcast_is_overrun(b, floor);
 }
 
 /* Holes are not read, and have no record's head: its sequence number is not zero. */
-static int check_written(const shmseg_broadcast *b, uint64_t position, uint64_t end,
-                         uint64_t *written) {
+static int broadcast_check_written(const shmseg_broadcast *b, uint64_t position, uint64_t end,
+                                   uint64_t *written) {
   if (position < *written)
     return 0;
   int what =
@@ -289,10 +292,10 @@ static int check_written(const shmseg_broadcast *b, uint64_t position, uint64_t 
 
 /* Begins a walk to the record of that number, which is not beyond the next one: from the oldest on,
  * unless it is there already. */
-static int begin_walk(const shmseg_broadcast *b, uint64_t number, shmseg_broadcast_walk *walk,
-                      shmseg_subscription *s) {
+static int broadcast_begin_walk(const shmseg_broadcast *b, uint64_t number,
+                                shmseg_broadcast_walk *walk, shmseg_subscription *s) {
   shmseg_subscription next;
-  if (!find_end(b, &next))
+  if (!broadcast_find_end(b, &next))
     return SHMSEG_CHANGED;
   walk->end = next.position;
   if (number == next.sequence) {
@@ -300,9 +303,9 @@ static int begin_walk(const shmseg_broadcast *b, uint64_t number, shmseg_broadca
     s->position = next.position;
     return 0;
   }
-  if (!find_floor(b, s))
+  if (!broadcast_find_floor(b, s))
     return SHMSEG_CHANGED;
-  uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no room */
+  uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no space */
   if (walk->end > most)
     walk->end = most;
   bool is_short = walk->end < s->position + SHMSEG_RING_UNASKED;
@@ -311,19 +314,19 @@ static int begin_walk(const shmseg_broadcast *b, uint64_t number, shmseg_broadca
 }
 
 /* Goes on with it. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
-static int find_number(const shmseg_broadcast *b, uint64_t number, shmseg_broadcast_walk *walk,
-                       shmseg_subscription *s) {
-  int err = walk->end == 0 ? begin_walk(b, number, walk, s) : 0;
+static int broadcast_find_number(const shmseg_broadcast *b, uint64_t number,
+                                 shmseg_broadcast_walk *walk, shmseg_subscription *s) {
+  int err = walk->end == 0 ? broadcast_begin_walk(b, number, walk, s) : 0;
   if (err)
     return err;
   for (uint64_t left = SHMSEG_RING_GO; s->sequence < number && s->position < walk->end; left--) {
     if (left == 0)
       return SHMSEG_INTERRUPTED;
-    err = check_written(b, s->position, walk->end, &walk->written);
+    err = broadcast_check_written(b, s->position, walk->end, &walk->written);
     if (err)
-      return is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
-    uint64_t size = head_at(b, s->position).size;
-    if (is_overrun(b, s->position) || size > b->object.capacity)
+      return broadcast_is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
+    uint64_t size = broadcast_head_at(b, s->position).size;
+    if (broadcast_is_overrun(b, s->position) || size > b->object.capacity)
       return SHMSEG_CHANGED;
     s->position += RECORD(size);
     s->sequence++;
@@ -337,20 +340,20 @@ static int find_number(const shmseg_broadcast *b, uint64_t number, shmseg_broadc
 }
 
 /* Finds where to begin. SHMSEG_CHANGED when a publisher was faster, or the words are no broadcast's. */
-static int find(const shmseg_broadcast *b, uint64_t from, shmseg_broadcast_walk *walk,
-                shmseg_subscription *s) {
+static int broadcast_find(const shmseg_broadcast *b, uint64_t from, shmseg_broadcast_walk *walk,
+                          shmseg_subscription *s) {
   if (from == SHMSEG_FROM_NEW)
-    return find_end(b, s) ? 0 : SHMSEG_CHANGED;
+    return broadcast_find_end(b, s) ? 0 : SHMSEG_CHANGED;
   if (from == SHMSEG_FROM_OLDEST)
-    return find_floor(b, s) ? 0 : SHMSEG_CHANGED;
-  return find_number(b, from, walk, s);
+    return broadcast_find_floor(b, s) ? 0 : SHMSEG_CHANGED;
+  return broadcast_find_number(b, from, walk, s);
 }
 
 /* 0, or why nothing can be found. */
-static int may_find(const shmseg_broadcast *b, uint64_t from) {
-  uint64_t next = load_acquire(word64(b, PUBLISHED)) >> 1;
+static int broadcast_may_find(const shmseg_broadcast *b, uint64_t from) {
+  uint64_t next = load_acquire(broadcast_word64(b, PUBLISHED)) >> 1;
   int err = segment_status(b->object.segment);
-  if (err || !is_count(next << 1))
+  if (err || !broadcast_is_count(next << 1))
     return err ? err : SHMSEG_CORRUPT;
   return from != SHMSEG_FROM_NEW && from > next ? SHMSEG_OUT_OF_RANGE : 0;
 }
@@ -362,9 +365,9 @@ int shmseg_broadcast_subscribe_on(const shmseg_broadcast *b, uint64_t from,
     *s = none;
   int err = shmseg_object_ready(&b->object);
   while (!err) {
-    err = may_find(b, from);
+    err = broadcast_may_find(b, from);
     if (!err)
-      err = find(b, from, walk, s);
+      err = broadcast_find(b, from, walk, s);
     int hole = segment_status(b->object.segment);
     err = hole ? hole : err;
     if (err == 0 || err == SHMSEG_INTERRUPTED)
@@ -392,26 +395,27 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
 }
 
 /* Copies the record at the subscription's position. SHMSEG_CHANGED: it was overwritten. */
-static int copy_record(const shmseg_subscription *s, void *buffer, size_t room, size_t *size) {
+static int broadcast_copy_record(const shmseg_subscription *s, void *buffer, size_t available,
+                                 size_t *size) {
   const shmseg_broadcast *b = s->broadcast;
-  head h = head_at(b, s->position);
+  record_header h = broadcast_head_at(b, s->position);
   bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
   *size = sane ? (size_t)h.size : 0;
-  if (sane && *size <= room)
-    shmseg_ring_get(ring_of(b), (s->position + HEAD_SIZE) % b->ring, buffer, *size);
-  bool overrun = is_overrun(b, s->position);
+  if (sane && *size <= available)
+    shmseg_ring_get(broadcast_ring_of(b), (s->position + HEAD_SIZE) % b->ring, buffer, *size);
+  bool overrun = broadcast_is_overrun(b, s->position);
   int err = segment_status(b->object.segment);
   if (err)
     return err;
   if (overrun)
     return SHMSEG_CHANGED;
-  return !sane ? SHMSEG_CORRUPT : *size > room ? SHMSEG_TOO_SMALL : 0;
+  return !sane ? SHMSEG_CORRUPT : *size > available ? SHMSEG_TOO_SMALL : 0;
 }
 
 /* Goes to the oldest message; those between are lost. SHMSEG_CHANGED: a publisher was faster. */
-static int skip_lost(shmseg_subscription *s) {
+static int broadcast_skip_lost(shmseg_subscription *s) {
   shmseg_subscription oldest = *s;
-  if (!find_floor(s->broadcast, &oldest))
+  if (!broadcast_find_floor(s->broadcast, &oldest))
     return SHMSEG_CHANGED;
   if (oldest.sequence < s->sequence || oldest.sequence > SHMSEG_COUNT_MAX)
     return SHMSEG_CORRUPT;
@@ -426,35 +430,37 @@ typedef struct {
   uint64_t seen;
 } change;
 
-static bool has_changed(const void *context) {
+static bool broadcast_has_changed(const void *context) {
   const change *c = context;
-  return load_ordered(word64(c->broadcast, PUBLISHED)) != c->seen;
+  return load_ordered(broadcast_word64(c->broadcast, PUBLISHED)) != c->seen;
 }
 
-static int wait_for_message(const shmseg_broadcast *b, uint64_t seen, shmseg_spin *spin,
-                            int64_t deadline) {
+static int broadcast_wait_for_message(const shmseg_broadcast *b, uint64_t seen, shmseg_spin *spin,
+                                      int64_t deadline) {
   change c = { b, seen };
   if (!shmseg_wait_left(deadline))
-    return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
-  if (shmseg_wait_spin_until(spin, has_changed, &c))
+    return broadcast_has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
+  if (shmseg_wait_spin_until(spin, broadcast_has_changed, &c))
     return 0;
-  return shmseg_eventcount_wait(b->object.segment, word32(b, BELL), has_changed, &c, deadline);
+  return shmseg_eventcount_wait(b->object.segment, broadcast_word32(b, EVENTCOUNT),
+                                broadcast_has_changed, &c, deadline);
 }
 
 /* The next message if there is one; SHMSEG_EMPTY, with the published word as found. Then it waits for
  * nobody; SHMSEG_CHANGED: publishers were faster. */
-static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
-                    uint64_t *word) {
+static int broadcast_try_next(shmseg_subscription *s, void *buffer, size_t available, size_t *size,
+                              uint64_t *word) {
   const shmseg_broadcast *b = s->broadcast;
-  *word = load_acquire(word64(b, PUBLISHED)); /* pairs with the swap in append() */
+  *word =
+      load_acquire(broadcast_word64(b, PUBLISHED)); /* pairs with the swap in broadcast_append() */
   int err = segment_status(b->object.segment);
-  if (err || !is_count(*word))
+  if (err || !broadcast_is_count(*word))
     return err ? err : SHMSEG_CORRUPT;
   if (s->sequence >= *word >> 1)
     return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;
-  err = copy_record(s, buffer, room, size);
+  err = broadcast_copy_record(s, buffer, available, size);
   if (err == SHMSEG_CHANGED) {
-    err = skip_lost(s);
+    err = broadcast_skip_lost(s);
     return err ? err : SHMSEG_CHANGED;
   }
   if (err)
@@ -464,14 +470,14 @@ static int try_next(shmseg_subscription *s, void *buffer, size_t room, size_t *s
   return 0;
 }
 
-int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, size_t *size,
+int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t available, size_t *size,
                              uint64_t *sequence, uint64_t *lost, int64_t deadline) {
   int64_t patience = 0; /* begins when a publisher has been faster */
   for (int i = 0; i < SHMSEG_TRIES; i++) {
     uint64_t word = 0;
     int err = shmseg_object_ready(&s->broadcast->object);
     if (!err)
-      err = try_next(s, buffer, room, size, &word);
+      err = broadcast_try_next(s, buffer, available, size, &word);
     if (err == 0) {
       *sequence = s->sequence - 1;
       *lost = s->lost;
@@ -479,7 +485,7 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, 
       return 0;
     }
     if (err == SHMSEG_EMPTY)
-      err = wait_for_message(s->broadcast, word, &s->spin, deadline);
+      err = broadcast_wait_for_message(s->broadcast, word, &s->spin, deadline);
     else if (err == SHMSEG_CHANGED && patience == 0)
       patience = shmseg_wait_deadline(READ_PATIENCE), err = 0;
     else if (err == SHMSEG_CHANGED)
@@ -492,13 +498,13 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t room, 
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-static const char *check_records(const shmseg_broadcast *b, uint64_t floor, uint64_t end,
-                                 uint64_t next) {
+static const char *broadcast_check_records(const shmseg_broadcast *b, uint64_t floor, uint64_t end,
+                                           uint64_t next) {
   uint64_t last = 0, written = end - floor > SHMSEG_RING_UNASKED ? floor : end;
   while (floor < end) {
-    if (check_written(b, floor, end, &written) != 0)
+    if (broadcast_check_written(b, floor, end, &written) != 0)
       return "B2: a record";
-    head h = head_at(b, floor);
+    record_header h = broadcast_head_at(b, floor);
     if (h.size > b->object.capacity || RECORD(h.size) > end - floor)
       return "B2: a record";
     if (last != 0 && h.sequence != last + 1)
@@ -513,16 +519,16 @@ const char *shmseg_broadcast_check(const shmseg_broadcast *b) {
   const char *wrong = shmseg_object_check(&b->object, &kind);
   if (wrong)
     return wrong;
-  uint64_t next = load_relaxed(word64(b, PUBLISHED)) >> 1;
-  uint64_t floor = load_relaxed(word64(b, FLOOR));
+  uint64_t next = load_relaxed(broadcast_word64(b, PUBLISHED)) >> 1;
+  uint64_t floor = load_relaxed(broadcast_word64(b, FLOOR));
   if (next == 0)
     return "B3: the published word";
-  uint64_t end = load_relaxed(end_of(b, next - 1));
+  uint64_t end = load_relaxed(broadcast_end_of(b, next - 1));
   if (!shmseg_ring_holds(b->ring, floor, end))
     return "B1: floor and end";
-  if (!shmseg_lock_valid(load_relaxed(word32(b, LOCK))))
+  if (!shmseg_lock_valid(load_relaxed(broadcast_word32(b, LOCK))))
     return "the lock word";
-  if (!shmseg_eventcount_valid(load_relaxed(word32(b, BELL))))
-    return "the bell";
-  return check_records(b, floor, end, next);
+  if (!shmseg_eventcount_valid(load_relaxed(broadcast_word32(b, EVENTCOUNT))))
+    return "the eventcount";
+  return broadcast_check_records(b, floor, end, next);
 }

@@ -6,7 +6,7 @@
  *             64      4     lock word of the writers (core/lock.h)
  *             68      60    0
  *             128     8     version word: version + 1; versions count the values from 1 on
- *             136     4     bell (core/eventcount.h), rings for each new version
+ *             136     4     eventcount (core/eventcount.h), is notified for each new version
  *             140     52    0
  *             192           4 buffers: size (8 bytes), the bytes, rounded up to 64 together
  *
@@ -17,7 +17,7 @@
  *             C3  a size is not above the capacity.
  *
  * PROTOCOL    set   take the lock; fence; fill buffer (v + 1) mod 4; store the version word v + 1
- *                   with release: that publishes. Unlock, ring.
+ *                   with release: that publishes. Unlock, notify.
  *                   The fence: a reader that sees a byte of version v + 1 must also see that v is
  *                   published, or its check below could pass.
  *             get   load v with acquire, copy buffer v mod 4, fence, load v'. The buffer was whole
@@ -39,7 +39,7 @@
 
 #define LOCK 64
 #define VERSION 128
-#define BELL 136
+#define EVENTCOUNT 136
 #define BUFFERS 192
 #define COUNT 4
 #define BYTES 8 /* of a buffer, behind its size */
@@ -52,56 +52,58 @@
 #define READ_PATIENCE ((int64_t)100 * 1000000)
 #define READ_TRIES 8 /* at least, though a process that seldom runs is late at the second */
 
-static uint64_t buffer_size(uint64_t capacity) {
+static uint64_t cell_buffer_size(uint64_t capacity) {
   return (BYTES + capacity + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
 }
 
-static uint64_t size_for(uint64_t capacity) {
+static uint64_t cell_size_for(uint64_t capacity) {
   if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
     return 0;
-  return BUFFERS + COUNT * buffer_size(capacity);
+  return BUFFERS + COUNT * cell_buffer_size(capacity);
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  uint64_t each = room > BUFFERS ? (room - BUFFERS) / COUNT / SHMSEG_ALIGN * SHMSEG_ALIGN : 0;
+static uint64_t cell_capacity_for(uint64_t available) {
+  uint64_t each =
+      available > BUFFERS ? (available - BUFFERS) / COUNT / SHMSEG_ALIGN * SHMSEG_ALIGN : 0;
   return each > BYTES ? each - BYTES : 0;
 }
 
-static int first(uint64_t capacity, shmseg_words *words) {
+static int cell_first(uint64_t capacity, shmseg_words *words) {
   (void)capacity;
   words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ VERSION, 1, 8, 1 };
-  words[2] = (shmseg_words){ BELL, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[2] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
   return 3;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_CELL, 1,    "capacity", size_for,
-                                       capacity_for,     first };
+static const shmseg_kind_info kind = { SHMSEG_KIND_CELL,  1,         "capacity", cell_size_for,
+                                       cell_capacity_for, cell_first };
 
-static uint32_t *lock_of(const shmseg_cell *cell) {
+static uint32_t *cell_lock_of(const shmseg_cell *cell) {
   return shmseg_object_at(&cell->object, LOCK);
 }
 
-static uint64_t *version_of(const shmseg_cell *cell) {
+static uint64_t *cell_version_of(const shmseg_cell *cell) {
   return shmseg_object_at(&cell->object, VERSION);
 }
 
-static uint32_t *bell_of(const shmseg_cell *cell) {
-  return shmseg_object_at(&cell->object, BELL);
+static uint32_t *cell_eventcount_of(const shmseg_cell *cell) {
+  return shmseg_object_at(&cell->object, EVENTCOUNT);
 }
 
-static unsigned char *buffer_of(const shmseg_cell *cell, uint64_t version) {
+static unsigned char *cell_buffer_of(const shmseg_cell *cell, uint64_t version) {
   return shmseg_object_at(&cell->object,
-                          BUFFERS + version % COUNT * buffer_size(cell->object.capacity));
+                          BUFFERS + version % COUNT * cell_buffer_size(cell->object.capacity));
 }
 
 uint64_t shmseg_cell_size(uint64_t capacity) {
-  return size_for(capacity);
+  return cell_size_for(capacity);
 }
 
-int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                     shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_object_open(&cell->object, segment, offset, room, mode, &kind, capacity, created);
+int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset,
+                     uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created) {
+  return shmseg_object_open(&cell->object, segment, offset, available, mode, &kind, capacity,
+                            created);
 }
 
 void shmseg_cell_close(shmseg_cell *cell) {
@@ -111,8 +113,8 @@ void shmseg_cell_close(shmseg_cell *cell) {
 /* --- writing ------------------------------------------------------------------------------ */
 
 /* Under the lock. */
-static int publish(const shmseg_cell *cell, uint64_t version, const void *bytes, size_t size) {
-  unsigned char *buffer = buffer_of(cell, version);
+static int cell_publish(const shmseg_cell *cell, uint64_t version, const void *bytes, size_t size) {
+  unsigned char *buffer = cell_buffer_of(cell, version);
   fence_release(); /* version - 1 is seen before any byte below: pairs with confirm()'s fence */
   store_relaxed((uint64_t *)buffer, (uint64_t)size);
   copy_to_shared(buffer + BYTES, bytes, size);
@@ -120,20 +122,20 @@ static int publish(const shmseg_cell *cell, uint64_t version, const void *bytes,
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_cell_peek(); from here the value is out (C2). */
-  store_release(version_of(cell), version + 1);
+  store_release(cell_version_of(cell), version + 1);
   return 0;
 }
 
 /* Under the lock. */
-static int publish_next(const shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
-                        uint64_t *version) {
-  uint64_t now = load_relaxed(version_of(cell));
+static int cell_publish_next(const shmseg_cell *cell, uint64_t expected, const void *bytes,
+                             size_t size, uint64_t *version) {
+  uint64_t now = load_relaxed(cell_version_of(cell));
   *version = now - 1;
   if (now == 0 || now >= SHMSEG_COUNT_MAX)
     return SHMSEG_CORRUPT;
   if (expected != SHMSEG_ANY_VERSION && expected != *version)
     return SHMSEG_CHANGED;
-  return publish(cell, ++*version, bytes, size);
+  return cell_publish(cell, ++*version, bytes, size);
 }
 
 int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
@@ -147,20 +149,20 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *byte
   if (!err)
     err = shmseg_owner_identity(cell->object.segment, &id);
   if (!err)
-    err = shmseg_lock_enter(segment, lock_of(cell), id, LOCK_PATIENCE, deadline, &dirty);
+    err = shmseg_lock_enter(segment, cell_lock_of(cell), id, LOCK_PATIENCE, deadline, &dirty);
   if (err)
     return err;
-  err = publish_next(cell, expected, bytes, size, version);
+  err = cell_publish_next(cell, expected, bytes, size, version);
   if (err && err != SHMSEG_CHANGED)
-    return shmseg_lock_leave_dirty(segment, lock_of(cell), id, err);
-  int left = shmseg_lock_release(segment, lock_of(cell), id, SHMSEG_LOCK_FREE, 1);
+    return shmseg_lock_leave_dirty(segment, cell_lock_of(cell), id, err);
+  int left = shmseg_lock_release(segment, cell_lock_of(cell), id, SHMSEG_LOCK_FREE, 1);
   if (!err)
-    shmseg_eventcount_notify(bell_of(cell)); /* the release was a full barrier */
+    shmseg_eventcount_notify(cell_eventcount_of(cell)); /* the release was a full barrier */
   return left ? left : err;
 }
 
-static int set(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
-               uint64_t *version) {
+static int cell_set(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                    uint64_t *version) {
   int64_t deadline = 0;
   int err;
   do {
@@ -170,13 +172,13 @@ static int set(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t s
 }
 
 int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t *version) {
-  return set(cell, SHMSEG_ANY_VERSION, bytes, size, version);
+  return cell_set(cell, SHMSEG_ANY_VERSION, bytes, size, version);
 }
 
 int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                     uint64_t *version) {
   return expected == SHMSEG_ANY_VERSION ? SHMSEG_CHANGED
-                                        : set(cell, expected, bytes, size, version);
+                                        : cell_set(cell, expected, bytes, size, version);
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -186,9 +188,10 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
   int err = shmseg_object_ready(&cell->object);
   if (err)
     return err;
-  uint64_t word = load_acquire(version_of(cell)); /* pairs with the release in publish() */
+  uint64_t word =
+      load_acquire(cell_version_of(cell)); /* pairs with the release in cell_publish() */
   *version = word - 1;
-  const unsigned char *buffer = buffer_of(cell, *version);
+  const unsigned char *buffer = cell_buffer_of(cell, *version);
   uint64_t stored = word > 1 ? load_relaxed((const uint64_t *)buffer) : 0;
   err = segment_status(cell->object.segment);
   if (err)
@@ -206,20 +209,20 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
   fence_acquire(); /* what was copied was loaded before this */
-  uint64_t now = load_relaxed(version_of(cell)) - 1;
+  uint64_t now = load_relaxed(cell_version_of(cell)) - 1;
   int err = segment_status(cell->object.segment);
   if (err)
     return err;
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;
 }
 
-int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t room, size_t *size,
+int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
                     uint64_t *version) {
   int64_t deadline = 0; /* begins when a writer has been faster */
   for (int tries = 1;; tries++) {
     const unsigned char *bytes;
     int err = shmseg_cell_peek(cell, &bytes, size, version);
-    if (!err && *size > room)
+    if (!err && *size > available)
       return SHMSEG_TOO_SMALL;
     if (!err) {
       copy_from_shared(buffer, bytes, *size);
@@ -238,7 +241,7 @@ int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version) {
   int err = shmseg_object_ready(&cell->object);
   if (err)
     return err;
-  uint64_t word = load_acquire(version_of(cell));
+  uint64_t word = load_acquire(cell_version_of(cell));
   *version = word - 1;
   err = segment_status(cell->object.segment);
   return err ? err : word == 0 || word > SHMSEG_COUNT_MAX ? SHMSEG_CORRUPT : 0;
@@ -249,9 +252,9 @@ typedef struct {
   uint64_t seen;
 } change;
 
-static bool has_changed(const void *context) {
+static bool cell_has_changed(const void *context) {
   const change *c = context;
-  return load_ordered(version_of(c->cell)) - 1 != c->seen;
+  return load_ordered(cell_version_of(c->cell)) - 1 != c->seen;
 }
 
 int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline) {
@@ -260,21 +263,22 @@ int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline) {
   int err = shmseg_cell_version(cell, &version);
   if (err || version != seen)
     return err;
-  err = shmseg_eventcount_wait(cell->object.segment, bell_of(cell), has_changed, &c, deadline);
-  return err == 0 && !has_changed(&c) ? shmseg_wait_again(deadline) : err;
+  err = shmseg_eventcount_wait(cell->object.segment, cell_eventcount_of(cell), cell_has_changed, &c,
+                               deadline);
+  return err == 0 && !cell_has_changed(&c) ? shmseg_wait_again(deadline) : err;
 }
 
 const char *shmseg_cell_check(const shmseg_cell *cell) {
   const char *wrong = shmseg_object_check(&cell->object, &kind);
   if (wrong)
     return wrong;
-  uint64_t word = load_relaxed(version_of(cell));
+  uint64_t word = load_relaxed(cell_version_of(cell));
   if (word == 0)
     return "C1: the version";
   for (uint64_t v = word - 1, i = 0; v > 0 && i < COUNT - 1; v--, i++)
-    if (load_relaxed((uint64_t *)buffer_of(cell, v)) > cell->object.capacity)
+    if (load_relaxed((uint64_t *)cell_buffer_of(cell, v)) > cell->object.capacity)
       return "C3: a size";
-  if (!shmseg_lock_valid(load_relaxed(lock_of(cell))))
+  if (!shmseg_lock_valid(load_relaxed(cell_lock_of(cell))))
     return "the lock word";
-  return shmseg_eventcount_valid(load_relaxed(bell_of(cell))) ? NULL : "the bell";
+  return shmseg_eventcount_valid(load_relaxed(cell_eventcount_of(cell))) ? NULL : "the eventcount";
 }

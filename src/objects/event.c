@@ -31,25 +31,25 @@
 #define COUNT_ONE 2u
 #define TRIES 1000000
 
-static uint64_t size_for(uint64_t capacity) {
+static uint64_t event_size_for(uint64_t capacity) {
   return capacity == 1 ? SIZE : 0;
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  (void)room;
+static uint64_t event_capacity_for(uint64_t available) {
+  (void)available;
   return 1;
 }
 
-static int first(uint64_t capacity, shmseg_words *words) {
+static int event_first(uint64_t capacity, shmseg_words *words) {
   (void)capacity;
   words[0] = (shmseg_words){ WORD, 1, 4, COUNT_ONE };
   return 1;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_EVENT, 1,    "capacity", size_for,
-                                       capacity_for,      first };
+static const shmseg_kind_info kind = { SHMSEG_KIND_EVENT,  1,          "capacity", event_size_for,
+                                       event_capacity_for, event_first };
 
-static uint32_t *word_of(const shmseg_event *event) {
+static uint32_t *event_word_of(const shmseg_event *event) {
   return shmseg_object_at(&event->object, WORD);
 }
 
@@ -57,24 +57,24 @@ uint64_t shmseg_event_size(void) {
   return SIZE;
 }
 
-int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                      shmseg_mode mode, bool *created) {
-  return shmseg_object_open(&event->object, segment, offset, room, mode, &kind, 1, created);
+int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset,
+                      uint64_t available, shmseg_mode mode, bool *created) {
+  return shmseg_object_open(&event->object, segment, offset, available, mode, &kind, 1, created);
 }
 
-static uint32_t set_of(uint32_t word) {
+static uint32_t event_set_of(uint32_t word) {
   uint32_t next = (word + COUNT_ONE) | SET;
   return next < COUNT_ONE ? COUNT_ONE | SET : next; /* a count of 0 is skipped (E1) */
 }
 
 /* Changes the word by set_of, or by clearing SET. */
-static int change(shmseg_event *event, bool set, uint32_t *seen) {
+static int event_change(shmseg_event *event, bool set, uint32_t *seen) {
   int err = shmseg_object_ready(&event->object);
   if (err)
     return err;
   if (!event->object.segment->writable)
     return SHMSEG_READ_ONLY;
-  uint32_t *word = word_of(event);
+  uint32_t *word = event_word_of(event);
   *seen = load_relaxed(word);
   for (int i = 0; i < TRIES; i++) {
     err = segment_status(event->object.segment);
@@ -82,7 +82,7 @@ static int change(shmseg_event *event, bool set, uint32_t *seen) {
       return err;
     if (*seen < COUNT_ONE)
       return SHMSEG_CORRUPT;
-    if (cas_ordered(word, seen, set ? set_of(*seen) : *seen & ~SET))
+    if (cas_ordered(word, seen, set ? event_set_of(*seen) : *seen & ~SET))
       return segment_status(event->object.segment);
   }
   return EAGAIN;
@@ -90,30 +90,30 @@ static int change(shmseg_event *event, bool set, uint32_t *seen) {
 
 int shmseg_event_set(shmseg_event *event) {
   uint32_t seen;
-  int err = change(event, true, &seen);
+  int err = event_change(event, true, &seen);
   if (!err && !(seen & SET))
-    shmseg_wait_wake(word_of(event), SHMSEG_WAKE_ALL);
+    shmseg_wait_wake(event_word_of(event), SHMSEG_WAKE_ALL);
   return err;
 }
 
 int shmseg_event_clear(shmseg_event *event) {
   uint32_t seen;
-  return change(event, false, &seen);
+  return event_change(event, false, &seen);
 }
 
 /* The word, checked. */
-static int look(const shmseg_event *event, uint32_t *word) {
+static int event_look(const shmseg_event *event, uint32_t *word) {
   int err = shmseg_object_ready(&event->object);
   if (err)
     return err;
-  *word = load_acquire(word_of(event));
+  *word = load_acquire(event_word_of(event));
   err = segment_status(event->object.segment);
   return err ? err : *word < COUNT_ONE ? SHMSEG_CORRUPT : 0;
 }
 
 int shmseg_event_is_set(const shmseg_event *event, bool *set) {
   uint32_t word;
-  int err = look(event, &word);
+  int err = event_look(event, &word);
   *set = !err && word & SET;
   return err;
 }
@@ -122,7 +122,7 @@ int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadli
   int slept = 0;
   for (;;) {
     uint32_t word;
-    int err = look(event, &word);
+    int err = event_look(event, &word);
     if (err)
       return err;
     if (*began == 0)
@@ -131,7 +131,7 @@ int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadli
       return 0;
     if (slept)
       return slept;
-    slept = shmseg_wait_word(event->object.segment, word_of(event), word, deadline);
+    slept = shmseg_wait_word(event->object.segment, event_word_of(event), word, deadline);
     if (slept == 0)
       slept = shmseg_wait_again(deadline);
   }
@@ -145,5 +145,5 @@ const char *shmseg_event_check(const shmseg_event *event) {
   const char *wrong = shmseg_object_check(&event->object, &kind);
   if (wrong)
     return wrong;
-  return load_relaxed(word_of(event)) >= COUNT_ONE ? NULL : "E1: the count";
+  return load_relaxed(event_word_of(event)) >= COUNT_ONE ? NULL : "E1: the count";
 }

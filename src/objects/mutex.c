@@ -22,43 +22,43 @@
 #define WORD 64
 #define SIZE 128
 
-static uint64_t size_for(uint64_t capacity) {
+static uint64_t mutex_size_for(uint64_t capacity) {
   return capacity == 1 ? SIZE : 0;
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  (void)room;
+static uint64_t mutex_capacity_for(uint64_t available) {
+  (void)available;
   return 1;
 }
 
-static int first(uint64_t capacity, shmseg_words *words) {
+static int mutex_first(uint64_t capacity, shmseg_words *words) {
   (void)capacity;
   words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
   return 1;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_MUTEX, 1,    "capacity", size_for,
-                                       capacity_for,      first };
+static const shmseg_kind_info kind = { SHMSEG_KIND_MUTEX,  1,          "capacity", mutex_size_for,
+                                       mutex_capacity_for, mutex_first };
 
-static uint32_t *word_of(const shmseg_mutex *mutex) {
+static uint32_t *mutex_word_of(const shmseg_mutex *mutex) {
   return shmseg_object_at(&mutex->object, WORD);
 }
 
-static void abandon(shmseg_hold *hold) {
+static void mutex_abandon(shmseg_hold *hold) {
   shmseg_mutex *mutex = (shmseg_mutex *)((char *)hold - offsetof(shmseg_mutex, hold));
   if (shmseg_object_ready(&mutex->object) == 0)
-    shmseg_lock_release(mutex->object.segment, word_of(mutex), mutex->object.segment->member.id,
-                        SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY, 1);
+    shmseg_lock_release(mutex->object.segment, mutex_word_of(mutex),
+                        mutex->object.segment->member.id, SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY, 1);
 }
 
 uint64_t shmseg_mutex_size(void) {
   return SIZE;
 }
 
-int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                      shmseg_mode mode, bool *created) {
-  mutex->hold = (shmseg_hold){ .abandon = abandon };
-  return shmseg_object_open(&mutex->object, segment, offset, room, mode, &kind, 1, created);
+int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset,
+                      uint64_t available, shmseg_mode mode, bool *created) {
+  mutex->hold = (shmseg_hold){ .abandon = mutex_abandon };
+  return shmseg_object_open(&mutex->object, segment, offset, available, mode, &kind, 1, created);
 }
 
 int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
@@ -71,7 +71,7 @@ int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
   shmseg_segment *segment = mutex->object.segment;
   if (shmseg_owner_find(segment, mutex->object.offset + WORD))
     return SHMSEG_HELD;
-  err = shmseg_lock_take(segment, word_of(mutex), id, 0, deadline, abandoned);
+  err = shmseg_lock_take(segment, mutex_word_of(mutex), id, 0, deadline, abandoned);
   if (!err)
     shmseg_owner_add(segment, &mutex->hold, mutex->object.offset + WORD);
   return err;
@@ -88,13 +88,13 @@ int shmseg_mutex_unlock(shmseg_mutex *mutex) {
   if (!shmseg_mutex_holds(mutex))
     return SHMSEG_NOT_HELD;
   shmseg_owner_drop(&mutex->hold);
-  return shmseg_lock_release(mutex->object.segment, word_of(mutex),
+  return shmseg_lock_release(mutex->object.segment, mutex_word_of(mutex),
                              mutex->object.segment->member.id, SHMSEG_LOCK_FREE, 1);
 }
 
 void shmseg_mutex_close(shmseg_mutex *mutex) {
   if (shmseg_mutex_holds(mutex))
-    abandon(&mutex->hold);
+    mutex_abandon(&mutex->hold);
   shmseg_owner_drop(&mutex->hold);
   mutex->object.segment = NULL;
 }
@@ -103,5 +103,5 @@ const char *shmseg_mutex_check(const shmseg_mutex *mutex) {
   const char *wrong = shmseg_object_check(&mutex->object, &kind);
   if (wrong)
     return wrong;
-  return shmseg_lock_valid(load_relaxed(word_of(mutex))) ? NULL : "M1: the lock word";
+  return shmseg_lock_valid(load_relaxed(mutex_word_of(mutex))) ? NULL : "M1: the lock word";
 }

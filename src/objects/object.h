@@ -77,16 +77,16 @@ typedef struct shmseg_kind_info {
   const char *capacity_name; /* for messages */
   /* Bytes of the whole object, or 0 for a capacity that cannot be. */
   uint64_t (*size_for)(uint64_t capacity);
-  /* The largest capacity that room bytes take, for when none is given. */
-  uint64_t (*capacity_for)(uint64_t room);
+  /* The largest capacity that available bytes take, for when none is given. */
+  uint64_t (*capacity_for)(uint64_t available);
   /* Lists what is not zero behind the header of a new object; how many entries. */
   int (*first)(uint64_t capacity, shmseg_words words[SHMSEG_WORDS_MAX]);
 } shmseg_kind_info;
 
-/* Attaches to or builds the object at offset of the segment, of which room bytes are its. capacity
+/* Attaches to or builds the object at offset of the segment, of which available bytes are its. capacity
  * is wanted when not 0; a new object without one gets what fits. */
 int shmseg_object_open(shmseg_object *object, shmseg_segment *segment, uint64_t offset,
-                       uint64_t room, shmseg_mode mode, const shmseg_kind_info *info,
+                       uint64_t available, shmseg_mode mode, const shmseg_kind_info *info,
                        uint64_t capacity, bool *created);
 
 /* Why the object cannot be used. */

@@ -5,10 +5,10 @@
  *             0       64    header (objects/object.h), capacity = bytes of the largest message
  *             64      4     producers' lock word (core/lock.h)
  *             128     8     tail word: tail << 1 | shut
- *             136     4     bell of the messages (core/eventcount.h), rings after a push
+ *             136     4     eventcount of the messages (core/eventcount.h), is notified after a push
  *             192     4     consumers' lock word
  *             256     8     head
- *             264     4     bell of the room, rings after a pop
+ *             264     4     eventcount of the space, is notified after a pop
  *             320           ring: capacity rounded up to 8, and 8 more
  *
  *             A consumer that looks for a message again and again takes the tail's line from the
@@ -26,9 +26,9 @@
  *
  * PROTOCOL    push      under the producers' lock: load head with acquire, write the record behind
  *                       tail, compare-and-swap the tail word: that publishes, unless shut came
- *                       first. Unlock, ring.
+ *                       first. Unlock, notify.
  *             pop       under the consumers' lock: load the tail word with acquire, copy the records
- *                       out, store head with release: that takes them. Unlock, ring.
+ *                       out, store head with release: that takes them. Unlock, notify.
  *                       One message can also be copied before the lock is taken: if head has not
  *                       moved then, nobody has taken it, and no producer has touched its bytes (Q1).
  *             shutdown  compare-and-swap the tail word. A consumer says "shutdown" when one load of
@@ -54,7 +54,7 @@
 #define MESSAGES 136
 #define CONSUMERS 192
 #define HEAD 256
-#define ROOM 264
+#define SPACE 264
 #define RING 320
 #define HEAD_SIZE 8 /* of a record */
 #define SHUT 1u
@@ -65,51 +65,51 @@
 /* Rounds of an operation that finds the queue changed by others each time, before the clock is asked. */
 #define ROUNDS 1000
 
-static uint64_t ring_for(uint64_t capacity) {
+static uint64_t queue_ring_for(uint64_t capacity) {
   return (capacity + 7) / 8 * 8 + HEAD_SIZE;
 }
 
-static uint64_t size_for(uint64_t capacity) {
+static uint64_t queue_size_for(uint64_t capacity) {
   if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
     return 0;
-  return RING + ring_for(capacity);
+  return RING + queue_ring_for(capacity);
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  return room >= RING + HEAD_SIZE + 8 ? (room - RING - HEAD_SIZE) / 8 * 8 : 0;
+static uint64_t queue_capacity_for(uint64_t available) {
+  return available >= RING + HEAD_SIZE + 8 ? (available - RING - HEAD_SIZE) / 8 * 8 : 0;
 }
 
-static int first(uint64_t capacity, shmseg_words *words) {
-  uint64_t start = ring_for(capacity);
+static int queue_first(uint64_t capacity, shmseg_words *words) {
+  uint64_t start = queue_ring_for(capacity);
   words[0] = (shmseg_words){ PRODUCERS, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ CONSUMERS, 1, 4, SHMSEG_LOCK_FREE };
   words[2] = (shmseg_words){ TAIL, 1, 8, start << 1 };
   words[3] = (shmseg_words){ HEAD, 1, 8, start };
   words[4] = (shmseg_words){ MESSAGES, 1, 4, SHMSEG_EVENTCOUNT_START };
-  words[5] = (shmseg_words){ ROOM, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[5] = (shmseg_words){ SPACE, 1, 4, SHMSEG_EVENTCOUNT_START };
   return 6;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_QUEUE, 1,    "capacity", size_for,
-                                       capacity_for,      first };
+static const shmseg_kind_info kind = { SHMSEG_KIND_QUEUE,  1,          "capacity", queue_size_for,
+                                       queue_capacity_for, queue_first };
 
-static uint32_t *word32(const shmseg_queue *queue, uint64_t offset) {
+static uint32_t *queue_word32(const shmseg_queue *queue, uint64_t offset) {
   return shmseg_object_at(&queue->object, offset);
 }
 
-static uint64_t *word64(const shmseg_queue *queue, uint64_t offset) {
+static uint64_t *queue_word64(const shmseg_queue *queue, uint64_t offset) {
   return shmseg_object_at(&queue->object, offset);
 }
 
 uint64_t shmseg_queue_size(uint64_t capacity) {
-  return size_for(capacity);
+  return queue_size_for(capacity);
 }
 
-int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                      shmseg_mode mode, uint64_t capacity, bool *created) {
-  int err =
-      shmseg_object_open(&queue->object, segment, offset, room, mode, &kind, capacity, created);
-  queue->ring = err ? 0 : ring_for(queue->object.capacity);
+int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset,
+                      uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created) {
+  int err = shmseg_object_open(&queue->object, segment, offset, available, mode, &kind, capacity,
+                               created);
+  queue->ring = err ? 0 : queue_ring_for(queue->object.capacity);
   queue->push_lap = queue->pop_lap = 0;
   queue->head_seen = queue->tail_seen = 0;
   queue->push_spin.failures = queue->pop_spin.failures = 0;
@@ -124,21 +124,22 @@ void shmseg_queue_close(shmseg_queue *queue) {
 
 /* The offset of a position in the ring. lap is where the ring began for the last one: positions
  * move slowly, and a division costs as much as a small message. */
-static uint64_t place_of(uint64_t position, uint64_t ring, uint64_t *lap) {
+static uint64_t queue_place_of(uint64_t position, uint64_t ring, uint64_t *lap) {
   if (position - *lap >= ring)
     *lap = position - position % ring;
   return position - *lap;
 }
 
-static shmseg_ring ring_of(const shmseg_queue *queue) {
+static shmseg_ring queue_ring_of(const shmseg_queue *queue) {
   shmseg_ring ring = { shmseg_object_at(&queue->object, RING), queue->ring };
   return ring;
 }
 
 /* The size of the record at place, of which rest bytes are left; false when it cannot be (Q2). */
-static bool record_at(const shmseg_queue *queue, uint64_t place, uint64_t rest, uint64_t *size) {
+static bool queue_record_at(const shmseg_queue *queue, uint64_t place, uint64_t rest,
+                            uint64_t *size) {
   *size = load_relaxed(
-      (const uint64_t *)(ring_of(queue).bytes + place)); /* once: a peer may rewrite it */
+      (const uint64_t *)(queue_ring_of(queue).bytes + place)); /* once: a peer may rewrite it */
   return *size <= queue->object.capacity && SHMSEG_RECORD(*size) <= rest;
 }
 
@@ -149,65 +150,65 @@ typedef struct {
   uint64_t seen;
 } change;
 
-static bool has_changed(const void *context) {
+static bool queue_has_changed(const void *context) {
   const change *c = context;
   return load_ordered(c->word) != c->seen || load_ordered(c->tail) & SHUT;
 }
 
 /* Waits until the 64-bit word at offset is not seen, or the queue is shut: either is followed by the
- * bell. */
-static int wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen, uint64_t bell,
-                           shmseg_spin *spin, int64_t deadline) {
-  change c = { word64(queue, offset), word64(queue, TAIL), seen };
+ * eventcount. */
+static int queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen,
+                                 uint64_t eventcount, shmseg_spin *spin, int64_t deadline) {
+  change c = { queue_word64(queue, offset), queue_word64(queue, TAIL), seen };
   if (!shmseg_wait_left(deadline))
-    return has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
-  if (shmseg_wait_spin_until(spin, has_changed, &c))
+    return queue_has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
+  if (shmseg_wait_spin_until(spin, queue_has_changed, &c))
     return 0;
-  return shmseg_eventcount_wait(queue->object.segment, word32(queue, bell), has_changed, &c,
-                                deadline);
+  return shmseg_eventcount_wait(queue->object.segment, queue_word32(queue, eventcount),
+                                queue_has_changed, &c, deadline);
 }
 
 /* What every operation begins with. */
-static int begin(shmseg_queue *queue, uint32_t *id) {
+static int queue_begin(shmseg_queue *queue, uint32_t *id) {
   int err = shmseg_object_ready(&queue->object);
   return err ? err : shmseg_owner_identity(queue->object.segment, id);
 }
 
-static int leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, int err) {
+static int queue_leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, int err) {
   const shmseg_segment *segment = queue->object.segment;
   if (err == SHMSEG_CORRUPT || segment_status(segment) != 0)
-    return shmseg_lock_leave_dirty(segment, word32(queue, lock), id,
+    return shmseg_lock_leave_dirty(segment, queue_word32(queue, lock), id,
                                    err == SHMSEG_CORRUPT ? err : segment_status(segment));
-  int left = shmseg_lock_release(segment, word32(queue, lock), id, SHMSEG_LOCK_FREE, 1);
+  int left = shmseg_lock_release(segment, queue_word32(queue, lock), id, SHMSEG_LOCK_FREE, 1);
   return left ? left : err;
 }
 
 /* --- producers ---------------------------------------------------------------------------- */
 
-/* Is there room behind tail, as far as the head is known that was seen last? (Q1: it only grows.) */
-static bool has_room(const shmseg_queue *queue, uint64_t tail, uint64_t need) {
+/* Is there space behind tail, as far as the head is known that was seen last? (Q1: it only grows.) */
+static bool queue_has_space(const shmseg_queue *queue, uint64_t tail, uint64_t need) {
   return shmseg_ring_holds(queue->ring, queue->head_seen, tail) &&
          need <= queue->ring - (tail - queue->head_seen);
 }
 
 /* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, head_seen is as found. */
-static int append(shmseg_queue *queue, const void *bytes, size_t size) {
-  uint64_t word = load_relaxed(word64(queue, TAIL));
+static int queue_append(shmseg_queue *queue, const void *bytes, size_t size) {
+  uint64_t word = load_relaxed(queue_word64(queue, TAIL));
   uint64_t tail = word >> 1;
   uint64_t need = SHMSEG_RECORD((uint64_t)size);
   if (word & SHUT)
     return SHMSEG_SHUTDOWN;
-  if (!has_room(queue, tail, need)) {
+  if (!queue_has_space(queue, tail, need)) {
     queue->head_seen =
-        load_acquire(word64(queue, HEAD)); /* pairs with the release in remove_some() */
+        load_acquire(queue_word64(queue, HEAD)); /* pairs with the release in queue_remove_some() */
     if (!shmseg_ring_holds(queue->ring, queue->head_seen, tail))
       return SHMSEG_CORRUPT;
-    if (!has_room(queue, tail, need))
+    if (!queue_has_space(queue, tail, need))
       return SHMSEG_CHANGED;
   }
-  uint64_t place = place_of(tail, queue->ring, &queue->push_lap);
-  shmseg_ring ring = ring_of(queue);
-  fence_release(); /* head is seen before any byte below: pairs with count_records()'s fence */
+  uint64_t place = queue_place_of(tail, queue->ring, &queue->push_lap);
+  shmseg_ring ring = queue_ring_of(queue);
+  fence_release(); /* head is seen before any byte below: pairs with queue_count_records()'s fence */
   store_relaxed((uint64_t *)(ring.bytes + place), (uint64_t)size);
   place += HEAD_SIZE;
   shmseg_ring_put(ring, place < queue->ring ? place : 0, bytes, size);
@@ -215,7 +216,7 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size) {
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_queue_take(); from here it is a consumer's (Q2). */
-  if (cas_ordered(word64(queue, TAIL), &word, (tail + need) << 1))
+  if (cas_ordered(queue_word64(queue, TAIL), &word, (tail + need) << 1))
     return 0;
   return word == (tail << 1 | SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
 }
@@ -223,20 +224,20 @@ static int append(shmseg_queue *queue, const void *bytes, size_t size) {
 int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline) {
   uint32_t id;
   bool dirty;
-  int err = begin(queue, &id);
+  int err = queue_begin(queue, &id);
   if (!err && size > queue->object.capacity)
     err = EINVAL;
   for (int round = 0; !err && round < ROUNDS; round++) {
-    err = shmseg_lock_enter_until(queue->object.segment, word32(queue, PRODUCERS), id, deadline,
-                                  &dirty);
+    err = shmseg_lock_enter_until(queue->object.segment, queue_word32(queue, PRODUCERS), id,
+                                  deadline, &dirty);
     if (err) /* a stopped producer may have the lock: shutting down is seen all the same */
-      return load_acquire(word64(queue, TAIL)) & SHUT ? SHMSEG_SHUTDOWN : err;
-    err = leave(queue, PRODUCERS, id, append(queue, bytes, size));
+      return load_acquire(queue_word64(queue, TAIL)) & SHUT ? SHMSEG_SHUTDOWN : err;
+    err = queue_leave(queue, PRODUCERS, id, queue_append(queue, bytes, size));
     if (err == 0)
-      shmseg_eventcount_notify(word32(queue, MESSAGES)); /* leaving was a full barrier */
+      shmseg_eventcount_notify(queue_word32(queue, MESSAGES)); /* leaving was a full barrier */
     if (err != SHMSEG_CHANGED)
       return err;
-    err = wait_for_change(queue, HEAD, queue->head_seen, ROOM, &queue->push_spin, deadline);
+    err = queue_wait_for_change(queue, HEAD, queue->head_seen, SPACE, &queue->push_spin, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
 }
@@ -247,12 +248,12 @@ int shmseg_queue_shutdown(shmseg_queue *queue) {
     err = SHMSEG_READ_ONLY;
   if (err)
     return err;
-  uint64_t word = load_relaxed(word64(queue, TAIL));
+  uint64_t word = load_relaxed(queue_word64(queue, TAIL));
   for (int i = 0; !(word & SHUT) && i < ROUNDS; i++)
-    if (cas_ordered(word64(queue, TAIL), &word, word | SHUT))
+    if (cas_ordered(queue_word64(queue, TAIL), &word, word | SHUT))
       word |= SHUT;
-  shmseg_eventcount_notify(word32(queue, MESSAGES));
-  shmseg_eventcount_notify(word32(queue, ROOM));
+  shmseg_eventcount_notify(queue_word32(queue, MESSAGES));
+  shmseg_eventcount_notify(queue_word32(queue, SPACE));
   err = segment_status(queue->object.segment);
   return err ? err : word & SHUT ? 0 : EAGAIN;
 }
@@ -261,100 +262,103 @@ int shmseg_queue_shutdown(shmseg_queue *queue) {
 
 typedef struct {
   unsigned char *buffer;
-  size_t room, used;
+  size_t available, used;
   uint64_t max;
-} harvest;
+} batch;
 
 /* Copies one record, whose head is written anew: the size that was checked counts. */
-static void take_record(const shmseg_queue *queue, uint64_t place, uint64_t size, harvest *h) {
-  unsigned char *to = h->buffer + h->used;
+static void queue_take_record(const shmseg_queue *queue, uint64_t place, uint64_t size,
+                              batch *batch) {
+  unsigned char *to = batch->buffer + batch->used;
   memcpy(to, &size, HEAD_SIZE);
   place += HEAD_SIZE;
-  shmseg_ring_get(ring_of(queue), place < queue->ring ? place : 0, to + HEAD_SIZE, (size_t)size);
-  h->used += (size_t)SHMSEG_RECORD(size);
-  h->max--;
+  shmseg_ring_get(queue_ring_of(queue), place < queue->ring ? place : 0, to + HEAD_SIZE,
+                  (size_t)size);
+  batch->used += (size_t)SHMSEG_RECORD(size);
+  batch->max--;
 }
 
 /* Copies records from head on. 0 with *head behind the last one; SHMSEG_CORRUPT; SHMSEG_TOO_SMALL
  * with what the first one needs. */
-static int copy_records(shmseg_queue *queue, harvest *h, uint64_t *head, uint64_t tail) {
-  while (h->max > 0 && *head < tail) {
-    uint64_t size, place = place_of(*head, queue->ring, &queue->pop_lap);
-    if (!record_at(queue, place, tail - *head, &size))
+static int queue_copy_records(shmseg_queue *queue, batch *batch, uint64_t *head, uint64_t tail) {
+  while (batch->max > 0 && *head < tail) {
+    uint64_t size, place = queue_place_of(*head, queue->ring, &queue->pop_lap);
+    if (!queue_record_at(queue, place, tail - *head, &size))
       return SHMSEG_CORRUPT;
-    if (SHMSEG_RECORD(size) > h->room - h->used) {
-      if (h->used > 0)
+    if (SHMSEG_RECORD(size) > batch->available - batch->used) {
+      if (batch->used > 0)
         return 0;
-      h->used = (size_t)SHMSEG_RECORD(size);
+      batch->used = (size_t)SHMSEG_RECORD(size);
       return SHMSEG_TOO_SMALL;
     }
-    take_record(queue, place, size, h);
+    queue_take_record(queue, place, size, batch);
     *head += SHMSEG_RECORD(size);
   }
   return 0;
 }
 
 /* Is there a message at head, as far as the tail is known that was seen last? (Q1: it only grows.) */
-static bool knows_message(const shmseg_queue *queue, uint64_t head) {
+static bool queue_knows_message(const shmseg_queue *queue, uint64_t head) {
   return head != queue->tail_seen && shmseg_ring_holds(queue->ring, head, queue->tail_seen);
 }
 
 /* Fetches the next message, which may be as long as the last one. */
-static void fetch_next(shmseg_queue *queue, uint64_t head, uint64_t size) {
-  if (knows_message(queue, head))
-    shmseg_ring_fetch(ring_of(queue), place_of(head, queue->ring, &queue->pop_lap), size);
+static void queue_fetch_next(shmseg_queue *queue, uint64_t head, uint64_t size) {
+  if (queue_knows_message(queue, head))
+    shmseg_ring_fetch(queue_ring_of(queue), queue_place_of(head, queue->ring, &queue->pop_lap),
+                      size);
 }
 
 /* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, SHMSEG_TOO_SMALL, or SHMSEG_CHANGED: empty, with
  * the tail word as found. One message is taken without a look at the producers' line where that will
  * do. */
-static int remove_some(shmseg_queue *queue, harvest *h, uint64_t *word) {
-  uint64_t head = load_relaxed(word64(queue, HEAD));
-  if (h->max > 1 || !knows_message(queue, head)) {
-    *word = load_acquire(word64(queue, TAIL)); /* pairs with the swap in append() */
+static int queue_remove_some(shmseg_queue *queue, batch *batch, uint64_t *word) {
+  uint64_t head = load_relaxed(queue_word64(queue, HEAD));
+  if (batch->max > 1 || !queue_knows_message(queue, head)) {
+    *word = load_acquire(queue_word64(queue, TAIL)); /* pairs with the swap in queue_append() */
     queue->tail_seen = *word >> 1;
     if (!shmseg_ring_holds(queue->ring, head, queue->tail_seen))
       return SHMSEG_CORRUPT;
     if (head == queue->tail_seen)
       return *word & SHUT ? SHMSEG_SHUTDOWN : SHMSEG_CHANGED;
   }
-  int err = copy_records(queue, h, &head, queue->tail_seen);
+  int err = queue_copy_records(queue, batch, &head, queue->tail_seen);
   if (!err)
     err = segment_status(queue->object.segment);
   if (err)
     return err;
-  /* Take. Pairs with the acquire in append(): the room is the producers' (Q2). */
-  store_release(word64(queue, HEAD), head);
-  fetch_next(queue, head, h->used);
+  /* Take. Pairs with the acquire in queue_append(): the space is the producers' (Q2). */
+  store_release(queue_word64(queue, HEAD), head);
+  queue_fetch_next(queue, head, batch->used);
   return 0;
 }
 
 /* Shut and empty? For who cannot get the lock: a stopped consumer may have it. */
-static bool is_over(const shmseg_queue *queue) {
-  uint64_t word = load_acquire(word64(queue, TAIL));
-  return word & SHUT && load_acquire(word64(queue, HEAD)) == word >> 1;
+static bool queue_is_over(const shmseg_queue *queue) {
+  uint64_t word = load_acquire(queue_word64(queue, TAIL));
+  return word & SHUT && load_acquire(queue_word64(queue, HEAD)) == word >> 1;
 }
 
-int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
-                      int64_t deadline) {
+int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
+                      size_t *used, int64_t deadline) {
   uint32_t id;
   uint64_t word = 0;
   bool dirty;
-  int err = begin(queue, &id);
+  int err = queue_begin(queue, &id);
   *used = 0;
   for (int round = 0; !err && round < ROUNDS; round++) {
-    harvest h = { buffer, room, 0, max };
-    err = shmseg_lock_enter_until(queue->object.segment, word32(queue, CONSUMERS), id, deadline,
-                                  &dirty);
+    batch batch = { buffer, available, 0, max };
+    err = shmseg_lock_enter_until(queue->object.segment, queue_word32(queue, CONSUMERS), id,
+                                  deadline, &dirty);
     if (err)
-      return is_over(queue) ? SHMSEG_SHUTDOWN : err;
-    err = leave(queue, CONSUMERS, id, remove_some(queue, &h, &word));
-    *used = h.used;
+      return queue_is_over(queue) ? SHMSEG_SHUTDOWN : err;
+    err = queue_leave(queue, CONSUMERS, id, queue_remove_some(queue, &batch, &word));
+    *used = batch.used;
     if (err == 0)
-      shmseg_eventcount_notify(word32(queue, ROOM)); /* leaving was a full barrier */
+      shmseg_eventcount_notify(queue_word32(queue, SPACE)); /* leaving was a full barrier */
     if (err != SHMSEG_CHANGED)
       return err;
-    err = wait_for_change(queue, TAIL, word, MESSAGES, &queue->pop_spin, deadline);
+    err = queue_wait_for_change(queue, TAIL, word, MESSAGES, &queue->pop_spin, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
 }
@@ -364,17 +368,18 @@ int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *
   int err = shmseg_object_ready(&queue->object);
   if (err)
     return err;
-  uint64_t stored, head = load_relaxed(word64(queue, HEAD));
-  if (!knows_message(queue, head)) {
-    queue->tail_seen = load_acquire(word64(queue, TAIL)) >> 1; /* pairs with the swap in append() */
-    if (!knows_message(queue, head))
+  uint64_t stored, head = load_relaxed(queue_word64(queue, HEAD));
+  if (!queue_knows_message(queue, head)) {
+    queue->tail_seen =
+        load_acquire(queue_word64(queue, TAIL)) >> 1; /* pairs with the swap in queue_append() */
+    if (!queue_knows_message(queue, head))
       return SHMSEG_CHANGED;
   }
-  uint64_t place = place_of(head, queue->ring, &queue->pop_lap);
-  bool sane = record_at(queue, place, queue->tail_seen - head, &stored);
+  uint64_t place = queue_place_of(head, queue->ring, &queue->pop_lap);
+  bool sane = queue_record_at(queue, place, queue->tail_seen - head, &stored);
   if (!sane || place + HEAD_SIZE + stored > queue->ring || place + HEAD_SIZE == queue->ring)
     return SHMSEG_CHANGED; /* it wraps, or is another's by now; take looks closer */
-  *bytes = ring_of(queue).bytes + place + HEAD_SIZE;
+  *bytes = queue_ring_of(queue).bytes + place + HEAD_SIZE;
   *size = (size_t)stored;
   *position = head;
   return segment_status(queue->object.segment);
@@ -383,39 +388,41 @@ int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *
 int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size) {
   uint32_t id, seen = SHMSEG_LOCK_FREE;
   uint64_t need = SHMSEG_RECORD((uint64_t)size);
-  int err = begin(queue, &id);
+  int err = queue_begin(queue, &id);
   if (err)
     return err;
-  if (!cas_ordered(word32(queue, CONSUMERS), &seen, id))
+  if (!cas_ordered(queue_word32(queue, CONSUMERS), &seen, id))
     return SHMSEG_CHANGED;
   err = segment_status(queue->object.segment);
-  if (!err && load_relaxed(word64(queue, HEAD)) != position)
+  if (!err && load_relaxed(queue_word64(queue, HEAD)) != position)
     err = SHMSEG_CHANGED;
   if (!err) /* Take. What was copied was loaded before this. */
-    store_release(word64(queue, HEAD), position + need);
-  err = leave(queue, CONSUMERS, id, err);
+    store_release(queue_word64(queue, HEAD), position + need);
+  err = queue_leave(queue, CONSUMERS, id, err);
   if (err)
     return err;
-  shmseg_eventcount_notify(word32(queue, ROOM)); /* leaving was a full barrier */
-  fetch_next(queue, position + need, need);
+  shmseg_eventcount_notify(queue_word32(queue, SPACE)); /* leaving was a full barrier */
+  queue_fetch_next(queue, position + need, need);
   return 0;
 }
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-/* What is at a position, see ring.h. */
-static int look_at(const shmseg_queue *queue, uint64_t position, uint64_t tail, uint64_t *until) {
+/* What is at a position, see ring.batch. */
+static int queue_look_at(const shmseg_queue *queue, uint64_t position, uint64_t tail,
+                         uint64_t *until) {
   return shmseg_ring_look(queue->object.segment, queue->object.offset + RING, queue->ring, position,
                           tail, until);
 }
 
-/* Passes a record; or a hole: zeroes, and so as many empty messages as it has room for. (A copy that
+/* Passes a record; or a hole: zeroes, and so as many empty messages as fit in it. (A copy that
  * leaves zeroes out makes some. Nobody else does: each 8 bytes of a record are written.) *left is what
  * the step may cost, and less it afterwards. */
-static int pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *lap, uint64_t *left) {
+static int queue_pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *lap,
+                      uint64_t *left) {
   uint64_t size;
   if (walk->position >= walk->written) {
-    int what = look_at(queue, walk->position, walk->tail, &walk->written);
+    int what = queue_look_at(queue, walk->position, walk->tail, &walk->written);
     *left -= *left < SHMSEG_RING_QUESTION ? *left : SHMSEG_RING_QUESTION;
     if (what == SHMSEG_EMPTY) {
       walk->messages += (walk->written - walk->position) / SHMSEG_RECORD(0);
@@ -423,8 +430,8 @@ static int pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *la
     }
     return what == SHMSEG_EMPTY ? 0 : what;
   }
-  bool sane = record_at(queue, place_of(walk->position, queue->ring, lap),
-                        walk->tail - walk->position, &size);
+  bool sane = queue_record_at(queue, queue_place_of(walk->position, queue->ring, lap),
+                              walk->tail - walk->position, &size);
   if (!sane)
     return SHMSEG_CORRUPT;
   walk->position += SHMSEG_RECORD(size);
@@ -435,13 +442,13 @@ static int pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *la
 
 /* Goes on with a count, as far as *left allows. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when consumers
  * have overtaken the count, which then may have read others' bytes; SHMSEG_CORRUPT. */
-static int count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
+static int queue_count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
   uint64_t lap = 0;
   while (*left > 0 && walk->position < walk->tail) {
     uint64_t before = walk->position;
-    int err = pass(queue, walk, &lap, left);
+    int err = queue_pass(queue, walk, &lap, left);
     fence_acquire(); /* the size was loaded before this */
-    if (load_relaxed(word64(queue, HEAD)) > before)
+    if (load_relaxed(queue_word64(queue, HEAD)) > before)
       return SHMSEG_CHANGED;
     if (err)
       return err;
@@ -449,7 +456,7 @@ static int count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uin
   return walk->position < walk->tail ? SHMSEG_INTERRUPTED : 0;
 }
 
-static void begin_walk(shmseg_queue_walk *walk, uint64_t head, uint64_t tail) {
+static void queue_begin_walk(shmseg_queue_walk *walk, uint64_t head, uint64_t tail) {
   walk->position = head;
   walk->tail = tail;
   walk->messages = 0;
@@ -458,12 +465,12 @@ static void begin_walk(shmseg_queue_walk *walk, uint64_t head, uint64_t tail) {
 
 /* SHMSEG_CORRUPT when there are more holes than messages of a copy can be: to take what is there would
  * make memory of them. */
-static int check_holes(const shmseg_queue *queue, uint64_t position, uint64_t tail) {
+static int queue_check_holes(const shmseg_queue *queue, uint64_t position, uint64_t tail) {
   uint64_t until, holes = 0;
-  if (tail - position <= SHMSEG_RING_UNASKED || queue->object.segment->place.kind == SHMSEG_FILE)
+  if (tail - position <= SHMSEG_RING_UNASKED || queue->object.segment->place.type == SHMSEG_FILE)
     return 0;
   for (int i = 0; i < ROUNDS && position < tail; i++, position = until) {
-    int what = look_at(queue, position, tail, &until);
+    int what = queue_look_at(queue, position, tail, &until);
     if (what == SHMSEG_TRUNCATED)
       return what;
     if (what == SHMSEG_EMPTY)
@@ -475,16 +482,17 @@ static int check_holes(const shmseg_queue *queue, uint64_t position, uint64_t ta
 }
 
 /* The tail word and a head that belongs to it. */
-static int look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
+static int queue_look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
   int err = shmseg_object_ready(&queue->object);
   for (int round = 0; !err && round < ROUNDS; round++) {
-    *word = load_acquire(word64(queue, TAIL));
-    *head = load_acquire(word64(queue, HEAD));
+    *word = load_acquire(queue_word64(queue, TAIL));
+    *head = load_acquire(queue_word64(queue, HEAD));
     err = segment_status(queue->object.segment);
     if (err || shmseg_ring_holds(queue->ring, *head, *word >> 1))
       return err;
     /* both may have moved between the two loads */
-    if (load_acquire(word64(queue, TAIL)) == *word && load_acquire(word64(queue, HEAD)) == *head)
+    if (load_acquire(queue_word64(queue, TAIL)) == *word &&
+        load_acquire(queue_word64(queue, HEAD)) == *head)
       return SHMSEG_CORRUPT;
   }
   return err ? err : EAGAIN;
@@ -492,20 +500,20 @@ static int look(const shmseg_queue *queue, uint64_t *word, uint64_t *head) {
 
 int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes) {
   uint64_t word, head;
-  int err = look(queue, &word, &head);
+  int err = queue_look(queue, &word, &head);
   if (!err)
-    err = check_holes(queue, head, word >> 1);
+    err = queue_check_holes(queue, head, word >> 1);
   *bytes = err ? 0 : (word >> 1) - head;
   return err;
 }
 
-static int begin_count(const shmseg_queue *queue, shmseg_queue_walk *walk,
-                       shmseg_queue_stats *stats) {
+static int queue_begin_count(const shmseg_queue *queue, shmseg_queue_walk *walk,
+                             shmseg_queue_stats *stats) {
   uint64_t word, head;
-  int err = look(queue, &word, &head);
+  int err = queue_look(queue, &word, &head);
   if (err)
     return err;
-  begin_walk(walk, head, word >> 1);
+  queue_begin_walk(walk, head, word >> 1);
   stats->bytes = walk->tail - head;
   stats->capacity = queue->object.capacity;
   stats->shut = word & SHUT;
@@ -520,9 +528,9 @@ int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
     return err;
   for (; walk->rounds < ROUNDS; walk->rounds++) {
     if (walk->position == 0)
-      err = begin_count(queue, walk, stats);
+      err = queue_begin_count(queue, walk, stats);
     if (!err)
-      err = count_records(queue, walk, &left);
+      err = queue_count_records(queue, walk, &left);
     int hole = segment_status(queue->object.segment);
     if (hole)
       return hole;
@@ -547,21 +555,22 @@ int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
 
 const char *shmseg_queue_check(const shmseg_queue *queue) {
   const char *wrong = shmseg_object_check(&queue->object, &kind);
-  uint64_t head = load_relaxed(word64(queue, HEAD)), tail = load_relaxed(word64(queue, TAIL)) >> 1;
+  uint64_t head = load_relaxed(queue_word64(queue, HEAD)),
+           tail = load_relaxed(queue_word64(queue, TAIL)) >> 1;
   uint64_t left = UINT64_MAX;
   if (wrong)
     return wrong;
   if (!shmseg_ring_holds(queue->ring, head, tail))
     return "Q1: head and tail";
   shmseg_queue_walk walk = { 0 };
-  begin_walk(&walk, head, tail);
-  if (count_records(queue, &walk, &left) != 0)
+  queue_begin_walk(&walk, head, tail);
+  if (queue_count_records(queue, &walk, &left) != 0)
     return "Q2: a record";
-  if (!shmseg_lock_valid(load_relaxed(word32(queue, PRODUCERS))) ||
-      !shmseg_lock_valid(load_relaxed(word32(queue, CONSUMERS))))
+  if (!shmseg_lock_valid(load_relaxed(queue_word32(queue, PRODUCERS))) ||
+      !shmseg_lock_valid(load_relaxed(queue_word32(queue, CONSUMERS))))
     return "Q3: a lock word";
-  if (!shmseg_eventcount_valid(load_relaxed(word32(queue, MESSAGES))) ||
-      !shmseg_eventcount_valid(load_relaxed(word32(queue, ROOM))))
-    return "a bell";
+  if (!shmseg_eventcount_valid(load_relaxed(queue_word32(queue, MESSAGES))) ||
+      !shmseg_eventcount_valid(load_relaxed(queue_word32(queue, SPACE))))
+    return "an eventcount";
   return NULL;
 }

@@ -4,12 +4,12 @@
  * LAYOUT      offset  size
  *             0       64    header (objects/object.h), capacity 64
  *             64      4     lock word of the writer (core/lock.h)
- *             68      4     bell (core/eventcount.h) of the slots
+ *             68      4     eventcount (core/eventcount.h) of the slots
  *             72      56    0
  *             128     256   slots of the readers, 64 of 4 bytes
  *
  * INVARIANTS  R1  the lock word is one of its states.
- *             R2  a slot is free or has an identity; the bell is one of its states.
+ *             R2  a slot is free or has an identity; the eventcount is one of its states.
  *             R3  a reader that has entered a slot reads only if it then finds the lock word free;
  *                 a writer that has the word writes only when it then finds all slots free.
  *
@@ -34,57 +34,58 @@
 #include "objects/object.h"
 
 #define WORD 64
-#define BELL 68
+#define EVENTCOUNT 68
 #define SLOTS 128
 #define SIZE (SLOTS + 4 * SHMSEG_RWLOCK_READERS)
 #define TRIES 1000
 
-static uint64_t size_for(uint64_t capacity) {
+static uint64_t rwlock_size_for(uint64_t capacity) {
   return capacity == SHMSEG_RWLOCK_READERS ? SIZE : 0;
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  (void)room;
+static uint64_t rwlock_capacity_for(uint64_t available) {
+  (void)available;
   return SHMSEG_RWLOCK_READERS;
 }
 
-static int first(uint64_t capacity, shmseg_words *words) {
+static int rwlock_first(uint64_t capacity, shmseg_words *words) {
   words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
-  words[1] = (shmseg_words){ BELL, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[1] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
   words[2] = (shmseg_words){ SLOTS, capacity, 4, SHMSEG_SLOT_FREE };
   return 3;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_RWLOCK, 1,    "capacity", size_for,
-                                       capacity_for,       first };
+static const shmseg_kind_info kind = { SHMSEG_KIND_RWLOCK,  1,
+                                       "capacity",          rwlock_size_for,
+                                       rwlock_capacity_for, rwlock_first };
 
-static uint32_t *word_of(const shmseg_rwlock *rwlock) {
+static uint32_t *rwlock_word_of(const shmseg_rwlock *rwlock) {
   return shmseg_object_at(&rwlock->object, WORD);
 }
 
-static shmseg_slots room_of(const shmseg_rwlock *rwlock) {
-  shmseg_slots room = { rwlock->object.segment, shmseg_object_at(&rwlock->object, BELL),
-                        shmseg_object_at(&rwlock->object, SLOTS), SHMSEG_RWLOCK_READERS };
-  return room;
+static shmseg_slots rwlock_slots_of(const shmseg_rwlock *rwlock) {
+  shmseg_slots slots = { rwlock->object.segment, shmseg_object_at(&rwlock->object, EVENTCOUNT),
+                         shmseg_object_at(&rwlock->object, SLOTS), SHMSEG_RWLOCK_READERS };
+  return slots;
 }
 
-static uint32_t own_id(const shmseg_rwlock *rwlock) {
+static uint32_t rwlock_own_id(const shmseg_rwlock *rwlock) {
   return rwlock->object.segment->member.id;
 }
 
-static int release_writer(shmseg_rwlock *rwlock, bool dirty) {
-  return shmseg_lock_release(rwlock->object.segment, word_of(rwlock), own_id(rwlock),
+static int rwlock_release_writer(shmseg_rwlock *rwlock, bool dirty) {
+  return shmseg_lock_release(rwlock->object.segment, rwlock_word_of(rwlock), rwlock_own_id(rwlock),
                              SHMSEG_LOCK_FREE | (dirty ? SHMSEG_LOCK_DIRTY : 0), SHMSEG_WAKE_ALL);
 }
 
-static void abandon(shmseg_hold *hold) {
+static void rwlock_abandon(shmseg_hold *hold) {
   shmseg_rwlock *rwlock = (shmseg_rwlock *)((char *)hold - offsetof(shmseg_rwlock, hold));
   if (shmseg_object_ready(&rwlock->object) != 0)
     return;
   if (rwlock->slot != SHMSEG_RWLOCK_WRITER)
-    shmseg_slots_leave(room_of(rwlock), rwlock->slot, own_id(rwlock));
+    shmseg_slots_leave(rwlock_slots_of(rwlock), rwlock->slot, rwlock_own_id(rwlock));
   else
-    release_writer(rwlock, rwlock->dirty || !rwlock->draining);
+    rwlock_release_writer(rwlock, rwlock->dirty || !rwlock->draining);
 }
 
 uint64_t shmseg_rwlock_size(void) {
@@ -92,66 +93,67 @@ uint64_t shmseg_rwlock_size(void) {
 }
 
 int shmseg_rwlock_open(shmseg_rwlock *rwlock, shmseg_segment *segment, uint64_t offset,
-                       uint64_t room, shmseg_mode mode, bool *created) {
-  rwlock->hold = (shmseg_hold){ .abandon = abandon };
+                       uint64_t available, shmseg_mode mode, bool *created) {
+  rwlock->hold = (shmseg_hold){ .abandon = rwlock_abandon };
   rwlock->slot = SHMSEG_RWLOCK_WRITER;
   rwlock->draining = rwlock->dirty = false;
-  return shmseg_object_open(&rwlock->object, segment, offset, room, mode, &kind,
+  return shmseg_object_open(&rwlock->object, segment, offset, available, mode, &kind,
                             SHMSEG_RWLOCK_READERS, created);
 }
 
-static void note_hold(shmseg_rwlock *rwlock, uint32_t slot) {
+static void rwlock_note_hold(shmseg_rwlock *rwlock, uint32_t slot) {
   rwlock->slot = slot;
   shmseg_owner_add(rwlock->object.segment, &rwlock->hold, rwlock->object.offset + WORD);
 }
 
 /* What comes before either lock: the identity. */
-static int begin(shmseg_rwlock *rwlock, uint32_t *id) {
+static int rwlock_begin(shmseg_rwlock *rwlock, uint32_t *id) {
   int err = shmseg_object_ready(&rwlock->object);
   if (!err)
     err = shmseg_owner_identity(rwlock->object.segment, id);
   return err;
 }
 
-static bool is_held(const shmseg_rwlock *rwlock) {
+static bool rwlock_is_held(const shmseg_rwlock *rwlock) {
   return shmseg_owner_find(rwlock->object.segment, rwlock->object.offset + WORD);
 }
 
 /* Enters a slot, or waits for one. */
-static int enter(const shmseg_rwlock *rwlock, uint32_t id, int64_t deadline, uint32_t *slot) {
-  shmseg_slots room = room_of(rwlock);
-  if (shmseg_slots_enter(room, id, id, slot))
+static int rwlock_enter(const shmseg_rwlock *rwlock, uint32_t id, int64_t deadline,
+                        uint32_t *slot) {
+  shmseg_slots slots = rwlock_slots_of(rwlock);
+  if (shmseg_slots_enter(slots, id, id, slot))
     return 0;
-  shmseg_slots_clear(room, id);
-  if (shmseg_slots_enter(room, id, id, slot))
+  shmseg_slots_clear(slots, id);
+  if (shmseg_slots_enter(slots, id, id, slot))
     return 0;
-  int err = shmseg_slots_wait(room, SHMSEG_RWLOCK_READERS - 1, deadline);
-  if (err == 0 && shmseg_slots_enter(room, id, id, slot))
+  int err = shmseg_slots_wait(slots, SHMSEG_RWLOCK_READERS - 1, deadline);
+  if (err == 0 && shmseg_slots_enter(slots, id, id, slot))
     return 0;
   return err ? err : shmseg_wait_again(deadline);
 }
 
 int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
   uint32_t id, seen, slot;
-  int err = begin(rwlock, &id);
+  int err = rwlock_begin(rwlock, &id);
   if (err)
     return err;
-  if (is_held(rwlock))
+  if (rwlock_is_held(rwlock))
     return SHMSEG_HELD;
   const shmseg_segment *segment = rwlock->object.segment;
   for (int i = 0; i < TRIES; i++) {
-    err = shmseg_lock_wait_free(segment, word_of(rwlock), id, deadline, &seen);
+    err = shmseg_lock_wait_free(segment, rwlock_word_of(rwlock), id, deadline, &seen);
     if (!err)
-      err = enter(rwlock, id, deadline, &slot);
+      err = rwlock_enter(rwlock, id, deadline, &slot);
     if (err)
       return err;
-    seen = load_ordered(word_of(rwlock)); /* after the slot was entered: R3 */
+    seen = load_ordered(rwlock_word_of(rwlock)); /* after the slot was entered: R3 */
     if ((seen & SHMSEG_LOCK_STATE) == SHMSEG_LOCK_FREE) {
       *abandoned = seen & SHMSEG_LOCK_DIRTY;
-      note_hold(rwlock, slot);
+      rwlock_note_hold(rwlock, slot);
       return segment_status(segment);
     }
-    shmseg_slots_leave(room_of(rwlock), slot, id);
+    shmseg_slots_leave(rwlock_slots_of(rwlock), slot, id);
     err = segment_status(segment);
     if (err)
       return err;
@@ -160,33 +162,33 @@ int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aband
 }
 
 /* The word is ours: waits for the readers to leave. Slots of our own identity are from before. */
-static int drain(shmseg_rwlock *rwlock, uint32_t id, int64_t deadline) {
-  shmseg_slots room = room_of(rwlock);
-  if (shmseg_slots_taken(room) == 0)
-    return segment_status(room.segment);
-  shmseg_slots_clear(room, id);
-  if (shmseg_slots_taken(room) == 0)
-    return segment_status(room.segment);
-  return shmseg_slots_wait(room, 0, deadline);
+static int rwlock_drain(shmseg_rwlock *rwlock, uint32_t id, int64_t deadline) {
+  shmseg_slots slots = rwlock_slots_of(rwlock);
+  if (shmseg_slots_taken(slots) == 0)
+    return segment_status(slots.segment);
+  shmseg_slots_clear(slots, id);
+  if (shmseg_slots_taken(slots) == 0)
+    return segment_status(slots.segment);
+  return shmseg_slots_wait(slots, 0, deadline);
 }
 
 int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
   uint32_t id;
-  int err = begin(rwlock, &id);
+  int err = rwlock_begin(rwlock, &id);
   if (err)
     return err;
   bool again = shmseg_rwlock_holds(rwlock) && rwlock->draining;
-  if (!again && is_held(rwlock))
+  if (!again && rwlock_is_held(rwlock))
     return SHMSEG_HELD;
   if (!again) {
-    err = shmseg_lock_take(rwlock->object.segment, word_of(rwlock), id, SHMSEG_LOCK_DIRTY, deadline,
-                           &rwlock->dirty);
+    err = shmseg_lock_take(rwlock->object.segment, rwlock_word_of(rwlock), id, SHMSEG_LOCK_DIRTY,
+                           deadline, &rwlock->dirty);
     if (err)
       return err;
     rwlock->draining = true;
-    note_hold(rwlock, SHMSEG_RWLOCK_WRITER);
+    rwlock_note_hold(rwlock, SHMSEG_RWLOCK_WRITER);
   }
-  err = drain(rwlock, id, deadline);
+  err = rwlock_drain(rwlock, id, deadline);
   if (err == 0) {
     rwlock->draining = false;
     *abandoned = rwlock->dirty;
@@ -200,7 +202,7 @@ void shmseg_rwlock_cancel(shmseg_rwlock *rwlock) {
   if (!rwlock->draining)
     return;
   if (shmseg_rwlock_holds(rwlock))
-    abandon(&rwlock->hold);
+    rwlock_abandon(&rwlock->hold);
   shmseg_owner_drop(&rwlock->hold);
   rwlock->draining = false;
 }
@@ -217,15 +219,15 @@ int shmseg_rwlock_unlock(shmseg_rwlock *rwlock) {
     return SHMSEG_NOT_HELD;
   shmseg_owner_drop(&rwlock->hold);
   if (rwlock->slot == SHMSEG_RWLOCK_WRITER)
-    return release_writer(rwlock, false);
-  bool left = shmseg_slots_leave(room_of(rwlock), rwlock->slot, own_id(rwlock));
+    return rwlock_release_writer(rwlock, false);
+  bool left = shmseg_slots_leave(rwlock_slots_of(rwlock), rwlock->slot, rwlock_own_id(rwlock));
   err = segment_status(rwlock->object.segment);
   return err ? err : left ? 0 : SHMSEG_CORRUPT;
 }
 
 void shmseg_rwlock_close(shmseg_rwlock *rwlock) {
   if (shmseg_rwlock_holds(rwlock))
-    abandon(&rwlock->hold);
+    rwlock_abandon(&rwlock->hold);
   shmseg_owner_drop(&rwlock->hold);
   rwlock->object.segment = NULL;
 }
@@ -234,7 +236,7 @@ const char *shmseg_rwlock_check(const shmseg_rwlock *rwlock) {
   const char *wrong = shmseg_object_check(&rwlock->object, &kind);
   if (wrong)
     return wrong;
-  if (!shmseg_lock_valid(load_relaxed(word_of(rwlock))))
+  if (!shmseg_lock_valid(load_relaxed(rwlock_word_of(rwlock))))
     return "R1: the lock word";
-  return shmseg_slots_check(room_of(rwlock)) ? "R2: a slot or the bell" : NULL;
+  return shmseg_slots_check(rwlock_slots_of(rwlock)) ? "R2: a slot or the eventcount" : NULL;
 }

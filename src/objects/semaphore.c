@@ -3,11 +3,11 @@
  *
  * LAYOUT      offset  size
  *             0       64    header (objects/object.h), capacity = permits, 1 to 65,535
- *             64      4     bell (core/eventcount.h) of the slots
+ *             64      4     eventcount (core/eventcount.h) of the slots
  *             68      60    0
  *             128           a slot of 4 bytes for each permit, rounded up to 64
  *
- * INVARIANTS  P1  a slot is free or has the identity of who acquired it; the bell is one of its states.
+ * INVARIANTS  P1  a slot is free or has the identity of who acquired it; the eventcount is one of its states.
  *             P2  nothing counts permits but the slots.
  *
  * PROTOCOL    acquire enters a slot, release leaves one of those that have the own identity; any of
@@ -22,43 +22,45 @@
 #include "core/word.h"
 #include "objects/object.h"
 
-#define BELL 64
+#define EVENTCOUNT 64
 #define SLOTS 128
 
-static uint64_t size_for(uint64_t permits) {
+static uint64_t semaphore_size_for(uint64_t permits) {
   if (permits < 1 || permits > SHMSEG_PERMITS_MAX)
     return 0;
   return SLOTS + (permits * 4 + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
 }
 
-static uint64_t capacity_for(uint64_t room) {
-  uint64_t permits = room > SLOTS ? (room - SLOTS) / SHMSEG_ALIGN * SHMSEG_ALIGN / 4 : 0;
+static uint64_t semaphore_capacity_for(uint64_t available) {
+  uint64_t permits = available > SLOTS ? (available - SLOTS) / SHMSEG_ALIGN * SHMSEG_ALIGN / 4 : 0;
   return permits < SHMSEG_PERMITS_MAX ? permits : SHMSEG_PERMITS_MAX;
 }
 
-static int first(uint64_t permits, shmseg_words *words) {
-  words[0] = (shmseg_words){ BELL, 1, 4, SHMSEG_EVENTCOUNT_START };
+static int semaphore_first(uint64_t permits, shmseg_words *words) {
+  words[0] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
   words[1] = (shmseg_words){ SLOTS, permits, 4, SHMSEG_SLOT_FREE };
   return 2;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_SEMAPHORE, 1,    "permits", size_for,
-                                       capacity_for,          first };
+static const shmseg_kind_info kind = {
+  SHMSEG_KIND_SEMAPHORE, 1, "permits", semaphore_size_for, semaphore_capacity_for, semaphore_first
+};
 
-static shmseg_slots room_of(const shmseg_semaphore *semaphore) {
-  shmseg_slots room = { semaphore->object.segment, shmseg_object_at(&semaphore->object, BELL),
-                        shmseg_object_at(&semaphore->object, SLOTS),
-                        (uint32_t)semaphore->object.capacity };
-  return room;
+static shmseg_slots semaphore_slots_of(const shmseg_semaphore *semaphore) {
+  shmseg_slots slots = { semaphore->object.segment,
+                         shmseg_object_at(&semaphore->object, EVENTCOUNT),
+                         shmseg_object_at(&semaphore->object, SLOTS),
+                         (uint32_t)semaphore->object.capacity };
+  return slots;
 }
 
 /* Frees one slot of our identity, from the hint downwards: the last one acquired. */
-static bool leave_one(shmseg_semaphore *semaphore) {
-  shmseg_slots room = room_of(semaphore);
-  uint32_t id = room.segment->member.id;
-  for (uint32_t i = 0; i < room.count; i++) {
-    uint32_t slot = (semaphore->hint + room.count - i) % room.count;
-    if (load_relaxed(&room.slots[slot]) == id && shmseg_slots_leave(room, slot, id)) {
+static bool semaphore_leave_one(shmseg_semaphore *semaphore) {
+  shmseg_slots slots = semaphore_slots_of(semaphore);
+  uint32_t id = slots.segment->member.id;
+  for (uint32_t i = 0; i < slots.count; i++) {
+    uint32_t slot = (semaphore->hint + slots.count - i) % slots.count;
+    if (load_relaxed(&slots.words[slot]) == id && shmseg_slots_leave(slots, slot, id)) {
       semaphore->hint = slot;
       return true;
     }
@@ -66,35 +68,36 @@ static bool leave_one(shmseg_semaphore *semaphore) {
   return false;
 }
 
-static void abandon(shmseg_hold *hold) {
+static void semaphore_abandon(shmseg_hold *hold) {
   shmseg_semaphore *semaphore =
       (shmseg_semaphore *)((char *)hold - offsetof(shmseg_semaphore, hold));
   if (shmseg_object_ready(&semaphore->object) != 0)
     return;
   for (; semaphore->permits > 0; semaphore->permits--)
-    leave_one(semaphore);
+    semaphore_leave_one(semaphore);
 }
 
 uint64_t shmseg_semaphore_size(uint64_t permits) {
-  return size_for(permits);
+  return semaphore_size_for(permits);
 }
 
 int shmseg_semaphore_open(shmseg_semaphore *semaphore, shmseg_segment *segment, uint64_t offset,
-                          uint64_t room, shmseg_mode mode, uint64_t permits, bool *created) {
-  semaphore->hold = (shmseg_hold){ .abandon = abandon };
+                          uint64_t available, shmseg_mode mode, uint64_t permits, bool *created) {
+  semaphore->hold = (shmseg_hold){ .abandon = semaphore_abandon };
   semaphore->permits = semaphore->hint = 0;
-  return shmseg_object_open(&semaphore->object, segment, offset, room, mode, &kind, permits,
+  return shmseg_object_open(&semaphore->object, segment, offset, available, mode, &kind, permits,
                             created);
 }
 
-static bool holds(const shmseg_semaphore *semaphore) {
+static bool semaphore_holds(const shmseg_semaphore *semaphore) {
   return semaphore->object.segment && shmseg_owner_has(semaphore->object.segment, &semaphore->hold);
 }
 
-static int note_permit(shmseg_semaphore *semaphore) {
-  if (!holds(semaphore)) {
+static int semaphore_note_permit(shmseg_semaphore *semaphore) {
+  if (!semaphore_holds(semaphore)) {
     semaphore->permits = 0; /* those from before a fork or a cut are not ours */
-    shmseg_owner_add(semaphore->object.segment, &semaphore->hold, semaphore->object.offset + BELL);
+    shmseg_owner_add(semaphore->object.segment, &semaphore->hold,
+                     semaphore->object.offset + EVENTCOUNT);
   }
   semaphore->permits++;
   return segment_status(semaphore->object.segment);
@@ -107,15 +110,15 @@ int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline) {
     err = shmseg_owner_identity(semaphore->object.segment, &id);
   if (err)
     return err;
-  shmseg_slots room = room_of(semaphore);
-  if (shmseg_slots_enter(room, id, semaphore->hint, &semaphore->hint))
-    return note_permit(semaphore);
-  shmseg_slots_clear(room, 0);
-  if (shmseg_slots_enter(room, id, semaphore->hint, &semaphore->hint))
-    return note_permit(semaphore);
-  err = shmseg_slots_wait(room, room.count - 1, deadline);
-  if (err == 0 && shmseg_slots_enter(room, id, semaphore->hint, &semaphore->hint))
-    return note_permit(semaphore);
+  shmseg_slots slots = semaphore_slots_of(semaphore);
+  if (shmseg_slots_enter(slots, id, semaphore->hint, &semaphore->hint))
+    return semaphore_note_permit(semaphore);
+  shmseg_slots_clear(slots, 0);
+  if (shmseg_slots_enter(slots, id, semaphore->hint, &semaphore->hint))
+    return semaphore_note_permit(semaphore);
+  err = shmseg_slots_wait(slots, slots.count - 1, deadline);
+  if (err == 0 && shmseg_slots_enter(slots, id, semaphore->hint, &semaphore->hint))
+    return semaphore_note_permit(semaphore);
   return err ? err : shmseg_wait_again(deadline);
 }
 
@@ -123,10 +126,10 @@ int shmseg_semaphore_release(shmseg_semaphore *semaphore) {
   int err = shmseg_object_ready(&semaphore->object);
   if (err)
     return err;
-  if (!holds(semaphore) || semaphore->permits == 0)
+  if (!semaphore_holds(semaphore) || semaphore->permits == 0)
     return SHMSEG_NOT_HELD;
   semaphore->permits--;
-  bool left = leave_one(semaphore);
+  bool left = semaphore_leave_one(semaphore);
   if (semaphore->permits == 0)
     shmseg_owner_drop(&semaphore->hold);
   err = segment_status(semaphore->object.segment);
@@ -137,16 +140,16 @@ int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value) {
   int err = shmseg_object_ready(&semaphore->object);
   if (err)
     return err;
-  shmseg_slots room = room_of(semaphore);
-  if (room.segment->writable)
-    shmseg_slots_clear(room, 0);
-  *value = room.count - shmseg_slots_taken(room);
-  return segment_status(room.segment);
+  shmseg_slots slots = semaphore_slots_of(semaphore);
+  if (slots.segment->writable)
+    shmseg_slots_clear(slots, 0);
+  *value = slots.count - shmseg_slots_taken(slots);
+  return segment_status(slots.segment);
 }
 
 void shmseg_semaphore_close(shmseg_semaphore *semaphore) {
-  if (holds(semaphore))
-    abandon(&semaphore->hold);
+  if (semaphore_holds(semaphore))
+    semaphore_abandon(&semaphore->hold);
   shmseg_owner_drop(&semaphore->hold);
   semaphore->object.segment = NULL;
 }
@@ -155,5 +158,5 @@ const char *shmseg_semaphore_check(const shmseg_semaphore *semaphore) {
   const char *wrong = shmseg_object_check(&semaphore->object, &kind);
   if (wrong)
     return wrong;
-  return shmseg_slots_check(room_of(semaphore)) ? "P1: a slot or the bell" : NULL;
+  return shmseg_slots_check(semaphore_slots_of(semaphore)) ? "P1: a slot or the eventcount" : NULL;
 }

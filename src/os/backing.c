@@ -11,17 +11,17 @@ shmseg_identity shmseg_backing_identity(const struct stat *status) {
   return identity;
 }
 
-static bool same(shmseg_identity a, shmseg_identity b) {
+static bool backing_same(shmseg_identity a, shmseg_identity b) {
   return a.device == b.device && a.inode == b.inode;
 }
 
 bool shmseg_backing_dangles(shmseg_place place) {
   struct stat status;
-  return place.kind == SHMSEG_FILE && lstat(place.name, &status) == 0 && S_ISLNK(status.st_mode) &&
+  return place.type == SHMSEG_FILE && lstat(place.name, &status) == 0 && S_ISLNK(status.st_mode) &&
          stat(place.name, &status) != 0 && errno == ENOENT;
 }
 
-static int identify(int fd, shmseg_identity *identity) {
+static int backing_identify(int fd, shmseg_identity *identity) {
   struct stat status;
   if (fstat(fd, &status) != 0)
     return errno;
@@ -31,37 +31,37 @@ static int identify(int fd, shmseg_identity *identity) {
 
 /* While the object only is locked its name can go only by our hand, so the name cannot be given to
  * another object between the look and the unlink. */
-static int remove_if(shmseg_place place, shmseg_identity only) {
+static int backing_remove_if(shmseg_place place, shmseg_identity only) {
   struct stat named;
   int err = shmseg_backing_stat(place, &named);
   if (err)
     return err;
-  if (!same(shmseg_backing_identity(&named), only))
+  if (!backing_same(shmseg_backing_identity(&named), only))
     return SHMSEG_RENAMED;
   return shmseg_backing_unlink(place);
 }
 
 /* Does a sandbox or the file system refuse the lock itself? */
-static bool is_refused(int err) {
+static bool backing_is_refused(int err) {
   return err == EPERM || err == EINVAL || err == ENOSYS || err == ENOLCK;
 }
 
 /* Is there nothing that the caller could lock? */
-static bool is_without_lock(int err) {
-  return is_refused(err) || err == EACCES || err == ELOOP || err == EMFILE || err == ENFILE;
+static bool backing_is_without_lock(int err) {
+  return backing_is_refused(err) || err == EACCES || err == ELOOP || err == EMFILE || err == ENFILE;
 }
 
 int shmseg_backing_remove(shmseg_place place) {
   shmseg_backing_lock lock;
   shmseg_identity locked = { 0, 0 };
   int err = shmseg_backing_lock_place(place, &lock);
-  if (is_without_lock(err))
+  if (backing_is_without_lock(err))
     return shmseg_backing_unlink(place);
   if (err)
     return err;
-  err = identify(lock.fd, &locked);
+  err = backing_identify(lock.fd, &locked);
   if (!err)
-    err = remove_if(place, locked);
+    err = backing_remove_if(place, locked);
   shmseg_backing_unlock(&lock);
   return err == SHMSEG_RENAMED ? EAGAIN : err;
 }
@@ -69,11 +69,11 @@ int shmseg_backing_remove(shmseg_place place) {
 int shmseg_backing_remove_own(shmseg_place place, int fd, const shmseg_identity *only) {
   shmseg_backing_lock lock;
   int err = shmseg_backing_lock_fd(fd, place, &lock);
-  if (is_refused(err))
-    return remove_if(place, *only);
+  if (backing_is_refused(err))
+    return backing_remove_if(place, *only);
   if (err)
     return err;
-  err = remove_if(place, *only);
+  err = backing_remove_if(place, *only);
   shmseg_backing_unlock(&lock);
   return err;
 }

@@ -35,26 +35,26 @@ typedef struct {
 
 _Static_assert(sizeof(off_t) == 8, "compile with _FILE_OFFSET_BITS=64");
 
-static const char *path_of(shmseg_place place, path *buffer) {
-  if (place.kind == SHMSEG_FILE)
+static const char *backing_path_of(shmseg_place place, path *buffer) {
+  if (place.type == SHMSEG_FILE)
     return place.name;
   snprintf(buffer->bytes, sizeof buffer->bytes, DIRECTORY "/%s", place.name);
   return buffer->bytes;
 }
 
 /* A path through which the kernel opens the object that fd leads to. */
-static const char *path_of_fd(int fd, path *buffer) {
+static const char *backing_path_of_fd(int fd, path *buffer) {
   snprintf(buffer->bytes, sizeof buffer->bytes, "/proc/self/fd/%d", fd);
   return buffer->bytes;
 }
 
-static int fail_and_close(int fd, int err) {
+static int backing_fail_and_close(int fd, int err) {
   close(fd);
   return err;
 }
 
 /* Opens with close-on-exec, away from the standard streams. */
-static int open_path(const char *name, int flags, int *fd) {
+static int backing_open_path(const char *name, int flags, int *fd) {
   *fd = open(name, flags | O_CLOEXEC, 0600);
   return *fd < 0 ? errno : shmseg_descriptor_raise(fd);
 }
@@ -63,17 +63,17 @@ int shmseg_backing_open(shmseg_place place, bool writable, int *fd) {
   path buffer;
   struct stat status;
   int flags = (writable ? O_RDWR : O_RDONLY) | O_NONBLOCK; /* a FIFO must not block */
-  if (place.kind == SHMSEG_NAME)
+  if (place.type == SHMSEG_NAME)
     flags |= O_NOFOLLOW; /* anybody can put a link into /dev/shm */
-  int err = open_path(path_of(place, &buffer), flags, fd);
+  int err = backing_open_path(backing_path_of(place, &buffer), flags, fd);
   if (err)
     return err;
   if (fstat(*fd, &status) != 0)
-    return fail_and_close(*fd, errno);
-  return S_ISREG(status.st_mode) ? 0 : fail_and_close(*fd, ENODEV);
+    return backing_fail_and_close(*fd, errno);
+  return S_ISREG(status.st_mode) ? 0 : backing_fail_and_close(*fd, ENODEV);
 }
 
-static int folder_of_path(const char *name, path *folder) {
+static int backing_folder_of_path(const char *name, path *folder) {
   const char *slash = strrchr(name, '/');
   size_t length = slash ? (size_t)(slash - name) : 0;
   if (length >= sizeof folder->bytes)
@@ -84,17 +84,18 @@ static int folder_of_path(const char *name, path *folder) {
 }
 
 /* Where the object will lie; a link that leads to a file counts as that file. */
-static int folder_of(shmseg_place place, path *folder) {
+static int backing_folder_of(shmseg_place place, path *folder) {
   path target;
-  if (place.kind == SHMSEG_NAME)
-    return folder_of_path(DIRECTORY "/", folder);
-  return folder_of_path(realpath(place.name, target.bytes) ? target.bytes : place.name, folder);
+  if (place.type == SHMSEG_NAME)
+    return backing_folder_of_path(DIRECTORY "/", folder);
+  return backing_folder_of_path(realpath(place.name, target.bytes) ? target.bytes : place.name,
+                                folder);
 }
 
 bool shmseg_backing_has_folder(shmseg_place place) {
   path folder;
   struct stat status;
-  return folder_of(place, &folder) == 0 && stat(folder.bytes, &status) == 0;
+  return backing_folder_of(place, &folder) == 0 && stat(folder.bytes, &status) == 0;
 }
 
 /* --- an object that has a name of its own until it is published ---------------------------------
@@ -104,7 +105,7 @@ bool shmseg_backing_has_folder(shmseg_place place) {
  * builder leaves something behind. */
 
 /* The name follows from the object's number, so that nobody has to remember it. */
-static int own_name(int fd, const path *folder, path *name) {
+static int backing_own_name(int fd, const path *folder, path *name) {
   struct stat status;
   if (fstat(fd, &status) != 0)
     return errno;
@@ -113,13 +114,13 @@ static int own_name(int fd, const path *folder, path *name) {
   return length < (int)sizeof name->bytes ? 0 : ENAMETOOLONG;
 }
 
-static bool leads_to(const char *name, int fd) {
+static bool backing_leads_to(const char *name, int fd) {
   struct stat named, opened;
   return lstat(name, &named) == 0 && fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
          named.st_ino == opened.st_ino;
 }
 
-static int build_named(const path *folder, int *fd) {
+static int backing_build_named(const path *folder, int *fd) {
   path first, name;
   size_t length = strlen(folder->bytes);
   if (length + sizeof "/.shmseg-XXXXXX" > sizeof first.bytes)
@@ -131,19 +132,19 @@ static int build_named(const path *folder, int *fd) {
     return errno;
   int err = shmseg_descriptor_raise(fd);
   if (!err)
-    err = own_name(*fd, folder, &name);
+    err = backing_own_name(*fd, folder, &name);
   if (!err && rename(first.bytes, name.bytes) != 0)
     err = errno;
   if (!err)
     return 0;
   unlink(first.bytes);
-  return *fd < 0 ? err : fail_and_close(*fd, err);
+  return *fd < 0 ? err : backing_fail_and_close(*fd, err);
 }
 
-static void drop_own_name(int fd, shmseg_place place) {
+static void backing_drop_own_name(int fd, shmseg_place place) {
   path folder, name;
-  if (folder_of(place, &folder) == 0 && own_name(fd, &folder, &name) == 0 &&
-      leads_to(name.bytes, fd))
+  if (backing_folder_of(place, &folder) == 0 && backing_own_name(fd, &folder, &name) == 0 &&
+      backing_leads_to(name.bytes, fd))
     unlink(name.bytes);
 }
 
@@ -155,29 +156,30 @@ bool shmseg_backing_has_proc(void) {
 
 int shmseg_backing_build(shmseg_place place, int *fd) {
   path folder;
-  int err = folder_of(place, &folder);
+  int err = backing_folder_of(place, &folder);
   if (err)
     return err;
-  err = shmseg_backing_has_proc() ? open_path(folder.bytes, O_TMPFILE | O_RDWR, fd) : EOPNOTSUPP;
-  return err == EOPNOTSUPP ? build_named(&folder, fd) : err;
+  err = shmseg_backing_has_proc() ? backing_open_path(folder.bytes, O_TMPFILE | O_RDWR, fd)
+                                  : EOPNOTSUPP;
+  return err == EOPNOTSUPP ? backing_build_named(&folder, fd) : err;
 }
 
-static bool is_nameless(int fd) {
+static bool backing_is_nameless(int fd) {
   struct stat status;
   return fstat(fd, &status) != 0 || status.st_nlink == 0;
 }
 
-static int link_nameless(int fd, const char *name) {
+static int backing_link_nameless(int fd, const char *name) {
   path from;
-  int result = linkat(AT_FDCWD, path_of_fd(fd, &from), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
+  int result = linkat(AT_FDCWD, backing_path_of_fd(fd, &from), AT_FDCWD, name, AT_SYMLINK_FOLLOW);
   return result == 0 ? 0 : errno;
 }
 
-static int link_named(int fd, shmseg_place place, const char *name) {
+static int backing_link_named(int fd, shmseg_place place, const char *name) {
   path folder, own;
-  int err = folder_of(place, &folder);
+  int err = backing_folder_of(place, &folder);
   if (!err)
-    err = own_name(fd, &folder, &own);
+    err = backing_own_name(fd, &folder, &own);
   if (!err && link(own.bytes, name) != 0)
     err = errno;
   if (!err)
@@ -188,28 +190,29 @@ static int link_named(int fd, shmseg_place place, const char *name) {
 int shmseg_backing_publish(int fd, shmseg_place place, mode_t perm) {
   path to;
   struct stat status;
-  const char *name = path_of(place, &to);
+  const char *name = backing_path_of(place, &to);
   if (fstat(fd, &status) != 0 || fchmod(fd, perm) != 0)
     return errno;
-  return status.st_nlink == 0 ? link_nameless(fd, name) : link_named(fd, place, name);
+  return status.st_nlink == 0 ? backing_link_nameless(fd, name)
+                              : backing_link_named(fd, place, name);
 }
 
 void shmseg_backing_abandon(int fd, shmseg_place place) {
-  if (!is_nameless(fd))
-    drop_own_name(fd, place);
+  if (!backing_is_nameless(fd))
+    backing_drop_own_name(fd, place);
 }
 
 /* Under the lock of the file that is there: is it empty, and still there? */
-static int replace_locked(int lock, int fd, const char *file, const path *folder) {
+static int backing_replace_locked(int lock, int fd, const char *file, const path *folder) {
   path own;
   struct stat status;
-  int err = own_name(fd, folder, &own);
+  int err = backing_own_name(fd, folder, &own);
   if (!err && fstat(lock, &status) != 0)
     err = errno;
-  if (!err && (status.st_size != 0 || !leads_to(file, lock)))
+  if (!err && (status.st_size != 0 || !backing_leads_to(file, lock)))
     err = EAGAIN;
-  if (!err && is_nameless(fd))
-    err = link_nameless(fd, own.bytes);
+  if (!err && backing_is_nameless(fd))
+    err = backing_link_nameless(fd, own.bytes);
   if (!err && rename(own.bytes, file) != 0)
     err = errno;
   return err;
@@ -220,14 +223,14 @@ int shmseg_backing_replace_empty(int fd, shmseg_place place, mode_t perm) {
   shmseg_backing_lock lock;
   if (!realpath(place.name, target.bytes))
     return errno == ENOENT ? EAGAIN : errno;
-  int err = folder_of_path(target.bytes, &folder);
+  int err = backing_folder_of_path(target.bytes, &folder);
   if (!err && fchmod(fd, perm) != 0)
     err = errno;
   if (!err)
     err = shmseg_backing_lock_place((shmseg_place){ SHMSEG_FILE, target.bytes }, &lock);
   if (err)
     return err == ENOENT ? EAGAIN : err;
-  err = replace_locked(lock.fd, fd, target.bytes, &folder);
+  err = backing_replace_locked(lock.fd, fd, target.bytes, &folder);
   shmseg_backing_unlock(&lock);
   return err;
 }
@@ -242,13 +245,13 @@ int shmseg_backing_seal(int fd) {
 }
 
 /* Beyond the limit the kernel would send SIGXFSZ, which kills. */
-static bool is_over_limit(uint64_t size) {
+static bool backing_is_over_limit(uint64_t size) {
   struct rlimit limit;
   return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
          size > limit.rlim_cur;
 }
 
-static int allocate(int fd, int mode, uint64_t from, uint64_t count) {
+static int backing_allocate(int fd, int mode, uint64_t from, uint64_t count) {
   while (fallocate(fd, mode, (off_t)from, (off_t)count) != 0)
     if (errno != EINTR)
       return errno;
@@ -257,7 +260,7 @@ static int allocate(int fd, int mode, uint64_t from, uint64_t count) {
 
 /* What can never fit is refused before it has filled the file system, or a memfd all memory, at
  * everybody's cost. */
-static int check_space(int fd, uint64_t from, uint64_t size) {
+static int backing_check_space(int fd, uint64_t from, uint64_t size) {
   struct statvfs space;
   struct sysinfo machine;
   uint64_t wanted = size > from ? size - from : 0;
@@ -269,12 +272,12 @@ static int check_space(int fd, uint64_t from, uint64_t size) {
 }
 
 /* Takes the memory of [0, size) and leaves the size as it is. */
-static int reserve(int fd, uint64_t from, uint64_t size) {
+static int backing_reserve(int fd, uint64_t from, uint64_t size) {
   for (uint64_t at = from; at < size; at += PIECE) {
-    int err = allocate(fd, FALLOC_FL_KEEP_SIZE, at, size - at < PIECE ? size - at : PIECE);
+    int err = backing_allocate(fd, FALLOC_FL_KEEP_SIZE, at, size - at < PIECE ? size - at : PIECE);
     if (err) { /* give back what lies behind the end, where nobody has looked yet */
       if (at > from)
-        allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, at - from);
+        backing_allocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, at - from);
       return err;
     }
   }
@@ -283,26 +286,27 @@ static int reserve(int fd, uint64_t from, uint64_t size) {
 
 /* For file systems that cannot allocate: the callers' lock keeps peers of ours from growing the
  * object meanwhile. */
-static int grow_without_fallocate(int fd, uint64_t from, uint64_t size, bool sparse) {
+static int backing_grow_without_fallocate(int fd, uint64_t from, uint64_t size, bool sparse) {
   if (sparse)
     return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
   return posix_fallocate(fd, (off_t)from, (off_t)(size - from));
 }
 
 int shmseg_backing_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
-  int err = sparse ? 0 : check_space(fd, from, size);
-  if (!err && is_over_limit(size))
+  int err = sparse ? 0 : backing_check_space(fd, from, size);
+  if (!err && backing_is_over_limit(size))
     err = EFBIG;
   if (!err && !sparse)
-    err = reserve(fd, from, size);
+    err = backing_reserve(fd, from, size);
   if (!err) /* the last byte sets the size, in one step; ftruncate could cut a peer's growth */
-    err = allocate(fd, 0, size - 1, 1);
+    err = backing_allocate(fd, 0, size - 1, 1);
   if (err == EOPNOTSUPP)
-    err = grow_without_fallocate(fd, from, size, sparse);
+    err = backing_grow_without_fallocate(fd, from, size, sparse);
   return err;
 }
 
-static void find_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
+static void backing_find_data(int fd, uint64_t from, uint64_t end, uint64_t *begin,
+                              uint64_t *stop) {
   off_t data = lseek(fd, (off_t)from, SEEK_DATA);
   bool none = data < 0 && errno == ENXIO;
   off_t hole = data < 0 ? -1 : lseek(fd, data, SEEK_HOLE);
@@ -315,13 +319,13 @@ static void find_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint
 void shmseg_backing_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
   path buffer;
   int look;
-  if (open_path(path_of_fd(fd, &buffer), O_RDONLY, &look) == 0) {
-    find_data(look, from, end, begin, stop);
+  if (backing_open_path(backing_path_of_fd(fd, &buffer), O_RDONLY, &look) == 0) {
+    backing_find_data(look, from, end, begin, stop);
     close(look);
     return;
   }
   off_t here = lseek(fd, 0, SEEK_CUR);
-  find_data(fd, from, end, begin, stop);
+  backing_find_data(fd, from, end, begin, stop);
   if (here >= 0)
     lseek(fd, here, SEEK_SET);
 }
@@ -329,66 +333,67 @@ void shmseg_backing_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, u
 /* --- the lock ------------------------------------------------------------------------------- */
 
 /* Opens the path if it leads to what fd does. */
-static int open_same(const char *name, int fd, int *fresh) {
+static int backing_open_same(const char *name, int fd, int *fresh) {
   struct stat a, b;
-  int err = open_path(name, O_RDWR | O_NONBLOCK, fresh);
+  int err = backing_open_path(name, O_RDWR | O_NONBLOCK, fresh);
   if (err)
     return err;
   if (fstat(fd, &a) == 0 && fstat(*fresh, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino)
     return 0;
-  return fail_and_close(*fresh, ENOENT);
+  return backing_fail_and_close(*fresh, ENOENT);
 }
 
 /* By its name, or by that which it has while it is built. */
-static int reopen_by_name(int fd, shmseg_place place, int *fresh) {
+static int backing_reopen_by_name(int fd, shmseg_place place, int *fresh) {
   path to, folder, own;
   if (!place.name)
     return SHMSEG_NO_PROC;
-  int err = open_same(path_of(place, &to), fd, fresh);
-  if (err == ENOENT && folder_of(place, &folder) == 0 && own_name(fd, &folder, &own) == 0)
-    err = open_same(own.bytes, fd, fresh);
+  int err = backing_open_same(backing_path_of(place, &to), fd, fresh);
+  if (err == ENOENT && backing_folder_of(place, &folder) == 0 &&
+      backing_own_name(fd, &folder, &own) == 0)
+    err = backing_open_same(own.bytes, fd, fresh);
   return err == ENOENT ? SHMSEG_NO_PROC : err;
 }
 
 int shmseg_backing_reopen(int fd, shmseg_place place, int *fresh) {
   path buffer;
-  int err = open_path(path_of_fd(fd, &buffer), O_RDWR, fresh);
+  int err = backing_open_path(backing_path_of_fd(fd, &buffer), O_RDWR, fresh);
   if (err != ENOENT)
     return err;
-  return fcntl(fd, F_GETFD) == -1 ? EBADF : reopen_by_name(fd, place, fresh);
+  return fcntl(fd, F_GETFD) == -1 ? EBADF : backing_reopen_by_name(fd, place, fresh);
 }
 
-static struct flock lock_of(short type) {
+static struct flock backing_lock_of(short type) {
   struct flock lock = { .l_type = type, .l_whence = SEEK_SET, .l_start = LOCK_OFFSET, .l_len = 1 };
   return lock;
 }
 
-static int try_lock(int fd) {
-  struct flock whole = lock_of(F_WRLCK);
+static int backing_try_lock(int fd) {
+  struct flock whole = backing_lock_of(F_WRLCK);
   if (fcntl(fd, F_OFD_SETLK, &whole) == 0)
     return 0;
   return errno == EACCES ? EAGAIN : errno;
 }
 
 /* What stands in the way of the lock: F_WRLCK, F_RDLCK, or F_UNLCK when it is gone. */
-static short obstacle(int fd) {
-  struct flock lock = lock_of(F_WRLCK);
+static short backing_obstacle(int fd) {
+  struct flock lock = backing_lock_of(F_WRLCK);
   return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_WRLCK;
 }
 
 /* Who may only read can lock for reading, for as long as it likes: that counts for nothing. */
-static int take_lock(shmseg_backing_lock *lock) {
+static int backing_take_lock(shmseg_backing_lock *lock) {
   short way = F_UNLCK;
   int err = EAGAIN;
   for (int i = 0; i < TRIES && err == EAGAIN && way == F_UNLCK; i++) {
-    err = try_lock(lock->fd);
+    err = backing_try_lock(lock->fd);
     if (err == EAGAIN)
-      way = obstacle(lock->fd);
+      way = backing_obstacle(lock->fd);
   }
   lock->is_taken = err == 0;
   if (err == EAGAIN && way == F_RDLCK)
     return 0;
-  return err && lock->is_fresh ? fail_and_close(lock->fd, err) : err;
+  return err && lock->is_fresh ? backing_fail_and_close(lock->fd, err) : err;
 }
 
 int shmseg_backing_lock_fd(int fd, shmseg_place place, shmseg_backing_lock *lock) {
@@ -400,18 +405,18 @@ int shmseg_backing_lock_fd(int fd, shmseg_place place, shmseg_backing_lock *lock
       return err;
     lock->fd = fd;
   }
-  return take_lock(lock);
+  return backing_take_lock(lock);
 }
 
 int shmseg_backing_lock_place(shmseg_place place, shmseg_backing_lock *lock) {
   lock->is_fresh = true;
   int err = shmseg_backing_open(place, true, &lock->fd);
-  return err ? err : take_lock(lock);
+  return err ? err : backing_take_lock(lock);
 }
 
 /* Unlocks before it closes: a child that was forked meanwhile has the description, too. */
 void shmseg_backing_unlock(shmseg_backing_lock *lock) {
-  struct flock whole = lock_of(F_UNLCK);
+  struct flock whole = backing_lock_of(F_UNLCK);
   if (lock->is_taken)
     fcntl(lock->fd, F_OFD_SETLK, &whole);
   if (lock->is_fresh)
@@ -422,24 +427,24 @@ void shmseg_backing_unlock(shmseg_backing_lock *lock) {
 
 int shmseg_backing_stat(shmseg_place place, struct stat *status) {
   path buffer;
-  const char *name = path_of(place, &buffer);
-  int result = place.kind == SHMSEG_NAME ? lstat(name, status) : stat(name, status);
+  const char *name = backing_path_of(place, &buffer);
+  int result = place.type == SHMSEG_NAME ? lstat(name, status) : stat(name, status);
   return result == 0 ? 0 : errno;
 }
 
 int shmseg_backing_unlink(shmseg_place place) {
   path buffer;
-  return unlink(path_of(place, &buffer)) == 0 ? 0 : errno;
+  return unlink(backing_path_of(place, &buffer)) == 0 ? 0 : errno;
 }
 
 int shmseg_backing_list(shmseg_listing *listing) {
   int fd;
   listing->directory = NULL;
-  int err = open_path(DIRECTORY, O_RDONLY | O_DIRECTORY, &fd);
+  int err = backing_open_path(DIRECTORY, O_RDONLY | O_DIRECTORY, &fd);
   if (err)
     return err;
   listing->directory = fdopendir(fd);
-  return listing->directory ? 0 : fail_and_close(fd, errno);
+  return listing->directory ? 0 : backing_fail_and_close(fd, errno);
 }
 
 int shmseg_backing_next(shmseg_listing *listing, const char **name) {

@@ -21,15 +21,15 @@ typedef struct {
   char bytes[SHMSEG_NAME_MAX + 2];
 } path;
 
-static const char *shm_name(shmseg_place place, path *buffer) {
+static const char *backing_shm_name(shmseg_place place, path *buffer) {
   snprintf(buffer->bytes, sizeof buffer->bytes, "/%s", place.name);
   return buffer->bytes;
 }
 
-static int open_place(shmseg_place place, int flags, int *fd) {
+static int backing_open_place(shmseg_place place, int flags, int *fd) {
   path buffer;
-  *fd = place.kind == SHMSEG_FILE ? open(place.name, flags | O_CLOEXEC, 0)
-                                  : shm_open(shm_name(place, &buffer), flags, 0);
+  *fd = place.type == SHMSEG_FILE ? open(place.name, flags | O_CLOEXEC, 0)
+                                  : shm_open(backing_shm_name(place, &buffer), flags, 0);
   if (*fd < 0)
     return errno;
   fcntl(*fd, F_SETFD, FD_CLOEXEC);
@@ -38,7 +38,7 @@ static int open_place(shmseg_place place, int flags, int *fd) {
 
 int shmseg_backing_open(shmseg_place place, bool writable, int *fd) {
   struct stat status;
-  int err = open_place(place, writable ? O_RDWR : O_RDONLY, fd);
+  int err = backing_open_place(place, writable ? O_RDWR : O_RDONLY, fd);
   if (err)
     return err;
   if (fstat(*fd, &status) == 0 && !S_ISDIR(status.st_mode) && !S_ISCHR(status.st_mode) &&
@@ -54,7 +54,7 @@ bool shmseg_backing_has_folder(shmseg_place place) {
 }
 
 int shmseg_backing_build(shmseg_place place, int *fd) {
-  return open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
+  return backing_open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
 }
 
 int shmseg_backing_publish(int fd, shmseg_place place, mode_t perm) {
@@ -80,7 +80,7 @@ int shmseg_backing_anonymous(int *fd) {
   for (unsigned i = 0; i < 100; i++) {
     snprintf(name, sizeof name, "shmseg-%ld-%u", (long)getpid(), i);
     shmseg_place place = { SHMSEG_NAME, name };
-    int err = open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
+    int err = backing_open_place(place, O_RDWR | O_CREAT | O_EXCL, fd);
     if (err == 0)
       shmseg_backing_unlink(place);
     if (err != EEXIST)
@@ -121,7 +121,7 @@ int shmseg_backing_reopen(int fd, shmseg_place place, int *fresh) {
   return SHMSEG_NO_PROC;
 }
 
-static int take_lock(shmseg_backing_lock *lock) {
+static int backing_take_lock(shmseg_backing_lock *lock) {
   lock->is_taken = flock(lock->fd, LOCK_EX | LOCK_NB) == 0;
   if (lock->is_taken)
     return 0;
@@ -135,13 +135,13 @@ int shmseg_backing_lock_fd(int fd, shmseg_place place, shmseg_backing_lock *lock
   lock->is_fresh = shmseg_backing_reopen(fd, place, &lock->fd) == 0;
   if (!lock->is_fresh)
     lock->fd = fd;
-  return take_lock(lock);
+  return backing_take_lock(lock);
 }
 
 int shmseg_backing_lock_place(shmseg_place place, shmseg_backing_lock *lock) {
   lock->is_fresh = true;
   int err = shmseg_backing_open(place, true, &lock->fd);
-  return err ? err : take_lock(lock);
+  return err ? err : backing_take_lock(lock);
 }
 
 void shmseg_backing_unlock(shmseg_backing_lock *lock) {
@@ -164,7 +164,7 @@ int shmseg_backing_stat(shmseg_place place, struct stat *status) {
 int shmseg_backing_unlink(shmseg_place place) {
   path buffer;
   int result =
-      place.kind == SHMSEG_FILE ? unlink(place.name) : shm_unlink(shm_name(place, &buffer));
+      place.type == SHMSEG_FILE ? unlink(place.name) : shm_unlink(backing_shm_name(place, &buffer));
   return result == 0 ? 0 : errno;
 }
 

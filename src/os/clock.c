@@ -23,14 +23,14 @@ int shmseg_clock_sleep(int64_t nanoseconds) {
 
 #if defined(__linux__)
 /* Those that the calling thread may run on, which sysconf does not know of. */
-static int ask(void) {
+static int clock_ask(void) {
   cpu_set_t set;
   if (sched_getaffinity(0, sizeof set, &set) == 0)
     return CPU_COUNT(&set);
   return (int)sysconf(_SC_NPROCESSORS_ONLN); /* a machine of more than 1,024 */
 }
 #else
-static int ask(void) {
+static int clock_ask(void) {
   return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 #endif
@@ -42,6 +42,6 @@ int shmseg_clock_processors(void) {
   unsigned call = __atomic_load_n(&calls, __ATOMIC_RELAXED);
   __atomic_store_n(&calls, call + 1, __ATOMIC_RELAXED);
   if (call % SHMSEG_CLOCK_RECOUNT == 0)
-    __atomic_store_n(&known, ask(), __ATOMIC_RELAXED);
+    __atomic_store_n(&known, clock_ask(), __ATOMIC_RELAXED);
   return __atomic_load_n(&known, __ATOMIC_RELAXED);
 }

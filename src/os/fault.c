@@ -31,32 +31,32 @@ static uintptr_t page_size;
 enum { ABSENT, INSTALLING, INSTALLED };
 static int handler_state;
 
-static uintptr_t round_up(uintptr_t n) {
+static uintptr_t fault_round_up(uintptr_t n) {
   return (n + page_size - 1) & ~(page_size - 1);
 }
 
 /* A fault may hit while another thread changes its own record: a record that changes
  * meanwhile is not the faulting thread's, and does not match. */
-static bool covers(const shmseg_fault *record, uintptr_t address) {
-  unsigned turn = __atomic_load_n(&record->turn, __ATOMIC_ACQUIRE);
+static bool fault_covers(const shmseg_fault *record, uintptr_t address) {
+  unsigned sequence = __atomic_load_n(&record->sequence, __ATOMIC_ACQUIRE);
   uintptr_t base = __atomic_load_n(&record->base, __ATOMIC_RELAXED);
   size_t length = __atomic_load_n(&record->length, __ATOMIC_RELAXED);
-  __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the release in change_done() */
-  return turn % 2 == 0 && turn == __atomic_load_n(&record->turn, __ATOMIC_RELAXED) &&
+  __atomic_thread_fence(__ATOMIC_ACQUIRE); /* pairs with the release in fault_change_done() */
+  return sequence % 2 == 0 && sequence == __atomic_load_n(&record->sequence, __ATOMIC_RELAXED) &&
          address - base < length;
 }
 
-static shmseg_fault *find(uintptr_t address) {
+static shmseg_fault *fault_find(uintptr_t address) {
   unsigned count = __atomic_load_n(&used, __ATOMIC_ACQUIRE);
   for (unsigned i = 0; i < count && i < RECORDS; i++)
-    if (covers(&records[i], address))
+    if (fault_covers(&records[i], address))
       return &records[i];
   return NULL;
 }
 
 /* A fault below the file's end: the file was cut and has grown again since, or the file system has no
  * page to give. The first is gone at the next try, if a peer does not do it again and again. */
-static bool is_worth_retrying(shmseg_fault *record, uintptr_t page) {
+static bool fault_is_worth_retrying(shmseg_fault *record, uintptr_t page) {
   if (record->code == ENOSPC)
     return false; /* it was found out already */
   record->retries = record->retried == page ? record->retries + 1 : 0;
@@ -66,9 +66,9 @@ static bool is_worth_retrying(shmseg_fault *record, uintptr_t page) {
 
 /* Covers the hole at address. Everything from the end of the file on goes at once: a page at a
  * time, a large sparse touch would reach the kernel's limit of mappings. */
-static bool mend(shmseg_fault *record, uintptr_t address) {
+static bool fault_mend(shmseg_fault *record, uintptr_t address) {
   struct stat status;
-  uintptr_t end = record->base + round_up(record->length);
+  uintptr_t end = record->base + fault_round_up(record->length);
   uintptr_t page = address & ~(page_size - 1);
   uintptr_t from = page;
   int code = SHMSEG_TRUNCATED;
@@ -76,7 +76,7 @@ static bool mend(shmseg_fault *record, uintptr_t address) {
     uint64_t file_end = ((uint64_t)status.st_size + page_size - 1) / page_size * page_size;
     if (address - record->base >= file_end) {
       from = record->base + (uintptr_t)file_end;
-    } else if (is_worth_retrying(record, page)) {
+    } else if (fault_is_worth_retrying(record, page)) {
       return true;
     } else {
       from = record->base;
@@ -90,7 +90,7 @@ static bool mend(shmseg_fault *record, uintptr_t address) {
 }
 
 /* Not ours: as if we had never been there. */
-static void chain(int number, siginfo_t *info, void *context) {
+static void fault_chain(int number, siginfo_t *info, void *context) {
   if (previous.sa_flags & SA_SIGINFO) {
     previous.sa_sigaction(number, info, context);
   } else if (previous.sa_handler != SIG_DFL && previous.sa_handler != SIG_IGN) {
@@ -103,20 +103,20 @@ static void chain(int number, siginfo_t *info, void *context) {
   }
 }
 
-static void on_fault(int number, siginfo_t *info, void *context) {
+static void fault_on_signal(int number, siginfo_t *info, void *context) {
   int saved = errno;
   uintptr_t address = (uintptr_t)info->si_addr;
-  shmseg_fault *record = info->si_code > 0 ? find(address) : NULL; /* > 0: from the kernel */
-  if (!record || !mend(record, address))
-    chain(number, info, context);
+  shmseg_fault *record = info->si_code > 0 ? fault_find(address) : NULL; /* > 0: from the kernel */
+  if (!record || !fault_mend(record, address))
+    fault_chain(number, info, context);
   errno = saved;
 }
 
-static int install(void) {
+static int fault_install(void) {
   struct sigaction action = { 0 };
   page_size = (uintptr_t)sysconf(_SC_PAGESIZE);
   shmseg_library_pin(); /* the handler outlives a host's dlclose */
-  action.sa_sigaction = on_fault;
+  action.sa_sigaction = fault_on_signal;
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART;
   sigemptyset(&action.sa_mask);
   /* previous is filled before the handler can run: a fault between the two calls is the host's */
@@ -125,13 +125,13 @@ static int install(void) {
   return 0;
 }
 
-static int install_once(void) {
+static int fault_install_once(void) {
   int state = ABSENT;
   if (__atomic_load_n(&handler_state, __ATOMIC_ACQUIRE) == INSTALLED)
     return 0;
   if (__atomic_compare_exchange_n(&handler_state, &state, INSTALLING, false, __ATOMIC_ACQUIRE,
                                   __ATOMIC_ACQUIRE)) {
-    int err = install();
+    int err = fault_install();
     __atomic_store_n(&handler_state, err ? ABSENT : INSTALLED, __ATOMIC_RELEASE);
     return err;
   }
@@ -142,7 +142,7 @@ static int install_once(void) {
   return state == INSTALLED ? 0 : EAGAIN;
 }
 
-static shmseg_fault *take_from(unsigned start) {
+static shmseg_fault *fault_take_from(unsigned start) {
   for (unsigned i = start; i < RECORDS; i++) {
     unsigned taken = 0;
     if (__atomic_load_n(&records[i].taken, __ATOMIC_RELAXED) == 0 &&
@@ -159,17 +159,17 @@ static shmseg_fault *take_from(unsigned start) {
   return NULL;
 }
 
-static void change_begin(shmseg_fault *record) {
-  __atomic_store_n(&record->turn, record->turn | 1, __ATOMIC_RELAXED);
+static void fault_change_begin(shmseg_fault *record) {
+  __atomic_store_n(&record->sequence, record->sequence | 1, __ATOMIC_RELAXED);
   __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
-static void change_done(shmseg_fault *record) {
-  __atomic_store_n(&record->turn, record->turn + 1, __ATOMIC_RELEASE);
+static void fault_change_done(shmseg_fault *record) {
+  __atomic_store_n(&record->sequence, record->sequence + 1, __ATOMIC_RELEASE);
 }
 
 /* A blocked SIGBUS kills, handler or not. For good: a thread that may touch a mapping needs it so. */
-static int unblock(void) {
+static int fault_unblock(void) {
   sigset_t bus;
   sigemptyset(&bus);
   sigaddset(&bus, SIGBUS);
@@ -177,14 +177,14 @@ static int unblock(void) {
 }
 
 int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd) {
-  int err = install_once();
+  int err = fault_install_once();
   if (!err)
-    err = unblock();
+    err = fault_unblock();
   if (err)
     return err;
-  shmseg_fault *record = take_from(__atomic_load_n(&first, __ATOMIC_RELAXED));
+  shmseg_fault *record = fault_take_from(__atomic_load_n(&first, __ATOMIC_RELAXED));
   if (!record)
-    record = take_from(0);
+    record = fault_take_from(0);
   if (!record)
     return ENFILE;
   record->fd = fd;
@@ -195,18 +195,18 @@ int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd)
 
 void shmseg_fault_move(shmseg_fault *record, void *base, size_t length) {
   shmseg_zeroes_prepare();
-  change_begin(record);
+  fault_change_begin(record);
   __atomic_store_n(&record->base, (uintptr_t)base, __ATOMIC_RELAXED);
   __atomic_store_n(&record->length, length, __ATOMIC_RELAXED);
   record->code = 0;
   record->retried = 0;
   record->retries = 0;
-  change_done(record);
+  fault_change_done(record);
 }
 
 void shmseg_fault_forget(shmseg_fault *record) {
   unsigned index = (unsigned)(record - records);
-  change_begin(record); /* odd until the next watch */
+  fault_change_begin(record); /* odd until the next watch */
   __atomic_store_n(&record->taken, 0, __ATOMIC_RELEASE);
   if (index < __atomic_load_n(&first, __ATOMIC_RELAXED))
     __atomic_store_n(&first, index, __ATOMIC_RELAXED);

@@ -14,12 +14,12 @@
 #pragma GCC visibility push(hidden)
 
 /* One guarded mapping. Written by its handle's thread and by the handler in that thread;
- * handlers in other threads read it and must get nothing torn: hence turn. */
+ * handlers in other threads read it and must get nothing torn: hence sequence. */
 typedef struct shmseg_fault {
   volatile int code; /* 0, SHMSEG_TRUNCATED or ENOSPC */
   int fd;
-  unsigned turn;  /* odd while the record changes or is free */
-  unsigned taken; /* 1: a handle has this record */
+  unsigned sequence; /* odd while the record changes or is free */
+  unsigned taken;    /* 1: a handle has this record */
   uintptr_t base;
   size_t length;
   uintptr_t retried; /* page whose last fault was answered by trying again */

@@ -17,13 +17,13 @@ static int prepared;
 
 unsigned *shmseg_fork_word = &plain;
 
-static void forget(void) {
+static void fork_forget(void) {
   __atomic_store_n(shmseg_fork_word, 0, __ATOMIC_RELAXED);
 }
 
 #if defined(MADV_WIPEONFORK)
 /* A page that is zero in every child, one of a raw clone included, if there are such pages here. */
-static int wiped_page(unsigned **page) {
+static int fork_wiped_page(unsigned **page) {
   size_t size = shmseg_map_page();
   void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (base == MAP_FAILED)
@@ -35,7 +35,7 @@ static int wiped_page(unsigned **page) {
   return 0;
 }
 #else
-static int wiped_page(unsigned **page) {
+static int fork_wiped_page(unsigned **page) {
   (void)page;
   return 0;
 }
@@ -45,9 +45,9 @@ int shmseg_fork_prepare(void) {
   unsigned *page = NULL, *before = &plain;
   if (__atomic_load_n(&prepared, __ATOMIC_ACQUIRE))
     return 0;
-  int err = wiped_page(&page);
+  int err = fork_wiped_page(&page);
   if (!err && !page) /* two threads may both be here: the handler does no more when it runs twice */
-    err = pthread_atfork(NULL, NULL, forget);
+    err = pthread_atfork(NULL, NULL, fork_forget);
   else if (!err && !__atomic_compare_exchange_n(&shmseg_fork_word, &before, page, false,
                                                 __ATOMIC_RELEASE, __ATOMIC_RELAXED))
     munmap(page, shmseg_map_page());

@@ -31,17 +31,17 @@ static int used;               /* slots from here on were never taken */
 static unsigned generation;    /* of the process that they are of */
 static int prepared;
 
-static void before_fork(void) {
+static void liveness_before_fork(void) {
   pthread_mutex_lock(&mutex);
 }
 
-static void after_fork_in_parent(void) {
+static void liveness_after_fork_in_parent(void) {
   pthread_mutex_unlock(&mutex);
 }
 
 /* Closing leaves the parent's locks alone: they belong to the description that it still has open.
  * An unlock would take them away. */
-static void drop_inherited(void) {
+static void liveness_drop_inherited(void) {
   for (int i = 0; i < used; i++) {
     if (descriptors[i] > 0)
       close(descriptors[i] - 1);
@@ -50,23 +50,24 @@ static void drop_inherited(void) {
   generation = shmseg_fork_generation();
 }
 
-static void after_fork_in_child(void) {
-  drop_inherited();
+static void liveness_after_fork_in_child(void) {
+  liveness_drop_inherited();
   pthread_mutex_unlock(&mutex);
 }
 
 /* The mutex is held. */
-static int prepare_once(void) {
+static int liveness_prepare_once(void) {
   if (prepared)
     return 0;
   int err = shmseg_fork_prepare(); /* first: after a fork its handler, if any, runs before ours */
   if (!err)
-    err = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+    err = pthread_atfork(liveness_before_fork, liveness_after_fork_in_parent,
+                         liveness_after_fork_in_child);
   prepared = err == 0;
   return err;
 }
 
-static struct flock byte_of(uint32_t id, short type) {
+static struct flock liveness_byte_of(uint32_t id, short type) {
   struct flock lock = {
     .l_type = type, .l_whence = SEEK_SET, .l_start = FIRST_BYTE + (off_t)id, .l_len = 1
   };
@@ -75,8 +76,8 @@ static struct flock byte_of(uint32_t id, short type) {
 
 /* Takes the byte of a number that nobody has. Where somebody who may only read has locked that for
  * reading, no lock for writing can be had: then the number is one that a lock for reading proves. */
-static int take_byte(int fd, uint32_t *id) {
-  struct flock lock = byte_of(*id, F_WRLCK);
+static int liveness_take_byte(int fd, uint32_t *id) {
+  struct flock lock = liveness_byte_of(*id, F_WRLCK);
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
     return 0;
   if (errno != EAGAIN && errno != EACCES)
@@ -84,11 +85,11 @@ static int take_byte(int fd, uint32_t *id) {
   if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_RDLCK)
     return EAGAIN; /* somebody's */
   *id |= SHMSEG_ID_SHARED;
-  lock = byte_of(*id, F_RDLCK);
+  lock = liveness_byte_of(*id, F_RDLCK);
   return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
 }
 
-static int draw(int fd, uint32_t *id) {
+static int liveness_draw(int fd, uint32_t *id) {
   for (int i = 0; i < DRAWS; i++) {
     uint64_t bits;
     int err = shmseg_random_draw(&bits);
@@ -97,14 +98,14 @@ static int draw(int fd, uint32_t *id) {
     *id = (uint32_t)bits & (SHMSEG_ID_SHARED - 1);
     if (*id < SHMSEG_ID_MIN)
       continue;
-    err = take_byte(fd, id);
+    err = liveness_take_byte(fd, id);
     if (err != EAGAIN && err != EACCES)
       return err;
   }
   return EAGAIN;
 }
 
-static int free_slot(void) {
+static int liveness_free_slot(void) {
   int slot = 0;
   while (slot < used && descriptors[slot] != 0)
     slot++;
@@ -112,20 +113,20 @@ static int free_slot(void) {
 }
 
 /* The mutex is held. */
-static int attach(int fd, shmseg_place place, shmseg_member *member) {
-  int err = prepare_once();
+static int liveness_attach(int fd, shmseg_place place, shmseg_member *member) {
+  int err = liveness_prepare_once();
   if (err)
     return err;
   if (generation != shmseg_fork_generation()) /* a raw clone, or the first time */
-    drop_inherited();
-  int slot = free_slot();
+    liveness_drop_inherited();
+  int slot = liveness_free_slot();
   if (slot == SLOTS)
     return ENFILE;
   int own;
   err = shmseg_backing_reopen(fd, place, &own); /* a description that shares no locks */
   if (err)
     return err;
-  err = draw(own, &member->id);
+  err = liveness_draw(own, &member->id);
   if (err) {
     close(own);
     member->id = 0;
@@ -141,7 +142,7 @@ static int attach(int fd, shmseg_place place, shmseg_member *member) {
 
 int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member) {
   pthread_mutex_lock(&mutex);
-  int err = attach(fd, place, member);
+  int err = liveness_attach(fd, place, member);
   pthread_mutex_unlock(&mutex);
   return err;
 }
@@ -165,8 +166,8 @@ void shmseg_liveness_renew(shmseg_member *member) {
   uint32_t id = 0;
   if (shmseg_liveness_own(member)) {
     int own = descriptors[member->slot] - 1;
-    struct flock lock = byte_of(member->id, F_UNLCK);
-    if (fcntl(own, F_OFD_SETLK, &lock) != 0 || draw(own, &id) != 0) {
+    struct flock lock = liveness_byte_of(member->id, F_UNLCK);
+    if (fcntl(own, F_OFD_SETLK, &lock) != 0 || liveness_draw(own, &id) != 0) {
       close(own);
       descriptors[member->slot] = 0;
       id = 0;
@@ -178,6 +179,6 @@ void shmseg_liveness_renew(shmseg_member *member) {
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {
   /* as a rule a lock for reading, which everybody can have, is no sign of life */
-  struct flock lock = byte_of(id, id & SHMSEG_ID_SHARED ? F_WRLCK : F_RDLCK);
+  struct flock lock = liveness_byte_of(id, id & SHMSEG_ID_SHARED ? F_WRLCK : F_RDLCK);
   return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }

@@ -48,26 +48,26 @@ size_t shmseg_map_round(size_t n) {
   return n > SIZE_MAX - (page - 1) ? 0 : (n + page - 1) / page * page;
 }
 
-static int protection(bool writable) {
+static int map_protection(bool writable) {
   return writable ? PROT_READ | PROT_WRITE : PROT_READ;
 }
 
-static void *hold(void *base, size_t room) {
-  return mmap(base, room, PROT_NONE,
+static void *map_hold(void *base, size_t reserved) {
+  return mmap(base, reserved, PROT_NONE,
               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (base ? MAP_FIXED : 0), -1, 0);
 }
 
-int shmseg_map_open(void **base, size_t room, size_t length, int fd, bool writable) {
-  if (length == room) {
-    *base = mmap(NULL, length, protection(writable), MAP_SHARED, fd, 0);
+int shmseg_map_open(void **base, size_t reserved, size_t length, int fd, bool writable) {
+  if (length == reserved) {
+    *base = mmap(NULL, length, map_protection(writable), MAP_SHARED, fd, 0);
     return *base == MAP_FAILED ? errno : 0;
   }
-  *base = hold(NULL, room);
+  *base = map_hold(NULL, reserved);
   if (*base == MAP_FAILED)
     return errno;
-  int err = shmseg_map_again(*base, room, length, fd, writable);
+  int err = shmseg_map_again(*base, reserved, length, fd, writable);
   if (err)
-    munmap(*base, room);
+    munmap(*base, reserved);
   return err;
 }
 
@@ -76,8 +76,9 @@ static int map_range(void *base, size_t from, size_t to, int fd, bool writable, 
     return 0;
   void *at = (char *)base + from;
   flags |= MAP_SHARED | MAP_FIXED;
-  return mmap(at, to - from, protection(writable), flags, fd, (off_t)from) != MAP_FAILED ? 0
-                                                                                         : errno;
+  return mmap(at, to - from, map_protection(writable), flags, fd, (off_t)from) != MAP_FAILED
+             ? 0
+             : errno;
 }
 
 int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable) {
@@ -87,16 +88,16 @@ int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable) 
 int shmseg_map_hold(void *base, size_t from, size_t to) {
   if (from >= to)
     return 0;
-  return hold((char *)base + from, to - from) != MAP_FAILED ? 0 : errno;
+  return map_hold((char *)base + from, to - from) != MAP_FAILED ? 0 : errno;
 }
 
-int shmseg_map_again(void *base, size_t room, size_t length, int fd, bool writable) {
+int shmseg_map_again(void *base, size_t reserved, size_t length, int fd, bool writable) {
   int err = shmseg_map_range(base, 0, length, fd, writable);
-  return err ? err : shmseg_map_hold(base, length, room);
+  return err ? err : shmseg_map_hold(base, length, reserved);
 }
 
-void shmseg_map_close(void *base, size_t room) {
-  munmap(base, room);
+void shmseg_map_close(void *base, size_t reserved) {
+  munmap(base, reserved);
 }
 
 int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable) {
@@ -113,11 +114,11 @@ int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writabl
 }
 
 #if defined(MLOCK_ONFAULT)
-static int pin_on_fault(void *base, size_t length) {
+static int map_pin_on_fault(void *base, size_t length) {
   return mlock2(base, length, MLOCK_ONFAULT) == 0 ? 0 : errno;
 }
 #else
-static int pin_on_fault(void *base, size_t length) {
+static int map_pin_on_fault(void *base, size_t length) {
   (void)base, (void)length;
   return ENOSYS;
 }
@@ -128,12 +129,12 @@ void shmseg_map_unpin(void *base, size_t length) {
 }
 
 int shmseg_map_pin_ahead(void *base, size_t length) {
-  int err = pin_on_fault(base, length);
+  int err = map_pin_on_fault(base, length);
   return err == ENOSYS ? 0 : err;
 }
 
 int shmseg_map_pin(void *base, size_t length) {
-  int err = pin_on_fault(base, length);
+  int err = map_pin_on_fault(base, length);
   return err != ENOSYS ? err : mlock(base, length) == 0 ? 0 : errno;
 }
 

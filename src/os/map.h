@@ -13,12 +13,12 @@ size_t shmseg_map_page(void);
 /* n rounded up to whole pages; 0 when that overflows. */
 size_t shmseg_map_round(size_t n);
 
-/* Maps the first length bytes of fd into room bytes of new address space (both whole pages,
- * length <= room, room > 0); what is left over can be neither read nor written. errno. */
-int shmseg_map_open(void **base, size_t room, size_t length, int fd, bool writable);
+/* Maps the first length bytes of fd into reserved bytes of new address space (both whole pages,
+ * length <= reserved, reserved > 0); what is left over can be neither read nor written. errno. */
+int shmseg_map_open(void **base, size_t reserved, size_t length, int fd, bool writable);
 
 /* Maps the object anew over an address range that shmseg_map_open gave. errno. */
-int shmseg_map_again(void *base, size_t room, size_t length, int fd, bool writable);
+int shmseg_map_again(void *base, size_t reserved, size_t length, int fd, bool writable);
 
 /* The same for [from, to) of it alone (whole pages), of which the object may have less yet. The
  * kernel looks at all limits before it takes the old mapping away: a failed call changes nothing. */
@@ -27,7 +27,7 @@ int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable);
 /* [from, to) of it can be neither read nor written any more. */
 int shmseg_map_hold(void *base, size_t from, size_t to);
 
-void shmseg_map_close(void *base, size_t room);
+void shmseg_map_close(void *base, size_t reserved);
 
 /* Brings every page of [from, to) in, and so takes memory for holes. ENOSPC when there is none. */
 int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable);

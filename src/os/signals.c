@@ -25,19 +25,19 @@ static struct sigaction old[SIGNALS];
 static size_t caught[SIGNALS]; /* indexes, in the order they were caught */
 static size_t caught_count;
 
-static size_t index_of(int number) {
+static size_t signals_index_of(int number) {
   size_t i = 0;
   while (i < SIGNALS && signals[i].number != number)
     i++;
   return i;
 }
 
-static void note(int number) {
-  __atomic_fetch_or(&pending, 1u << index_of(number), __ATOMIC_RELAXED);
+static void signals_note(int number) {
+  __atomic_fetch_or(&pending, 1u << signals_index_of(number), __ATOMIC_RELAXED);
 }
 
 /* Lets the calling thread have it, when whoever started the process had blocked it. */
-static void unblock(int number) {
+static void signals_unblock(int number) {
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, number);
@@ -47,25 +47,25 @@ static void unblock(int number) {
 /* Such a signal ends io.read and its like, too, as whoever sends it wants. The others only tell: to a
  * read that begins anew nothing has happened. The library's own waits end either way, for a sleep
  * with a timeout is never begun anew. */
-static bool asks_to_stop(int number) {
+static bool signals_asks_to_stop(int number) {
   return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
 }
 
-static int catch_one(int number) {
-  size_t i = index_of(number);
+static int signals_catch_one(int number) {
+  size_t i = signals_index_of(number);
   if (i == SIGNALS)
     return EINVAL;
   for (size_t j = 0; j < caught_count; j++)
     if (caught[j] == i)
       return 0; /* named twice */
   struct sigaction action = { 0 };
-  action.sa_handler = note;
-  action.sa_flags = asks_to_stop(number) ? 0 : SA_RESTART;
+  action.sa_handler = signals_note;
+  action.sa_flags = signals_asks_to_stop(number) ? 0 : SA_RESTART;
   sigfillset(&action.sa_mask);
   if (sigaction(number, &action, &old[i]) != 0)
     return errno;
   caught[caught_count++] = i;
-  unblock(number);
+  signals_unblock(number);
   return 0;
 }
 
@@ -75,7 +75,7 @@ int shmseg_signals_catch(const int *numbers, size_t count) {
   caught_count = 0;
   __atomic_store_n(&pending, 0, __ATOMIC_RELAXED);
   for (size_t i = 0; i < count; i++) {
-    int err = catch_one(numbers[i]);
+    int err = signals_catch_one(numbers[i]);
     if (err) {
       shmseg_signals_release();
       return err;
@@ -99,7 +99,7 @@ void shmseg_signals_release(void) {
   while (caught_count > 0) {
     size_t i = caught[--caught_count];
     struct sigaction current;
-    if (sigaction(signals[i].number, NULL, &current) == 0 && current.sa_handler == note)
+    if (sigaction(signals[i].number, NULL, &current) == 0 && current.sa_handler == signals_note)
       sigaction(signals[i].number, &old[i], NULL);
   }
   __atomic_store_n(&pending, 0, __ATOMIC_RELAXED);
@@ -107,7 +107,7 @@ void shmseg_signals_release(void) {
 }
 
 const char *shmseg_signals_name(int number) {
-  size_t i = index_of(number);
+  size_t i = signals_index_of(number);
   return i < SIGNALS ? signals[i].name : NULL;
 }
 

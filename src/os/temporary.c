@@ -59,26 +59,26 @@ static int registered, ending;
 
 /* --- entries ------------------------------------------------------------------------------ */
 
-static bool change(shmseg_temporary *e, int from) {
+static bool temporary_change(shmseg_temporary *e, int from) {
   return __atomic_compare_exchange_n(&e->state, &from, CHANGING, false, __ATOMIC_ACQUIRE,
                                      __ATOMIC_RELAXED);
 }
 
 /* Takes an entry that was added; *was is its state, CHANGING when another thread has it. */
-static bool take_out(shmseg_temporary *e, int *was) {
+static bool temporary_take_out(shmseg_temporary *e, int *was) {
   *was = __atomic_load_n(&e->state, __ATOMIC_SEQ_CST); /* after ending is set: see add */
   if (*was != NAMELESS && *was != WAITING)
     return false;
-  if (change(e, *was))
+  if (temporary_change(e, *was))
     return true;
   *was = CHANGING;
   return false;
 }
 
-static shmseg_temporary *take_free(chunk *c) {
+static shmseg_temporary *temporary_take_free(chunk *c) {
   for (size_t i = 0; i < ENTRIES; i++) {
     if (__atomic_load_n(&c->entries[i].state, __ATOMIC_RELAXED) == FREE &&
-        change(&c->entries[i], FREE)) {
+        temporary_change(&c->entries[i], FREE)) {
       __atomic_fetch_sub(&c->free, 1, __ATOMIC_RELAXED);
       c->entries[i].home = c;
       return &c->entries[i];
@@ -87,22 +87,23 @@ static shmseg_temporary *take_free(chunk *c) {
   return NULL;
 }
 
-static void *new_pages(size_t size) {
+static void *temporary_new_pages(size_t size) {
   void *pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return pages == MAP_FAILED ? NULL : pages;
 }
 
-static shmseg_temporary *take_any(void) {
+static shmseg_temporary *temporary_take_any(void) {
   for (chunk *c = __atomic_load_n(&chunks, __ATOMIC_ACQUIRE); c; c = c->next) {
-    shmseg_temporary *e = __atomic_load_n(&c->free, __ATOMIC_RELAXED) > 0 ? take_free(c) : NULL;
+    shmseg_temporary *e =
+        __atomic_load_n(&c->free, __ATOMIC_RELAXED) > 0 ? temporary_take_free(c) : NULL;
     if (e)
       return e;
   }
-  chunk *fresh = new_pages(CHUNK_BYTES);
+  chunk *fresh = temporary_new_pages(CHUNK_BYTES);
   if (!fresh)
     return NULL;
   fresh->free = (int)ENTRIES;
-  shmseg_temporary *e = take_free(fresh);
+  shmseg_temporary *e = temporary_take_free(fresh);
   fresh->next = __atomic_load_n(&chunks, __ATOMIC_RELAXED);
   while (!__atomic_compare_exchange_n(&chunks, &fresh->next, fresh, false, __ATOMIC_RELEASE,
                                       __ATOMIC_RELAXED))
@@ -111,7 +112,7 @@ static shmseg_temporary *take_any(void) {
 }
 
 /* The entry is ours. */
-static void put_back(shmseg_temporary *e) {
+static void temporary_put_back(shmseg_temporary *e) {
   if (e->place.name && e->place.name != e->short_name)
     munmap((void *)(uintptr_t)e->place.name, SHMSEG_PATH_MAX);
   e->place.name = NULL;
@@ -123,7 +124,7 @@ static void put_back(shmseg_temporary *e) {
 
 /* The folder that a relative path begins at, with a slash; "" when there is none to be had, or the
  * whole would be too long for the kernel: then the path stays relative. */
-static void current_folder(char folder[SHMSEG_PATH_MAX], size_t name) {
+static void temporary_current_folder(char folder[SHMSEG_PATH_MAX], size_t name) {
   if (!getcwd(folder, SHMSEG_PATH_MAX - 1) || *folder != '/' ||
       strlen(folder) + 1 + name >= SHMSEG_PATH_MAX)
     *folder = '\0';
@@ -132,28 +133,29 @@ static void current_folder(char folder[SHMSEG_PATH_MAX], size_t name) {
 }
 
 /* The names that it is given are their users'. */
-static int copy_place(shmseg_temporary *e, shmseg_place place) {
+static int temporary_copy_place(shmseg_temporary *e, shmseg_place place) {
   char folder[SHMSEG_PATH_MAX] = "", target[SHMSEG_PATH_MAX];
-  if (place.kind == SHMSEG_FILE && realpath(place.name, target))
+  if (place.type == SHMSEG_FILE && realpath(place.name, target))
     place.name = target; /* the file that is there, and not a link to it */
   size_t name = strlen(place.name);
-  if (place.kind == SHMSEG_FILE && *place.name != '/')
-    current_folder(folder, name);
+  if (place.type == SHMSEG_FILE && *place.name != '/')
+    temporary_current_folder(folder, name);
   size_t before = strlen(folder);
   if (before + name >= SHMSEG_PATH_MAX)
     return ENAMETOOLONG;
-  char *copy = before + name < sizeof e->short_name ? e->short_name : new_pages(SHMSEG_PATH_MAX);
+  char *copy =
+      before + name < sizeof e->short_name ? e->short_name : temporary_new_pages(SHMSEG_PATH_MAX);
   if (!copy)
     return ENOMEM;
   memcpy(copy, folder, before);
   memcpy(copy + before, place.name, name + 1);
-  e->place = (shmseg_place){ place.kind, copy };
+  e->place = (shmseg_place){ place.type, copy };
   return 0;
 }
 
 /* --- unlinking ---------------------------------------------------------------------------- */
 
-static bool leads_to(shmseg_place place, shmseg_identity identity) {
+static bool temporary_leads_to(shmseg_place place, shmseg_identity identity) {
   struct stat status;
   if (shmseg_backing_stat(place, &status) != 0)
     return false;
@@ -164,13 +166,13 @@ static bool leads_to(shmseg_place place, shmseg_identity identity) {
 /* Where there is no lock to be had: no descriptor is free, a sandbox refuses it, somebody does not give
  * it back. Between the look and the unlink the name could be given to another object, if somebody
  * removed ours in that moment. */
-static void unlink_without_lock(const shmseg_temporary *e) {
-  if (leads_to(e->place, e->identity))
+static void temporary_unlink_without_lock(const shmseg_temporary *e) {
+  if (temporary_leads_to(e->place, e->identity))
     shmseg_backing_unlink(e->place);
 }
 
 /* Of an entry that was taken out. False: to be tried again. */
-static bool unlink_entry(const shmseg_temporary *e, int was) {
+static bool temporary_unlink_entry(const shmseg_temporary *e, int was) {
   int err = shmseg_backing_remove_own(e->place, e->fd, &e->identity);
   switch (err) {
   case 0: return true;
@@ -178,55 +180,55 @@ static bool unlink_entry(const shmseg_temporary *e, int was) {
   case ENOENT:
   case SHMSEG_RENAMED: /* the thread that would name it may be the one that ends the process */
     return was != NAMELESS || pthread_equal(e->maker, pthread_self());
-  default: unlink_without_lock(e); return true;
+  default: temporary_unlink_without_lock(e); return true;
   }
 }
 
-static bool is_own(const shmseg_temporary *e) {
+static bool temporary_is_own(const shmseg_temporary *e) {
   return __atomic_load_n(&e->generation, __ATOMIC_RELAXED) == shmseg_fork_generation();
 }
 
 /* At exit. False: to be tried again. */
-static bool end_entry(shmseg_temporary *e, bool last) {
+static bool temporary_end_entry(shmseg_temporary *e, bool last) {
   int was;
-  if (!is_own(e))
+  if (!temporary_is_own(e))
     return true;
-  if (!take_out(e, &was)) /* another thread may be unlinking it */
+  if (!temporary_take_out(e, &was)) /* another thread may be unlinking it */
     return was != CHANGING;
-  bool done = unlink_entry(e, was);
+  bool done = temporary_unlink_entry(e, was);
   if (!done && last)
-    unlink_without_lock(e);
+    temporary_unlink_without_lock(e);
   if (done || last)
-    put_back(e);
+    temporary_put_back(e);
   else
     __atomic_store_n(&e->state, was, __ATOMIC_RELEASE);
   return done;
 }
 
-static bool end_all(bool last) {
+static bool temporary_end_all(bool last) {
   bool done = true;
   for (chunk *c = __atomic_load_n(&chunks, __ATOMIC_SEQ_CST); c; c = c->next)
     for (size_t i = 0; i < ENTRIES; i++)
-      done = end_entry(&c->entries[i], last) && done;
+      done = temporary_end_entry(&c->entries[i], last) && done;
   return done;
 }
 
-static void at_exit(void) {
+static void temporary_at_exit(void) {
   int64_t deadline = shmseg_clock_now() + PATIENCE;
   __atomic_store_n(&ending, 1, __ATOMIC_SEQ_CST);
-  while (!end_all(false)) {
+  while (!temporary_end_all(false)) {
     if (shmseg_clock_now() >= deadline) {
-      end_all(true);
+      temporary_end_all(true);
       return;
     }
     shmseg_clock_sleep(MILLISECOND);
   }
 }
 
-static int register_once(void) {
+static int temporary_register_once(void) {
   if (__atomic_exchange_n(&registered, 1, __ATOMIC_ACQ_REL))
     return 0;
-  if (atexit(at_exit) == 0)
+  if (atexit(temporary_at_exit) == 0)
     return 0;
   __atomic_store_n(&registered, 0, __ATOMIC_RELEASE);
   return ENOMEM;
@@ -236,31 +238,31 @@ static int register_once(void) {
 
 int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
                          shmseg_temporary **ticket) {
-  int was, err = register_once();
+  int was, err = temporary_register_once();
   if (!err)
     err = shmseg_fork_prepare();
   if (err)
     return err;
-  shmseg_temporary *e = take_any();
+  shmseg_temporary *e = temporary_take_any();
   if (!e)
     return ENOMEM;
-  err = copy_place(e, place);
+  err = temporary_copy_place(e, place);
   if (err) {
-    put_back(e);
+    temporary_put_back(e);
     return err;
   }
   __atomic_store_n(&e->generation, shmseg_fork_generation(), __ATOMIC_RELAXED);
   e->maker = pthread_self();
   e->identity = identity;
   e->fd = fd;
-  bool named = leads_to(e->place, identity);
+  bool named = temporary_leads_to(e->place, identity);
   __atomic_store_n(&e->state, named ? WAITING : NAMELESS, __ATOMIC_SEQ_CST);
   if (!__atomic_load_n(&ending, __ATOMIC_SEQ_CST)) { /* else at_exit may not look here any more */
     *ticket = e;
     return 0;
   }
-  if (take_out(e, &was))
-    put_back(e);
+  if (temporary_take_out(e, &was))
+    temporary_put_back(e);
   return ECANCELED;
 }
 
@@ -272,24 +274,24 @@ void shmseg_temporary_settle(shmseg_temporary *ticket) {
 
 bool shmseg_temporary_remove(shmseg_temporary *ticket) {
   int was;
-  if (!take_out(ticket, &was))
+  if (!temporary_take_out(ticket, &was))
     return false;
-  bool own = is_own(ticket);
-  put_back(ticket);
+  bool own = temporary_is_own(ticket);
+  temporary_put_back(ticket);
   return own;
 }
 
 void shmseg_temporary_unlink(shmseg_temporary *ticket) {
   int was;
-  if (!take_out(ticket, &was))
+  if (!temporary_take_out(ticket, &was))
     return;
   int64_t deadline = shmseg_clock_now() + PATIENCE;
-  bool done = !is_own(ticket) || unlink_entry(ticket, WAITING);
+  bool done = !temporary_is_own(ticket) || temporary_unlink_entry(ticket, WAITING);
   while (!done && shmseg_clock_now() < deadline) {
     shmseg_clock_sleep(MILLISECOND);
-    done = unlink_entry(ticket, WAITING);
+    done = temporary_unlink_entry(ticket, WAITING);
   }
   if (!done)
-    unlink_without_lock(ticket);
-  put_back(ticket);
+    temporary_unlink_without_lock(ticket);
+  temporary_put_back(ticket);
 }

@@ -37,39 +37,39 @@ static uint64_t shared_size; /* of the memfd: behind it there is no page */
 static bool lacks_room;      /* not all spare pages are mappings of their own */
 static bool shared_is_used;  /* holes have left something in it */
 
-static bool get(const bool *flag) {
+static bool zeroes_get(const bool *flag) {
   return __atomic_load_n(flag, __ATOMIC_RELAXED);
 }
 
-static void set(bool *flag, bool value) {
+static void zeroes_set(bool *flag, bool value) {
   __atomic_store_n(flag, value, __ATOMIC_RELAXED);
 }
 
-static unsigned char *held_pages(void) {
+static unsigned char *zeroes_held_pages(void) {
   return __atomic_load_n(&held, __ATOMIC_ACQUIRE);
 }
 
 /* --- room for mappings -------------------------------------------------------------------- */
 
-static void take_room(void) {
+static void zeroes_take_room(void) {
   size_t page = shmseg_map_page();
-  unsigned char *spare = held_pages() + page;
+  unsigned char *spare = zeroes_held_pages() + page;
   bool all = true;
   for (size_t i = 1; i < SPARE_PAGES && all; i += 2)
     all = mprotect(spare + i * page, page, PROT_READ) == 0;
-  set(&lacks_room, !all);
+  zeroes_set(&lacks_room, !all);
 }
 
-static void give_room(void) {
+static void zeroes_give_room(void) {
   size_t page = shmseg_map_page();
-  set(&lacks_room, true);
-  mprotect(held_pages() + page, SPARE_PAGES * page, PROT_NONE);
+  zeroes_set(&lacks_room, true);
+  mprotect(zeroes_held_pages() + page, SPARE_PAGES * page, PROT_NONE);
 }
 
 /* --- preparing ---------------------------------------------------------------------------- */
 
 /* As large as a mapping can be, but beyond the limit the kernel would send SIGXFSZ, which kills. */
-static off_t sparse_size(void) {
+static off_t zeroes_sparse_size(void) {
   struct rlimit limit;
   off_t largest = (off_t)(SIZE_MAX / 2 - shmseg_map_page() + 1);
   if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < (rlim_t)largest)
@@ -78,31 +78,31 @@ static off_t sparse_size(void) {
 }
 
 /* A new, empty memfd in the first page. */
-static void renew_shared(void) {
+static void zeroes_renew_shared(void) {
   size_t page = shmseg_map_page();
   int fd = memfd_create("shmseg-zeroes", MFD_CLOEXEC);
   if (fd < 0 || shmseg_descriptor_raise(&fd) != 0)
     return;
-  off_t size = sparse_size();
-  set(&shared_is_used, false); /* before: a hole may be put from the new one at once */
+  off_t size = zeroes_sparse_size();
+  zeroes_set(&shared_is_used, false); /* before: a hole may be put from the new one at once */
   if (size >= (off_t)page && ftruncate(fd, size) == 0 &&
-      mmap(held_pages(), page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
+      mmap(zeroes_held_pages(), page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) !=
           MAP_FAILED) {
-    munlock(held_pages(), page); /* locked or not it goes on so in what mremap makes of it */
+    munlock(zeroes_held_pages(), page); /* locked or not it goes on so in what mremap makes of it */
     __atomic_store_n(&shared_size, (uint64_t)size, __ATOMIC_RELAXED);
-    set(&has_shared, true);
+    zeroes_set(&has_shared, true);
   }
   close(fd);
 }
 
-static bool hold_pages(void) {
+static bool zeroes_hold_pages(void) {
   size_t size = (1 + SPARE_PAGES) * shmseg_map_page();
   unsigned char *before = NULL;
   void *pages = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED)
     return false;
   munlock(pages, size);
-  set(&lacks_room, true);
+  zeroes_set(&lacks_room, true);
   if (!__atomic_compare_exchange_n(&held, &before, pages, false, __ATOMIC_RELEASE,
                                    __ATOMIC_RELAXED))
     munmap(pages, size); /* another thread has */
@@ -110,17 +110,17 @@ static bool hold_pages(void) {
 }
 
 void shmseg_zeroes_prepare(void) {
-  if (!held_pages() && !hold_pages())
+  if (!zeroes_held_pages() && !zeroes_hold_pages())
     return;
-  if (!get(&has_shared) || get(&shared_is_used))
-    renew_shared();
-  if (get(&lacks_room))
-    take_room();
+  if (!zeroes_get(&has_shared) || zeroes_get(&shared_is_used))
+    zeroes_renew_shared();
+  if (zeroes_get(&lacks_room))
+    zeroes_take_room();
 }
 
 /* --- putting ------------------------------------------------------------------------------ */
 
-static bool put_private(uintptr_t from, uintptr_t end, int how) {
+static bool zeroes_put_private(uintptr_t from, uintptr_t end, int how) {
   void *place = (void *)from;
   void *got = mmap(place, end - from, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | how, -1, 0);
@@ -131,40 +131,41 @@ static bool put_private(uintptr_t from, uintptr_t end, int how) {
   return false;
 }
 
-static bool put_shared(uintptr_t from, uintptr_t end) {
+static bool zeroes_put_shared(uintptr_t from, uintptr_t end) {
   size_t page = shmseg_map_page();
-  if (!held_pages() || !get(&has_shared) ||
+  if (!zeroes_held_pages() || !zeroes_get(&has_shared) ||
       end - from > __atomic_load_n(&shared_size, __ATOMIC_RELAXED))
     return false;
-  set(&shared_is_used, true);
-  munlock(held_pages(), page); /* mlockall(MCL_CURRENT) may have been here */
-  return mremap(held_pages(), 0, end - from, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)from) !=
+  zeroes_set(&shared_is_used, true);
+  munlock(zeroes_held_pages(), page); /* mlockall(MCL_CURRENT) may have been here */
+  return mremap(zeroes_held_pages(), 0, end - from, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)from) !=
          MAP_FAILED;
 }
 
-static bool put_any(uintptr_t base, uintptr_t from, uintptr_t end) {
-  return put_private(from, end, MAP_FIXED) || put_private(base, end, MAP_FIXED) ||
-         put_shared(from, end);
+static bool zeroes_put_any(uintptr_t base, uintptr_t from, uintptr_t end) {
+  return zeroes_put_private(from, end, MAP_FIXED) || zeroes_put_private(base, end, MAP_FIXED) ||
+         zeroes_put_shared(from, end);
 }
 
 /* Where not even one mapping is left to be had, the one with the hole goes first. It is taken out
  * whole, which splits none; meanwhile another thread could have its addresses. */
-static bool put_by_force(uintptr_t base, uintptr_t end) {
+static bool zeroes_put_by_force(uintptr_t base, uintptr_t end) {
   munmap((void *)base, end - base);
-  return put_private(base, end, MAP_FIXED_NOREPLACE) || put_shared(base, end);
+  return zeroes_put_private(base, end, MAP_FIXED_NOREPLACE) || zeroes_put_shared(base, end);
 }
 
 bool shmseg_zeroes_put(uintptr_t base, uintptr_t from, uintptr_t end, uintptr_t page) {
-  if (put_private(from, end, MAP_FIXED))
+  if (zeroes_put_private(from, end, MAP_FIXED))
     return true;
   bool done = false;
-  for (int i = 0; i < TRIES && !done && held_pages(); i++) {
-    give_room();
-    done = put_any(base, from, end);
+  for (int i = 0; i < TRIES && !done && zeroes_held_pages(); i++) {
+    zeroes_give_room();
+    done = zeroes_put_any(base, from, end);
   }
-  done = done || put_by_force(base, end) || put_shared(page, page + shmseg_map_page());
-  if (held_pages())
-    take_room();
+  done =
+      done || zeroes_put_by_force(base, end) || zeroes_put_shared(page, page + shmseg_map_page());
+  if (zeroes_held_pages())
+    zeroes_take_room();
   return done;
 }
 

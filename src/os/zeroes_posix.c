@@ -12,14 +12,14 @@
 
 void shmseg_zeroes_prepare(void) {}
 
-static bool cover(uintptr_t from, uintptr_t end) {
+static bool zeroes_cover(uintptr_t from, uintptr_t end) {
   return mmap((void *)from, end - from, PROT_READ | PROT_WRITE,
               MAP_PRIVATE | MAP_ANON | MAP_FIXED | MAP_NORESERVE, -1, 0) != MAP_FAILED;
 }
 
 bool shmseg_zeroes_put(uintptr_t base, uintptr_t from, uintptr_t end, uintptr_t page) {
   (void)page;
-  return cover(from, end) || cover(base, end);
+  return zeroes_cover(from, end) || zeroes_cover(base, end);
 }
 
 #else

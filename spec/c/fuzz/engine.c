@@ -187,7 +187,7 @@ static void poison(void) {
     unsigned char *base = run.segments[i].data;
     if (!base)
       continue;
-    if (run.segments[i].room != run.all)
+    if (run.segments[i].reserved != run.all)
       fuzz_fail("the engine has mapped less than all");
     ASAN_UNPOISON_MEMORY_REGION(base, run.all);
     ASAN_POISON_MEMORY_REGION(base, run.offset);

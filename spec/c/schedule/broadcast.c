@@ -27,7 +27,7 @@ enum {
 #define PUBLISHED 128
 #define FLOOR 136
 #define ENDS 144
-#define BELL 160
+#define EVENTCOUNT 160
 #define RING 192
 
 #define MANY (UINT64_C(1) << 40)
@@ -154,7 +154,7 @@ static void make_state(shmseg_broadcast *b, int start) {
   if (start == SHUT)
     must(shmseg_broadcast_shutdown(b) == 0, "shutting it");
   if (start == SLEEPERS_DEAD)
-    block_put32(BELL, (uint32_t)block_word(BELL) | SHMSEG_LOCK_WAITERS);
+    block_put32(EVENTCOUNT, (uint32_t)block_word(EVENTCOUNT) | SHMSEG_LOCK_WAITERS);
   if (start == OWNER_DEAD)
     leave_half();
 }

@@ -23,7 +23,7 @@ enum {
 /* Offsets, as cell.c says. */
 #define LOCK 64
 #define VERSION 128
-#define BELL 136
+#define EVENTCOUNT 136
 #define BUFFERS 192
 #define BUFFER_SIZE 64
 
@@ -83,7 +83,7 @@ static void make_state(shmseg_cell *cell, int start) {
     ledger_done(entry, version);
   }
   if (start == SLEEPERS_DEAD)
-    block_put32(BELL, (uint32_t)block_word(BELL) | SHMSEG_LOCK_WAITERS);
+    block_put32(EVENTCOUNT, (uint32_t)block_word(EVENTCOUNT) | SHMSEG_LOCK_WAITERS);
   if (start == OWNER_DEAD || start == HALF_WRITTEN)
     block_put32(LOCK, ID_DEAD | SHMSEG_LOCK_WAITERS);
   if (start == HALF_WRITTEN) {

@@ -162,7 +162,7 @@ void engine_segment(shmseg_segment *segment) {
   shmseg_segment_init(segment);
   segment->data = block;
   segment->size = DATA;
-  segment->room = BLOCK;
+  segment->reserved = BLOCK;
   segment->fd = 1000;
   segment->writable = true;
   segment->fault = &fault;

@@ -66,16 +66,16 @@ static void forget_to_wake(void) {
   copy_and_publish();
 }
 
-static uint32_t *bell(void) {
+static uint32_t *eventcount(void) {
   return (uint32_t *)(step_segment.data + 8);
 }
 
 static void sleep_on_bell(void) {
-  shmseg_futex_wait(bell(), 0, 300 * (int64_t)1000000);
+  shmseg_futex_wait(eventcount(), 0, 300 * (int64_t)1000000);
 }
 
 static void wake_too_early(void) {
-  shmseg_futex_wake(bell(), 1);
+  shmseg_futex_wake(eventcount(), 1);
   copy_and_publish();
 }
 

@@ -10,7 +10,7 @@
 #include "unit/help.h"
 
 #define WORD 64
-#define BELL 68
+#define EVENTCOUNT 68
 #define SLOTS 128
 #define READERS SHMSEG_RWLOCK_READERS
 
@@ -277,7 +277,7 @@ static void strange_bytes(void) {
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
   set_word(&ours, SLOTS + 4 * a.slot, SHMSEG_SLOT_FREE);
   check(shmseg_rwlock_unlock(&a) == SHMSEG_CORRUPT && !shmseg_rwlock_holds(&a));
-  set_word(&ours, BELL, 0);
+  set_word(&ours, EVENTCOUNT, 0);
   check(shmseg_rwlock_check(&a) != NULL && shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
   check(shmseg_rwlock_write_lock(&b, in_ms(20), &abandoned) != 0);
   shmseg_rwlock_cancel(&b);

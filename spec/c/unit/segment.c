@@ -149,10 +149,10 @@ static void room(void) {
   must(shmseg_segment_open(&segment, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);
   test_begin("a segment with room for growth grows in its place");
   unsigned char *data = segment.data;
-  check(segment.room == 64 * PAGE);
+  check(segment.reserved == 64 * PAGE);
   check(shmseg_segment_resize(&segment, 64 * PAGE) == 0 && segment.data == data);
   check(shmseg_segment_write(&segment, 64 * PAGE - 1, "x", 1) == 0);
-  check(shmseg_segment_resize(&segment, 65 * PAGE) == 0 && segment.room >= 65 * PAGE);
+  check(shmseg_segment_resize(&segment, 65 * PAGE) == 0 && segment.reserved >= 65 * PAGE);
   check(segment.data[64 * PAGE - 1] == 'x');
   check(shmseg_segment_resize(&segment, 1) == 0 && segment.size == 1);
   shmseg_segment_close(&segment);

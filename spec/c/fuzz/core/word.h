@@ -5,6 +5,8 @@
 #ifndef SHMSEG_FUZZ_WORD_H
 #define SHMSEG_FUZZ_WORD_H
 
+#include <stdbool.h>
+
 #include_next "core/word.h"
 #include <stddef.h>
 
