@@ -3,7 +3,7 @@
  *
  *   lock NAME SLICE LAPS      NAME: a segment; SLICE: nanoseconds
  *
- * Prints lines as harness.lua does. Compiled together with src/os and src/shared. */
+ * Prints lines as harness.lua does. Compiled together with src/os, src/core and src/objects. */
 
 #define _GNU_SOURCE
 #include <linux/futex.h>

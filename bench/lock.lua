@@ -12,7 +12,7 @@ local SHORTER, LAPS = 10, 30
 function lock.prepare(bench, found)
   local program = bench.root .. "/build/bench/lock"
   local compile = "cd '%s' && %s -std=c11 -O2 -fPIC -Isrc -o build/bench/lock bench/lock.c "
-    .. "src/os/*.c src/shared/*.c -pthread -lrt -ldl"
+    .. "src/os/*.c src/core/*.c src/objects/*.c -pthread -lrt -ldl"
   local done = os.execute(compile:format(bench.root, os.getenv("CC") or "cc"))
   if done ~= true and done ~= 0 then
     found:add("note\tlock.c does not compile here: no locks in C")

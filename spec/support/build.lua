@@ -52,7 +52,7 @@ function build.user(source)
   local compile = compiler() .. " -std=c11 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"
   local problem = make(build.folder .. "/core.a", table.concat({
     "export out",
-    "ls src/os/*.c src/shared/*.c | xargs -P 2 -I{} sh -c " .. shell.quote(compile),
+    "ls src/os/*.c src/core/*.c src/objects/*.c | xargs -P 2 -I{} sh -c " .. shell.quote(compile),
     "ar rcs $out $out-*.o",
   }, " && "))
   if problem then

@@ -4,6 +4,8 @@
 #include <stdio.h>
 
 #include "binding/element.h"
+#include "binding/module.h"
+#include "binding/segment.h"
 
 #define CLASS "shmseg.array"
 

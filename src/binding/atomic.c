@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The atomic userdata: one aligned integer, changed in one step and waited for. */
+#include "binding/module.h"
 #include "binding/scalar.h"
+#include "binding/segment.h"
+#include "binding/waiting.h"
 #include "core/wait.h"
 #include "core/word.h"
 

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "binding/module.h"
 #include "binding/object.h"
+#include "binding/waiting.h"
 
 #define SUBSCRIPTION_CLASS "shmseg.subscription"
 #define BUFFER_MIN 1024

@@ -5,7 +5,9 @@
  * but takes a ctype for a value of it; the text of that begins with "ctype". ffi.new makes a copy
  * of a value, also of what a reference leads to, and lua_topointer gives the address of the copy's
  * bytes, which nobody else knows. 5.1 itself and a LuaJIT without its FFI have no such values. */
-#include "binding/binding.h"
+#include "binding/cdata.h"
+#include "binding/lua.h"
+#include "binding/module.h"
 
 #if LUA_VERSION_NUM == 501
 

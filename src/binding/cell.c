@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "binding/module.h"
 #include "binding/object.h"
+#include "binding/waiting.h"
 
 /* Up to here a value goes through the stack. */
 #define SMALL 256

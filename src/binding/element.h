@@ -7,6 +7,7 @@
 #define SHMSEG_BINDING_ELEMENT_H
 
 #include "binding/scalar.h"
+#include "binding/view.h"
 
 typedef struct shape shape;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* luaopen_shmseg_core: the C half of the module. */
-#include "binding/binding.h"
+#include "binding/module.h"
+#include "binding/lua.h"
 #include "os/backing.h"
 #include "os/features.h"
 #include "os/library.h"

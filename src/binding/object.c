@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* What the userdata of all objects have in common: opening on a segment, closing, results. */
 #include "binding/object.h"
+#include "binding/module.h"
+#include "binding/segment.h"
+#include "binding/waiting.h"
 
 #include <errno.h>
 #include <stdio.h>

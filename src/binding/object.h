@@ -7,7 +7,7 @@
 #ifndef SHMSEG_BINDING_OBJECT_H
 #define SHMSEG_BINDING_OBJECT_H
 
-#include "binding/binding.h"
+#include "binding/view.h"
 
 typedef struct object_class object_class;
 

@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <string.h>
 
+#include "binding/module.h"
 #include "binding/object.h"
+#include "binding/waiting.h"
 #include "os/liveness.h"
 
 /* Private memory to begin with, and what drain asks for. */

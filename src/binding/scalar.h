@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "binding/binding.h"
+#include "binding/lua.h"
 
 typedef enum {
   SCALAR_bool,

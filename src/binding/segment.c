@@ -2,7 +2,9 @@
 /* The segment userdata: opening, closing, size, names. Its bytes are in segment_access.c,
  * segment_scalar.c and segment_pack.c. */
 #define _GNU_SOURCE
-#include "binding/binding.h"
+#include "binding/segment.h"
+#include "binding/module.h"
+#include "binding/waiting.h"
 
 #include <errno.h>
 #include <fcntl.h>

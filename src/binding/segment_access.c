@@ -4,7 +4,7 @@
  * Each method converts its arguments, which may run Lua code, then checks the handle and the
  * range, then touches memory, then asks whether that met a hole. */
 #define _GNU_SOURCE
-#include "binding/binding.h"
+#include "binding/segment.h"
 
 #include <string.h>
 

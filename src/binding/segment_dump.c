@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "binding/binding.h"
+#include "binding/segment.h"
 
 #define LINE 16
 #define TEXT 96 /* holds the text of a line: 79 characters, or more after 4 GiB */

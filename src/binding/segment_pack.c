@@ -5,7 +5,7 @@
  * string's: seg:unpack(o, f) equals string.unpack(f, seg:read(), o + 1). */
 #include <string.h>
 
-#include "binding/binding.h"
+#include "binding/segment.h"
 
 #define INTEGER_MAX 16 /* bytes of the longest integer, as in lstrlib.c */
 #define VALUE_SIZE 8   /* bytes of Lua's integers, and of ours before 5.3 */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* get_i32, set_i32 and their like: one value of a C type at any offset, in native order. */
 #include "binding/scalar.h"
+#include "binding/segment.h"
 
 ALWAYS_INLINE int get(lua_State *L, scalar type) {
   view *v = check_view(L, 1);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The semaphore userdata. */
+#include "binding/module.h"
 #include "binding/object.h"
+#include "binding/waiting.h"
 
 typedef struct {
   object object;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* shmseg.signals: signals that end waits instead of the process. */
-#include "binding/binding.h"
+#include "binding/module.h"
+#include "binding/view.h"
+#include "binding/waiting.h"
 
 #include <errno.h>
 #include <string.h>

@@ -9,6 +9,7 @@
  * table with [1] the segment's views and the parts under their fields' addresses. They follow the
  * record when it is aimed anew. */
 #include "binding/element.h"
+#include "binding/module.h"
 
 /* Up to this length a fixed string is copied on the stack. */
 #define SMALL 256

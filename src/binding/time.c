@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* shmseg.now and shmseg.sleep. */
-#include "binding/binding.h"
+#include "binding/lua.h"
+#include "binding/module.h"
+#include "binding/waiting.h"
 #include "core/wait.h"
 #include "os/clock.h"
 #include "os/signals.h"

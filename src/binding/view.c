@@ -4,7 +4,8 @@
  * A view is a userdata of its own without __gc. Its user value is the table of its segment's
  * views: [1] is the segment, which so lives as long as they do, and the keys are the views, weak,
  * so that the segment knows which of them are alive. */
-#include "binding/binding.h"
+#include "binding/view.h"
+#include "binding/module.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/* The 64-bit integers of LuaJIT's FFI, which no other Lua has. */
+#ifndef SHMSEG_BINDING_CDATA_H
+#define SHMSEG_BINDING_CDATA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <lua.h>
+
+#pragma GCC visibility push(hidden)
+
+#if LUA_VERSION_NUM == 501
+/* Is the value at index cdata of any type? */
+bool cdata_is(lua_State *L, int index);
+
+/* The bits of an int64_t or uint64_t; false when something else stands at index, which is not
+ * negative. May run hooks and finalizers. */
+bool cdata_read(lua_State *L, int index, uint64_t *bits, bool *is_signed);
+
+/* Pushes a new int64_t or uint64_t and returns the address of its bytes; NULL, and nothing is
+ * pushed, where there is no cdata. May run hooks and finalizers. */
+void *cdata_push(lua_State *L, bool is_signed);
+#else
+static inline bool cdata_is(lua_State *L, int index) {
+  (void)L, (void)index;
+  return false;
+}
+
+static inline bool cdata_read(lua_State *L, int index, uint64_t *bits, bool *is_signed) {
+  (void)L, (void)index, (void)bits, (void)is_signed;
+  return false;
+}
+
+static inline void *cdata_push(lua_State *L, bool is_signed) {
+  (void)L, (void)is_signed;
+  return NULL;
+}
+#endif
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/* Views: what a segment, its slices, arrays, records and atomics have in common. */
+#ifndef SHMSEG_BINDING_VIEW_H
+#define SHMSEG_BINDING_VIEW_H
+
+#include "binding/lua.h"
+#include "core/segment.h"
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+/* The head of every userdata through which a segment's bytes are reached: the segment itself and
+ * its parts (slices, arrays, records, atomics). */
+typedef struct view {
+  const void *tag;         /* the address of a constant: tells our userdata from others' */
+  shmseg_segment *segment; /* NULL: a slice that was closed, or a part that is not aimed yet */
+  uint64_t offset, size;   /* of a part, from the segment's first byte */
+  bool is_part;
+  bool has_parts; /* of a segment: the user value is the table of its views */
+} view;
+
+extern const char segment_tag; /* segments and slices, which have the same methods */
+
+/* The userdata at arg when it is with that tag, or NULL. */
+static inline void *test_tag(lua_State *L, int arg, const void *tag) {
+  view *v = lua_touserdata(L, arg);
+  /* a light userdata has no length */
+  return v && lua_rawlen(L, arg) >= sizeof(view) && v->tag == tag ? v : NULL;
+}
+
+static inline view *test_view(lua_State *L, int arg) {
+  return test_tag(L, arg, &segment_tag);
+}
+
+/* Raises unless the argument is a segment or slice; it may be closed. */
+static inline view *check_view(lua_State *L, int arg) {
+  view *v = test_view(L, arg);
+  return v ? v : type_error(L, arg, "shmseg.segment");
+}
+
+static inline bool view_is_closed(const view *v) {
+  return !v->segment || !shmseg_segment_is_open(v->segment);
+}
+
+/* Bytes that can be touched through the view: a part may reach beyond a segment that shrank. */
+static inline uint64_t view_limit(const view *v) {
+  uint64_t size = v->segment->size;
+  if (!v->is_part)
+    return size;
+  uint64_t rest = v->offset < size ? size - v->offset : 0;
+  return v->size < rest ? v->size : rest;
+}
+
+/* Raises why count bytes at offset, whose argument is arg, cannot be touched. */
+int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count);
+
+/* The address of these bytes; raises when the view is closed or too short. */
+static inline unsigned char *check_bytes(lua_State *L, const view *v, int arg, uint64_t offset,
+                                         uint64_t count) {
+  if (!view_is_closed(v)) {
+    uint64_t limit = view_limit(v);
+    if (offset <= limit && count <= limit - offset)
+      return v->segment->data + v->offset + offset;
+  }
+  view_range_error(L, v, arg, offset, count);
+  return NULL;
+}
+
+/* The same for the optional offset and count at arg and arg + 1: by default all there is. */
+static inline unsigned char *check_span(lua_State *L, const view *v, int arg, uint64_t *offset,
+                                        uint64_t *count) {
+  *offset = opt_size(L, arg, 0);
+  bool to_end = !has_size(L, arg + 1, count);
+  unsigned char *bytes = check_bytes(L, v, arg, *offset, to_end ? 0 : *count);
+  if (to_end)
+    *count = view_limit(v) - *offset;
+  return bytes;
+}
+
+/* 0, or what has happened to the mapping under the accesses before this call. */
+static inline int view_status(const view *v) {
+  return segment_status(v->segment);
+}
+
+/* Raises when the view is closed. */
+void check_open(lua_State *L, const view *v);
+
+/* Raises why the view cannot be changed. */
+void writable_error(lua_State *L, const view *v);
+
+/* Raises when the view is closed or read-only. */
+static inline void check_writable(lua_State *L, const view *v) {
+  if (view_is_closed(v) || !v->segment->writable)
+    writable_error(L, v);
+}
+
+/* nil, message, code for a failure of the view's segment. */
+int push_view_failure(lua_State *L, const view *v, int err);
+
+/* The same as an error "code: message", where results are no place for it. */
+int view_raise(lua_State *L, const view *v, int err);
+
+/* Pushes the table of views of the segment that the segment or slice at arg belongs to. */
+void push_views(lua_State *L, int arg);
+
+/* Pushes a userdata of so many bytes, zero but for the head, which is a part among the views whose
+ * table is at index views (an absolute one). It has no metatable yet, and is not aimed. */
+void *push_part(lua_State *L, int views, size_t size, const void *tag);
+
+/* Aims a part at bytes of base that were checked. */
+void view_aim(view *part, const view *base, uint64_t offset, uint64_t size);
+
+/* Raises when a live part of the segment at arg reaches beyond size. Collects garbage first, so
+ * any handle may be closed afterwards. */
+void check_views(lua_State *L, int arg, uint64_t size);
+
+/* Pushes the bytes as a string, by way of private memory where the string will be interned:
+ * two strings whose bytes changed on the way in would be equal and different. Runs no Lua code
+ * before the bytes are copied; on 5.1 and LuaJIT, where it may, they are checked again. */
+void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
+
+#pragma GCC visibility pop
+
+#endif

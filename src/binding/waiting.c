@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/* Waits that Ctrl-C, hooks and signals end. */
+#include "binding/waiting.h"
+
+#include <errno.h>
+
+#include "core/wait.h"
+#include "os/signals.h"
+#include "shmseg.h"
+
+static int do_nothing(lua_State *L) {
+  (void)L;
+  return 0;
+}
+
+static lua_State *main_state(lua_State *L) {
+  lua_State *main;
+#if LUA_VERSION_NUM >= 502
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+#else
+  lua_getfield(L, LUA_REGISTRYINDEX, "shmseg.main"); /* from luaopen */
+#endif
+  main = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  return main;
+}
+
+typedef struct {
+  lua_Hook function;
+  int mask, count;
+} hook;
+
+static hook hook_of(lua_State *L) {
+  return (hook){ lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L) };
+}
+
+/* Lets the hook see a call and a return. lua_pcall's status, with the error on the stack. */
+static int call_hook(lua_State *L) {
+  if (!lua_gethook(L))
+    return 0;
+  lua_pushcfunction(L, do_nothing);
+  return lua_pcall(L, 0, 0, 0);
+}
+
+/* A signal handler sets its hook on the state that it was installed from, the main one as a rule,
+ * where it would wait until the coroutine that runs is done. It wants every call, return and
+ * instruction. */
+static bool may_be_signal_hook(hook h) {
+  const int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
+  return h.function && (h.mask & mask) == mask && h.count == 1;
+}
+
+/* Runs such a hook of the main state in the running one. A signal's hook removes itself from where it
+ * runs, and has then to go from the main state too; another one stays as it is, in both states. */
+static int call_main_hook(lua_State *L, lua_State *main) {
+  hook theirs = hook_of(main), own = hook_of(L);
+  if (!may_be_signal_hook(theirs) || theirs.function == own.function)
+    return 0;
+  lua_sethook(L, theirs.function, theirs.mask, theirs.count);
+  int status = call_hook(L);
+  bool gone = lua_gethook(L) != theirs.function;
+  if (gone && lua_gethook(main) == theirs.function)
+    lua_sethook(main, NULL, 0, 0);
+  if (!gone || !lua_gethook(L)) /* else it has set another one */
+    lua_sethook(L, own.function, own.mask, own.count);
+  return status;
+}
+
+/* Returns lua_pcall's status, with the error on the stack. */
+static int run_hooks(lua_State *L) {
+  lua_State *main = main_state(L);
+  int status = main && main != L ? call_main_hook(L, main) : 0; /* LuaJIT's states have one hook */
+  return status ? status : call_hook(L);
+}
+
+bool binding_interrupted(lua_State *L) {
+  if (run_hooks(L) != 0)
+    lua_error(L);
+  return shmseg_signals_pending();
+}
+
+bool binding_retry(lua_State *L, int err, bool *tried) {
+  if (*tried || (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOSPC))
+    return false;
+  *tried = true;
+  lua_gc(L, LUA_GCCOLLECT, 0);
+  return true;
+}
+
+int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
+                 void *handle, int64_t deadline, void *context, void (*cancel)(void *handle)) {
+  bool tried = false;
+  for (;;) {
+    bool stop = shmseg_signals_pending();
+    int err = wait(handle, stop ? 0 : deadline, context);
+    if (err == SHMSEG_TIMEOUT && stop && shmseg_wait_left(deadline))
+      return SHMSEG_INTERRUPTED;
+    if (binding_retry(L, err, &tried))
+      continue;
+    if (err != SHMSEG_INTERRUPTED)
+      return err;
+    if (run_hooks(L) != 0) {
+      if (cancel)
+        cancel(handle);
+      return lua_error(L);
+    }
+  }
+}
