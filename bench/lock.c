@@ -148,7 +148,9 @@ static void *attach_shmseg(void) {
   shmseg_segment *segment = &segments[i];
   shmseg_segment_init(segment);
   check(shmseg_segment_open(segment, place, SHMSEG_WRITE, &(shmseg_options){ 0 }, NULL), "segment");
-  check(shmseg_mutex_open(&mutexes[i], segment, 0, segment->size, SHMSEG_CREATE, NULL), "mutex");
+  check(shmseg_mutex_open(&mutexes[i], (shmseg_slice){ segment, 0, segment->size }, SHMSEG_CREATE,
+                          NULL, NULL),
+        "mutex");
   owners[i] = getpid();
   return &mutexes[i];
 }

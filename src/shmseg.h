@@ -64,10 +64,6 @@ typedef enum {
   SHMSEG_CREATE_ONLY /* create; EEXIST when present */
 } shmseg_mode;
 
-/* Added to the mode in which an object is opened: SHMSEG_INTERRUPTED, and not a second of waiting, when
- * another process is building it. */
-#define SHMSEG_ONE_TRY 8
-
 struct shmseg_fault;
 struct shmseg_hold;
 struct shmseg_temporary;
@@ -168,29 +164,107 @@ int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
 
 /* --- objects -------------------------------------------------------------------------------
  *
- * An object lies in a segment, at a multiple of 64. Opening one attaches to it or, as the mode
- * says, builds it there: ENOENT, EEXIST, SHMSEG_INCOMPATIBLE when something else is there or an
- * option disagrees (object.mismatch names it), SHMSEG_TOO_SMALL when it does not fit in the available
- * bytes, SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at
- * one address while it is open, and is closed before its segment's memory goes; closing the
- * segment ends it.
+ * An object lies in a slice of a segment, at a multiple of 64. Opening one attaches to it or, as the
+ * mode says, builds it there. ENOENT, EEXIST; SHMSEG_INCOMPATIBLE when something else is there or an
+ * option disagrees (object.mismatch names it); SHMSEG_TOO_SMALL when it does not fit in the slice;
+ * SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at one
+ * address while it is open, and is closed before its segment's memory goes; closing the segment ends
+ * it. A handle of zeroes is a closed one.
  *
  * Calls that wait take a deadline and may return SHMSEG_INTERRUPTED early, for any reason: call
  * again with the same deadline. After SHMSEG_TRUNCATED all locks of the segment handle are lost. */
 
 #define SHMSEG_ALIGN 64
 
+/* Part of a segment. An object takes what it needs of it, from its beginning. */
+typedef struct shmseg_slice {
+  shmseg_segment *segment;
+  uint64_t offset, size;
+} shmseg_slice;
+
+/* All of a segment. */
+static inline shmseg_slice shmseg_segment_whole(shmseg_segment *segment) {
+  shmseg_slice whole = { segment, 0, segment->size };
+  return whole;
+}
+
+/* What sizes a new object, and what an existing one must have. 0: what fits in the slice, and
+ * whatever is there. */
+typedef struct shmseg_object_options {
+  uint64_t capacity; /* bytes of the largest value or message of a cell, queue or broadcast */
+  uint64_t permits;  /* of a semaphore */
+} shmseg_object_options;
+
+/* What a kind of object is; the library has one for each, shmseg_queue_kind for example. */
+typedef struct shmseg_kind shmseg_kind;
+
+/* How many numbers can size an object. */
+#define SHMSEG_GEOMETRY 4
+
 typedef struct shmseg_object {
   shmseg_segment *segment; /* NULL: closed */
+  const shmseg_kind *kind; /* that it was opened as, also when that has failed */
   uint64_t offset;
   uint64_t size;
-  uint64_t capacity;    /* what the kind makes of it: bytes, permits */
+  union {
+    uint64_t capacity; /* bytes, permits: what the options call it */
+    uint64_t geometry[SHMSEG_GEOMETRY];
+  };
   unsigned recoveries;  /* the segment's, when this was opened */
   const char *mismatch; /* after SHMSEG_INCOMPATIBLE: what disagrees */
   /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number; of
    * the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
 } shmseg_object;
+
+/* Bytes of an object; without options those of the smallest one. 0 when it cannot be. */
+uint64_t shmseg_object_size(const shmseg_kind *kind, const shmseg_object_options *options);
+
+/* Opens an object; the handle that begins with object is of that kind. options may be NULL, created
+ * too. */
+int shmseg_object_open(shmseg_object *object, const shmseg_kind *kind, shmseg_slice where,
+                       shmseg_mode mode, const shmseg_object_options *options, bool *created);
+
+/* The same, for who must not be held up by a stopped builder: may return SHMSEG_INTERRUPTED; call
+ * again with the same *deadline, which is 0 at the first call. */
+int shmseg_object_open_until(shmseg_object *object, const shmseg_kind *kind, shmseg_slice where,
+                             shmseg_mode mode, const shmseg_object_options *options,
+                             int64_t *deadline, bool *created);
+
+/* Opens an object that has a segment of its own, of that name. segment is closed before; it is open
+ * when the call succeeds, and is closed by the caller, behind the object. A new object is complete
+ * before anyone can see its name. segment_options may be NULL: permissions 0600, nothing else; its
+ * size and init are not used. When object->kind is NULL after a failure, it is the segment that
+ * could not be opened. */
+int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,
+                             shmseg_segment *segment, const char *name, shmseg_mode mode,
+                             const shmseg_object_options *options,
+                             const shmseg_options *segment_options, bool *created);
+
+/* The same, as shmseg_object_open_until; *created and what the handles have are kept between the
+ * calls. */
+int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
+                                   shmseg_segment *segment, const char *name, shmseg_mode mode,
+                                   const shmseg_object_options *options,
+                                   const shmseg_options *segment_options, int64_t *deadline,
+                                   bool *created);
+
+/* Closes the handle that begins with object. What it holds is abandoned, as by a death. Harmless on a
+ * closed one. */
+void shmseg_object_close(shmseg_object *object);
+
+/* Names the first invariant that the bytes of an open object break, or NULL. Nobody may use the object
+ * meanwhile. */
+const char *shmseg_object_check(const shmseg_object *object);
+
+/* Each kind has these four, by its own type: shmseg_queue_size, _open, _close, _check. */
+#define SHMSEG_OBJECT(noun)                                                                        \
+  extern const shmseg_kind shmseg_##noun##_kind;                                                   \
+  uint64_t shmseg_##noun##_size(const shmseg_object_options *options);                             \
+  int shmseg_##noun##_open(shmseg_##noun *noun, shmseg_slice where, shmseg_mode mode,              \
+                           const shmseg_object_options *options, bool *created);                   \
+  void shmseg_##noun##_close(shmseg_##noun *noun);                                                 \
+  const char *shmseg_##noun##_check(const shmseg_##noun *noun)
 
 /* A word that a handle has locked; in the list of its segment handle. */
 typedef struct shmseg_hold {
@@ -205,13 +279,10 @@ typedef struct shmseg_mutex {
   shmseg_hold hold;
 } shmseg_mutex;
 
-uint64_t shmseg_mutex_size(void);
-int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset,
-                      uint64_t available, shmseg_mode mode, bool *created);
+SHMSEG_OBJECT(mutex);
 int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
 int shmseg_mutex_unlock(shmseg_mutex *mutex);
 bool shmseg_mutex_holds(const shmseg_mutex *mutex);
-void shmseg_mutex_close(shmseg_mutex *mutex);
 
 /* A lock of many readers or one writer, 64 readers at once, writers first. *abandoned: a writer
  * died while holding, and none has unlocked since. */
@@ -226,9 +297,7 @@ typedef struct shmseg_rwlock {
 #define SHMSEG_RWLOCK_READERS 64
 #define SHMSEG_RWLOCK_WRITER SHMSEG_RWLOCK_READERS
 
-uint64_t shmseg_rwlock_size(void);
-int shmseg_rwlock_open(shmseg_rwlock *rwlock, shmseg_segment *segment, uint64_t offset,
-                       uint64_t available, shmseg_mode mode, bool *created);
+SHMSEG_OBJECT(rwlock);
 int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 /* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again: it keeps
@@ -236,7 +305,6 @@ int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aban
 void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
 int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
 bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
-void shmseg_rwlock_close(shmseg_rwlock *rwlock);
 
 /* A semaphore of 1 to 65,535 permits. A dead process's permits come back. */
 typedef struct shmseg_semaphore {
@@ -248,14 +316,10 @@ typedef struct shmseg_semaphore {
 
 #define SHMSEG_PERMITS_MAX 65535
 
-/* 0 for a number of permits that cannot be. permits 0: whatever an existing object has. */
-uint64_t shmseg_semaphore_size(uint64_t permits);
-int shmseg_semaphore_open(shmseg_semaphore *semaphore, shmseg_segment *segment, uint64_t offset,
-                          uint64_t available, shmseg_mode mode, uint64_t permits, bool *created);
+SHMSEG_OBJECT(semaphore);
 int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline);
 int shmseg_semaphore_release(shmseg_semaphore *semaphore);
 int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
-void shmseg_semaphore_close(shmseg_semaphore *semaphore);
 
 /* An event that stays set until it is cleared. A wait that began before a set returns, even when
  * it is cleared at once; *began is 0 at the first call of a wait and keeps its beginning. */
@@ -263,14 +327,11 @@ typedef struct shmseg_event {
   shmseg_object object;
 } shmseg_event;
 
-uint64_t shmseg_event_size(void);
-int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset,
-                      uint64_t available, shmseg_mode mode, bool *created);
+SHMSEG_OBJECT(event);
 int shmseg_event_set(shmseg_event *event);
 int shmseg_event_clear(shmseg_event *event);
 int shmseg_event_is_set(const shmseg_event *event, bool *set);
 int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline);
-void shmseg_event_close(shmseg_event *event);
 
 /* Bytes of the largest capacity. */
 #define SHMSEG_CAPACITY_MAX ((uint64_t)1 << 40)
@@ -281,10 +342,7 @@ typedef struct shmseg_cell {
   shmseg_object object;
 } shmseg_cell;
 
-uint64_t shmseg_cell_size(uint64_t capacity);
-int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset,
-                     uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created);
-void shmseg_cell_close(shmseg_cell *cell);
+SHMSEG_OBJECT(cell);
 
 /* Sets the value; *version is the new one. EINVAL when it is larger than the capacity. */
 int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t *version);
@@ -316,8 +374,6 @@ int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version);
 /* Waits until the version is not seen. */
 int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
 
-const char *shmseg_cell_check(const shmseg_cell *cell);
-
 /* What a handle has learnt of spinning; core/wait.c uses it. */
 typedef struct shmseg_spin {
   uint32_t failures; /* in a row */
@@ -332,10 +388,7 @@ typedef struct shmseg_queue {
   shmseg_spin push_spin, pop_spin;
 } shmseg_queue;
 
-uint64_t shmseg_queue_size(uint64_t capacity);
-int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset,
-                      uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created);
-void shmseg_queue_close(shmseg_queue *queue);
+SHMSEG_OBJECT(queue);
 
 /* EINVAL when the message is larger than the capacity; SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
 int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
@@ -384,8 +437,6 @@ typedef struct shmseg_queue_walk {
 int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
                           shmseg_queue_stats *stats);
 
-const char *shmseg_queue_check(const shmseg_queue *queue);
-
 /* A broadcast: each message goes to every subscriber; the oldest are overwritten. Sequence numbers
  * are dense and start at 1. */
 typedef struct shmseg_broadcast {
@@ -393,10 +444,7 @@ typedef struct shmseg_broadcast {
   uint64_t ring; /* bytes of the ring */
 } shmseg_broadcast;
 
-uint64_t shmseg_broadcast_size(uint64_t capacity);
-int shmseg_broadcast_open(shmseg_broadcast *broadcast, shmseg_segment *segment, uint64_t offset,
-                          uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created);
-void shmseg_broadcast_close(shmseg_broadcast *broadcast);
+SHMSEG_OBJECT(broadcast);
 
 /* Never waits for a subscriber. EINVAL when the message is larger than the capacity,
  * SHMSEG_SHUTDOWN. */
@@ -438,15 +486,6 @@ int shmseg_broadcast_subscribe_on(const shmseg_broadcast *broadcast, uint64_t fr
  * has *size bytes and available is less: call again. SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
 int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer, size_t available,
                              size_t *size, uint64_t *sequence, uint64_t *lost, int64_t deadline);
-
-const char *shmseg_broadcast_check(const shmseg_broadcast *broadcast);
-
-/* Names the first invariant of the object that its bytes break, or NULL. Nobody may use the object
- * meanwhile. */
-const char *shmseg_mutex_check(const shmseg_mutex *mutex);
-const char *shmseg_rwlock_check(const shmseg_rwlock *rwlock);
-const char *shmseg_semaphore_check(const shmseg_semaphore *semaphore);
-const char *shmseg_event_check(const shmseg_event *event);
 
 #if defined(__GNUC__)
 #pragma GCC visibility pop

@@ -4,7 +4,7 @@
 local core = require "shmseg.core"
 local object = require "shmseg.object"
 
-local broadcast = object.module("broadcast", "capacity")
+local broadcast = object.module("broadcast", true)
 
 --- Messages until the broadcast is shut down, or a signal of shmseg.signals comes.
 -- @function subscription:messages

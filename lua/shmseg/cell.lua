@@ -3,7 +3,7 @@
 
 local object = require "shmseg.object"
 
-local cell, methods = object.module("cell", "capacity")
+local cell, methods = object.module("cell", true)
 
 --- The value now, if any, then each change that is seen: the latest one, none is queued. Ends when
 -- a signal of shmseg.signals comes.

@@ -20,7 +20,7 @@ for name, fn in pairs(segment) do
   shmseg[name] = fn
 end
 
-for _, noun in ipairs { "mutex", "rwlock", "semaphore", "event", "cell", "queue", "broadcast" } do
+for _, noun in ipairs(core.kinds) do
   shmseg[noun] = require("shmseg." .. noun)
 end
 

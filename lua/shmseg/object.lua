@@ -1,4 +1,4 @@
---- What mutex, rwlock, semaphore, event and the other objects have in common: how they are opened.
+--- What all kinds of objects have in common: their options, and how they are opened.
 -- @module shmseg.object
 
 local check = require "shmseg.check"
@@ -12,15 +12,15 @@ for name, kind in pairs(check.segment_options) do
   segment_options[name] = kind
 end
 
--- A capacity; or nil and what is wrong.
-local function check_capacity(class, given)
+-- A number that sizes the object, capacity for example; or nil and what is wrong.
+local function check_size_option(class, name, given)
   local value = check.number(given)
   if type(value) ~= "number" then
-    return nil, ("option %q: number expected, got %s"):format(class.capacity, type(value))
+    return nil, ("option %q: number expected, got %s"):format(name, type(value))
   elseif value ~= math.floor(value) or value < 1 then
-    return nil, ("option %q: out of range: %s"):format(class.capacity, tostring(given))
-  elseif value >= 2 ^ 53 or not class.core.size_for(value) then
-    return nil, ("option %q: out of range: too large: %s"):format(class.capacity, tostring(given))
+    return nil, ("option %q: out of range: %s"):format(name, tostring(given))
+  elseif value >= 2 ^ 53 or not class.core.size_for { [name] = value } then
+    return nil, ("option %q: out of range: too large: %s"):format(name, tostring(given))
   end
   return value
 end
@@ -37,38 +37,40 @@ end
 local function known_options(class)
   local known = {}
   for name in pairs(segment_options) do
-    known[name] = true
+    known[name] = "segment"
   end
-  if class.capacity then
-    known[class.capacity] = true
+  for _, name in ipairs(class.core.numbers) do
+    known[name] = "size"
   end
-  known.codec = class.has_codec or nil
+  known.codec = class.has_codec and "codec" or nil
   return known
 end
 
 -- What is wrong with options that are no table, or nil.
 local function table_error(class, options)
   local wrong = check.options_table(options)
-  if wrong and class.capacity and type(check.number(options)) == "number" then
-    wrong = ("%s: write { %s = %s }"):format(wrong, class.capacity, tostring(options))
+  local first = class.core.numbers[1]
+  if wrong and first and type(check.number(options)) == "number" then
+    wrong = ("%s: write { %s = %s }"):format(wrong, first, tostring(options))
   end
   return wrong
 end
 
--- The options of the segment as they are, the object's own capacity and codec; or nil and what is
--- wrong with them.
+-- The options of the segment as they are, the numbers that size the object, and its codec; or nil and
+-- what is wrong with them.
 local function split(class, options)
   local wrong = table_error(class, options)
-  local own, capacity, codec = {}, nil, nil
+  local own, numbers, codec = {}, {}, nil
   for name, value in pairs(not wrong and options or {}) do
-    if not class.known[name] then
-      wrong = check.unknown_option(name, class.known)
-    elseif name == class.capacity then
-      capacity, wrong = check_capacity(class, value)
-    elseif name == "codec" then
+    local known = class.known[name]
+    if known == "size" then
+      numbers[name], wrong = check_size_option(class, name, value)
+    elseif known == "codec" then
       codec, wrong = value or nil, value and codec_error(value)
-    else
+    elseif known then
       own[name] = value
+    else
+      wrong = check.unknown_option(name, class.known)
     end
     if wrong then
       break
@@ -77,12 +79,21 @@ local function split(class, options)
   if wrong then
     return nil, wrong
   end
-  return own, capacity, codec or {}
+  return own, numbers, codec or {}
+end
+
+-- The first number that is missing to size a new object, or nil.
+local function missing_number(class, numbers)
+  for _, name in ipairs(class.core.numbers) do
+    if not numbers[name] then
+      return name
+    end
+  end
 end
 
 -- What the core takes to open on a name: the name without its slash and the segment's options; or
 -- nil and what is wrong.
-local function check_named(class, name, mode, own, capacity)
+local function check_named(class, name, mode, own, numbers)
   local wrong = check.mode(mode, "the options, { capacity = … }, come")
   local bare, options, checked
   if not wrong and not (name == nil and mode == "x") then
@@ -94,8 +105,9 @@ local function check_named(class, name, mode, own, capacity)
   if not wrong then
     checked, wrong = check.segment(options)
   end
-  if not wrong and class.capacity and not capacity and (mode == "c" or mode == "x") then
-    wrong = ("option %q: needed to create"):format(class.capacity)
+  local missing = (mode == "c" or mode == "x") and missing_number(class, numbers)
+  if not wrong and missing then
+    wrong = ("option %q: needed to create"):format(missing)
   end
   if wrong then
     return nil, wrong
@@ -104,12 +116,12 @@ local function check_named(class, name, mode, own, capacity)
 end
 
 -- Opens on a name: the object lies in a segment of its own. Raises misuse without a position.
-local function open_named(class, name, mode, own, capacity, codec)
-  local checked, wrong = check_named(class, name, mode, own, capacity)
+local function open_named(class, name, mode, own, numbers, codec)
+  local checked, wrong = check_named(class, name, mode, own, numbers)
   if wrong then
     error(wrong, 0)
   end
-  return class.core.open_named(checked.name, mode, capacity, codec.encode, codec.decode,
+  return class.core.open_named(checked.name, mode, numbers, codec.encode, codec.decode,
     check.unpack(checked.options))
 end
 
@@ -119,15 +131,15 @@ local function open(class, where, mode, options)
   if wrong then
     error(wrong, 0)
   end
-  local own, capacity, codec = split(class, options)
+  local own, numbers, codec = split(class, options)
   if not own then
-    error(capacity, 0)
+    error(numbers, 0)
   elseif type(where) ~= "userdata" then
-    return open_named(class, where, mode or "rw", own, capacity, codec)
+    return open_named(class, where, mode or "rw", own, numbers, codec)
   elseif next(own) then
     error(("option %q: the segment is there already"):format(next(own)), 0)
   end
-  return class.core.open(where, mode, capacity, codec.encode, codec.decode)
+  return class.core.open(where, mode, numbers, codec.encode, codec.decode)
 end
 
 -- An error without the place in this library that it came from.
@@ -164,9 +176,9 @@ end
 
 --- The public table of a kind of object: open and size_for; and the methods of its handles.
 -- @tparam string noun
--- @tparam[opt] string capacity the name of the option that sizes it
-function object.module(noun, capacity)
-  local class = { core = core[noun], capacity = capacity, has_codec = capacity == "capacity" }
+-- @tparam[opt] boolean has_codec takes the option codec: its values are strings
+function object.module(noun, has_codec)
+  local class = { core = core[noun], has_codec = has_codec }
   local module = {}
   class.known = known_options(class)
   check.add_module("shmseg." .. noun, module)
@@ -187,16 +199,17 @@ function object.module(noun, capacity)
   -- @tparam table options
   -- @treturn integer
   function module.size_for(options)
-    local own, value
+    local own, numbers
     local wrong = check.colon(options, "size_for")
     if not wrong then
-      own, value = split(class, options)
-      wrong = not own and value or capacity and not value and ("option %q: needed"):format(capacity)
+      own, numbers = split(class, options)
+      wrong = not own and numbers
     end
-    if wrong then
-      error(wrong, 2)
+    local missing = not wrong and missing_number(class, numbers)
+    if wrong or missing then
+      error(wrong or ("option %q: needed"):format(missing), 2)
     end
-    return class.core.size_for(value)
+    return class.core.size_for(numbers)
   end
 
   --- Removes the name of the object's segment, as segment:unlink does.

@@ -3,7 +3,7 @@
 
 local object = require "shmseg.object"
 
-local queue, methods = object.module("queue", "capacity")
+local queue, methods = object.module("queue", true)
 
 --- Messages until the queue is shut down and empty, or a signal of shmseg.signals comes.
 -- @return an iterator: message

@@ -1,4 +1,4 @@
 --- A semaphore whose permits come back when their holder dies.
 -- @module shmseg.semaphore
 
-return (require "shmseg.object".module("semaphore", "permits"))
+return (require "shmseg.object".module("semaphore"))

@@ -213,7 +213,7 @@ local function fill_pool()
   pool[#pool + 1] = core.from_fd(segment:fd(), "r")
   for _, class in ipairs(classes) do
     local place = assert(core.anonymous(16384, 384, true))
-    local object = assert(core[class].open(place, "c", class == "semaphore" and 3 or 512))
+    local object = assert(core[class].open(place, "c", { capacity = 512, permits = 3 }))
     pool[#pool + 1] = object
     pool[#pool + 1] = object.subscribe and object:subscribe() or nil
     local ended = assert(core[class].open(place, "c"))

@@ -20,7 +20,8 @@ static shmseg_rwlock rwlock;
 static shmseg_semaphore semaphore;
 
 static int lock_mutex(bool *abandoned) {
-  int code = shmseg_mutex_open(&mutex, &segment, 0, segment.size, SHMSEG_WRITE, NULL);
+  int code = shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE,
+                               NULL, NULL);
   do {
     if (code == 0 || code == SHMSEG_INTERRUPTED)
       code = shmseg_mutex_lock(&mutex, SHMSEG_FOREVER, abandoned);
@@ -29,7 +30,8 @@ static int lock_mutex(bool *abandoned) {
 }
 
 static int lock_rwlock(bool write, bool *abandoned) {
-  int code = shmseg_rwlock_open(&rwlock, &segment, 0, segment.size, SHMSEG_WRITE, NULL);
+  int code = shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE,
+                                NULL, NULL);
   do {
     if (code == 0 || code == SHMSEG_INTERRUPTED)
       code = write ? shmseg_rwlock_write_lock(&rwlock, SHMSEG_FOREVER, abandoned)
@@ -39,7 +41,8 @@ static int lock_rwlock(bool write, bool *abandoned) {
 }
 
 static int acquire_permit(void) {
-  int code = shmseg_semaphore_open(&semaphore, &segment, 0, segment.size, SHMSEG_WRITE, 0, NULL);
+  int code = shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, segment.size },
+                                   SHMSEG_WRITE, NULL, NULL);
   do {
     if (code == 0 || code == SHMSEG_INTERRUPTED)
       code = shmseg_semaphore_acquire(&semaphore, SHMSEG_FOREVER);

@@ -51,18 +51,21 @@ static void reserve(uint64_t capacity) {
 
 static void open_cell(bool reads) {
   shmseg_mode mode = reads ? SHMSEG_READ : SHMSEG_WRITE;
-  check("cell", shmseg_cell_open(&cell, &segment, 0, segment.size, mode, 0, NULL));
+  check("cell",
+        shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, segment.size }, mode, NULL, NULL));
   reserve(cell.object.capacity);
 }
 
 static void open_queue(void) {
-  check("queue", shmseg_queue_open(&queue, &segment, 0, segment.size, SHMSEG_WRITE, 0, NULL));
+  check("queue", shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, segment.size },
+                                   SHMSEG_WRITE, NULL, NULL));
   reserve(queue.object.capacity);
 }
 
 static void open_broadcast(bool reads) {
   shmseg_mode mode = reads ? SHMSEG_READ : SHMSEG_WRITE;
-  check("broadcast", shmseg_broadcast_open(&broadcast, &segment, 0, segment.size, mode, 0, NULL));
+  check("broadcast", shmseg_broadcast_open(&broadcast, (shmseg_slice){ &segment, 0, segment.size },
+                                           mode, NULL, NULL));
   reserve(broadcast.object.capacity);
 }
 

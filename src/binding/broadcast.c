@@ -5,6 +5,7 @@
 
 #include "binding/module.h"
 #include "binding/object.h"
+#include "binding/value.h"
 #include "binding/waiting.h"
 
 #define SUBSCRIPTION_CLASS "shmseg.subscription"
@@ -15,24 +16,7 @@ typedef struct {
   shmseg_broadcast broadcast;
 } broadcast;
 
-static int open_broadcast(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                          shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_broadcast_open(&((broadcast *)o)->broadcast, segment, offset, available, mode,
-                               capacity, created);
-}
-
-static void close_broadcast(object *o) {
-  shmseg_broadcast_close(&((broadcast *)o)->broadcast);
-}
-
-static shmseg_object *core(object *o) {
-  return &((broadcast *)o)->broadcast.object;
-}
-
-static const object_class class = {
-  "shmseg.broadcast",   sizeof(broadcast), open_broadcast, close_broadcast, core,
-  shmseg_broadcast_size
-};
+static const object_class class = { &shmseg_broadcast_kind, "shmseg.broadcast", sizeof(broadcast) };
 
 /* --- publishing --------------------------------------------------------------------------- */
 
@@ -238,7 +222,7 @@ static const luaL_Reg subscription_metamethods[] = {
 };
 
 void binding_open_broadcast(lua_State *L) {
-  binding_open_class(L, "broadcast", &class, methods);
+  binding_open_class(L, &class, methods);
   binding_new_class(L, SUBSCRIPTION_CLASS, subscription_metamethods, subscription_methods);
   lua_setfield(L, -3, "subscription_methods");
   lua_pop(L, 1);

@@ -5,6 +5,7 @@
 
 #include "binding/module.h"
 #include "binding/object.h"
+#include "binding/value.h"
 #include "binding/waiting.h"
 
 /* Up to here a value goes through the stack. */
@@ -17,21 +18,7 @@ typedef struct {
   uint64_t copies; /* into it */
 } cell;
 
-static int open_cell(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                     shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_cell_open(&((cell *)o)->cell, segment, offset, available, mode, capacity, created);
-}
-
-static void close_cell(object *o) {
-  shmseg_cell_close(&((cell *)o)->cell);
-}
-
-static shmseg_object *core(object *o) {
-  return &((cell *)o)->cell.object;
-}
-
-static const object_class class = { "shmseg.cell", sizeof(cell), open_cell,
-                                    close_cell,    core,         shmseg_cell_size };
+static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell) };
 
 static int push_version(lua_State *L, cell *c, int err, size_t size, int arg, uint64_t version) {
   if (err == EINVAL)
@@ -176,5 +163,5 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_cell(lua_State *L) {
-  binding_open_class(L, "cell", &class, methods);
+  binding_open_class(L, &class, methods);
 }

@@ -9,27 +9,7 @@ typedef struct {
   shmseg_event event;
 } event;
 
-static int open_event(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                      shmseg_mode mode, uint64_t capacity, bool *created) {
-  (void)capacity;
-  return shmseg_event_open(&((event *)o)->event, segment, offset, available, mode, created);
-}
-
-static void close_event(object *o) {
-  shmseg_event_close(&((event *)o)->event);
-}
-
-static shmseg_object *core(object *o) {
-  return &((event *)o)->event.object;
-}
-
-static uint64_t size_for(uint64_t capacity) {
-  (void)capacity;
-  return shmseg_event_size();
-}
-
-static const object_class class = { "shmseg.event", sizeof(event), open_event,
-                                    close_event,    core,          size_for };
+static const object_class class = { &shmseg_event_kind, "shmseg.event", sizeof(event) };
 
 static int push_done(lua_State *L, event *e, int err) {
   if (err)
@@ -80,5 +60,5 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_event(lua_State *L) {
-  binding_open_class(L, "event", &class, methods);
+  binding_open_class(L, &class, methods);
 }

@@ -59,6 +59,21 @@ static void check_copy(lua_State *L) {
              path ? path : "");
 }
 
+/* The kinds of objects, and the list of their names. */
+static void open_kinds(lua_State *L) {
+  lua_newtable(L);
+  int count = 0;
+#define KIND(noun)                                                                                 \
+  lua_pushstring(L, #noun);                                                                        \
+  lua_rawseti(L, -2, ++count);
+  SHMSEG_KINDS(KIND)
+#undef KIND
+  lua_setfield(L, -2, "kinds");
+#define KIND(noun) binding_open_##noun(L);
+  SHMSEG_KINDS(KIND)
+#undef KIND
+}
+
 static void push_module(lua_State *L) {
   lua_newtable(L);
   binding_open_cdata(L);
@@ -67,14 +82,8 @@ static void push_module(lua_State *L) {
   binding_open_atomic(L);
   binding_open_segment(L);
   binding_open_struct(L);
-  binding_open_object(L);
-  binding_open_mutex(L);
-  binding_open_rwlock(L);
-  binding_open_semaphore(L);
-  binding_open_event(L);
-  binding_open_cell(L);
-  binding_open_queue(L);
-  binding_open_broadcast(L);
+  binding_open_guard(L);
+  open_kinds(L);
   binding_open_signals(L);
   binding_open_time(L);
   push_int64(L, (int64_t)shmseg_map_page());

@@ -5,24 +5,24 @@
 
 #include <lua.h>
 
+#include "objects/kinds.h"
+
 #pragma GCC visibility push(hidden)
 
 void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
-void binding_open_broadcast(lua_State *L);
 void binding_open_cdata(lua_State *L);
-void binding_open_cell(lua_State *L);
-void binding_open_event(lua_State *L);
-void binding_open_mutex(lua_State *L);
-void binding_open_object(lua_State *L);
-void binding_open_queue(lua_State *L);
-void binding_open_rwlock(lua_State *L);
+void binding_open_guard(lua_State *L);
 void binding_open_segment(lua_State *L);
-void binding_open_semaphore(lua_State *L);
 void binding_open_signals(lua_State *L);
 void binding_open_struct(lua_State *L);
 void binding_open_time(lua_State *L);
 void binding_open_view(lua_State *L);
+
+/* binding_open_queue and so on */
+#define BINDING_OPEN(noun) void binding_open_##noun(lua_State *L);
+SHMSEG_KINDS(BINDING_OPEN)
+#undef BINDING_OPEN
 
 #pragma GCC visibility pop
 

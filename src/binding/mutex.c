@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The mutex userdata. */
+#include "binding/guard.h"
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/waiting.h"
@@ -9,27 +10,7 @@ typedef struct {
   shmseg_mutex mutex;
 } mutex;
 
-static int open_mutex(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                      shmseg_mode mode, uint64_t capacity, bool *created) {
-  (void)capacity;
-  return shmseg_mutex_open(&((mutex *)o)->mutex, segment, offset, available, mode, created);
-}
-
-static void close_mutex(object *o) {
-  shmseg_mutex_close(&((mutex *)o)->mutex);
-}
-
-static shmseg_object *core(object *o) {
-  return &((mutex *)o)->mutex.object;
-}
-
-static uint64_t size_for(uint64_t capacity) {
-  (void)capacity;
-  return shmseg_mutex_size();
-}
-
-static const object_class class = { "shmseg.mutex", sizeof(mutex), open_mutex,
-                                    close_mutex,    core,          size_for };
+static const object_class class = { &shmseg_mutex_kind, "shmseg.mutex", sizeof(mutex) };
 
 static void unlock_at_scope_end(object *o) {
   if (shmseg_mutex_holds(&((mutex *)o)->mutex))
@@ -145,7 +126,7 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_mutex(lua_State *L) {
-  binding_open_class(L, "mutex", &class, methods);
+  binding_open_class(L, &class, methods);
   lua_getfield(L, -1, "mutex");
   lua_pushcfunction(L, mutex_finish);
   lua_setfield(L, -2, "finish");

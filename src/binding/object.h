@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the userdata of all objects have in common.
+/* What the userdata of all kinds of objects have in common: opening, closing, failures.
  *
  * An object's user value is a table of its own: [1] the table of its segment's views, [2] the
  * segment or slice that it was opened on, [3] the guard of a lock, [4] the object, [5] the word
@@ -8,8 +8,14 @@
 #define SHMSEG_BINDING_OBJECT_H
 
 #include "binding/view.h"
+#include "objects/kinds.h"
 
-typedef struct object_class object_class;
+/* What the userdata of a kind is. Its address is the tag. */
+typedef struct {
+  const shmseg_kind *kind;
+  const char *name; /* "shmseg.mutex" */
+  size_t size;      /* of the userdata: an object, the handle, and what the binding needs */
+} object_class;
 
 /* The head of an object's userdata; the C handle follows. */
 typedef struct {
@@ -20,21 +26,22 @@ typedef struct {
   bool owns_segment; /* close ends the segment too, which was opened for the object alone */
 } object;
 
-/* Private memory for messages; all zeroes to begin with. */
-typedef struct {
-  unsigned char *bytes; /* in the table that is the user value of its owner */
-  size_t available;
-} buffer;
-
-struct object_class {
-  const char *name; /* "shmseg.mutex" */
-  size_t size;      /* of the userdata */
-  int (*open)(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-              shmseg_mode mode, uint64_t capacity, bool *created);
-  void (*close)(object *o);
-  shmseg_object *(*core)(object *o); /* the C handle's head */
-  uint64_t (*size_for)(uint64_t capacity);
+/* Keys of an object's own table. */
+enum {
+  OBJECT_VIEWS = 1,
+  OBJECT_WHERE = 2,
+  OBJECT_GUARD = 3,
+  OBJECT_SELF = 4,
+  OBJECT_ABANDONED = 5,
+  OBJECT_ENCODE = 6,
+  OBJECT_DECODE = 7,
+  OBJECT_BUFFER = 8
 };
+
+/* The C handle of an object. */
+static inline shmseg_object *object_handle(object *o) {
+  return (shmseg_object *)(o + 1);
+}
 
 #pragma GCC visibility push(hidden)
 
@@ -51,35 +58,9 @@ int object_raise(lua_State *L, const object *o, int err);
  * misuse. */
 int push_object_failure(lua_State *L, const object *o, int err);
 
-/* Pushes the guard of the lock at index 1, made at the first call: before the lock is taken. Its end
- * calls unlock, whatever that says. */
-void push_guard(lua_State *L, object *o, void (*unlock)(object *o));
-
-/* A lock's results, when the guard is at the top: it and perhaps "abandoned", or nil, "timeout"; all
- * other failures raise. Does not allocate when the lock was taken. */
-int push_lock_result(lua_State *L, object *o, int err, bool abandoned);
-
-/* The bytes of the value at arg, which a codec has replaced by what it makes of it. */
-const char *check_value(lua_State *L, const object *o, int arg, size_t *size);
-
-/* Replaces the string at the top by what the codec makes of it, if there is one. The object, or
- * whoever has its table as user value, is at index owner. */
-void decode_value(lua_State *L, const object *o, int owner);
-
-/* Gives the userdata at index 1 a buffer with room for so many bytes. */
-void grow_buffer(lua_State *L, buffer *b, size_t available);
-
-/* Pushes bytes of the buffer of the userdata at index 1 as a string. Finalizers may run meanwhile
- * and use its owner: the string is what was there before only if they did not. */
-void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size);
-
-/* Raises that the value at arg is larger than the capacity. */
-int value_too_large(lua_State *L, object *o, int arg, size_t size);
-
-/* Adds the class to the module's table, which is at the top, as a table { open, size_for, methods }
- * under that name. */
-void binding_open_class(lua_State *L, const char *name, const object_class *class,
-                        const luaL_Reg *methods);
+/* Adds the class to the module's table, which is at the top, as a table { open, open_named, size_for,
+ * numbers, methods } under the kind's name. */
+void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg *methods);
 
 #pragma GCC visibility pop
 

@@ -9,6 +9,7 @@
 
 #include "binding/module.h"
 #include "binding/object.h"
+#include "binding/value.h"
 #include "binding/waiting.h"
 #include "os/liveness.h"
 
@@ -25,22 +26,7 @@ typedef struct {
   shmseg_member taken_by; /* whose records they are: a forked child has none of its parent's */
 } queue;
 
-static int open_queue(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                      shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_queue_open(&((queue *)o)->queue, segment, offset, available, mode, capacity,
-                           created);
-}
-
-static void close_queue(object *o) {
-  shmseg_queue_close(&((queue *)o)->queue);
-}
-
-static shmseg_object *core(object *o) {
-  return &((queue *)o)->queue.object;
-}
-
-static const object_class class = { "shmseg.queue", sizeof(queue), open_queue,
-                                    close_queue,    core,          shmseg_queue_size };
+static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue) };
 
 static int push_result(lua_State *L, queue *q, int err) {
   if (err)
@@ -312,7 +298,7 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg metamethods[] = { { "__len", queue_len }, { NULL, NULL } };
 
 void binding_open_queue(lua_State *L) {
-  binding_open_class(L, "queue", &class, methods);
+  binding_open_class(L, &class, methods);
   luaL_getmetatable(L, class.name);
   binding_register(L, metamethods);
   lua_pop(L, 1);

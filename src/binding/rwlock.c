@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The rwlock userdata. */
+#include "binding/guard.h"
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/waiting.h"
@@ -9,27 +10,7 @@ typedef struct {
   shmseg_rwlock rwlock;
 } rwlock;
 
-static int open_rwlock(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                       shmseg_mode mode, uint64_t capacity, bool *created) {
-  (void)capacity;
-  return shmseg_rwlock_open(&((rwlock *)o)->rwlock, segment, offset, available, mode, created);
-}
-
-static void close_rwlock(object *o) {
-  shmseg_rwlock_close(&((rwlock *)o)->rwlock);
-}
-
-static shmseg_object *core(object *o) {
-  return &((rwlock *)o)->rwlock.object;
-}
-
-static uint64_t size_for(uint64_t capacity) {
-  (void)capacity;
-  return shmseg_rwlock_size();
-}
-
-static const object_class class = { "shmseg.rwlock", sizeof(rwlock), open_rwlock,
-                                    close_rwlock,    core,           size_for };
+static const object_class class = { &shmseg_rwlock_kind, "shmseg.rwlock", sizeof(rwlock) };
 
 static void unlock_at_scope_end(object *o) {
   if (shmseg_rwlock_holds(&((rwlock *)o)->rwlock))
@@ -87,5 +68,5 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_rwlock(lua_State *L) {
-  binding_open_class(L, "rwlock", &class, methods);
+  binding_open_class(L, &class, methods);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The semaphore userdata. */
+#include "binding/guard.h"
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/waiting.h"
@@ -9,24 +10,7 @@ typedef struct {
   shmseg_semaphore semaphore;
 } semaphore;
 
-static int open_semaphore(object *o, shmseg_segment *segment, uint64_t offset, uint64_t available,
-                          shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_semaphore_open(&((semaphore *)o)->semaphore, segment, offset, available, mode,
-                               capacity, created);
-}
-
-static void close_semaphore(object *o) {
-  shmseg_semaphore_close(&((semaphore *)o)->semaphore);
-}
-
-static shmseg_object *core(object *o) {
-  return &((semaphore *)o)->semaphore.object;
-}
-
-static const object_class class = {
-  "shmseg.semaphore",   sizeof(semaphore), open_semaphore, close_semaphore, core,
-  shmseg_semaphore_size
-};
+static const object_class class = { &shmseg_semaphore_kind, "shmseg.semaphore", sizeof(semaphore) };
 
 static int acquire(void *handle, int64_t deadline, void *context) {
   (void)context;
@@ -74,5 +58,5 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_semaphore(lua_State *L) {
-  binding_open_class(L, "semaphore", &class, methods);
+  binding_open_class(L, &class, methods);
 }

@@ -29,6 +29,12 @@ void shmseg_owner_start_over(shmseg_segment *segment) {
   shmseg_liveness_renew(&segment->member);
 }
 
+void shmseg_owner_give_up(const shmseg_segment *segment, shmseg_hold *hold) {
+  if (segment && shmseg_owner_has(segment, hold))
+    hold->abandon(hold);
+  shmseg_owner_drop(hold);
+}
+
 void shmseg_owner_abandon_all(shmseg_segment *segment) {
   if (segment->member.id == 0)
     return;

@@ -43,6 +43,7 @@
 #include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define LOCK 64
@@ -72,18 +73,19 @@ static uint64_t broadcast_ring_for(uint64_t capacity) {
   return RECORD(capacity);
 }
 
-static uint64_t broadcast_size_for(uint64_t capacity) {
+static uint64_t broadcast_size(const uint64_t *geometry) {
+  uint64_t capacity = geometry[0];
   if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
     return 0;
   return RING + broadcast_ring_for(capacity);
 }
 
-static uint64_t broadcast_capacity_for(uint64_t available) {
-  return available >= RING + HEAD_SIZE + 8 ? (available - RING - HEAD_SIZE) / 8 * 8 : 0;
+static void broadcast_fit(uint64_t available, uint64_t *geometry) {
+  geometry[0] = available >= RING + HEAD_SIZE + 8 ? (available - RING - HEAD_SIZE) / 8 * 8 : 0;
 }
 
-static int broadcast_first(uint64_t capacity, shmseg_words *words) {
-  uint64_t start = broadcast_ring_for(capacity);
+static int broadcast_build(const uint64_t *geometry, shmseg_words *words) {
+  uint64_t start = broadcast_ring_for(geometry[0]);
   words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ PUBLISHED, 1, 8, (uint64_t)1 << 1 };
   words[2] = (shmseg_words){ FLOOR, 1, 8, start };
@@ -91,10 +93,6 @@ static int broadcast_first(uint64_t capacity, shmseg_words *words) {
   words[4] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
   return 5;
 }
-
-static const shmseg_kind_info kind = {
-  SHMSEG_KIND_BROADCAST, 1, "capacity", broadcast_size_for, broadcast_capacity_for, broadcast_first
-};
 
 static uint32_t *broadcast_word32(const shmseg_broadcast *b, uint64_t offset) {
   return shmseg_object_at(&b->object, offset);
@@ -108,20 +106,8 @@ static uint64_t *broadcast_end_of(const shmseg_broadcast *b, uint64_t sequence) 
   return broadcast_word64(b, ENDS + sequence % 2 * 8);
 }
 
-uint64_t shmseg_broadcast_size(uint64_t capacity) {
-  return broadcast_size_for(capacity);
-}
-
-int shmseg_broadcast_open(shmseg_broadcast *b, shmseg_segment *segment, uint64_t offset,
-                          uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created) {
-  int err =
-      shmseg_object_open(&b->object, segment, offset, available, mode, &kind, capacity, created);
-  b->ring = err ? 0 : broadcast_ring_for(b->object.capacity);
-  return err;
-}
-
-void shmseg_broadcast_close(shmseg_broadcast *b) {
-  b->object.segment = NULL;
+static void broadcast_open(shmseg_object *object) {
+  ((shmseg_broadcast *)object)->ring = broadcast_ring_for(object->capacity);
 }
 
 /* --- the ring ----------------------------------------------------------------------------- */
@@ -515,10 +501,8 @@ static const char *broadcast_check_records(const shmseg_broadcast *b, uint64_t f
   return last != 0 && last + 1 != next ? "B2: the last sequence number" : NULL;
 }
 
-const char *shmseg_broadcast_check(const shmseg_broadcast *b) {
-  const char *wrong = shmseg_object_check(&b->object, &kind);
-  if (wrong)
-    return wrong;
+static const char *broadcast_check(const shmseg_object *object) {
+  const shmseg_broadcast *b = (const shmseg_broadcast *)object;
   uint64_t next = load_relaxed(broadcast_word64(b, PUBLISHED)) >> 1;
   uint64_t floor = load_relaxed(broadcast_word64(b, FLOOR));
   if (next == 0)
@@ -532,3 +516,16 @@ const char *shmseg_broadcast_check(const shmseg_broadcast *b) {
     return "the eventcount";
   return broadcast_check_records(b, floor, end, next);
 }
+
+const shmseg_kind shmseg_broadcast_kind = {
+  .name = "broadcast",
+  .number = 7,
+  .version = 1,
+  .handle_size = sizeof(shmseg_broadcast),
+  .numbers = { SHMSEG_NUMBER(capacity) },
+  .size = broadcast_size,
+  .fit = broadcast_fit,
+  .build = broadcast_build,
+  .open = broadcast_open,
+  .check = broadcast_check,
+};

@@ -35,6 +35,7 @@
 #include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define LOCK 64
@@ -56,28 +57,26 @@ static uint64_t cell_buffer_size(uint64_t capacity) {
   return (BYTES + capacity + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
 }
 
-static uint64_t cell_size_for(uint64_t capacity) {
+static uint64_t cell_size(const uint64_t *geometry) {
+  uint64_t capacity = geometry[0];
   if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
     return 0;
   return BUFFERS + COUNT * cell_buffer_size(capacity);
 }
 
-static uint64_t cell_capacity_for(uint64_t available) {
+static void cell_fit(uint64_t available, uint64_t *geometry) {
   uint64_t each =
       available > BUFFERS ? (available - BUFFERS) / COUNT / SHMSEG_ALIGN * SHMSEG_ALIGN : 0;
-  return each > BYTES ? each - BYTES : 0;
+  geometry[0] = each > BYTES ? each - BYTES : 0;
 }
 
-static int cell_first(uint64_t capacity, shmseg_words *words) {
-  (void)capacity;
+static int cell_build(const uint64_t *geometry, shmseg_words *words) {
+  (void)geometry;
   words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ VERSION, 1, 8, 1 };
   words[2] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
   return 3;
 }
-
-static const shmseg_kind_info kind = { SHMSEG_KIND_CELL,  1,         "capacity", cell_size_for,
-                                       cell_capacity_for, cell_first };
 
 static uint32_t *cell_lock_of(const shmseg_cell *cell) {
   return shmseg_object_at(&cell->object, LOCK);
@@ -94,20 +93,6 @@ static uint32_t *cell_eventcount_of(const shmseg_cell *cell) {
 static unsigned char *cell_buffer_of(const shmseg_cell *cell, uint64_t version) {
   return shmseg_object_at(&cell->object,
                           BUFFERS + version % COUNT * cell_buffer_size(cell->object.capacity));
-}
-
-uint64_t shmseg_cell_size(uint64_t capacity) {
-  return cell_size_for(capacity);
-}
-
-int shmseg_cell_open(shmseg_cell *cell, shmseg_segment *segment, uint64_t offset,
-                     uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created) {
-  return shmseg_object_open(&cell->object, segment, offset, available, mode, &kind, capacity,
-                            created);
-}
-
-void shmseg_cell_close(shmseg_cell *cell) {
-  cell->object.segment = NULL;
 }
 
 /* --- writing ------------------------------------------------------------------------------ */
@@ -268,10 +253,8 @@ int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline) {
   return err == 0 && !cell_has_changed(&c) ? shmseg_wait_again(deadline) : err;
 }
 
-const char *shmseg_cell_check(const shmseg_cell *cell) {
-  const char *wrong = shmseg_object_check(&cell->object, &kind);
-  if (wrong)
-    return wrong;
+static const char *cell_check(const shmseg_object *object) {
+  const shmseg_cell *cell = (const shmseg_cell *)object;
   uint64_t word = load_relaxed(cell_version_of(cell));
   if (word == 0)
     return "C1: the version";
@@ -282,3 +265,15 @@ const char *shmseg_cell_check(const shmseg_cell *cell) {
     return "the lock word";
   return shmseg_eventcount_valid(load_relaxed(cell_eventcount_of(cell))) ? NULL : "the eventcount";
 }
+
+const shmseg_kind shmseg_cell_kind = {
+  .name = "cell",
+  .number = 5,
+  .version = 1,
+  .handle_size = sizeof(shmseg_cell),
+  .numbers = { SHMSEG_NUMBER(capacity) },
+  .size = cell_size,
+  .fit = cell_fit,
+  .build = cell_build,
+  .check = cell_check,
+};

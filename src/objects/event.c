@@ -23,6 +23,7 @@
 #include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define WORD 64
@@ -31,35 +32,23 @@
 #define COUNT_ONE 2u
 #define TRIES 1000000
 
-static uint64_t event_size_for(uint64_t capacity) {
-  return capacity == 1 ? SIZE : 0;
+static uint64_t event_size(const uint64_t *geometry) {
+  return geometry[0] == 1 ? SIZE : 0;
 }
 
-static uint64_t event_capacity_for(uint64_t available) {
+static void event_fit(uint64_t available, uint64_t *geometry) {
   (void)available;
-  return 1;
+  geometry[0] = 1;
 }
 
-static int event_first(uint64_t capacity, shmseg_words *words) {
-  (void)capacity;
+static int event_build(const uint64_t *geometry, shmseg_words *words) {
+  (void)geometry;
   words[0] = (shmseg_words){ WORD, 1, 4, COUNT_ONE };
   return 1;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_EVENT,  1,          "capacity", event_size_for,
-                                       event_capacity_for, event_first };
-
 static uint32_t *event_word_of(const shmseg_event *event) {
   return shmseg_object_at(&event->object, WORD);
-}
-
-uint64_t shmseg_event_size(void) {
-  return SIZE;
-}
-
-int shmseg_event_open(shmseg_event *event, shmseg_segment *segment, uint64_t offset,
-                      uint64_t available, shmseg_mode mode, bool *created) {
-  return shmseg_object_open(&event->object, segment, offset, available, mode, &kind, 1, created);
 }
 
 static uint32_t event_set_of(uint32_t word) {
@@ -137,13 +126,18 @@ int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadli
   }
 }
 
-void shmseg_event_close(shmseg_event *event) {
-  event->object.segment = NULL;
-}
-
-const char *shmseg_event_check(const shmseg_event *event) {
-  const char *wrong = shmseg_object_check(&event->object, &kind);
-  if (wrong)
-    return wrong;
+static const char *event_check(const shmseg_object *object) {
+  const shmseg_event *event = (const shmseg_event *)object;
   return load_relaxed(event_word_of(event)) >= COUNT_ONE ? NULL : "E1: the count";
 }
+
+const shmseg_kind shmseg_event_kind = {
+  .name = "event",
+  .number = 4,
+  .version = 1,
+  .handle_size = sizeof(shmseg_event),
+  .size = event_size,
+  .fit = event_fit,
+  .build = event_build,
+  .check = event_check,
+};

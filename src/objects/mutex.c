@@ -17,28 +17,26 @@
 #include "core/owner.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define WORD 64
 #define SIZE 128
 
-static uint64_t mutex_size_for(uint64_t capacity) {
-  return capacity == 1 ? SIZE : 0;
+static uint64_t mutex_size(const uint64_t *geometry) {
+  return geometry[0] == 1 ? SIZE : 0;
 }
 
-static uint64_t mutex_capacity_for(uint64_t available) {
+static void mutex_fit(uint64_t available, uint64_t *geometry) {
   (void)available;
-  return 1;
+  geometry[0] = 1;
 }
 
-static int mutex_first(uint64_t capacity, shmseg_words *words) {
-  (void)capacity;
+static int mutex_build(const uint64_t *geometry, shmseg_words *words) {
+  (void)geometry;
   words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
   return 1;
 }
-
-static const shmseg_kind_info kind = { SHMSEG_KIND_MUTEX,  1,          "capacity", mutex_size_for,
-                                       mutex_capacity_for, mutex_first };
 
 static uint32_t *mutex_word_of(const shmseg_mutex *mutex) {
   return shmseg_object_at(&mutex->object, WORD);
@@ -51,14 +49,12 @@ static void mutex_abandon(shmseg_hold *hold) {
                         mutex->object.segment->member.id, SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY, 1);
 }
 
-uint64_t shmseg_mutex_size(void) {
-  return SIZE;
+static void mutex_open(shmseg_object *object) {
+  ((shmseg_mutex *)object)->hold.abandon = mutex_abandon;
 }
 
-int shmseg_mutex_open(shmseg_mutex *mutex, shmseg_segment *segment, uint64_t offset,
-                      uint64_t available, shmseg_mode mode, bool *created) {
-  mutex->hold = (shmseg_hold){ .abandon = mutex_abandon };
-  return shmseg_object_open(&mutex->object, segment, offset, available, mode, &kind, 1, created);
+static void mutex_close(shmseg_object *object) {
+  shmseg_owner_give_up(object->segment, &((shmseg_mutex *)object)->hold);
 }
 
 int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
@@ -92,16 +88,20 @@ int shmseg_mutex_unlock(shmseg_mutex *mutex) {
                              mutex->object.segment->member.id, SHMSEG_LOCK_FREE, 1);
 }
 
-void shmseg_mutex_close(shmseg_mutex *mutex) {
-  if (shmseg_mutex_holds(mutex))
-    mutex_abandon(&mutex->hold);
-  shmseg_owner_drop(&mutex->hold);
-  mutex->object.segment = NULL;
-}
-
-const char *shmseg_mutex_check(const shmseg_mutex *mutex) {
-  const char *wrong = shmseg_object_check(&mutex->object, &kind);
-  if (wrong)
-    return wrong;
+static const char *mutex_check(const shmseg_object *object) {
+  const shmseg_mutex *mutex = (const shmseg_mutex *)object;
   return shmseg_lock_valid(load_relaxed(mutex_word_of(mutex))) ? NULL : "M1: the lock word";
 }
+
+const shmseg_kind shmseg_mutex_kind = {
+  .name = "mutex",
+  .number = 1,
+  .version = 1,
+  .handle_size = sizeof(shmseg_mutex),
+  .size = mutex_size,
+  .fit = mutex_fit,
+  .build = mutex_build,
+  .open = mutex_open,
+  .close = mutex_close,
+  .check = mutex_check,
+};

@@ -47,6 +47,7 @@
 #include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define PRODUCERS 64
@@ -69,18 +70,19 @@ static uint64_t queue_ring_for(uint64_t capacity) {
   return (capacity + 7) / 8 * 8 + HEAD_SIZE;
 }
 
-static uint64_t queue_size_for(uint64_t capacity) {
+static uint64_t queue_size(const uint64_t *geometry) {
+  uint64_t capacity = geometry[0];
   if (capacity == 0 || capacity > SHMSEG_CAPACITY_MAX)
     return 0;
   return RING + queue_ring_for(capacity);
 }
 
-static uint64_t queue_capacity_for(uint64_t available) {
-  return available >= RING + HEAD_SIZE + 8 ? (available - RING - HEAD_SIZE) / 8 * 8 : 0;
+static void queue_fit(uint64_t available, uint64_t *geometry) {
+  geometry[0] = available >= RING + HEAD_SIZE + 8 ? (available - RING - HEAD_SIZE) / 8 * 8 : 0;
 }
 
-static int queue_first(uint64_t capacity, shmseg_words *words) {
-  uint64_t start = queue_ring_for(capacity);
+static int queue_build(const uint64_t *geometry, shmseg_words *words) {
+  uint64_t start = queue_ring_for(geometry[0]);
   words[0] = (shmseg_words){ PRODUCERS, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ CONSUMERS, 1, 4, SHMSEG_LOCK_FREE };
   words[2] = (shmseg_words){ TAIL, 1, 8, start << 1 };
@@ -90,9 +92,6 @@ static int queue_first(uint64_t capacity, shmseg_words *words) {
   return 6;
 }
 
-static const shmseg_kind_info kind = { SHMSEG_KIND_QUEUE,  1,          "capacity", queue_size_for,
-                                       queue_capacity_for, queue_first };
-
 static uint32_t *queue_word32(const shmseg_queue *queue, uint64_t offset) {
   return shmseg_object_at(&queue->object, offset);
 }
@@ -101,23 +100,8 @@ static uint64_t *queue_word64(const shmseg_queue *queue, uint64_t offset) {
   return shmseg_object_at(&queue->object, offset);
 }
 
-uint64_t shmseg_queue_size(uint64_t capacity) {
-  return queue_size_for(capacity);
-}
-
-int shmseg_queue_open(shmseg_queue *queue, shmseg_segment *segment, uint64_t offset,
-                      uint64_t available, shmseg_mode mode, uint64_t capacity, bool *created) {
-  int err = shmseg_object_open(&queue->object, segment, offset, available, mode, &kind, capacity,
-                               created);
-  queue->ring = err ? 0 : queue_ring_for(queue->object.capacity);
-  queue->push_lap = queue->pop_lap = 0;
-  queue->head_seen = queue->tail_seen = 0;
-  queue->push_spin.failures = queue->pop_spin.failures = 0;
-  return err;
-}
-
-void shmseg_queue_close(shmseg_queue *queue) {
-  queue->object.segment = NULL;
+static void queue_open(shmseg_object *object) {
+  ((shmseg_queue *)object)->ring = queue_ring_for(object->capacity);
 }
 
 /* --- the ring ----------------------------------------------------------------------------- */
@@ -553,13 +537,11 @@ int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats) {
   return err;
 }
 
-const char *shmseg_queue_check(const shmseg_queue *queue) {
-  const char *wrong = shmseg_object_check(&queue->object, &kind);
+static const char *queue_check(const shmseg_object *object) {
+  const shmseg_queue *queue = (const shmseg_queue *)object;
   uint64_t head = load_relaxed(queue_word64(queue, HEAD)),
            tail = load_relaxed(queue_word64(queue, TAIL)) >> 1;
   uint64_t left = UINT64_MAX;
-  if (wrong)
-    return wrong;
   if (!shmseg_ring_holds(queue->ring, head, tail))
     return "Q1: head and tail";
   shmseg_queue_walk walk = { 0 };
@@ -574,3 +556,16 @@ const char *shmseg_queue_check(const shmseg_queue *queue) {
     return "an eventcount";
   return NULL;
 }
+
+const shmseg_kind shmseg_queue_kind = {
+  .name = "queue",
+  .number = 6,
+  .version = 1,
+  .handle_size = sizeof(shmseg_queue),
+  .numbers = { SHMSEG_NUMBER(capacity) },
+  .size = queue_size,
+  .fit = queue_fit,
+  .build = queue_build,
+  .open = queue_open,
+  .check = queue_check,
+};

@@ -31,6 +31,7 @@
 #include "core/slots.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define WORD 64
@@ -39,25 +40,21 @@
 #define SIZE (SLOTS + 4 * SHMSEG_RWLOCK_READERS)
 #define TRIES 1000
 
-static uint64_t rwlock_size_for(uint64_t capacity) {
-  return capacity == SHMSEG_RWLOCK_READERS ? SIZE : 0;
+static uint64_t rwlock_size(const uint64_t *geometry) {
+  return geometry[0] == SHMSEG_RWLOCK_READERS ? SIZE : 0;
 }
 
-static uint64_t rwlock_capacity_for(uint64_t available) {
+static void rwlock_fit(uint64_t available, uint64_t *geometry) {
   (void)available;
-  return SHMSEG_RWLOCK_READERS;
+  geometry[0] = SHMSEG_RWLOCK_READERS;
 }
 
-static int rwlock_first(uint64_t capacity, shmseg_words *words) {
+static int rwlock_build(const uint64_t *geometry, shmseg_words *words) {
   words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
   words[1] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
-  words[2] = (shmseg_words){ SLOTS, capacity, 4, SHMSEG_SLOT_FREE };
+  words[2] = (shmseg_words){ SLOTS, geometry[0], 4, SHMSEG_SLOT_FREE };
   return 3;
 }
-
-static const shmseg_kind_info kind = { SHMSEG_KIND_RWLOCK,  1,
-                                       "capacity",          rwlock_size_for,
-                                       rwlock_capacity_for, rwlock_first };
 
 static uint32_t *rwlock_word_of(const shmseg_rwlock *rwlock) {
   return shmseg_object_at(&rwlock->object, WORD);
@@ -88,17 +85,13 @@ static void rwlock_abandon(shmseg_hold *hold) {
     rwlock_release_writer(rwlock, rwlock->dirty || !rwlock->draining);
 }
 
-uint64_t shmseg_rwlock_size(void) {
-  return SIZE;
+static void rwlock_open(shmseg_object *object) {
+  ((shmseg_rwlock *)object)->hold.abandon = rwlock_abandon;
+  ((shmseg_rwlock *)object)->slot = SHMSEG_RWLOCK_WRITER;
 }
 
-int shmseg_rwlock_open(shmseg_rwlock *rwlock, shmseg_segment *segment, uint64_t offset,
-                       uint64_t available, shmseg_mode mode, bool *created) {
-  rwlock->hold = (shmseg_hold){ .abandon = rwlock_abandon };
-  rwlock->slot = SHMSEG_RWLOCK_WRITER;
-  rwlock->draining = rwlock->dirty = false;
-  return shmseg_object_open(&rwlock->object, segment, offset, available, mode, &kind,
-                            SHMSEG_RWLOCK_READERS, created);
+static void rwlock_close(shmseg_object *object) {
+  shmseg_owner_give_up(object->segment, &((shmseg_rwlock *)object)->hold);
 }
 
 static void rwlock_note_hold(shmseg_rwlock *rwlock, uint32_t slot) {
@@ -225,18 +218,22 @@ int shmseg_rwlock_unlock(shmseg_rwlock *rwlock) {
   return err ? err : left ? 0 : SHMSEG_CORRUPT;
 }
 
-void shmseg_rwlock_close(shmseg_rwlock *rwlock) {
-  if (shmseg_rwlock_holds(rwlock))
-    rwlock_abandon(&rwlock->hold);
-  shmseg_owner_drop(&rwlock->hold);
-  rwlock->object.segment = NULL;
-}
-
-const char *shmseg_rwlock_check(const shmseg_rwlock *rwlock) {
-  const char *wrong = shmseg_object_check(&rwlock->object, &kind);
-  if (wrong)
-    return wrong;
+static const char *rwlock_check(const shmseg_object *object) {
+  const shmseg_rwlock *rwlock = (const shmseg_rwlock *)object;
   if (!shmseg_lock_valid(load_relaxed(rwlock_word_of(rwlock))))
     return "R1: the lock word";
   return shmseg_slots_check(rwlock_slots_of(rwlock)) ? "R2: a slot or the eventcount" : NULL;
 }
+
+const shmseg_kind shmseg_rwlock_kind = {
+  .name = "rwlock",
+  .number = 2,
+  .version = 1,
+  .handle_size = sizeof(shmseg_rwlock),
+  .size = rwlock_size,
+  .fit = rwlock_fit,
+  .build = rwlock_build,
+  .open = rwlock_open,
+  .close = rwlock_close,
+  .check = rwlock_check,
+};

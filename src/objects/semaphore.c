@@ -20,31 +20,29 @@
 #include "core/slots.h"
 #include "core/wait.h"
 #include "core/word.h"
+#include "objects/kinds.h"
 #include "objects/object.h"
 
 #define EVENTCOUNT 64
 #define SLOTS 128
 
-static uint64_t semaphore_size_for(uint64_t permits) {
+static uint64_t semaphore_size(const uint64_t *geometry) {
+  uint64_t permits = geometry[0];
   if (permits < 1 || permits > SHMSEG_PERMITS_MAX)
     return 0;
   return SLOTS + (permits * 4 + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
 }
 
-static uint64_t semaphore_capacity_for(uint64_t available) {
+static void semaphore_fit(uint64_t available, uint64_t *geometry) {
   uint64_t permits = available > SLOTS ? (available - SLOTS) / SHMSEG_ALIGN * SHMSEG_ALIGN / 4 : 0;
-  return permits < SHMSEG_PERMITS_MAX ? permits : SHMSEG_PERMITS_MAX;
+  geometry[0] = permits < SHMSEG_PERMITS_MAX ? permits : SHMSEG_PERMITS_MAX;
 }
 
-static int semaphore_first(uint64_t permits, shmseg_words *words) {
+static int semaphore_build(const uint64_t *geometry, shmseg_words *words) {
   words[0] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
-  words[1] = (shmseg_words){ SLOTS, permits, 4, SHMSEG_SLOT_FREE };
+  words[1] = (shmseg_words){ SLOTS, geometry[0], 4, SHMSEG_SLOT_FREE };
   return 2;
 }
-
-static const shmseg_kind_info kind = {
-  SHMSEG_KIND_SEMAPHORE, 1, "permits", semaphore_size_for, semaphore_capacity_for, semaphore_first
-};
 
 static shmseg_slots semaphore_slots_of(const shmseg_semaphore *semaphore) {
   shmseg_slots slots = { semaphore->object.segment,
@@ -77,16 +75,12 @@ static void semaphore_abandon(shmseg_hold *hold) {
     semaphore_leave_one(semaphore);
 }
 
-uint64_t shmseg_semaphore_size(uint64_t permits) {
-  return semaphore_size_for(permits);
+static void semaphore_open(shmseg_object *object) {
+  ((shmseg_semaphore *)object)->hold.abandon = semaphore_abandon;
 }
 
-int shmseg_semaphore_open(shmseg_semaphore *semaphore, shmseg_segment *segment, uint64_t offset,
-                          uint64_t available, shmseg_mode mode, uint64_t permits, bool *created) {
-  semaphore->hold = (shmseg_hold){ .abandon = semaphore_abandon };
-  semaphore->permits = semaphore->hint = 0;
-  return shmseg_object_open(&semaphore->object, segment, offset, available, mode, &kind, permits,
-                            created);
+static void semaphore_close(shmseg_object *object) {
+  shmseg_owner_give_up(object->segment, &((shmseg_semaphore *)object)->hold);
 }
 
 static bool semaphore_holds(const shmseg_semaphore *semaphore) {
@@ -147,16 +141,21 @@ int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value) {
   return segment_status(slots.segment);
 }
 
-void shmseg_semaphore_close(shmseg_semaphore *semaphore) {
-  if (semaphore_holds(semaphore))
-    semaphore_abandon(&semaphore->hold);
-  shmseg_owner_drop(&semaphore->hold);
-  semaphore->object.segment = NULL;
-}
-
-const char *shmseg_semaphore_check(const shmseg_semaphore *semaphore) {
-  const char *wrong = shmseg_object_check(&semaphore->object, &kind);
-  if (wrong)
-    return wrong;
+static const char *semaphore_check(const shmseg_object *object) {
+  const shmseg_semaphore *semaphore = (const shmseg_semaphore *)object;
   return shmseg_slots_check(semaphore_slots_of(semaphore)) ? "P1: a slot or the eventcount" : NULL;
 }
+
+const shmseg_kind shmseg_semaphore_kind = {
+  .name = "semaphore",
+  .number = 3,
+  .version = 1,
+  .handle_size = sizeof(shmseg_semaphore),
+  .numbers = { SHMSEG_NUMBER(permits) },
+  .size = semaphore_size,
+  .fit = semaphore_fit,
+  .build = semaphore_build,
+  .open = semaphore_open,
+  .close = semaphore_close,
+  .check = semaphore_check,
+};

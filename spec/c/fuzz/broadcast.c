@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "fuzz/fuzz.h"
+#include "options.h"
 
 /* What is done, eight ways of each. */
 enum { PUBLISH, NEXT, NEXT_TOO, SUBSCRIBE, VERBS };
@@ -17,14 +18,14 @@ static uint64_t capacity(unsigned choice) {
 }
 
 static uint64_t size(unsigned choice) {
-  return shmseg_broadcast_size(capacity(choice));
+  return shmseg_broadcast_size(OF_CAPACITY(capacity(choice)));
 }
 
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
   shmseg_broadcast *b = &handles[handle];
-  int err = shmseg_broadcast_open(b, segment, offset, room, mode, choice & 8 ? 0 : capacity(choice),
-                                  NULL);
+  int err = shmseg_broadcast_open(b, (shmseg_slice){ segment, offset, room }, mode,
+                                  OF_CAPACITY(choice & 8 ? 0 : capacity(choice)), NULL);
   if (err == 0)
     shmseg_broadcast_subscribe(b, SHMSEG_FROM_OLDEST, &subscriptions[handle]);
   return err;

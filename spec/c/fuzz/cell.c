@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
+#include "options.h"
 
 /* What is done, eight ways of each. */
 enum { SET, SET_IF, GET, GET_BY_HALVES, VERSION, WAIT, VERBS };
@@ -18,13 +19,13 @@ static uint64_t capacity(unsigned choice) {
 }
 
 static uint64_t size(unsigned choice) {
-  return shmseg_cell_size(capacity(choice));
+  return shmseg_cell_size(OF_CAPACITY(capacity(choice)));
 }
 
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
-  return shmseg_cell_open(&handles[handle], segment, offset, room, mode,
-                          choice & 8 ? 0 : capacity(choice), NULL);
+  return shmseg_cell_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode,
+                          OF_CAPACITY(choice & 8 ? 0 : capacity(choice)), NULL);
 }
 
 static void close(int handle) {

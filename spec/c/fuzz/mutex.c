@@ -6,7 +6,7 @@ static shmseg_mutex handles[FUZZ_HANDLES];
 
 static uint64_t size(unsigned choice) {
   (void)choice;
-  return shmseg_mutex_size();
+  return shmseg_mutex_size(NULL);
 }
 
 static uint64_t capacity(unsigned choice) {
@@ -17,7 +17,8 @@ static uint64_t capacity(unsigned choice) {
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
   (void)choice;
-  return shmseg_mutex_open(&handles[handle], segment, offset, room, mode, NULL);
+  return shmseg_mutex_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode, NULL,
+                           NULL);
 }
 
 static void close(int handle) {

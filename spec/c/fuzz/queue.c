@@ -5,6 +5,7 @@
 
 #include "core/word.h"
 #include "fuzz/fuzz.h"
+#include "options.h"
 
 /* What is done, eight ways of each. */
 enum { PUSH, PUSH_TOO, TAKE, TAKE_TOO, CLAIM, LOOK, VERBS };
@@ -25,14 +26,14 @@ static uint64_t capacity(unsigned choice) {
 }
 
 static uint64_t size(unsigned choice) {
-  return shmseg_queue_size(capacity(choice));
+  return shmseg_queue_size(OF_CAPACITY(capacity(choice)));
 }
 
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
   shown[handle].known = false;
-  return shmseg_queue_open(&handles[handle], segment, offset, room, mode,
-                           choice & 8 ? 0 : capacity(choice), NULL);
+  return shmseg_queue_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode,
+                           OF_CAPACITY(choice & 8 ? 0 : capacity(choice)), NULL);
 }
 
 static void close(int handle) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores, for the fuzzer. */
 #include "fuzz/fuzz.h"
+#include "options.h"
 
 static shmseg_semaphore handles[FUZZ_HANDLES];
 
@@ -13,13 +14,13 @@ static uint64_t capacity(unsigned choice) {
 }
 
 static uint64_t size(unsigned choice) {
-  return shmseg_semaphore_size(capacity(choice));
+  return shmseg_semaphore_size(OF_PERMITS(capacity(choice)));
 }
 
 static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
                 shmseg_mode mode, unsigned choice) {
-  return shmseg_semaphore_open(&handles[handle], segment, offset, room, mode,
-                               choice & 8 ? 0 : capacity(choice), NULL);
+  return shmseg_semaphore_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode,
+                               OF_PERMITS(choice & 8 ? 0 : capacity(choice)), NULL);
 }
 
 static void close(int handle) {

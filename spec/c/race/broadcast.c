@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "options.h"
 #include "race/race.h"
 
 #define CAPACITY 300
@@ -77,8 +78,8 @@ static void receive(const shmseg_broadcast *b, participant *p) {
 
 static void body(participant *p) {
   shmseg_broadcast b;
-  race_must(shmseg_broadcast_open(&b, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, CAPACITY, NULL) ==
-            0);
+  race_must(shmseg_broadcast_open(&b, (shmseg_slice){ &p->segment, 0, RACE_DATA }, SHMSEG_CREATE,
+                                  OF_CAPACITY(CAPACITY), NULL) == 0);
   if (p->number < PUBLISHERS)
     publish(&b, p);
   else

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/word.h"
+#include "options.h"
 #include "race/race.h"
 
 #define CAPACITY 200
@@ -85,7 +86,8 @@ static void body(participant *p) {
   shmseg_cell cell;
   uint64_t last = 0, numbers[RACE_THREADS] = { 0 };
   int rounds = race_rounds() / 2;
-  race_must(shmseg_cell_open(&cell, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, CAPACITY, NULL) == 0);
+  race_must(shmseg_cell_open(&cell, (shmseg_slice){ &p->segment, 0, RACE_DATA }, SHMSEG_CREATE,
+                             OF_CAPACITY(CAPACITY), NULL) == 0);
   for (int i = 1; i <= rounds; i++)
     if (p->number < 2)
       write(&cell, p, (uint64_t)i);

@@ -18,8 +18,8 @@ static void wait(shmseg_event *event) {
 static void body(participant *p) {
   shmseg_event events[RACE_THREADS];
   for (unsigned i = 0; i < RACE_THREADS; i++)
-    race_must(shmseg_event_open(&events[i], &p->segment, APART * i, APART, SHMSEG_CREATE, NULL) ==
-              0);
+    race_must(shmseg_event_open(&events[i], (shmseg_slice){ &p->segment, APART * i, APART },
+                                SHMSEG_CREATE, NULL, NULL) == 0);
   int next = (p->number + 1) % RACE_THREADS;
   int rounds = race_rounds() / 10;
   for (int i = 0; i < rounds; i++) {

@@ -16,7 +16,8 @@ static void body(participant *p) {
     if (p->number == 0)
       memset(race_bytes, 0, RACE_DATA);
     pthread_barrier_wait(&together);
-    int err = shmseg_mutex_open(&mutex, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, &created);
+    int err = shmseg_mutex_open(&mutex, (shmseg_slice){ &p->segment, 0, RACE_DATA }, SHMSEG_CREATE,
+                                NULL, &created);
     if (err)
       printf("# open: %d\n", err);
     race_must(err == 0);

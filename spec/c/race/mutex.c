@@ -11,7 +11,8 @@ static int lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
 }
 
 static void open(shmseg_mutex *mutex, participant *p) {
-  race_must(shmseg_mutex_open(mutex, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, NULL) == 0);
+  race_must(shmseg_mutex_open(mutex, (shmseg_slice){ &p->segment, 0, RACE_DATA }, SHMSEG_CREATE,
+                              NULL, NULL) == 0);
 }
 
 static void body(participant *p) {

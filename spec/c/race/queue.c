@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/word.h"
+#include "options.h"
 #include "race/race.h"
 
 #define CAPACITY 200
@@ -99,8 +100,8 @@ static void consume(shmseg_queue *queue, participant *p) {
 
 static void body(participant *p) {
   shmseg_queue queue;
-  race_must(shmseg_queue_open(&queue, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, CAPACITY, NULL) ==
-            0);
+  race_must(shmseg_queue_open(&queue, (shmseg_slice){ &p->segment, 0, RACE_DATA }, SHMSEG_CREATE,
+                              OF_CAPACITY(CAPACITY), NULL) == 0);
   if (p->number < PRODUCERS)
     produce(&queue, p);
   else

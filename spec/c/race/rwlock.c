@@ -38,7 +38,8 @@ static void read(shmseg_rwlock *rwlock) {
 
 static void body(participant *p) {
   shmseg_rwlock rwlock;
-  race_must(shmseg_rwlock_open(&rwlock, &p->segment, 0, RACE_DATA, SHMSEG_CREATE, NULL) == 0);
+  race_must(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &p->segment, 0, RACE_DATA }, SHMSEG_CREATE,
+                               NULL, NULL) == 0);
   for (int i = 0; i < race_rounds(); i++) {
     if (race_draw(p, 4) == 0)
       write(&rwlock, p);
@@ -52,7 +53,8 @@ static void body(participant *p) {
         race_join(p, p->number);
       }
       shmseg_rwlock_close(&rwlock);
-      race_must(shmseg_rwlock_open(&rwlock, &p->segment, 0, RACE_DATA, SHMSEG_WRITE, NULL) == 0);
+      race_must(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &p->segment, 0, RACE_DATA },
+                                   SHMSEG_WRITE, NULL, NULL) == 0);
     }
   }
   shmseg_rwlock_close(&rwlock);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores: never more inside than there are permits; one permit is a lock. */
+#include "options.h"
 #include "race/race.h"
 
 #define MANY 1024u /* where the second one lies */
@@ -35,9 +36,10 @@ static void together(shmseg_semaphore *many, participant *p) {
 static void body(participant *p) {
   shmseg_semaphore one, many;
   uint32_t value;
-  race_must(shmseg_semaphore_open(&one, &p->segment, 0, MANY, SHMSEG_CREATE, 1, NULL) == 0);
-  race_must(shmseg_semaphore_open(&many, &p->segment, MANY, MANY, SHMSEG_CREATE, PERMITS, NULL) ==
-            0);
+  race_must(shmseg_semaphore_open(&one, (shmseg_slice){ &p->segment, 0, MANY }, SHMSEG_CREATE,
+                                  OF_PERMITS(1), NULL) == 0);
+  race_must(shmseg_semaphore_open(&many, (shmseg_slice){ &p->segment, MANY, MANY }, SHMSEG_CREATE,
+                                  OF_PERMITS(PERMITS), NULL) == 0);
   for (int i = 0; i < race_rounds(); i++) {
     if (race_draw(p, 2))
       alone(&one);

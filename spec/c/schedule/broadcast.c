@@ -8,6 +8,7 @@
 
 #include "core/lock.h"
 #include "objects/object.h"
+#include "options.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 
@@ -164,10 +165,11 @@ static void make(const scenario *s) {
   static shmseg_broadcast b;
   ledger_clear();
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_BROADCAST);
+    opening_make(s->start, &shmseg_broadcast_kind);
   } else {
     engine_segment(&segment);
-    must(shmseg_broadcast_open(&b, &segment, 0, DATA, SHMSEG_CREATE, CAPACITY, NULL) == 0,
+    must(shmseg_broadcast_open(&b, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+                               OF_CAPACITY(CAPACITY), NULL) == 0,
          "making it");
     make_state(&b, s->start);
   }
@@ -190,8 +192,8 @@ static void begin(const scenario *s) {
     memset(&handles[p], 0, sizeof handles[p]);
     w.processes[p].segment.writable = !read_only;
     if (s->start >= EMPTY)
-      must(shmseg_broadcast_open(&handles[p], &w.processes[p].segment, 0, DATA,
-                                 read_only ? SHMSEG_READ : SHMSEG_WRITE, 0, NULL) == 0,
+      must(shmseg_broadcast_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                                 read_only ? SHMSEG_READ : SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -360,8 +362,9 @@ static void perform_one(int p, char op) {
 static void perform(int p, char op) {
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_broadcast_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                                    op == 'j' ? 0 : CAPACITY, &created);
+    int err =
+        shmseg_broadcast_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                              opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     perform_one(p, op);
@@ -394,7 +397,7 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_broadcast b;
   engine_segment(&segment);
-  if (shmseg_broadcast_open(&b, &segment, 0, DATA, SHMSEG_WRITE, 0, NULL) != 0)
+  if (shmseg_broadcast_open(&b, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   const char *wrong = shmseg_broadcast_check(&b);

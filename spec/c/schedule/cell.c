@@ -8,6 +8,7 @@
 
 #include "core/lock.h"
 #include "objects/object.h"
+#include "options.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 
@@ -97,10 +98,11 @@ static void make(const scenario *s) {
   static shmseg_cell cell;
   ledger_clear();
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_CELL);
+    opening_make(s->start, &shmseg_cell_kind);
   } else {
     engine_segment(&segment);
-    must(shmseg_cell_open(&cell, &segment, 0, DATA, SHMSEG_CREATE, CAPACITY, NULL) == 0,
+    must(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+                          OF_CAPACITY(CAPACITY), NULL) == 0,
          "making it");
     make_state(&cell, s->start);
   }
@@ -120,8 +122,8 @@ static void begin(const scenario *s) {
     memset(&handles[p], 0, sizeof handles[p]);
     w.processes[p].segment.writable = !read_only;
     if (s->start >= EMPTY)
-      must(shmseg_cell_open(&handles[p], &w.processes[p].segment, 0, DATA,
-                            read_only ? SHMSEG_READ : SHMSEG_WRITE, 0, NULL) == 0,
+      must(shmseg_cell_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                            read_only ? SHMSEG_READ : SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -213,8 +215,8 @@ static void ask(int p) {
 static void perform(int p, char op) {
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_cell_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                               op == 'j' ? 0 : CAPACITY, &created);
+    int err = shmseg_cell_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                               opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     switch (op) {
@@ -255,7 +257,7 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_cell cell;
   engine_segment(&segment);
-  if (shmseg_cell_open(&cell, &segment, 0, DATA, SHMSEG_WRITE, 0, NULL) != 0)
+  if (shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   const char *wrong = shmseg_cell_check(&cell);

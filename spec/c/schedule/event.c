@@ -5,7 +5,8 @@
  * set, o and O open. */
 #include <string.h>
 
-#include "objects/object.h"
+#include "objects/header.h"
+#include "options.h"
 #include "schedule/opening.h"
 
 enum { CLEAR = OPENING_STATES, SET, LAST_COUNT /* the next set wraps the count */ };
@@ -40,11 +41,13 @@ static void make(const scenario *s) {
   static shmseg_event event;
   const uint32_t words[] = { 2, 3, UINT32_MAX - 1 };
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_EVENT);
+    opening_make(s->start, &shmseg_event_kind);
     return;
   }
   engine_segment(&segment);
-  must(shmseg_event_open(&event, &segment, 0, DATA, SHMSEG_CREATE, NULL) == 0, "making it");
+  must(shmseg_event_open(&event, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE, NULL, NULL) ==
+           0,
+       "making it");
   memcpy(block + SHMSEG_HEADER_SIZE, &words[s->start - CLEAR], sizeof words[0]);
 }
 
@@ -55,8 +58,8 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= CLEAR)
-      must(shmseg_event_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, NULL) ==
-               0,
+      must(shmseg_event_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                             SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -148,8 +151,8 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_event_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                                &created);
+    int err = shmseg_event_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                                opening_mode(op), NULL, &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     switch (op) {
@@ -179,7 +182,7 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_event event;
   engine_segment(&segment);
-  if (shmseg_event_open(&event, &segment, 0, DATA, SHMSEG_WRITE, NULL) != 0)
+  if (shmseg_event_open(&event, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < CLEAR && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   return shmseg_event_check(&event);

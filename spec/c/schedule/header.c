@@ -2,11 +2,12 @@
 /* Objects of different kinds that are built in one place: one of them gets it.
  *
  * Operations: m a mutex, M create it only, e an event, p a semaphore of one permit, P of two. */
-#include "objects/object.h"
+#include "objects/header.h"
 
 #include <errno.h>
 #include <string.h>
 
+#include "options.h"
 #include "schedule/opening.h"
 
 enum { HALF_SEMAPHORE = OPENING_STATES, DATA_THERE, DATA_LIKE_INIT, DATA_BEHIND };
@@ -67,7 +68,7 @@ static void make(const scenario *s) {
   if (s->start <= HALF_SEMAPHORE) {
     bool is_mutex = s->start != HALF_SEMAPHORE;
     opening_make(is_mutex ? s->start : OPENING_HALF_BUILT,
-                 is_mutex ? SHMSEG_KIND_MUTEX : SHMSEG_KIND_SEMAPHORE);
+                 is_mutex ? &shmseg_mutex_kind : &shmseg_semaphore_kind);
     return;
   }
   for (int i = s->start == DATA_BEHIND ? DATUM : 1; i < 32; i++)
@@ -85,10 +86,18 @@ static int open(int p, char op, bool *created) {
   shmseg_segment *segment = &w.processes[p].segment;
   shmseg_mode mode = op == 'M' ? SHMSEG_CREATE_ONLY : SHMSEG_CREATE;
   switch (op) {
-  case 'e': return shmseg_event_open(&handles[p].event, segment, 0, DATA, mode, created);
-  case 'p': return shmseg_semaphore_open(&handles[p].semaphore, segment, 0, DATA, mode, 1, created);
-  case 'P': return shmseg_semaphore_open(&handles[p].semaphore, segment, 0, DATA, mode, 2, created);
-  default: return shmseg_mutex_open(&handles[p].mutex, segment, 0, DATA, mode, created);
+  case 'e':
+    return shmseg_event_open(&handles[p].event, (shmseg_slice){ segment, 0, DATA }, mode, NULL,
+                             created);
+  case 'p':
+    return shmseg_semaphore_open(&handles[p].semaphore, (shmseg_slice){ segment, 0, DATA }, mode,
+                                 OF_PERMITS(1), created);
+  case 'P':
+    return shmseg_semaphore_open(&handles[p].semaphore, (shmseg_slice){ segment, 0, DATA }, mode,
+                                 OF_PERMITS(2), created);
+  default:
+    return shmseg_mutex_open(&handles[p].mutex, (shmseg_slice){ segment, 0, DATA }, mode, NULL,
+                             created);
   }
 }
 
@@ -133,7 +142,8 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_mutex mutex;
   engine_segment(&segment);
-  if (!(model.kinds & 1) || shmseg_mutex_open(&mutex, &segment, 0, DATA, SHMSEG_WRITE, NULL) != 0)
+  if (!(model.kinds & 1) ||
+      shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
     return NULL;
   return shmseg_mutex_check(&mutex);
 }

@@ -7,7 +7,8 @@
 
 #include "core/lock.h"
 #include "core/owner.h"
-#include "objects/object.h"
+#include "objects/header.h"
+#include "options.h"
 #include "schedule/opening.h"
 
 enum {
@@ -78,11 +79,13 @@ static void make(const scenario *s) {
   static shmseg_segment segment;
   static shmseg_mutex mutex;
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_MUTEX);
+    opening_make(s->start, &shmseg_mutex_kind);
     return;
   }
   engine_segment(&segment);
-  must(shmseg_mutex_open(&mutex, &segment, 0, DATA, SHMSEG_CREATE, NULL) == 0, "making it");
+  must(shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE, NULL, NULL) ==
+           0,
+       "making it");
   const uint32_t words[] = { SHMSEG_LOCK_FREE,
                              ID_DEAD,
                              ID_DEAD | SHMSEG_LOCK_WAITERS,
@@ -103,8 +106,8 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= FREE)
-      must(shmseg_mutex_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, NULL) ==
-               0,
+      must(shmseg_mutex_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                             SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -174,8 +177,8 @@ static void give_up(int p, char op) {
 
 static void open(int p, char op) {
   bool created = false;
-  int err =
-      shmseg_mutex_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op), &created);
+  int err = shmseg_mutex_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                              opening_mode(op), NULL, &created);
   opening_told(p, op, err, created);
 }
 
@@ -221,7 +224,7 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_mutex mutex;
   engine_segment(&segment);
-  if (shmseg_mutex_open(&mutex, &segment, 0, DATA, SHMSEG_WRITE, NULL) != 0)
+  if (shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
   return shmseg_mutex_check(&mutex);
 }

@@ -5,37 +5,20 @@
 #include <errno.h>
 #include <string.h>
 
-#include "objects/object.h"
+#include "objects/header.h"
 
 static int built; /* how many were told that they have created it */
 
-typedef union {
-  shmseg_mutex mutex;
-  shmseg_rwlock rwlock;
-  shmseg_semaphore semaphore;
-  shmseg_event event;
-  shmseg_cell cell;
-  shmseg_queue queue;
-  shmseg_broadcast broadcast;
-} any_object;
-
 /* Of another capacity than the scenarios', where there is one. */
-static int open_another(shmseg_segment *segment, uint32_t kind) {
-  static any_object o;
-  const shmseg_mode mode = SHMSEG_CREATE;
-  switch (kind) {
-  case SHMSEG_KIND_MUTEX: return shmseg_mutex_open(&o.mutex, segment, 0, DATA, mode, NULL);
-  case SHMSEG_KIND_RWLOCK: return shmseg_rwlock_open(&o.rwlock, segment, 0, DATA, mode, NULL);
-  case SHMSEG_KIND_SEMAPHORE:
-    return shmseg_semaphore_open(&o.semaphore, segment, 0, DATA, mode, 5, NULL);
-  case SHMSEG_KIND_EVENT: return shmseg_event_open(&o.event, segment, 0, DATA, mode, NULL);
-  case SHMSEG_KIND_CELL: return shmseg_cell_open(&o.cell, segment, 0, DATA, mode, 1, NULL);
-  case SHMSEG_KIND_QUEUE: return shmseg_queue_open(&o.queue, segment, 0, DATA, mode, 1, NULL);
-  default: return shmseg_broadcast_open(&o.broadcast, segment, 0, DATA, mode, 1, NULL);
-  }
+static int open_another(shmseg_segment *segment, const shmseg_kind *kind) {
+  static _Alignas(64) unsigned char handle[512];
+  static const shmseg_object_options other = { .capacity = 1, .permits = 5 };
+  must(kind->handle_size <= sizeof handle, "room for a handle");
+  return shmseg_object_open((shmseg_object *)handle, kind, (shmseg_slice){ segment, 0, DATA },
+                            SHMSEG_CREATE, &other, NULL);
 }
 
-void opening_make(int how, uint32_t kind) {
+void opening_make(int how, const shmseg_kind *kind) {
   static shmseg_segment segment;
   const uint32_t state = SHMSEG_HEADER_INIT | ID_DEAD;
   if (how == OPENING_HALF_BUILT) { /* all but published */

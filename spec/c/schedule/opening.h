@@ -8,7 +8,7 @@
 /* How the object's place looks before. */
 enum { OPENING_ZERO, OPENING_DEAD_BUILDER, OPENING_HALF_BUILT, OPENING_STATES };
 
-void opening_make(int how, uint32_t kind);
+void opening_make(int how, const shmseg_kind *kind);
 void opening_begin(void);
 
 /* The operations: o create or attach, O create only, j attach. */

@@ -10,6 +10,7 @@
 #include "core/lock.h"
 #include "core/word.h"
 #include "objects/object.h"
+#include "options.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 
@@ -188,10 +189,11 @@ static void make(const scenario *s) {
   static shmseg_queue queue;
   ledger_clear();
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_QUEUE);
+    opening_make(s->start, &shmseg_queue_kind);
   } else {
     engine_segment(&segment);
-    must(shmseg_queue_open(&queue, &segment, 0, DATA, SHMSEG_CREATE, CAPACITY, NULL) == 0,
+    must(shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+                           OF_CAPACITY(CAPACITY), NULL) == 0,
          "making it");
     make_state(&queue, s->start);
   }
@@ -208,8 +210,8 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= EMPTY)
-      must(shmseg_queue_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, 0,
-                             NULL) == 0,
+      must(shmseg_queue_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                             SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -444,8 +446,8 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_queue_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                                op == 'j' ? 0 : CAPACITY, &created);
+    int err = shmseg_queue_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                                opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     perform_one(p, op);
@@ -488,7 +490,7 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_queue queue;
   engine_segment(&segment);
-  if (shmseg_queue_open(&queue, &segment, 0, DATA, SHMSEG_WRITE, 0, NULL) != 0)
+  if (shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   const char *wrong = shmseg_queue_check(&queue);

@@ -7,7 +7,8 @@
 
 #include "core/lock.h"
 #include "core/owner.h"
-#include "objects/object.h"
+#include "objects/header.h"
+#include "options.h"
 #include "schedule/opening.h"
 
 enum {
@@ -102,11 +103,13 @@ static void make(const scenario *s) {
   uint32_t *words = (uint32_t *)(void *)block;
   uint32_t *slots = words + SLOTS / 4;
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_RWLOCK);
+    opening_make(s->start, &shmseg_rwlock_kind);
     return;
   }
   engine_segment(&segment);
-  must(shmseg_rwlock_open(&rwlock, &segment, 0, DATA, SHMSEG_CREATE, NULL) == 0, "making it");
+  must(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE, NULL,
+                          NULL) == 0,
+       "making it");
   if (s->start == WRITER_DEAD)
     words[SHMSEG_HEADER_SIZE / 4] = ID_DEAD;
   if (s->start == DIRTY)
@@ -130,8 +133,8 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= FREE)
-      must(shmseg_rwlock_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, NULL) ==
-               0,
+      must(shmseg_rwlock_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                              SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -244,8 +247,8 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_rwlock_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                                 &created);
+    int err = shmseg_rwlock_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                                 opening_mode(op), NULL, &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     if (strchr("rRqwWvg", op) && !mine)
@@ -288,7 +291,8 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_rwlock rwlock;
   engine_segment(&segment);
-  if (shmseg_rwlock_open(&rwlock, &segment, 0, DATA, SHMSEG_WRITE, NULL) != 0)
+  if (shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) !=
+      0)
     return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
   return shmseg_rwlock_check(&rwlock);
 }

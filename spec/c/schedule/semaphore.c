@@ -7,6 +7,7 @@
 
 #include "core/owner.h"
 #include "objects/object.h"
+#include "options.h"
 #include "schedule/opening.h"
 
 enum {
@@ -60,11 +61,12 @@ static void make(const scenario *s) {
   static shmseg_semaphore semaphore;
   uint32_t *slots = (uint32_t *)(void *)(block + SLOTS);
   if (s->start < OPENING_STATES) {
-    opening_make(s->start, SHMSEG_KIND_SEMAPHORE);
+    opening_make(s->start, &shmseg_semaphore_kind);
     return;
   }
   engine_segment(&segment);
-  must(shmseg_semaphore_open(&semaphore, &segment, 0, DATA, SHMSEG_CREATE, permits(), NULL) == 0,
+  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+                             OF_PERMITS(permits()), NULL) == 0,
        "making it");
   for (uint32_t i = 0; i < permits(); i++)
     if (s->start == FULL_DEAD || (s->start == ONE_DEAD && i == 0))
@@ -79,8 +81,8 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= FREE)
-      must(shmseg_semaphore_open(&handles[p], &w.processes[p].segment, 0, DATA, SHMSEG_WRITE, 0,
-                                 NULL) == 0,
+      must(shmseg_semaphore_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                                 SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
 }
@@ -169,8 +171,9 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_semaphore_open(&handles[p], &w.processes[p].segment, 0, DATA, opening_mode(op),
-                                    op == 'j' ? 0 : permits(), &created);
+    int err =
+        shmseg_semaphore_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+                              opening_mode(op), OF_PERMITS(op == 'j' ? 0 : permits()), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
     switch (op) {
@@ -212,7 +215,8 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_semaphore semaphore;
   engine_segment(&segment);
-  if (shmseg_semaphore_open(&semaphore, &segment, 0, DATA, SHMSEG_WRITE, 0, NULL) != 0)
+  if (shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL,
+                            NULL) != 0)
     return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
   return shmseg_semaphore_check(&semaphore);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "options.h"
 #include "step/step.h"
 
 #define LOCK 64
@@ -15,8 +16,8 @@
 static shmseg_broadcast broadcast;
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_broadcast_open(&broadcast, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY,
-                               NULL);
+  return shmseg_broadcast_open(&broadcast, (shmseg_slice){ &step_segment, 0, step_segment.size },
+                               mode, OF_CAPACITY(STEP_CAPACITY), NULL);
 }
 
 static int build(void) {
@@ -175,7 +176,8 @@ static const char *use(void) {
   shmseg_segment segment;
   shmseg_broadcast reader;
   if (step_open_reader(&segment) != 0 ||
-      shmseg_broadcast_open(&reader, &segment, 0, segment.size, SHMSEG_READ, 0, NULL) != 0)
+      shmseg_broadcast_open(&reader, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_READ, NULL,
+                            NULL) != 0)
     return "no second handle";
   const char *wrong = use_with(&reader, found, sizeof found);
   shmseg_broadcast_close(&reader);
@@ -298,8 +300,8 @@ static void sleep_for_message(void) {
 
 static void be_reader(void) {
   step_expect(step_open_reader(&read_only) == 0);
-  step_expect(
-      shmseg_broadcast_open(&broadcast, &read_only, 0, read_only.size, SHMSEG_READ, 0, NULL) == 0);
+  step_expect(shmseg_broadcast_open(&broadcast, (shmseg_slice){ &read_only, 0, read_only.size },
+                                    SHMSEG_READ, NULL, NULL) == 0);
 }
 
 static void be_late_reader(void) {

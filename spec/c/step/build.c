@@ -4,7 +4,8 @@
 #include <string.h>
 
 #include "core/owner.h"
-#include "objects/object.h"
+#include "objects/header.h"
+#include "options.h"
 #include "os/liveness.h"
 #include "step/step.h"
 
@@ -19,33 +20,38 @@ static shmseg_queue queue;
 static shmseg_broadcast broadcast;
 
 static int open_mutex(shmseg_mode mode) {
-  return shmseg_mutex_open(&mutex, &step_segment, 0, step_segment.size, mode, NULL);
+  return shmseg_mutex_open(&mutex, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                           NULL, NULL);
 }
 
 static int open_rwlock(shmseg_mode mode) {
-  return shmseg_rwlock_open(&rwlock, &step_segment, 0, step_segment.size, mode, NULL);
+  return shmseg_rwlock_open(&rwlock, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                            NULL, NULL);
 }
 
 static int open_semaphore(shmseg_mode mode) {
-  return shmseg_semaphore_open(&semaphore, &step_segment, 0, step_segment.size, mode, PERMITS,
-                               NULL);
+  return shmseg_semaphore_open(&semaphore, (shmseg_slice){ &step_segment, 0, step_segment.size },
+                               mode, OF_PERMITS(PERMITS), NULL);
 }
 
 static int open_event(shmseg_mode mode) {
-  return shmseg_event_open(&event, &step_segment, 0, step_segment.size, mode, NULL);
+  return shmseg_event_open(&event, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                           NULL, NULL);
 }
 
 static int open_cell(shmseg_mode mode) {
-  return shmseg_cell_open(&cell, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY, NULL);
+  return shmseg_cell_open(&cell, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                          OF_CAPACITY(STEP_CAPACITY), NULL);
 }
 
 static int open_queue(shmseg_mode mode) {
-  return shmseg_queue_open(&queue, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY, NULL);
+  return shmseg_queue_open(&queue, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                           OF_CAPACITY(STEP_CAPACITY), NULL);
 }
 
 static int open_broadcast(shmseg_mode mode) {
-  return shmseg_broadcast_open(&broadcast, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY,
-                               NULL);
+  return shmseg_broadcast_open(&broadcast, (shmseg_slice){ &step_segment, 0, step_segment.size },
+                               mode, OF_CAPACITY(STEP_CAPACITY), NULL);
 }
 
 static const char *use_mutex(void) {
@@ -143,24 +149,20 @@ static void build_to_the_end(int (*open)(shmseg_mode mode)) {
 }
 
 /* The same, of the smallest capacity. */
-static void build_another(uint32_t kind) {
-  shmseg_segment *s = &step_segment;
-  int err = kind == SHMSEG_KIND_SEMAPHORE
-                ? shmseg_semaphore_open(&semaphore, s, 0, s->size, SHMSEG_CREATE, 1, NULL)
-            : kind == SHMSEG_KIND_CELL
-                ? shmseg_cell_open(&cell, s, 0, s->size, SHMSEG_CREATE, 1, NULL)
-            : kind == SHMSEG_KIND_QUEUE
-                ? shmseg_queue_open(&queue, s, 0, s->size, SHMSEG_CREATE, 1, NULL)
-                : shmseg_broadcast_open(&broadcast, s, 0, s->size, SHMSEG_CREATE, 1, NULL);
-  step_expect(err == 0);
+static void build_another(const shmseg_kind *kind) {
+  static _Alignas(64) unsigned char handle[512];
+  static const shmseg_object_options smallest = { .capacity = 1, .permits = 1 };
+  shmseg_slice all = shmseg_segment_whole(&step_segment);
+  step_expect(kind->handle_size <= sizeof handle);
+  step_expect(
+      shmseg_object_open((shmseg_object *)handle, kind, all, SHMSEG_CREATE, &smallest, NULL) == 0);
   begin_to_build();
 }
 
-/* One structure for each noun: CAPITALS is the kind's name, OTHER what keeps the cases of those
- * that have a capacity. */
+/* One structure for each noun; OTHER is what keeps the cases of those that have a capacity. */
 #define SIZED(...) __VA_ARGS__
 #define NOT(...)
-#define NOUN(object, CAPITALS, bytes, OTHER)                                                       \
+#define NOUN(object, bytes, OTHER)                                                                 \
   static const char *enter_##object(void) {                                                        \
     return enter_and_use(open_##object, use_##object);                                             \
   }                                                                                                \
@@ -170,7 +172,7 @@ static void build_another(uint32_t kind) {
   static void half_##object(void) {                                                                \
     build_to_the_end(open_##object);                                                               \
   }                                                                                                \
-  OTHER(static void other_##object(void) { build_another(SHMSEG_KIND_##CAPITALS); })               \
+  OTHER(static void other_##object(void) { build_another(&shmseg_##object##_kind); })              \
   static const step_case object##_cases[] = {                                                      \
     { .sentence = "made of zeroes", .operate = make_##object, .outcomes = { "none", "there" } },   \
     { .sentence = "made by who has no identity yet",                                               \
@@ -202,10 +204,10 @@ static void build_another(uint32_t kind) {
                                                .use = enter_##object,                              \
                                                .cases = object##_cases };
 
-NOUN(mutex, MUTEX, 128, NOT)
-NOUN(rwlock, RWLOCK, 384, NOT)
-NOUN(semaphore, SEMAPHORE, 192, SIZED)
-NOUN(event, EVENT, 128, NOT)
-NOUN(cell, CELL, 448, SIZED)
-NOUN(queue, QUEUE, 368, SIZED)
-NOUN(broadcast, BROADCAST, 248, SIZED)
+NOUN(mutex, 128, NOT)
+NOUN(rwlock, 384, NOT)
+NOUN(semaphore, 192, SIZED)
+NOUN(event, 128, NOT)
+NOUN(cell, 448, SIZED)
+NOUN(queue, 368, SIZED)
+NOUN(broadcast, 248, SIZED)

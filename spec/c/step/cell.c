@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "options.h"
 #include "step/step.h"
 
 #define LOCK 64
@@ -14,7 +15,8 @@
 static shmseg_cell cell;
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_cell_open(&cell, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY, NULL);
+  return shmseg_cell_open(&cell, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                          OF_CAPACITY(STEP_CAPACITY), NULL);
 }
 
 static int build(void) {
@@ -123,7 +125,8 @@ static const char *use(void) {
   if (wrong)
     return wrong;
   if (step_open_other(&segment) != 0 ||
-      shmseg_cell_open(&other, &segment, 0, segment.size, SHMSEG_WRITE, 0, NULL) != 0)
+      shmseg_cell_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
+                       NULL) != 0)
     return "no second handle";
   wrong = set_around(&other, &version);
   if (!wrong)
@@ -246,7 +249,8 @@ static void wait_or_not(void) {
 static void be_reader(void) {
   static shmseg_segment segment;
   step_expect(step_open_reader(&segment) == 0);
-  step_expect(shmseg_cell_open(&cell, &segment, 0, segment.size, SHMSEG_READ, 0, NULL) == 0);
+  step_expect(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_READ,
+                               NULL, NULL) == 0);
 }
 
 static void set_in_vain(void) {

@@ -7,7 +7,8 @@
 static shmseg_event event;
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_event_open(&event, &step_segment, 0, step_segment.size, mode, NULL);
+  return shmseg_event_open(&event, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                           NULL, NULL);
 }
 
 static int build(void) {

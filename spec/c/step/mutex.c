@@ -5,7 +5,8 @@
 static shmseg_mutex mutex;
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_mutex_open(&mutex, &step_segment, 0, step_segment.size, mode, NULL);
+  return shmseg_mutex_open(&mutex, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                           NULL, NULL);
 }
 
 static int build(void) {
@@ -32,7 +33,8 @@ static const char *use(void) {
   if (shmseg_mutex_lock(&mutex, 0, &abandoned) != 0)
     return "the lock is not to be had";
   if (step_open_other(&segment) != 0 ||
-      shmseg_mutex_open(&other, &segment, 0, segment.size, SHMSEG_WRITE, NULL) != 0)
+      shmseg_mutex_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
+                        NULL) != 0)
     return "no second handle";
   const char *wrong = NULL;
   if (shmseg_mutex_lock(&other, 0, &again) != SHMSEG_TIMEOUT)

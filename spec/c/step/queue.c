@@ -4,12 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "options.h"
 #include "step/queue.h"
 
 shmseg_queue queue;
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_queue_open(&queue, &step_segment, 0, step_segment.size, mode, STEP_CAPACITY, NULL);
+  return shmseg_queue_open(&queue, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                           OF_CAPACITY(STEP_CAPACITY), NULL);
 }
 
 static int build(void) {
@@ -150,7 +152,8 @@ static const char *use(void) {
   if (wrong)
     return wrong;
   if (step_open_other(&segment) != 0 ||
-      shmseg_queue_open(&other, &segment, 0, segment.size, SHMSEG_WRITE, 0, NULL) != 0)
+      shmseg_queue_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
+                        NULL) != 0)
     return "no second handle";
   wrong = use_with(&other, shut);
   shmseg_queue_close(&other);

@@ -11,7 +11,8 @@ static shmseg_segment segments[READERS];
 static shmseg_rwlock readers[READERS];
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_rwlock_open(&rwlock, &step_segment, 0, step_segment.size, mode, NULL);
+  return shmseg_rwlock_open(&rwlock, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
+                            NULL, NULL);
 }
 
 static int build(void) {
@@ -53,8 +54,9 @@ static const char *read_all(bool expected) {
   for (; opened < READERS && !wrong; opened++) {
     bool abandoned = !expected;
     if (step_open_other(&segments[opened]) != 0 ||
-        shmseg_rwlock_open(&readers[opened], &segments[opened], 0, segments[opened].size,
-                           SHMSEG_WRITE, NULL) != 0)
+        shmseg_rwlock_open(&readers[opened],
+                           (shmseg_slice){ &segments[opened], 0, segments[opened].size },
+                           SHMSEG_WRITE, NULL, NULL) != 0)
       wrong = "no other handle";
     else if (read_with(&readers[opened], 0, &abandoned) != 0)
       wrong = "a reader's slot is lost";
@@ -84,7 +86,8 @@ static const char *write_once(bool expected) {
   if (abandoned != expected)
     return "a writer is told another thing than a reader";
   if (step_open_other(&segment) != 0 ||
-      shmseg_rwlock_open(&other, &segment, 0, segment.size, SHMSEG_WRITE, NULL) != 0)
+      shmseg_rwlock_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
+                         NULL) != 0)
     return "no second handle";
   const char *wrong = NULL;
   if (read_with(&other, 0, &ignored) != SHMSEG_TIMEOUT)
@@ -161,8 +164,8 @@ static void fill(void) {
   for (int i = 0; i < READERS; i++) {
     bool abandoned;
     step_expect(step_open_other(&segments[i]) == 0);
-    step_expect(shmseg_rwlock_open(&readers[i], &segments[i], 0, segments[i].size, SHMSEG_WRITE,
-                                   NULL) == 0);
+    step_expect(shmseg_rwlock_open(&readers[i], (shmseg_slice){ &segments[i], 0, segments[i].size },
+                                   SHMSEG_WRITE, NULL, NULL) == 0);
     step_expect(read_with(&readers[i], 0, &abandoned) == 0);
   }
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The semaphore, stepped. */
+#include "options.h"
 #include "step/step.h"
 
 #define PERMITS 3
@@ -7,8 +8,8 @@
 static shmseg_semaphore semaphore;
 
 static int open_in(shmseg_mode mode) {
-  return shmseg_semaphore_open(&semaphore, &step_segment, 0, step_segment.size, mode, PERMITS,
-                               NULL);
+  return shmseg_semaphore_open(&semaphore, (shmseg_slice){ &step_segment, 0, step_segment.size },
+                               mode, OF_PERMITS(PERMITS), NULL);
 }
 
 static int build(void) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The broadcast in the storm: sequence numbers are dense, each is one message, whole, and who misses
  * some is told how many; no publication is lost or doubled. */
+#include "options.h"
 #include "storm/storm.h"
 
 #define CAPACITY 240
@@ -43,8 +44,9 @@ static int subscribe(void) {
 }
 
 static int open_it(shmseg_mode mode) {
-  int err = shmseg_broadcast_open(&broadcast, &storm_segment, storm_offset(), STORM_DATA, mode,
-                                  CAPACITY, NULL);
+  int err = shmseg_broadcast_open(&broadcast,
+                                  (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
+                                  mode, OF_CAPACITY(CAPACITY), NULL);
   return err ? err : subscribe();
 }
 

@@ -2,6 +2,7 @@
 /* The cell in the storm: values are whole, versions grow, each version is one value, and no set is
  * lost or doubled. */
 #include "core/word.h"
+#include "options.h"
 #include "storm/storm.h"
 
 #define CAPACITY 56
@@ -23,7 +24,8 @@ static void prepare(void) {
 }
 
 static int open_it(shmseg_mode mode) {
-  return shmseg_cell_open(&cell, &storm_segment, storm_offset(), STORM_DATA, mode, CAPACITY, NULL);
+  return shmseg_cell_open(&cell, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA }, mode,
+                          OF_CAPACITY(CAPACITY), NULL);
 }
 
 static void close_it(void) {

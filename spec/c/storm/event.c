@@ -7,7 +7,8 @@
 static shmseg_event event;
 
 static int open_it(shmseg_mode mode) {
-  return shmseg_event_open(&event, &storm_segment, storm_offset(), STORM_DATA, mode, NULL);
+  return shmseg_event_open(&event, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
+                           mode, NULL, NULL);
 }
 
 static void close_it(void) {

@@ -6,7 +6,8 @@
 static shmseg_mutex mutex;
 
 static int open_it(shmseg_mode mode) {
-  return shmseg_mutex_open(&mutex, &storm_segment, storm_offset(), STORM_DATA, mode, NULL);
+  return shmseg_mutex_open(&mutex, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
+                           mode, NULL, NULL);
 }
 
 static void close_it(void) {

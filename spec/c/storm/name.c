@@ -28,7 +28,8 @@ static void build_upon(shmseg_segment *segment) {
   shmseg_mutex mutex;
   bool abandoned;
   storm_begin("mutex: open", 0);
-  int err = shmseg_mutex_open(&mutex, segment, 0, SIZE / 2, SHMSEG_CREATE, NULL);
+  int err =
+      shmseg_mutex_open(&mutex, (shmseg_slice){ segment, 0, SIZE / 2 }, SHMSEG_CREATE, NULL, NULL);
   storm_end(err, true);
   if (err)
     return;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/word.h"
+#include "options.h"
 #include "storm/storm.h"
 
 #define CAPACITY 120
@@ -39,8 +40,8 @@ static void prepare(void) {
 }
 
 static int open_it(shmseg_mode mode) {
-  return shmseg_queue_open(&queue, &storm_segment, storm_offset(), STORM_DATA, mode, CAPACITY,
-                           NULL);
+  return shmseg_queue_open(&queue, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
+                           mode, OF_CAPACITY(CAPACITY), NULL);
 }
 
 static void close_it(void) {

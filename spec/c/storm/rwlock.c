@@ -6,7 +6,8 @@
 static shmseg_rwlock rwlock;
 
 static int open_it(shmseg_mode mode) {
-  return shmseg_rwlock_open(&rwlock, &storm_segment, storm_offset(), STORM_DATA, mode, NULL);
+  return shmseg_rwlock_open(&rwlock, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
+                            mode, NULL, NULL);
 }
 
 static void close_it(void) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The semaphore in the storm: never more than its permits inside, and all of them at the end. */
+#include "options.h"
 #include "storm/storm.h"
 
 #define PERMITS 3
@@ -7,8 +8,9 @@
 static shmseg_semaphore semaphore;
 
 static int open_it(shmseg_mode mode) {
-  return shmseg_semaphore_open(&semaphore, &storm_segment, storm_offset(), STORM_DATA, mode,
-                               PERMITS, NULL);
+  return shmseg_semaphore_open(&semaphore,
+                               (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA }, mode,
+                               OF_PERMITS(PERMITS), NULL);
 }
 
 static void close_it(void) {

@@ -7,6 +7,7 @@
 
 #include "core/lock.h"
 #include "core/ring.h"
+#include "options.h"
 #include "unit/help.h"
 
 #define CAPACITY 100
@@ -30,8 +31,9 @@ static void set_up(void) {
   name = fresh_name();
   new_segment(&ours, place_of(name), PAGE);
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
-  must(shmseg_broadcast_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
-  must(shmseg_broadcast_open(&r, &reader, 0, PAGE, SHMSEG_READ, 0, NULL) == 0);
+  must(shmseg_broadcast_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                             OF_CAPACITY(CAPACITY), NULL) == 0);
+  must(shmseg_broadcast_open(&r, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) == 0);
   must(shmseg_broadcast_subscribe(&r, SHMSEG_FROM_NEW, &s) == 0);
 }
 
@@ -77,19 +79,28 @@ static void sizes(void) {
   shmseg_broadcast b;
   bool created;
   test_begin("a broadcast takes its capacity and a head; a capacity that cannot be is refused");
-  check(shmseg_broadcast_size(1) == 216 && shmseg_broadcast_size(8) == 216);
-  check(shmseg_broadcast_size(9) == 224 && shmseg_broadcast_size(0) == 0);
-  check(shmseg_broadcast_size(SHMSEG_CAPACITY_MAX + 1) == 0);
-  check(shmseg_broadcast_size(UINT64_MAX) == 0 && shmseg_broadcast_size(SHMSEG_CAPACITY_MAX) != 0);
+  check(shmseg_broadcast_size(OF_CAPACITY(1)) == 216 &&
+        shmseg_broadcast_size(OF_CAPACITY(8)) == 216);
+  check(shmseg_broadcast_size(OF_CAPACITY(9)) == 224 &&
+        shmseg_broadcast_size(NULL) == shmseg_broadcast_size(OF_CAPACITY(1)));
+  check(shmseg_broadcast_size(OF_CAPACITY(SHMSEG_CAPACITY_MAX + 1)) == 0);
+  check(shmseg_broadcast_size(OF_CAPACITY(UINT64_MAX)) == 0 &&
+        shmseg_broadcast_size(OF_CAPACITY(SHMSEG_CAPACITY_MAX)) != 0);
   new_anonymous(&ours, PAGE);
-  check(shmseg_broadcast_open(&b, &ours, 0, PAGE, SHMSEG_CREATE, SHMSEG_CAPACITY_MAX + 1, NULL) ==
-        EINVAL);
-  check(shmseg_broadcast_open(&b, &ours, 0, PAGE, SHMSEG_CREATE, PAGE, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_broadcast_open(&b, &ours, 0, 215, SHMSEG_CREATE, 1, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_broadcast_open(&b, &ours, 0, 215, SHMSEG_CREATE, 0, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_broadcast_open(&b, &ours, 8, 400, SHMSEG_CREATE, 1, NULL) == EINVAL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                              OF_CAPACITY(SHMSEG_CAPACITY_MAX + 1), NULL) == EINVAL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                              OF_CAPACITY(PAGE), NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, 215 }, SHMSEG_CREATE, OF_CAPACITY(1),
+                              NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, 215 }, SHMSEG_CREATE, NULL, NULL) ==
+        SHMSEG_TOO_SMALL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 8, 400 }, SHMSEG_CREATE, OF_CAPACITY(1),
+                              NULL) == EINVAL);
   check(word_at(&ours, 0) == 0);
-  check(shmseg_broadcast_open(&b, &ours, 0, 231, SHMSEG_CREATE, 0, &created) == 0 && created);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, 231 }, SHMSEG_CREATE, NULL, &created) ==
+            0 &&
+        created);
   check(b.object.capacity == 16 && b.object.size == 224); /* what fits */
   test_done();
   shmseg_segment_close(&ours);
@@ -101,18 +112,25 @@ static void geometry(void) {
   bool created;
   set_up();
   test_begin("who attaches takes the broadcast's capacity, and what disagrees is named");
-  check(shmseg_broadcast_open(&b, &ours, 0, PAGE, SHMSEG_CREATE, 0, &created) == 0 && !created);
-  check(b.object.capacity == CAPACITY && b.object.size == shmseg_broadcast_size(CAPACITY));
-  int err = shmseg_broadcast_open(&b, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY + 1, NULL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL,
+                              &created) == 0 &&
+        !created);
+  check(b.object.capacity == CAPACITY &&
+        b.object.size == shmseg_broadcast_size(OF_CAPACITY(CAPACITY)));
+  int err = shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                                  OF_CAPACITY(CAPACITY + 1), NULL);
   check(disagrees(err, &b.object, "capacity"));
-  err = shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL);
+  err = shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                         OF_CAPACITY(CAPACITY), NULL);
   check(disagrees(err, &cell.object, "kind"));
-  check(shmseg_broadcast_open(&b, &ours, 0, 256, SHMSEG_WRITE, 0, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_broadcast_open(&b, &ours, 0, PAGE, SHMSEG_CREATE_ONLY, 0, NULL) == EEXIST);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, 256 }, SHMSEG_WRITE, NULL, NULL) ==
+        SHMSEG_TOO_SMALL);
+  check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE_ONLY, NULL,
+                              NULL) == EEXIST);
   set_number(&ours, 24, 2 * CAPACITY); /* what a handle has learnt, it does not read again */
   check(publish('a', CAPACITY + 1) == 0 && publish('a', CAPACITY) == 1);
   check(gets(1, 'a', CAPACITY, 0));
-  err = shmseg_broadcast_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL);
+  err = shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL);
   check(disagrees(err, &b.object, "size") && shmseg_broadcast_check(&a));
   test_done();
   tear_down();
@@ -408,7 +426,8 @@ static void truncated(void) {
   check(shmseg_broadcast_shutdown(&a) == SHMSEG_TRUNCATED);
   must(ftruncate(ours.fd, PAGE) == 0 && shmseg_segment_refresh(&ours) == 0);
   check(shmseg_broadcast_publish(&a, "x", 1, &sequence) == SHMSEG_TRUNCATED);
-  must(shmseg_broadcast_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
+  must(shmseg_broadcast_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                             OF_CAPACITY(CAPACITY), NULL) == 0);
   check(publish('b', 5) == 1);
   shmseg_segment_close(&reader);
   check(next(&s, SHMSEG_FOREVER) == SHMSEG_CLOSED && subscribe(1) == SHMSEG_CLOSED);
@@ -426,7 +445,8 @@ static void set_up_many(void) {
   uint64_t capacity = 16 * MANY - 16;
   shmseg_segment_init(&ours);
   must(shmseg_segment_anonymous(&ours, &options) == 0);
-  must(shmseg_broadcast_open(&a, &ours, 0, RING + 16 * MANY, SHMSEG_CREATE, capacity, NULL) == 0);
+  must(shmseg_broadcast_open(&a, (shmseg_slice){ &ours, 0, RING + 16 * MANY }, SHMSEG_CREATE,
+                             OF_CAPACITY(capacity), NULL) == 0);
   for (uint64_t i = 1; i <= MANY; i++)
     must(publish('x', 0) == i);
 }
@@ -477,13 +497,16 @@ static void holes(void) {
   struct stat before, after;
   test_begin("messages that nobody has ever written are corrupt, and looking takes no memory");
   set_up_many();
-  set_number(&ours, 16, shmseg_broadcast_size(capacity)); /* as if the rest were of the broadcast */
+  set_number(
+      &ours, 16,
+      shmseg_broadcast_size(OF_CAPACITY(capacity))); /* as if the rest were of the broadcast */
   set_number(&ours, 24, capacity);
   set_number(&ours, FLOOR, length);
   set_number(&ours, PUBLISHED, (length / 16 + 1) << 1);
   set_number(&ours, ENDS, 2 * length);
   set_number(&ours, ENDS + 8, 2 * length);
-  must(shmseg_broadcast_open(&a, &ours, 0, ours.size, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_broadcast_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, NULL, NULL) ==
+       0);
   must(fstat(ours.fd, &before) == 0);
   int64_t began = now_ms();
   check(shmseg_broadcast_subscribe(&a, length / 16, &s) == SHMSEG_CORRUPT);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "core/lock.h"
+#include "options.h"
 #include "unit/help.h"
 
 #define CAPACITY 100
@@ -24,8 +25,9 @@ static void set_up(void) {
   name = fresh_name();
   new_segment(&ours, place_of(name), PAGE);
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
-  must(shmseg_cell_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
-  must(shmseg_cell_open(&r, &reader, 0, PAGE, SHMSEG_READ, 0, NULL) == 0);
+  must(shmseg_cell_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(CAPACITY),
+                        NULL) == 0);
+  must(shmseg_cell_open(&r, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) == 0);
 }
 
 static void tear_down(void) {
@@ -65,19 +67,28 @@ static void sizes(void) {
   shmseg_cell cell;
   bool created;
   test_begin("a cell takes four buffers of its capacity, and a capacity that cannot be is refused");
-  check(shmseg_cell_size(1) == 448 && shmseg_cell_size(56) == 448 && shmseg_cell_size(57) == 704);
-  check(shmseg_cell_size(0) == 0 && shmseg_cell_size(SHMSEG_CAPACITY_MAX + 1) == 0);
-  check(shmseg_cell_size(SHMSEG_CAPACITY_MAX) > 4 * SHMSEG_CAPACITY_MAX);
-  check(shmseg_cell_size(UINT64_MAX) == 0 && shmseg_cell_size(UINT64_MAX / 4) == 0);
+  check(shmseg_cell_size(OF_CAPACITY(1)) == 448 && shmseg_cell_size(OF_CAPACITY(56)) == 448 &&
+        shmseg_cell_size(OF_CAPACITY(57)) == 704);
+  check(shmseg_cell_size(NULL) == shmseg_cell_size(OF_CAPACITY(1)) &&
+        shmseg_cell_size(OF_CAPACITY(SHMSEG_CAPACITY_MAX + 1)) == 0);
+  check(shmseg_cell_size(OF_CAPACITY(SHMSEG_CAPACITY_MAX)) > 4 * SHMSEG_CAPACITY_MAX);
+  check(shmseg_cell_size(OF_CAPACITY(UINT64_MAX)) == 0 &&
+        shmseg_cell_size(OF_CAPACITY(UINT64_MAX / 4)) == 0);
   new_anonymous(&ours, PAGE);
-  check(shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_CREATE, SHMSEG_CAPACITY_MAX + 1, NULL) ==
-        EINVAL);
-  check(shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_CREATE, PAGE, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_cell_open(&cell, &ours, 0, 447, SHMSEG_CREATE, 1, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_cell_open(&cell, &ours, 0, 447, SHMSEG_CREATE, 0, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_cell_open(&cell, &ours, 32, 448, SHMSEG_CREATE, 1, NULL) == EINVAL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                         OF_CAPACITY(SHMSEG_CAPACITY_MAX + 1), NULL) == EINVAL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(PAGE),
+                         NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, 447 }, SHMSEG_CREATE, OF_CAPACITY(1),
+                         NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, 447 }, SHMSEG_CREATE, NULL, NULL) ==
+        SHMSEG_TOO_SMALL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 32, 448 }, SHMSEG_CREATE, OF_CAPACITY(1),
+                         NULL) == EINVAL);
   check(word_at(&ours, 0) == 0);
-  check(shmseg_cell_open(&cell, &ours, 0, 703, SHMSEG_CREATE, 0, &created) == 0 && created);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, 703 }, SHMSEG_CREATE, NULL, &created) ==
+            0 &&
+        created);
   check(cell.object.capacity == 56 && cell.object.size == 448); /* what fits */
   test_done();
   shmseg_segment_close(&ours);
@@ -89,17 +100,24 @@ static void geometry(void) {
   bool created;
   set_up();
   test_begin("who attaches takes the cell's capacity, and what disagrees is named");
-  check(shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_CREATE, 0, &created) == 0 && !created);
-  check(cell.object.capacity == CAPACITY && cell.object.size == shmseg_cell_size(CAPACITY));
-  int err = shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY + 1, NULL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL, &created) ==
+            0 &&
+        !created);
+  check(cell.object.capacity == CAPACITY &&
+        cell.object.size == shmseg_cell_size(OF_CAPACITY(CAPACITY)));
+  int err = shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                             OF_CAPACITY(CAPACITY + 1), NULL);
   check(disagrees(err, &cell.object, "capacity"));
-  err = shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL);
+  err = shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                          OF_CAPACITY(CAPACITY), NULL);
   check(disagrees(err, &queue.object, "kind"));
-  check(shmseg_cell_open(&cell, &ours, 0, 512, SHMSEG_WRITE, 0, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_CREATE_ONLY, 0, NULL) == EEXIST);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, 512 }, SHMSEG_WRITE, NULL, NULL) ==
+        SHMSEG_TOO_SMALL);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE_ONLY, NULL, NULL) ==
+        EEXIST);
   set_number(&ours, 24, 2 * CAPACITY); /* what a handle has learnt, it does not read again */
   check(set('a', CAPACITY + 1) == 0 && set('a', CAPACITY) == 1 && has(1, 'a', CAPACITY));
-  err = shmseg_cell_open(&cell, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL);
+  err = shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL);
   check(disagrees(err, &cell.object, "size") && shmseg_cell_check(&a));
   test_done();
   tear_down();
@@ -286,7 +304,8 @@ static void truncated(void) {
   check(shmseg_cell_version(&a, &version) == SHMSEG_TRUNCATED);
   must(ftruncate(ours.fd, PAGE) == 0 && shmseg_segment_refresh(&ours) == 0);
   check(shmseg_cell_set(&a, "x", 1, &version) == SHMSEG_TRUNCATED);
-  must(shmseg_cell_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
+  must(shmseg_cell_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(CAPACITY),
+                        NULL) == 0);
   check(set('b', 5) == 1);
   shmseg_segment_close(&reader);
   check(shmseg_cell_get(&r, got, sizeof got, &size, &version) == SHMSEG_CLOSED);

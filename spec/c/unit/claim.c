@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "core/lock.h"
+#include "options.h"
 #include "unit/help.h"
 
 #define CAPACITY 100
@@ -23,8 +24,9 @@ static size_t shown_size;
 static uint64_t shown_at;
 
 static void open_both(void) {
-  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
-  must(shmseg_queue_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(CAPACITY),
+                         NULL) == 0);
+  must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
 }
 
 static void set_up(void) {
@@ -33,7 +35,7 @@ static void set_up(void) {
   new_segment(&ours, place_of(name), PAGE);
   open_both();
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
-  must(shmseg_queue_open(&r, &reader, 0, PAGE, SHMSEG_READ, 0, NULL) == 0);
+  must(shmseg_queue_open(&r, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) == 0);
 }
 
 static void tear_down(void) {
@@ -264,7 +266,7 @@ static void read_only(void) {
 static bool is_judged(uint64_t head, uint64_t tail, uint64_t size) {
   bool good = size <= CAPACITY && SHMSEG_RECORD(size) <= tail - head;
   set_number(&ours, RING + head % LENGTH, size);
-  must(shmseg_queue_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   int err = peek(&b);
   if (!good || !is_whole_at(head % LENGTH, size))
     return err == SHMSEG_CHANGED;
@@ -326,7 +328,8 @@ static void positions(void) {
 static void half_truncated(void) {
   static const char message[PAGE + PAGE / 2] = "message";
   new_segment(&ours, place_of(fresh_name()), 3 * PAGE);
-  must(shmseg_queue_open(&b, &ours, 0, 3 * PAGE, SHMSEG_CREATE, 2 * PAGE, NULL) == 0);
+  must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, 3 * PAGE }, SHMSEG_CREATE,
+                         OF_CAPACITY(2 * PAGE), NULL) == 0);
   test_begin("a message of which a cut has taken a part, while it was copied, is not claimed");
   check(shmseg_queue_push(&b, message, sizeof message, 0) == 0 && peek(&b) == 0);
   must(ftruncate(ours.fd, PAGE) == 0);

@@ -15,8 +15,8 @@ static void set_up(void) {
   name = fresh_name();
   new_segment(&ours, place_of(name), PAGE);
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
-  must(shmseg_event_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
-  must(shmseg_event_open(&r, &reader, 0, PAGE, SHMSEG_READ, NULL) == 0);
+  must(shmseg_event_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) == 0);
+  must(shmseg_event_open(&r, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) == 0);
 }
 
 static void tear_down(void) {

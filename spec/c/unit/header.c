@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "core/owner.h"
-#include "objects/object.h"
+#include "objects/header.h"
+#include "options.h"
 #include "unit/help.h"
 
 #define MAGIC SHMSEG_HEADER_MAGIC
@@ -20,7 +21,7 @@ static const char *name;
 
 static int open_at(uint64_t offset, uint64_t room, shmseg_mode mode, bool *created) {
   shmseg_mutex_close(&mutex);
-  return shmseg_mutex_open(&mutex, &segment, offset, room, mode, created);
+  return shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, offset, room }, mode, NULL, created);
 }
 
 static int attach(void) {
@@ -92,7 +93,7 @@ static void incompatible(void) {
   check(refused(0, MAGIC + 1, "magic"));
   check(refused(0, 0x534d4853, "magic")); /* the other byte order */
   check(refused(0, 1, "magic") && refused(0, 0x7fffffff, "magic"));
-  check(refused(4, SHMSEG_KIND_RWLOCK, "kind") && refused(4, 0, "kind"));
+  check(refused(4, shmseg_rwlock_kind.number, "kind") && refused(4, 0, "kind"));
   check(refused(8, 2, "version") && refused(8, 0, "version"));
   check(refused(16, 129, "size") && refused(16, 0, "size") && refused(16, 64, "size"));
   check(refused(20, 1, "size")); /* the upper half */
@@ -105,17 +106,20 @@ static void options_disagree(void) {
   shmseg_semaphore semaphore;
   wipe();
   test_begin("an option that disagrees is incompatible by its name, and none takes what is there");
-  must(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 3, NULL) == 0);
+  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                             OF_PERMITS(3), NULL) == 0);
   shmseg_semaphore_close(&semaphore);
-  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 4, NULL) ==
-        SHMSEG_INCOMPATIBLE);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                              OF_PERMITS(4), NULL) == SHMSEG_INCOMPATIBLE);
   check(strcmp(semaphore.object.mismatch, "permits") == 0);
   check(semaphore.object.found == 3 && semaphore.object.wanted == 4);
-  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_WRITE, NULL,
+                              NULL) == 0);
   check(semaphore.object.capacity == 3);
   shmseg_semaphore_close(&semaphore);
   wipe();
-  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 65536, NULL) == EINVAL);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                              OF_PERMITS(65536), NULL) == EINVAL);
   check(word_at(&segment, 0) == 0);
   test_done();
 }
@@ -142,7 +146,8 @@ static void not_zero(void) {
 #define RING_OF(size) ((size)-320 - 8)
 
 static int open_queue(shmseg_segment *large, uint64_t capacity, shmseg_queue *queue) {
-  return shmseg_queue_open(queue, large, 64, LARGE - 64, SHMSEG_CREATE, capacity, NULL);
+  return shmseg_queue_open(queue, (shmseg_slice){ large, 64, LARGE - 64 }, SHMSEG_CREATE,
+                           OF_CAPACITY(capacity), NULL);
 }
 
 static void data_far_behind(void) {
@@ -184,11 +189,13 @@ static uint64_t taken_by_building(uint64_t offset) {
   must(lseek(sparse.fd, 77, SEEK_SET) == 77);
   uint64_t before = allocated(&sparse), capacity = (uint64_t)1 << 28;
   uint64_t room = sparse.size - offset - PAGE;
-  check(shmseg_queue_open(&queue, &sparse, offset, room, SHMSEG_CREATE, capacity, NULL) == 0);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, room }, SHMSEG_CREATE,
+                          OF_CAPACITY(capacity), NULL) == 0);
   check(shmseg_queue_check(&queue) == NULL);
   check(lseek(sparse.fd, 0, SEEK_CUR) == 77);   /* it may be the caller's, too */
   set_word(&sparse, offset, INIT | 0x12345678); /* and by who takes over from a dead builder */
-  check(shmseg_queue_open(&queue, &sparse, offset, room, SHMSEG_CREATE, capacity / 2, NULL) == 0);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, room }, SHMSEG_CREATE,
+                          OF_CAPACITY(capacity / 2), NULL) == 0);
   uint64_t taken = allocated(&sparse) - before;
   shmseg_segment_unlink(&sparse);
   shmseg_segment_close(&sparse);
@@ -234,7 +241,8 @@ static void dead_builder(void) {
 static void half_semaphore(uint64_t permits, uint32_t dead, int steps) {
   shmseg_semaphore semaphore;
   wipe();
-  must(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, permits, NULL) == 0);
+  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                             OF_PERMITS(permits), NULL) == 0);
   shmseg_semaphore_close(&semaphore);
   const uint64_t head[][2] = { { 24, 8 }, { 16, 8 }, { 4, 4 }, { 8, 4 } };
   for (int i = steps; i < 4; i++)
@@ -250,7 +258,8 @@ static void half_semaphore(uint64_t permits, uint32_t dead, int steps) {
 static int rebuild_semaphore(uint64_t room, uint64_t permits) {
   shmseg_semaphore semaphore;
   bool created;
-  int err = shmseg_semaphore_open(&semaphore, &segment, 0, room, SHMSEG_CREATE, permits, &created);
+  int err = shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, room }, SHMSEG_CREATE,
+                                  OF_PERMITS(permits), &created);
   if (err)
     return err;
   bool good = created && shmseg_semaphore_check(&semaphore) == NULL;
@@ -309,7 +318,7 @@ static bool kept(uint64_t offset, uint32_t value, uint32_t dead) {
 static void looks_like_init(void) {
   uint32_t dead = dead_identity();
   test_begin("data that only looks like what a builder leaves is not cleared");
-  check(kept(4, SHMSEG_KIND_EVENT, dead) && kept(4, 77, dead));
+  check(kept(4, shmseg_event_kind.number, dead) && kept(4, 77, dead));
   check(kept(8, 2, dead) && kept(12, 1, dead));
   check(kept(32, 1, dead) && kept(36, 1, dead) && kept(60, 1, dead));
   check(kept(4, 1, 0) && kept(4, 1, 15) && kept(4, 1, 1u << 30));
@@ -352,7 +361,8 @@ static void take_identity(void *argument) {
   if (hear() == 'g') { /* be done with it */
     shmseg_mutex built;
     set_word(&own, 0, 0);
-    must(shmseg_mutex_open(&built, &own, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
+    must(shmseg_mutex_open(&built, (shmseg_slice){ &own, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) ==
+         0);
     say('d');
     hear();
   }
@@ -395,8 +405,10 @@ static void alarmed(void) {
   int err = open_at(0, PAGE, SHMSEG_CREATE, NULL);
   must(setitimer(ITIMER_REAL, &never, NULL) == 0);
   check(err == SHMSEG_TIMEOUT);
-  check(open_at(0, PAGE, (shmseg_mode)(SHMSEG_CREATE | SHMSEG_ONE_TRY), NULL) ==
-        SHMSEG_INTERRUPTED);
+  int64_t deadline = 0;
+  check(shmseg_object_open_until(&mutex.object, &shmseg_mutex_kind, shmseg_segment_whole(&segment),
+                                 SHMSEG_CREATE, NULL, &deadline, NULL) == SHMSEG_INTERRUPTED);
+  check(deadline > 0);
   child_kill(&c);
   test_done();
 }
@@ -429,7 +441,7 @@ static void race(void *argument) {
   same_segment(&own, &segment);
   while (word_at(&own, PAGE - 4) == 0)
     continue;
-  int err = shmseg_mutex_open(&one, &own, 0, PAGE, SHMSEG_CREATE, &created);
+  int err = shmseg_mutex_open(&one, (shmseg_slice){ &own, 0, PAGE }, SHMSEG_CREATE, NULL, &created);
   say(err ? 'x' : created ? 'c' : 'a');
 }
 
@@ -460,13 +472,17 @@ static void read_only(void) {
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
   test_begin("a read-only handle attaches and does not build");
   wipe();
-  check(shmseg_mutex_open(&other, &reader, 0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_READ_ONLY);
+  check(shmseg_mutex_open(&other, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) ==
+        SHMSEG_READ_ONLY);
   build();
-  check(shmseg_mutex_open(&other, &reader, 0, PAGE, SHMSEG_CREATE, &created) == 0 && !created);
+  check(shmseg_mutex_open(&other, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_CREATE, NULL,
+                          &created) == 0 &&
+        !created);
   check(shmseg_mutex_lock(&other, 0, &created) == SHMSEG_READ_ONLY);
   check(shmseg_mutex_unlock(&other) == SHMSEG_NOT_HELD);
   shmseg_segment_close(&reader);
-  check(shmseg_mutex_open(&other, &reader, 0, PAGE, SHMSEG_READ, NULL) == SHMSEG_CLOSED);
+  check(shmseg_mutex_open(&other, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) ==
+        SHMSEG_CLOSED);
   test_done();
 }
 

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "options.h"
 #include "unit/help.h"
 
 /* What every process agrees on, 32-bit ones too. */
@@ -36,8 +37,10 @@ static void mutex(void) {
   bool created;
   new_anonymous(&segment, PAGE);
   test_begin("a new mutex is its documented bytes");
-  check(shmseg_mutex_open(&mutex, &segment, 0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
-  check(shmseg_mutex_size() == 128);
+  check(shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL,
+                          &created) == 0 &&
+        created);
+  check(shmseg_mutex_size(NULL) == 128);
   check_header(&segment, 1, 128, 1);
   check(word_at(&segment, 64) == 1);
   check(zeroes(&segment, 68, 128));
@@ -51,8 +54,9 @@ static void rwlock(void) {
   shmseg_rwlock rwlock;
   new_anonymous(&segment, PAGE);
   test_begin("a new rwlock is its documented bytes");
-  check(shmseg_rwlock_open(&rwlock, &segment, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
-  check(shmseg_rwlock_size() == 384);
+  check(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL,
+                           NULL) == 0);
+  check(shmseg_rwlock_size(NULL) == 384);
   check_header(&segment, 2, 384, 64);
   check(word_at(&segment, 64) == 1 && word_at(&segment, 68) == 1);
   check(zeroes(&segment, 72, 128));
@@ -68,11 +72,15 @@ static void semaphore(void) {
   shmseg_semaphore semaphore;
   new_anonymous(&segment, PAGE);
   test_begin("a new semaphore is its documented bytes");
-  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 17, NULL) == 0);
-  check(shmseg_semaphore_size(1) == 192 && shmseg_semaphore_size(16) == 192);
-  check(shmseg_semaphore_size(17) == 256 && shmseg_semaphore_size(65535) == 128 + 262144);
-  check(shmseg_semaphore_size(0) == 0 && shmseg_semaphore_size(65536) == 0);
-  check(shmseg_semaphore_size(UINT64_MAX) == 0);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                              OF_PERMITS(17), NULL) == 0);
+  check(shmseg_semaphore_size(OF_PERMITS(1)) == 192 &&
+        shmseg_semaphore_size(OF_PERMITS(16)) == 192);
+  check(shmseg_semaphore_size(OF_PERMITS(17)) == 256 &&
+        shmseg_semaphore_size(OF_PERMITS(65535)) == 128 + 262144);
+  check(shmseg_semaphore_size(NULL) == shmseg_semaphore_size(OF_PERMITS(1)) &&
+        shmseg_semaphore_size(OF_PERMITS(65536)) == 0);
+  check(shmseg_semaphore_size(OF_PERMITS(UINT64_MAX)) == 0);
   check_header(&segment, 3, 256, 17);
   check(word_at(&segment, 64) == 1);
   check(zeroes(&segment, 68, 128));
@@ -89,8 +97,9 @@ static void event(void) {
   shmseg_event event;
   new_anonymous(&segment, PAGE);
   test_begin("a new event is its documented bytes");
-  check(shmseg_event_open(&event, &segment, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
-  check(shmseg_event_size() == 128);
+  check(shmseg_event_open(&event, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) ==
+        0);
+  check(shmseg_event_size(NULL) == 128);
   check_header(&segment, 4, 128, 1);
   check(word_at(&segment, 64) == 2);
   check(zeroes(&segment, 68, 128));
@@ -112,7 +121,8 @@ static void cell(void) {
   uint64_t version;
   new_anonymous(&segment, PAGE);
   test_begin("a new cell is its documented bytes, and so is its first value");
-  check(shmseg_cell_open(&cell, &segment, 0, PAGE, SHMSEG_CREATE, 57, NULL) == 0);
+  check(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(57),
+                         NULL) == 0);
   check_header(&segment, 5, 704, 57);
   check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
   check(number_at(&segment, 128) == 1 && word_at(&segment, 136) == 1);
@@ -129,7 +139,8 @@ static void queue(void) {
   shmseg_queue queue;
   new_anonymous(&segment, PAGE);
   test_begin("a new queue is its documented bytes, and so is its first message");
-  check(shmseg_queue_open(&queue, &segment, 0, PAGE, SHMSEG_CREATE, 25, NULL) == 0);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                          OF_CAPACITY(25), NULL) == 0);
   check_header(&segment, 6, 360, 25);
   check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
   check(number_at(&segment, 128) == 80);
@@ -150,7 +161,8 @@ static void broadcast(void) {
   uint64_t sequence;
   new_anonymous(&segment, PAGE);
   test_begin("a new broadcast is its documented bytes, and so is its first message");
-  check(shmseg_broadcast_open(&broadcast, &segment, 0, PAGE, SHMSEG_CREATE, 25, NULL) == 0);
+  check(shmseg_broadcast_open(&broadcast, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                              OF_CAPACITY(25), NULL) == 0);
   check_header(&segment, 7, 240, 25);
   check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
   check(number_at(&segment, 128) == 2 && number_at(&segment, 136) == 48);

@@ -23,8 +23,8 @@ static void set_up(void) {
   name = fresh_name();
   new_segment(&ours, place_of(name), PAGE);
   must(shmseg_segment_open(&theirs, place_of(name), SHMSEG_WRITE, &options, NULL) == 0);
-  must(shmseg_mutex_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
-  must(shmseg_mutex_open(&b, &theirs, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_mutex_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) == 0);
+  must(shmseg_mutex_open(&b, (shmseg_slice){ &theirs, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
 }
 
 static void tear_down(void) {
@@ -55,7 +55,7 @@ static void two_on_one_handle(void) {
   shmseg_mutex second;
   set_up();
   test_begin("two mutex handles on one segment handle are one owner: locking by both is misuse");
-  must(shmseg_mutex_open(&second, &ours, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_mutex_open(&second, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   check(shmseg_mutex_lock(&second, 0, &abandoned) == SHMSEG_HELD);
   check(shmseg_mutex_unlock(&second) == SHMSEG_NOT_HELD && !shmseg_mutex_holds(&second));
@@ -71,8 +71,8 @@ static void many_held(void) {
   test_begin(
       "a segment handle holds many mutexes, gives them back in any order, abandons the rest");
   for (int i = 0; i < 20; i++) {
-    must(shmseg_mutex_open(&all[i], &ours, 192u + 128u * (unsigned)i, 128, SHMSEG_CREATE, NULL) ==
-         0);
+    must(shmseg_mutex_open(&all[i], (shmseg_slice){ &ours, 192u + 128u * (unsigned)i, 128 },
+                           SHMSEG_CREATE, NULL, NULL) == 0);
     check(shmseg_mutex_lock(&all[i], 0, &abandoned) == 0);
   }
   static const int order[] = { 7, 0, 19, 8, 6, 18, 1 };
@@ -85,7 +85,8 @@ static void many_held(void) {
   shmseg_segment_close(&ours);
   int told = 0;
   for (int i = 0; i < 20; i++) {
-    must(shmseg_mutex_open(&b, &theirs, 192u + 128u * (unsigned)i, 128, SHMSEG_WRITE, NULL) == 0);
+    must(shmseg_mutex_open(&b, (shmseg_slice){ &theirs, 192u + 128u * (unsigned)i, 128 },
+                           SHMSEG_WRITE, NULL, NULL) == 0);
     check(shmseg_mutex_lock(&b, 0, &abandoned) == 0);
     told += abandoned;
     check(shmseg_mutex_unlock(&b) == 0 && !shmseg_mutex_holds(&all[i]));
@@ -104,7 +105,7 @@ static void closed_while_held(void) {
   check(shmseg_mutex_lock(&b, 0, &abandoned) == 0 && abandoned && shmseg_mutex_unlock(&b) == 0);
   check(shmseg_mutex_lock(&b, 0, &abandoned) == 0 && !abandoned);
   shmseg_segment_close(&theirs);
-  must(shmseg_mutex_open(&a, &ours, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_mutex_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0 && abandoned && shmseg_mutex_unlock(&a) == 0);
   test_done();
   tear_down();
@@ -115,7 +116,7 @@ static void lock_and_wait(void *argument) {
   shmseg_mutex mutex;
   shmseg_options options = { 0 };
   must(shmseg_segment_open(&own, place_of(name), SHMSEG_WRITE, &options, NULL) == 0);
-  must(shmseg_mutex_open(&mutex, &own, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_mutex_open(&mutex, (shmseg_slice){ &own, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   say(lock_fully(&mutex, in_ms(5000), &abandoned) == 0 ? 'l' : 'x');
   hear();
   if (argument)
@@ -292,7 +293,7 @@ static void slow_owner(void *argument) {
   shmseg_segment own;
   shmseg_mutex mutex;
   same_segment(&own, &ours);
-  must(shmseg_mutex_open(&mutex, &own, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_mutex_open(&mutex, (shmseg_slice){ &own, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   must(shmseg_mutex_lock(&mutex, 0, &abandoned) == 0);
   say('l');
   shmseg_clock_sleep(30 * MILLISECOND);

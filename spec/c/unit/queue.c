@@ -7,6 +7,7 @@
 
 #include "core/lock.h"
 #include "core/ring.h"
+#include "options.h"
 #include "unit/help.h"
 
 #define CAPACITY 100
@@ -29,9 +30,10 @@ static void set_up(void) {
   name = fresh_name();
   new_segment(&ours, place_of(name), PAGE);
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
-  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
-  must(shmseg_queue_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
-  must(shmseg_queue_open(&r, &reader, 0, PAGE, SHMSEG_READ, 0, NULL) == 0);
+  must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(CAPACITY),
+                         NULL) == 0);
+  must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
+  must(shmseg_queue_open(&r, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) == 0);
 }
 
 static void tear_down(void) {
@@ -44,8 +46,8 @@ static void tear_down(void) {
 
 /* Handles that have seen nothing yet. */
 static void reopen(void) {
-  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
-  must(shmseg_queue_open(&b, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
+  must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
 }
 
 /* Pushes so many equal bytes. */
@@ -76,18 +78,27 @@ static void sizes(void) {
   shmseg_queue queue;
   bool created;
   test_begin("a queue takes its capacity and a head, and a capacity that cannot be is refused");
-  check(shmseg_queue_size(1) == 336 && shmseg_queue_size(8) == 336 && shmseg_queue_size(9) == 344);
-  check(shmseg_queue_size(0) == 0 && shmseg_queue_size(SHMSEG_CAPACITY_MAX + 1) == 0);
-  check(shmseg_queue_size(UINT64_MAX) == 0 && shmseg_queue_size(SHMSEG_CAPACITY_MAX) != 0);
+  check(shmseg_queue_size(OF_CAPACITY(1)) == 336 && shmseg_queue_size(OF_CAPACITY(8)) == 336 &&
+        shmseg_queue_size(OF_CAPACITY(9)) == 344);
+  check(shmseg_queue_size(NULL) == shmseg_queue_size(OF_CAPACITY(1)) &&
+        shmseg_queue_size(OF_CAPACITY(SHMSEG_CAPACITY_MAX + 1)) == 0);
+  check(shmseg_queue_size(OF_CAPACITY(UINT64_MAX)) == 0 &&
+        shmseg_queue_size(OF_CAPACITY(SHMSEG_CAPACITY_MAX)) != 0);
   new_anonymous(&ours, PAGE);
-  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, SHMSEG_CAPACITY_MAX + 1, NULL) ==
-        EINVAL);
-  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, PAGE, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_queue_open(&queue, &ours, 0, 335, SHMSEG_CREATE, 1, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_queue_open(&queue, &ours, 0, 335, SHMSEG_CREATE, 0, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_queue_open(&queue, &ours, 8, 400, SHMSEG_CREATE, 1, NULL) == EINVAL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                          OF_CAPACITY(SHMSEG_CAPACITY_MAX + 1), NULL) == EINVAL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                          OF_CAPACITY(PAGE), NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, 335 }, SHMSEG_CREATE, OF_CAPACITY(1),
+                          NULL) == SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, 335 }, SHMSEG_CREATE, NULL, NULL) ==
+        SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 8, 400 }, SHMSEG_CREATE, OF_CAPACITY(1),
+                          NULL) == EINVAL);
   check(word_at(&ours, 0) == 0);
-  check(shmseg_queue_open(&queue, &ours, 0, 351, SHMSEG_CREATE, 0, &created) == 0 && created);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, 351 }, SHMSEG_CREATE, NULL, &created) ==
+            0 &&
+        created);
   check(queue.object.capacity == 16 && queue.object.size == 344); /* what fits */
   test_done();
   shmseg_segment_close(&ours);
@@ -99,17 +110,24 @@ static void geometry(void) {
   bool created;
   set_up();
   test_begin("who attaches takes the queue's capacity, and what disagrees is named");
-  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, 0, &created) == 0 && !created);
-  check(queue.object.capacity == CAPACITY && queue.object.size == shmseg_queue_size(CAPACITY));
-  int err = shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY + 1, NULL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL,
+                          &created) == 0 &&
+        !created);
+  check(queue.object.capacity == CAPACITY &&
+        queue.object.size == shmseg_queue_size(OF_CAPACITY(CAPACITY)));
+  int err = shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                              OF_CAPACITY(CAPACITY + 1), NULL);
   check(disagrees(err, &queue.object, "capacity"));
-  err = shmseg_broadcast_open(&broadcast, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL);
+  err = shmseg_broadcast_open(&broadcast, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE,
+                              OF_CAPACITY(CAPACITY), NULL);
   check(disagrees(err, &broadcast.object, "kind"));
-  check(shmseg_queue_open(&queue, &ours, 0, 400, SHMSEG_WRITE, 0, NULL) == SHMSEG_TOO_SMALL);
-  check(shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_CREATE_ONLY, 0, NULL) == EEXIST);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, 400 }, SHMSEG_WRITE, NULL, NULL) ==
+        SHMSEG_TOO_SMALL);
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE_ONLY, NULL,
+                          NULL) == EEXIST);
   set_number(&ours, 24, 2 * CAPACITY); /* what a handle has learnt, it does not read again */
   check(push('a', CAPACITY + 1) == EINVAL && push('a', CAPACITY) == 0 && pops('a', CAPACITY));
-  err = shmseg_queue_open(&queue, &ours, 0, PAGE, SHMSEG_WRITE, 0, NULL);
+  err = shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL);
   check(disagrees(err, &queue.object, "size") && shmseg_queue_check(&a));
   test_done();
   tear_down();
@@ -399,7 +417,8 @@ static void truncated(void) {
   check(shmseg_queue_bytes(&r, &count) == SHMSEG_TRUNCATED);
   must(ftruncate(ours.fd, PAGE) == 0 && shmseg_segment_refresh(&ours) == 0);
   check(push('x', 1) == SHMSEG_TRUNCATED);
-  must(shmseg_queue_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, CAPACITY, NULL) == 0);
+  must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(CAPACITY),
+                         NULL) == 0);
   reopen();
   check(push('b', 5) == 0 && pops('b', 5));
   shmseg_segment_close(&ours);
@@ -417,7 +436,8 @@ static void set_up_many(void) {
   shmseg_options options = { .size = (size_t)1 << 33, .sparse = true };
   shmseg_segment_init(&ours);
   must(shmseg_segment_anonymous(&ours, &options) == 0);
-  must(shmseg_queue_open(&a, &ours, 0, 8 * MANY + RING + 8, SHMSEG_CREATE, 8 * MANY, NULL) == 0);
+  must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, 8 * MANY + RING + 8 }, SHMSEG_CREATE,
+                         OF_CAPACITY(8 * MANY), NULL) == 0);
   for (uint64_t i = 0; i < MANY; i++)
     must(shmseg_queue_push(&a, "", 0, 0) == 0);
 }
@@ -458,13 +478,15 @@ static void holes(void) {
   test_begin(
       "holes are counted as the empty messages that they read as, and looking takes no memory");
   set_up_many();
-  set_number(&ours, 16, shmseg_queue_size(capacity)); /* as if the rest were of the queue */
+  set_number(&ours, 16,
+             shmseg_queue_size(OF_CAPACITY(capacity))); /* as if the rest were of the queue */
   set_number(&ours, 24, capacity);
   for (uint64_t quarter = 0; quarter < 4; quarter++) { /* where they begin, and wrap */
     uint64_t head = length + quarter * length / 4 / 8 * 8;
     set_number(&ours, HEAD, head);
     set_number(&ours, TAIL, (head + length) << 1);
-    must(shmseg_queue_open(&a, &ours, 0, ours.size, SHMSEG_WRITE, 0, NULL) == 0);
+    must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, NULL, NULL) ==
+         0);
     uint64_t before = allocated();
     int64_t began = now_ms();
     check(shmseg_queue_count(&a, &stats) == 0 && !shmseg_queue_check(&a));

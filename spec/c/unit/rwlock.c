@@ -21,8 +21,8 @@ static bool abandoned;
 static void set_up(void) {
   new_anonymous(&ours, PAGE);
   same_segment(&theirs, &ours);
-  must(shmseg_rwlock_open(&a, &ours, 0, PAGE, SHMSEG_CREATE, NULL) == 0);
-  must(shmseg_rwlock_open(&b, &theirs, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_rwlock_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) == 0);
+  must(shmseg_rwlock_open(&b, (shmseg_slice){ &theirs, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
 }
 
 static void tear_down(void) {
@@ -71,7 +71,7 @@ static void read_lock_late(void *argument) {
   shmseg_rwlock rwlock;
   (void)argument;
   same_segment(&own, &ours);
-  must(shmseg_rwlock_open(&rwlock, &own, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &own, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   say(shmseg_rwlock_read_lock(&rwlock, 0, &abandoned) == SHMSEG_TIMEOUT ? 't' : 'x');
   say(read_fully(&rwlock, in_ms(5000), &abandoned) == 0 ? 'l' : 'x');
   say(shmseg_rwlock_unlock(&rwlock) == 0 ? 'u' : 'x');
@@ -83,7 +83,8 @@ static void full_house(void) {
   test_begin("64 readers read at once; the 65th waits and gets in when one leaves");
   for (int i = 0; i < READERS; i++) {
     same_segment(&extra[i], &ours);
-    must(shmseg_rwlock_open(&readers[i], &extra[i], 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+    must(shmseg_rwlock_open(&readers[i], (shmseg_slice){ &extra[i], 0, PAGE }, SHMSEG_WRITE, NULL,
+                            NULL) == 0);
     locked += shmseg_rwlock_read_lock(&readers[i], 0, &abandoned) == 0;
   }
   check(locked == READERS && taken() == READERS);
@@ -108,7 +109,7 @@ static void writers_first(void) {
   shmseg_segment third;
   shmseg_rwlock late;
   same_segment(&third, &ours);
-  must(shmseg_rwlock_open(&late, &third, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_rwlock_open(&late, (shmseg_slice){ &third, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   test_begin("a writer that waits keeps its place before new readers until it gives up");
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
   check(shmseg_rwlock_write_lock(&b, in_ms(1000), &abandoned) == SHMSEG_INTERRUPTED);
@@ -136,7 +137,7 @@ static void lock_and_wait(void *argument) {
   shmseg_rwlock rwlock;
   bool told = false;
   same_segment(&own, &ours);
-  must(shmseg_rwlock_open(&rwlock, &own, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &own, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   int err = *(char *)argument == 'r' ? read_fully(&rwlock, in_ms(5000), &told)
                                      : write_fully(&rwlock, in_ms(5000), &told);
   say(err ? 'x' : 'l');
@@ -178,7 +179,7 @@ static void dead_writer(void) {
   shmseg_rwlock_close(&a); /* gives up: still to be told */
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && abandoned);
   check(shmseg_rwlock_unlock(&b) == 0);
-  must(shmseg_rwlock_open(&a, &ours, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_rwlock_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   kill_with('w');
   check(shmseg_rwlock_write_lock(&b, 0, &abandoned) == 0 && abandoned);
   check(shmseg_rwlock_unlock(&b) == 0);
@@ -199,7 +200,7 @@ static void closed_while_written(void) {
   check(shmseg_rwlock_unlock(&b) == 0 && shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0);
   check(!abandoned);
   shmseg_segment_close(&theirs);
-  must(shmseg_rwlock_open(&a, &ours, 0, PAGE, SHMSEG_WRITE, NULL) == 0);
+  must(shmseg_rwlock_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   check(is_idle() && shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
   test_done();
   tear_down();

@@ -5,6 +5,7 @@
 
 #include "core/owner.h"
 #include "core/slots.h"
+#include "options.h"
 #include "unit/help.h"
 
 #define SLOTS 128
@@ -16,8 +17,10 @@ static uint32_t value;
 static void set_up(uint64_t permits) {
   new_anonymous(&ours, 70 * PAGE);
   same_segment(&theirs, &ours);
-  must(shmseg_semaphore_open(&a, &ours, 0, ours.size, SHMSEG_CREATE, permits, NULL) == 0);
-  must(shmseg_semaphore_open(&b, &theirs, 0, ours.size, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_semaphore_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_CREATE,
+                             OF_PERMITS(permits), NULL) == 0);
+  must(shmseg_semaphore_open(&b, (shmseg_slice){ &theirs, 0, ours.size }, SHMSEG_WRITE, NULL,
+                             NULL) == 0);
 }
 
 static void tear_down(void) {
@@ -77,10 +80,12 @@ static void what_fits(void) {
   shmseg_semaphore semaphore;
   new_anonymous(&segment, 512);
   test_begin("without a number of permits a new semaphore has those that fit");
-  check(shmseg_semaphore_open(&semaphore, &segment, 0, 512, SHMSEG_CREATE, 0, NULL) == 0);
-  check(semaphore.object.capacity == 96 && shmseg_semaphore_size(96) == 512);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, 512 }, SHMSEG_CREATE, NULL,
+                              NULL) == 0);
+  check(semaphore.object.capacity == 96 && shmseg_semaphore_size(OF_PERMITS(96)) == 512);
   shmseg_semaphore_close(&semaphore);
-  check(shmseg_semaphore_open(&semaphore, &segment, 256, 128, SHMSEG_CREATE, 0, NULL) != 0);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 256, 128 }, SHMSEG_CREATE, NULL,
+                              NULL) != 0);
   shmseg_segment_close(&segment);
   test_done();
 }
@@ -90,7 +95,8 @@ static void acquire_and_wait(void *argument) {
   shmseg_semaphore semaphore;
   int count = *(int *)argument;
   same_segment(&own, &ours);
-  must(shmseg_semaphore_open(&semaphore, &own, 0, own.size, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &own, 0, own.size }, SHMSEG_WRITE, NULL,
+                             NULL) == 0);
   while (count-- > 0)
     if (acquire_fully(&semaphore, in_ms(5000)) != 0)
       say('x');
@@ -136,7 +142,8 @@ static void closed_while_held(void) {
   check(shmseg_semaphore_acquire(&b, 0) == 0 && free_now() == 1);
   shmseg_semaphore_close(&a);
   check(free_now() == 3);
-  must(shmseg_semaphore_open(&a, &ours, 0, ours.size, SHMSEG_WRITE, 4, NULL) == 0);
+  must(shmseg_semaphore_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, OF_PERMITS(4),
+                             NULL) == 0);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
   shmseg_segment_close(&ours);
   check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_CLOSED);
@@ -148,7 +155,8 @@ static void two_on_one_handle(void) {
   shmseg_semaphore second;
   set_up(4);
   test_begin("permits belong to the handle that acquired them, also of two on one segment handle");
-  must(shmseg_semaphore_open(&second, &ours, 0, ours.size, SHMSEG_WRITE, 0, NULL) == 0);
+  must(shmseg_semaphore_open(&second, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, NULL,
+                             NULL) == 0);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&second, 0) == 0);
   check(shmseg_semaphore_acquire(&second, 0) == 0 && free_now() == 1);
   check(shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
@@ -200,7 +208,8 @@ static void truncated(void) {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_segment(&segment, fresh_place(), PAGE);
-  must(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 2, NULL) == 0);
+  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                             OF_PERMITS(2), NULL) == 0);
   test_begin("after a cut no permit is held, and the semaphore is to be opened anew");
   check(shmseg_semaphore_acquire(&semaphore, 0) == 0);
   must(ftruncate(segment.fd, 0) == 0);
@@ -210,7 +219,8 @@ static void truncated(void) {
   must(ftruncate(segment.fd, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
   check(shmseg_semaphore_release(&semaphore) == SHMSEG_TRUNCATED);
   shmseg_semaphore_close(&semaphore);
-  check(shmseg_semaphore_open(&semaphore, &segment, 0, PAGE, SHMSEG_CREATE, 2, NULL) == 0);
+  check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
+                              OF_PERMITS(2), NULL) == 0);
   check(shmseg_semaphore_acquire(&semaphore, 0) == 0 && semaphore.permits == 1);
   shmseg_semaphore_close(&semaphore);
   shmseg_segment_close(&segment);

@@ -7,7 +7,8 @@
 #include "core/owner.h"
 #include "core/slots.h"
 #include "fake/fake.h"
-#include "objects/object.h"
+#include "objects/header.h"
+#include "options.h"
 #include "test.h"
 
 #define WORD 64 /* of a mutex or an rwlock */
@@ -52,28 +53,34 @@ static shmseg_queue queue;
 static shmseg_broadcast broadcast;
 
 static int open_mutex(void) {
-  return shmseg_mutex_open(&mutex, &segment, 0, sizeof memory, SHMSEG_CREATE, NULL);
+  return shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, sizeof memory }, SHMSEG_CREATE,
+                           NULL, NULL);
 }
 
 static int open_rwlock(void) {
-  return shmseg_rwlock_open(&rwlock, &segment, 0, sizeof memory, SHMSEG_CREATE, NULL);
+  return shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, sizeof memory }, SHMSEG_CREATE,
+                            NULL, NULL);
 }
 
 static int open_semaphore(void) {
-  return shmseg_semaphore_open(&semaphore, &segment, 0, sizeof memory, SHMSEG_CREATE, 1, NULL);
+  return shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, sizeof memory },
+                               SHMSEG_CREATE, OF_PERMITS(1), NULL);
 }
 
 static int open_cell(void) {
-  return shmseg_cell_open(&cell, &segment, 0, sizeof memory, SHMSEG_CREATE, 8, NULL);
+  return shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, sizeof memory }, SHMSEG_CREATE,
+                          OF_CAPACITY(8), NULL);
 }
 
 static int open_queue(void) {
-  int err = shmseg_queue_open(&queue, &segment, 0, sizeof memory, SHMSEG_CREATE, 64, NULL);
+  int err = shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, sizeof memory }, SHMSEG_CREATE,
+                              OF_CAPACITY(64), NULL);
   return err ? err : shmseg_queue_push(&queue, "x", 1, 0);
 }
 
 static int open_broadcast(void) {
-  return shmseg_broadcast_open(&broadcast, &segment, 0, sizeof memory, SHMSEG_CREATE, 64, NULL);
+  return shmseg_broadcast_open(&broadcast, (shmseg_slice){ &segment, 0, sizeof memory },
+                               SHMSEG_CREATE, OF_CAPACITY(64), NULL);
 }
 
 static int lock(void) {

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The guard userdata: unlocks at the end of a scope. */
+#include "binding/guard.h"
+
+#include <string.h>
+
+#include "binding/module.h"
+
+#define GUARD_CLASS "shmseg.guard"
+
+static const char guard_tag;
+
+typedef struct {
+  view view;
+  object *object;
+  void (*unlock)(object *o);
+} guard;
+
+/* Unlocks if still locked; never raises, for a scope may end with an error of its own. */
+static int guard_close(lua_State *L) {
+  guard *g = test_tag(L, 1, &guard_tag);
+  if (!g)
+    type_error(L, 1, GUARD_CLASS);
+  g->unlock(g->object);
+  return 0;
+}
+
+void push_guard(lua_State *L, object *o, void (*unlock)(object *o)) {
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, OBJECT_GUARD);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    guard *g = lua_newuserdata(L, sizeof *g);
+    memset(g, 0, sizeof *g);
+    g->view.tag = &guard_tag;
+    g->object = o;
+    g->unlock = unlock;
+    luaL_getmetatable(L, GUARD_CLASS);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -2); /* the object's table, which has the object */
+    lua_setuservalue(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, OBJECT_GUARD);
+  }
+  lua_remove(L, -2);
+}
+
+int push_lock_result(lua_State *L, object *o, int err, bool abandoned) {
+  if (err == SHMSEG_TIMEOUT)
+    return push_outcome(L, "timeout");
+  if (err)
+    return object_raise(L, o, err);
+  if (!abandoned)
+    return 1;
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, OBJECT_ABANDONED);
+  lua_remove(L, -2);
+  return 2;
+}
+
+void binding_open_guard(lua_State *L) {
+  static const luaL_Reg methods[] = { { "close", guard_close }, { NULL, NULL } };
+  static const luaL_Reg metamethods[] = { { "__close", guard_close }, { NULL, NULL } };
+  binding_new_class(L, GUARD_CLASS, metamethods, methods);
+  lua_pop(L, 2);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The head of every object: what it is, which format, how large.
+ *
+ * LAYOUT      offset  size
+ *             0       4     state: 0 not initialised; INIT | identity while somebody builds;
+ *                           SHMSEG_HEADER_MAGIC when complete
+ *             4       4     kind
+ *             8       4     format version of the kind
+ *             12      4     0
+ *             16      8     size of the object, from this header on
+ *             24      32    geometry: 4 numbers of the kind, the first of them not 0; a kind with fewer
+ *                           leaves the rest 0
+ *             56      8     0
+ *             64            the kind's own words
+ *
+ * All in the byte order of the machine: the magic of the other order is none.
+ *
+ * INVARIANTS  H1  a complete header never changes.
+ *             H2  under INIT the rest of the object is nobody's but the builder's.
+ *
+ *             H3  under INIT each byte behind the state is zero, or what the kind has there at
+ *                 first; of the kind's own words only those of the geometry in the header, whose first
+ *                 number is written last, and size is zero or that of this geometry.
+ *
+ * PROTOCOL    build: see that the whole place is zero. Compare-and-swap 0 to INIT | identity, write
+ *             geometry, then the other fields, then the kind's words that are not zero (H3), store the
+ *             magic with release: that publishes. An attacher reads the magic with acquire, then
+ *             each field once, checks them, and keeps its own copies.
+ *             rebuild: see that the builder is dead, and then that H3 holds for all of the place;
+ *             compare-and-swap its INIT to one's own. For another geometry clear the words of the old
+ *             one, then size and the first number (H3), and build.
+ *
+ * CRASHES     a dead builder is recognised by its identity, and H3 proves that it has written all that
+ *             is there: somebody's data, which may begin like INIT, are left alone. */
+#ifndef SHMSEG_OBJECTS_HEADER_H
+#define SHMSEG_OBJECTS_HEADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "objects/kinds.h"
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+#define SHMSEG_HEADER_MAGIC 0x53484d53u /* bit 31 clear in either byte order, as INIT is not */
+#define SHMSEG_HEADER_INIT 0x80000000u
+#define SHMSEG_HEADER_SIZE 64
+
+/* One round of opening the object, whose handle says what it is to be and where: attaches, or builds,
+ * or finds that somebody builds (SHMSEG_INTERRUPTED: once more). */
+int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode mode,
+                        const shmseg_object_options *options, bool *created);
+
+/* Notes in the handle that it does not fit: SHMSEG_TOO_SMALL. */
+int shmseg_header_too_small(shmseg_object *object, uint64_t available, uint64_t needed);
+
+/* Does the complete header still say what the handle knows? Names what it does not, or NULL. */
+const char *shmseg_header_check(const shmseg_object *object);
+
+#pragma GCC visibility pop
+
+#endif

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/* The kinds of objects: the one list of them, and what a kind tells of itself.
+ *
+ * Bindings, tools and tests read this list; none has a list of its own. */
+#ifndef SHMSEG_OBJECTS_KINDS_H
+#define SHMSEG_OBJECTS_KINDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+/* All kinds, in the order of their numbers. A new one is added at the end. */
+#define SHMSEG_KINDS(X)                                                                            \
+  X(mutex)                                                                                         \
+  X(rwlock)                                                                                        \
+  X(semaphore)                                                                                     \
+  X(event)                                                                                         \
+  X(cell)                                                                                          \
+  X(queue)                                                                                         \
+  X(broadcast)
+
+/* A number of the geometry that shmseg_object_options can give. */
+typedef struct shmseg_number {
+  const char *name; /* as in Lua's options and in messages */
+  size_t offset;    /* in shmseg_object_options */
+} shmseg_number;
+
+#define SHMSEG_NUMBER(name)                                                                        \
+  { #name, offsetof(shmseg_object_options, name) }
+
+/* Words of a new object that are not zero: count of them, one behind the other. */
+typedef struct shmseg_words {
+  uint64_t offset, count;
+  uint64_t width; /* bytes of one: 4 or 8 */
+  uint64_t value;
+} shmseg_words;
+
+#define SHMSEG_WORDS_MAX 6
+
+/* Geometry: the numbers that decide where each word of an object lies. They stand in its header; the
+ * first one is never 0. */
+struct shmseg_kind {
+  const char *name; /* "queue" */
+  uint32_t number;  /* in the header; never used again for another kind */
+  uint32_t version; /* of its format */
+  size_t handle_size;
+  /* What options give of the geometry, in its order; empty for a kind of one size. */
+  shmseg_number numbers[SHMSEG_GEOMETRY];
+  /* Bytes of the whole object; 0 for a geometry that cannot be. */
+  uint64_t (*size)(const uint64_t *geometry);
+  /* Completes a geometry, where 0 stands for what is missing: the largest object in so many bytes. */
+  void (*fit)(uint64_t available, uint64_t *geometry);
+  /* Lists what is not zero behind the header of a new object; gives how many entries. */
+  int (*build)(const uint64_t *geometry, shmseg_words *words);
+  /* Fills in the rest of a handle, which is zero but for its open object; may be NULL. */
+  void (*open)(shmseg_object *object);
+  /* Gives back what the handle holds; may be NULL. */
+  void (*close)(shmseg_object *object);
+  /* Names the first invariant that the object's bytes break, or NULL. The header is in order. */
+  const char *(*check)(const shmseg_object *object);
+};
+
+/* The kind of that number, or NULL. */
+const shmseg_kind *shmseg_kinds_find(uint64_t number);
+
+/* The one of that name, or NULL. */
+const shmseg_kind *shmseg_kinds_named(const char *name);
+
+/* The number that options give, or 0. */
+uint64_t shmseg_kinds_number(const shmseg_object_options *options, const shmseg_number *number);
+
+/* What options give of the geometry; true when that is all of it. */
+bool shmseg_kinds_given(const shmseg_kind *kind, const shmseg_object_options *options,
+                        uint64_t *geometry);
+
+/* The geometry of a new object in so many bytes: as options say, and else the largest. */
+void shmseg_kinds_plan(const shmseg_kind *kind, const shmseg_object_options *options,
+                       uint64_t available, uint64_t *geometry);
+
+/* Bytes of an object of that geometry, 0 when it cannot be. */
+uint64_t shmseg_kinds_size(const shmseg_kind *kind, const uint64_t *geometry);
+
+#pragma GCC visibility pop
+
+#endif
