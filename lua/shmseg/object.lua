@@ -56,8 +56,8 @@ local function table_error(class, options)
   return wrong
 end
 
--- The options of the segment as they are, the numbers that size the object, and its codec; or nil and
--- what is wrong with them.
+-- The options of the segment as they are, the numbers that size the object, and its codec; or nil
+-- and what is wrong with them.
 local function split(class, options)
   local wrong = table_error(class, options)
   local own, numbers, codec = {}, {}, nil

@@ -193,7 +193,7 @@ end
 
 -- --- what there is to call ---------------------------------------------------------------------
 
-local classes = { "mutex", "rwlock", "semaphore", "event", "cell", "queue", "broadcast" }
+local classes = core.kinds
 
 local function fill_pool()
   for i = #pool, 1, -1 do
