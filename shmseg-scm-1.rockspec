@@ -61,6 +61,7 @@ build = {
         "src/os/zeroes_posix.c",
         "src/core/eventcount.c",
         "src/core/lock.c",
+        "src/core/mapping.c",
         "src/core/owner.c",
         "src/core/ring.c",
         "src/core/segment.c",

@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/mapping.h"
 #include "core/owner.h"
 #include "core/wait.h"
 #include "os/backing.h"
@@ -58,156 +59,6 @@ static int segment_valid_place(shmseg_place place) {
   return strlen(place.name) > SHMSEG_NAME_MAX ? ENAMETOOLONG : 0;
 }
 
-static int segment_object_size(int fd, size_t *size) {
-  struct stat status;
-  if (fstat(fd, &status) != 0)
-    return errno;
-  /* the rounding to pages must not overflow either */
-  if ((uint64_t)status.st_size > SIZE_MAX / 2)
-    return EFBIG;
-  *size = (size_t)status.st_size;
-  return 0;
-}
-
-/* --- the mapping -------------------------------------------------------------------------- */
-
-/* What a size needs: more of the address space that the handle holds, or new one. */
-typedef struct {
-  unsigned char *base;
-  size_t size, length; /* length: size in whole pages */
-  size_t reserved;
-  shmseg_fault *fault; /* of new address space; NULL: it is the handle's */
-} mapping;
-
-static int segment_map_new(const shmseg_segment *segment, mapping *m) {
-  void *base;
-  m->reserved = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
-  if (m->reserved == 0) /* empty, or more than the address space */
-    return m->size == 0 ? SHMSEG_TOO_SMALL : ENOMEM;
-  int err = shmseg_map_open(&base, m->reserved, m->length, segment->fd, segment->writable);
-  if (err)
-    return err;
-  m->base = base;
-  err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd);
-  if (err)
-    shmseg_map_close(base, m->reserved);
-  return err;
-}
-
-/* Maps size bytes of the object, which may have less yet. The handle does not change (S5). */
-static int segment_map_ahead(const shmseg_segment *segment, size_t size, mapping *m) {
-  memset(m, 0, sizeof *m);
-  m->size = size;
-  m->length = shmseg_map_round(size);
-  if (!segment->data || m->length > segment->reserved)
-    return segment_map_new(segment, m);
-  m->base = segment->data;
-  m->reserved = segment->reserved;
-  /* after a hole there may be private zeroes anywhere */
-  size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
-  return shmseg_map_range(m->base, from, m->length, segment->fd, segment->writable);
-}
-
-static void segment_unmap(const mapping *m) {
-  shmseg_fault_forget(m->fault);
-  shmseg_map_close(m->base, m->reserved);
-}
-
-static void segment_pin_own(const shmseg_segment *segment) {
-  if (segment->pin && segment->data && segment->size > 0)
-    shmseg_map_pin(segment->data, shmseg_map_round(segment->size));
-}
-
-/* Undoes map_ahead. What cannot be taken back is out of everybody's reach all the same. */
-static void segment_drop(const shmseg_segment *segment, const mapping *m) {
-  if (!m->fault) {
-    shmseg_map_hold(m->base, shmseg_map_round(segment->size), m->length);
-    return;
-  }
-  segment_unmap(m);
-  segment_pin_own(segment);
-}
-
-/* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
-static int segment_bring_pages(const shmseg_segment *segment, const mapping *m) {
-  struct stat status;
-  size_t page = shmseg_map_page();
-  bool is_new = m->fault || shmseg_segment_status(segment) != 0;
-  uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
-  if (fstat(segment->fd, &status) != 0)
-    return errno;
-  if ((uint64_t)status.st_blocks * 512 >= m->length) /* also what nobody has written to yet */
-    return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, segment->writable);
-  int err = 0;
-  for (; !err && from < m->length; from = stop) {
-    shmseg_backing_data(segment->fd, from, m->length, &begin, &stop);
-    err = shmseg_map_populate(m->base, (size_t)begin / page * page, shmseg_map_round((size_t)stop),
-                              segment->fd, segment->writable);
-  }
-  return err;
-}
-
-/* Asks whether the pages may be pinned. New address space counts beside the old one, which makes room
- * where the limit does not hold both: segment_drop() pins it again. */
-static int segment_pin_ahead(const shmseg_segment *segment, const mapping *m) {
-  if (!segment->pin || m->size == 0)
-    return 0;
-  int err = shmseg_map_pin_ahead(m->base, m->length);
-  if (!err || !m->fault || !segment->data)
-    return err;
-  shmseg_map_unpin(segment->data, shmseg_map_round(segment->size));
-  return shmseg_map_pin_ahead(m->base, m->length);
-}
-
-/* What the options ask of the pages, before they count. */
-static int segment_prepare_pages(const shmseg_segment *segment, const mapping *m) {
-  if (m->size == 0 || (!segment->pin && !segment->populate))
-    return 0;
-  size_t now = 0;
-  int err = segment->pin ? shmseg_map_pin(m->base, m->length) : 0;
-  if (!err)
-    err = segment_bring_pages(segment, m);
-  if (err == ENOSPC && segment_object_size(segment->fd, &now) == 0 && now < m->size)
-    return SHMSEG_TRUNCATED; /* at this moment */
-  return err;
-}
-
-/* From here on the handle has the size and the pages of the mapping. */
-static void segment_adopt(shmseg_segment *segment, const mapping *m) {
-  if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
-    shmseg_owner_start_over(segment);
-    segment->recoveries++;
-  }
-  if (m->fault) {
-    mapping old = { .base = segment->data, .reserved = segment->reserved, .fault = segment->fault };
-    segment->data = m->base;
-    segment->reserved = m->reserved;
-    segment->fault = m->fault;
-    if (old.base)
-      segment_unmap(&old);
-  } else {
-    shmseg_fault_move(segment->fault, m->base, m->length);
-    shmseg_map_hold(m->base, m->length, shmseg_map_round(segment->size));
-  }
-  segment->size = m->size;
-}
-
-/* Maps the size that the object has. */
-static int segment_map(shmseg_segment *segment, size_t size) {
-  mapping m;
-  int err = segment_map_ahead(segment, size, &m);
-  if (err)
-    return err;
-  err = segment_pin_ahead(segment, &m);
-  if (!err)
-    err = segment_prepare_pages(segment, &m);
-  if (err)
-    segment_drop(segment, &m);
-  else
-    segment_adopt(segment, &m);
-  return err;
-}
-
 /* --- opening ------------------------------------------------------------------------------ */
 
 static int segment_learn_identity(shmseg_segment *segment) {
@@ -228,7 +79,7 @@ static void segment_take_options(shmseg_segment *segment, const shmseg_options *
 /* What happens alike to an object that was opened and to one that was built. */
 static int segment_enter(shmseg_segment *segment, size_t size) {
   int err = segment_learn_identity(segment);
-  return err ? err : segment_map(segment, size);
+  return err ? err : shmseg_mapping_renew(segment, size);
 }
 
 /* Undoes a partial open; the object itself is nobody's business but its builder's. */
@@ -236,9 +87,7 @@ static int segment_give_up(shmseg_segment *segment, int err) {
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
   shmseg_owner_forget_all(segment); /* init may have locked something */
-  if (segment->data)
-    segment_unmap(&(mapping){
-        .base = segment->data, .reserved = segment->reserved, .fault = segment->fault });
+  shmseg_mapping_end(segment);
   if (shmseg_segment_is_open(segment))
     close(segment->fd);
   shmseg_segment_init(segment);
@@ -261,7 +110,7 @@ static int segment_attach(shmseg_segment *segment, shmseg_place place, bool writ
   segment->place = place;
   segment->writable = writable;
   segment_take_options(segment, options);
-  err = segment_object_size(segment->fd, &size);
+  err = shmseg_backing_size(segment->fd, &size);
   if (!err && size == 0 && place.type == SHMSEG_FILE)
     err = SHMSEG_EMPTY;
   else if (!err && (size == 0 || size < options->size))
@@ -405,7 +254,7 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   segment->writable = writable;
   err = fstat(segment->fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : ENODEV;
   if (!err)
-    err = segment_object_size(segment->fd, &size);
+    err = shmseg_backing_size(segment->fd, &size);
   if (!err)
     err = segment_enter(segment, size);
   return err ? segment_give_up(segment, err) : 0;
@@ -539,22 +388,22 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
 /* Takes a growth back that nobody has been told of. A memfd that is sealed keeps it. */
 static void segment_ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
   size_t size = 0;
-  if (segment_object_size(segment->fd, &size) == 0 && size == grown &&
+  if (shmseg_backing_size(segment->fd, &size) == 0 && size == grown &&
       ftruncate(segment->fd, (off_t)before) != 0)
     return;
 }
 
 /* Under the lock, with the mapping made: gives the object its new size, and brings its pages in, before
  * it is cut or after it has grown. now is its size. */
-static int segment_change_size(const shmseg_segment *segment, size_t now, const mapping *m) {
+static int segment_change_size(const shmseg_segment *segment, size_t now, const shmseg_mapping *m) {
   bool sparse = segment->sparse && !segment->pin && !segment->populate;
   bool grows = m->size > now;
-  int err = segment_pin_ahead(segment, m);
+  int err = shmseg_mapping_pin_ahead(segment, m);
   if (!err && grows)
     err = shmseg_backing_grow(segment->fd, now, m->size, sparse);
   if (err)
     return err;
-  err = segment_prepare_pages(segment, m);
+  err = shmseg_mapping_prepare(segment, m);
   if (!err && m->size < now && ftruncate(segment->fd, (off_t)m->size) != 0)
     err = errno;
   if (err && grows)
@@ -565,18 +414,18 @@ static int segment_change_size(const shmseg_segment *segment, size_t now, const 
 /* Under the lock. A size that is less than a peer has made it, but not than ours, was meant as growth:
  * then the peer's is taken. */
 static int segment_resize_locked(shmseg_segment *segment, size_t size) {
-  mapping m;
+  shmseg_mapping m;
   size_t now = 0;
-  int err = segment_object_size(segment->fd, &now);
+  int err = shmseg_backing_size(segment->fd, &now);
   if (!err)
-    err = segment_map_ahead(segment, size > now || size < segment->size ? size : now, &m);
+    err = shmseg_mapping_ahead(segment, size > now || size < segment->size ? size : now, &m);
   if (err)
     return err;
   err = segment_change_size(segment, now, &m);
   if (err)
-    segment_drop(segment, &m);
+    shmseg_mapping_drop(segment, &m);
   else
-    segment_adopt(segment, &m);
+    shmseg_mapping_adopt(segment, &m);
   return err;
 }
 
@@ -589,7 +438,7 @@ int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *d
     return SHMSEG_READ_ONLY;
   if (size == 0 || size > SIZE_MAX / 2)
     return size == 0 ? EINVAL : EFBIG;
-  int err = segment_object_size(segment->fd, &now);
+  int err = shmseg_backing_size(segment->fd, &now);
   if (err)
     return err;
   if (size == now) /* needs no lock, and no descriptor for it */
@@ -615,10 +464,10 @@ int shmseg_segment_refresh(shmseg_segment *segment) {
   size_t size = 0;
   if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
-  int err = segment_object_size(segment->fd, &size);
+  int err = shmseg_backing_size(segment->fd, &size);
   if (err)
     return err;
   if (size == segment->size && shmseg_segment_status(segment) == 0)
     return 0;
-  return segment_map(segment, size);
+  return shmseg_mapping_renew(segment, size);
 }

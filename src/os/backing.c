@@ -88,3 +88,14 @@ int shmseg_backing_look(int fd, uint64_t from, uint64_t end, uint64_t *until) {
   return fstat(fd, &status) == 0 && (uint64_t)status.st_size < *until ? SHMSEG_TRUNCATED
                                                                       : SHMSEG_EMPTY;
 }
+
+int shmseg_backing_size(int fd, size_t *size) {
+  struct stat status;
+  if (fstat(fd, &status) != 0)
+    return errno;
+  /* the rounding to pages must not overflow either */
+  if ((uint64_t)status.st_size > SIZE_MAX / 2)
+    return EFBIG;
+  *size = (size_t)status.st_size;
+  return 0;
+}

@@ -45,6 +45,9 @@ void shmseg_backing_abandon(int fd, shmseg_place place);
 int shmseg_backing_anonymous(int *fd);
 int shmseg_backing_seal(int fd);
 
+/* The size in bytes. EFBIG when it is more than half of the address space. */
+int shmseg_backing_size(int fd, size_t *size);
+
 /* Makes the object size bytes long, never shorter than it is; from is its size now. With
  * sparse unset, the memory of [0, size) is taken, or ENOSPC and nothing has changed. */
 int shmseg_backing_grow(int fd, uint64_t from, uint64_t size, bool sparse);

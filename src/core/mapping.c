@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/* The mapping of a segment. */
+#define _GNU_SOURCE
+#include "core/mapping.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/owner.h"
+#include "core/segment.h"
+#include "os/backing.h"
+#include "os/map.h"
+
+static int mapping_new(const shmseg_segment *segment, shmseg_mapping *m) {
+  void *base;
+  m->reserved = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
+  if (m->reserved == 0) /* empty, or more than the address space */
+    return m->size == 0 ? SHMSEG_TOO_SMALL : ENOMEM;
+  int err = shmseg_map_open(&base, m->reserved, m->length, segment->fd, segment->writable);
+  if (err)
+    return err;
+  m->base = base;
+  err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd);
+  if (err)
+    shmseg_map_close(base, m->reserved);
+  return err;
+}
+
+int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapping *m) {
+  memset(m, 0, sizeof *m);
+  m->size = size;
+  m->length = shmseg_map_round(size);
+  if (!segment->data || m->length > segment->reserved)
+    return mapping_new(segment, m);
+  m->base = segment->data;
+  m->reserved = segment->reserved;
+  /* after a hole there may be private zeroes anywhere */
+  size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
+  return shmseg_map_range(m->base, from, m->length, segment->fd, segment->writable);
+}
+
+static void mapping_end(const shmseg_mapping *m) {
+  shmseg_fault_forget(m->fault);
+  shmseg_map_close(m->base, m->reserved);
+}
+
+static void mapping_pin_own(const shmseg_segment *segment) {
+  if (segment->pin && segment->data && segment->size > 0)
+    shmseg_map_pin(segment->data, shmseg_map_round(segment->size));
+}
+
+void shmseg_mapping_drop(const shmseg_segment *segment, const shmseg_mapping *m) {
+  if (!m->fault) {
+    shmseg_map_hold(m->base, shmseg_map_round(segment->size), m->length);
+    return;
+  }
+  mapping_end(m);
+  mapping_pin_own(segment);
+}
+
+/* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
+static int mapping_bring_pages(const shmseg_segment *segment, const shmseg_mapping *m) {
+  struct stat status;
+  size_t page = shmseg_map_page();
+  bool is_new = m->fault || shmseg_segment_status(segment) != 0;
+  uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
+  if (fstat(segment->fd, &status) != 0)
+    return errno;
+  if ((uint64_t)status.st_blocks * 512 >= m->length) /* also what nobody has written to yet */
+    return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, segment->writable);
+  int err = 0;
+  for (; !err && from < m->length; from = stop) {
+    shmseg_backing_data(segment->fd, from, m->length, &begin, &stop);
+    err = shmseg_map_populate(m->base, (size_t)begin / page * page, shmseg_map_round((size_t)stop),
+                              segment->fd, segment->writable);
+  }
+  return err;
+}
+
+int shmseg_mapping_pin_ahead(const shmseg_segment *segment, const shmseg_mapping *m) {
+  if (!segment->pin || m->size == 0)
+    return 0;
+  int err = shmseg_map_pin_ahead(m->base, m->length);
+  if (!err || !m->fault || !segment->data)
+    return err;
+  shmseg_map_unpin(segment->data, shmseg_map_round(segment->size));
+  return shmseg_map_pin_ahead(m->base, m->length);
+}
+
+int shmseg_mapping_prepare(const shmseg_segment *segment, const shmseg_mapping *m) {
+  if (m->size == 0 || (!segment->pin && !segment->populate))
+    return 0;
+  size_t now = 0;
+  int err = segment->pin ? shmseg_map_pin(m->base, m->length) : 0;
+  if (!err)
+    err = mapping_bring_pages(segment, m);
+  if (err == ENOSPC && shmseg_backing_size(segment->fd, &now) == 0 && now < m->size)
+    return SHMSEG_TRUNCATED; /* at this moment */
+  return err;
+}
+
+void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m) {
+  if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
+    shmseg_owner_start_over(segment);
+    segment->recoveries++;
+  }
+  if (m->fault) {
+    shmseg_mapping old = { .base = segment->data,
+                           .reserved = segment->reserved,
+                           .fault = segment->fault };
+    segment->data = m->base;
+    segment->reserved = m->reserved;
+    segment->fault = m->fault;
+    if (old.base)
+      mapping_end(&old);
+  } else {
+    shmseg_fault_move(segment->fault, m->base, m->length);
+    shmseg_map_hold(m->base, m->length, shmseg_map_round(segment->size));
+  }
+  segment->size = m->size;
+}
+
+int shmseg_mapping_renew(shmseg_segment *segment, size_t size) {
+  shmseg_mapping m;
+  int err = shmseg_mapping_ahead(segment, size, &m);
+  if (err)
+    return err;
+  err = shmseg_mapping_pin_ahead(segment, &m);
+  if (!err)
+    err = shmseg_mapping_prepare(segment, &m);
+  if (err)
+    shmseg_mapping_drop(segment, &m);
+  else
+    shmseg_mapping_adopt(segment, &m);
+  return err;
+}
+
+void shmseg_mapping_end(const shmseg_segment *segment) {
+  shmseg_mapping m = { .base = segment->data,
+                       .reserved = segment->reserved,
+                       .fault = segment->fault };
+  if (m.base)
+    mapping_end(&m);
+}
