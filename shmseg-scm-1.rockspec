@@ -100,6 +100,7 @@ build = {
         "src/binding/semaphore.c",
         "src/binding/signals.c",
         "src/binding/struct.c",
+        "src/binding/subscription.c",
         "src/binding/time.c",
         "src/binding/value.c",
         "src/binding/view.c",

@@ -212,36 +212,34 @@ static void check_narrow(lua_State *L, const atomic *n) {
     luaL_error(L, "only an i32 or u32 can be waited for, not an %s", scalar_names[n->type]);
 }
 
-typedef struct {
-  uint32_t seen, now;
-} change;
-
-static int wait_for_change(void *handle, int64_t deadline, void *context) {
-  const atomic *n = handle;
-  change *c = context;
+/* Waits once. SHMSEG_CLOSED: by a hook. */
+static int wait_for_change(const atomic *n, uint32_t seen, uint32_t *now, int64_t deadline) {
   if (view_is_closed(&n->view) || view_limit(&n->view) < n->view.size)
-    return SHMSEG_CLOSED; /* by a hook */
+    return SHMSEG_CLOSED;
   const uint32_t *word = (uint32_t *)(n->view.segment->data + n->view.offset);
-  int err = shmseg_wait_word(n->view.segment, word, c->seen, deadline);
+  int err = shmseg_wait_word(n->view.segment, word, seen, deadline);
   if (err)
     return err;
-  c->now = load_ordered(word);
-  return c->now == c->seen ? shmseg_wait_again(deadline) : 0;
+  *now = load_ordered(word);
+  return *now == seen ? shmseg_wait_again(deadline) : 0;
 }
 
 /* wait(seen [, timeout]) -> value | nil, "timeout" */
 static int atomic_wait(lua_State *L) {
   atomic *n = check_atomic(L);
-  change c = { (uint32_t)check_operand(L, 2), 0 };
-  int64_t deadline = opt_deadline(L, 3);
+  uint32_t now = 0, seen = (uint32_t)check_operand(L, 2);
+  wait wait = wait_until(opt_deadline(L, 3));
+  int err;
   check_narrow(L, n);
   check_word(L, n);
-  int err = binding_wait(L, wait_for_change, n, deadline, &c, NULL);
+  do
+    err = wait_for_change(n, seen, &now, wait.deadline);
+  while (wait_again(L, &wait, &err));
   if (err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED)
     return push_outcome(L, err == SHMSEG_TIMEOUT ? "timeout" : "interrupted");
   if (err == SHMSEG_CLOSED)
     check_word(L, n); /* raises */
-  return err ? push_view_failure(L, &n->view, err) : push_result(L, n, c.now);
+  return err ? push_view_failure(L, &n->view, err) : push_result(L, n, now);
 }
 
 /* notify([count]) -> how many were woken */

@@ -8,8 +8,8 @@
 #include "binding/value.h"
 #include "binding/waiting.h"
 
-/* Up to here a value goes through the stack. */
-#define SMALL 256
+/* Private memory to begin with. */
+#define BUFFER_MIN 256
 
 typedef struct {
   object object;
@@ -29,33 +29,24 @@ static int push_version(lua_State *L, cell *c, int err, size_t size, int arg, ui
   return 1;
 }
 
-typedef struct {
-  uint64_t expected, version;
-  const char *bytes;
-  size_t size;
-  int64_t deadline; /* of waiting for other writers */
-} change;
-
-static int set_until(void *handle, int64_t deadline, void *context) {
-  change *c = context;
-  int64_t past = PAST; /* one try */
-  return shmseg_cell_set_until(&((cell *)handle)->cell, c->expected, c->bytes, c->size,
-                               deadline == 0 ? &past : &c->deadline, &c->version);
-}
-
-/* Sets the value at arg, if the version is still expected. */
-static int set(lua_State *L, cell *c, int arg, change *to) {
-  to->bytes = check_value(L, &c->object, arg, &to->size);
-  to->deadline = 0;
-  return binding_wait(L, set_until, c, SHMSEG_FOREVER, to, NULL);
+/* Sets the value at arg, of *size bytes, if the version is still expected. */
+static int set(lua_State *L, cell *c, int arg, uint64_t expected, size_t *size, uint64_t *version) {
+  const char *bytes = check_value(L, &c->object, arg, size);
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = shmseg_cell_set_until(&c->cell, expected, bytes, *size, &wait.deadline, version);
+  while (wait_again(L, &wait, &err));
+  return err;
 }
 
 /* set(value) -> version */
 static int cell_set(lua_State *L) {
   cell *c = check_object(L, &class);
-  change to = { .expected = SHMSEG_ANY_VERSION };
-  int err = set(L, c, 2, &to);
-  return push_version(L, c, err, to.size, 2, to.version);
+  size_t size;
+  uint64_t version;
+  int err = set(L, c, 2, SHMSEG_ANY_VERSION, &size, &version);
+  return push_version(L, c, err, size, 2, version);
 }
 
 /* cas(version, value) -> version | false, actual version */
@@ -63,12 +54,13 @@ static int cell_cas(lua_State *L) {
   cell *c = check_object(L, &class);
   int64_t expected = check_integer(L, 2);
   luaL_argcheck(L, expected >= 0, 2, "not a version");
-  change to = { .expected = (uint64_t)expected };
-  int err = set(L, c, 3, &to);
+  size_t size;
+  uint64_t version;
+  int err = set(L, c, 3, (uint64_t)expected, &size, &version);
   if (err != SHMSEG_CHANGED)
-    return push_version(L, c, err, to.size, 3, to.version);
+    return push_version(L, c, err, size, 3, version);
   lua_pushboolean(L, 0);
-  push_uint64(L, to.version);
+  push_uint64(L, version);
   return 2;
 }
 
@@ -77,7 +69,7 @@ static int cell_cas(lua_State *L) {
 static int copy_value(lua_State *L, cell *c, size_t *size, uint64_t *version) {
   int err;
   if (c->buffer.available == 0)
-    grow_buffer(L, &c->buffer, SMALL);
+    grow_buffer(L, &c->buffer, BUFFER_MIN);
   /* growing may run finalizers: get looks again */
   while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.available, size, version)) ==
          SHMSEG_TOO_SMALL)
@@ -108,19 +100,10 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
   int err = shmseg_cell_peek(&c->cell, &bytes, &size, version);
   if (err)
     return err;
-  if (size > SMALL && !MAY_COPY_SHARED)
+  if (!push_shared(L, bytes, size))
     return push_copy(L, c, version);
-  if (size <= SMALL) {
-    char small[SMALL];
-    memcpy(small, bytes, size);
-    err = shmseg_cell_confirm(&c->cell, *version);
-    if (!err)
-      lua_pushlstring(L, small, size);
-    return err;
-  }
-  lua_pushlstring(L, (const char *)bytes, size); /* copies, then may run finalizers */
   if (!c->cell.object.segment || !shmseg_segment_is_open(c->cell.object.segment))
-    return SHMSEG_CLOSED;
+    return SHMSEG_CLOSED; /* by a finalizer */
   return shmseg_cell_confirm(&c->cell, *version);
 }
 
@@ -142,18 +125,16 @@ static int cell_get(lua_State *L) {
   return push_current(L, check_object(L, &class));
 }
 
-static int wait(void *handle, int64_t deadline, void *seen) {
-  return shmseg_cell_wait(&((cell *)handle)->cell, *(uint64_t *)seen, deadline);
-}
-
 /* wait([version [, timeout]]) -> value, version | nil, "timeout" */
 static int cell_wait(lua_State *L) {
   cell *c = check_object(L, &class);
   int64_t version = lua_isnoneornil(L, 2) ? 0 : check_integer(L, 2);
-  uint64_t seen = (uint64_t)version;
-  int64_t deadline = opt_deadline(L, 3);
+  wait wait = wait_until(opt_deadline(L, 3));
+  int err;
   luaL_argcheck(L, version >= 0, 2, "not a version");
-  int err = binding_wait(L, wait, c, deadline, &seen, NULL);
+  do
+    err = shmseg_cell_wait(&c->cell, (uint64_t)version, wait.deadline);
+  while (wait_again(L, &wait, &err));
   return err ? push_object_failure(L, &c->object, err) : push_current(L, c);
 }
 

@@ -41,16 +41,16 @@ static int event_is_set(lua_State *L) {
   return 1;
 }
 
-static int wait(void *handle, int64_t deadline, void *began) {
-  return shmseg_event_wait(&((event *)handle)->event, began, deadline);
-}
-
 /* wait([timeout]) -> true | nil, "timeout"; no lock, so what the world refuses is returned */
 static int event_wait(lua_State *L) {
   event *e = check_object(L, &class);
-  int64_t deadline = opt_deadline(L, 2);
+  wait wait = wait_until(opt_deadline(L, 2));
   uint32_t began = 0;
-  return push_done(L, e, binding_wait(L, wait, e, deadline, &began, NULL));
+  int err;
+  do
+    err = shmseg_event_wait(&e->event, &began, wait.deadline);
+  while (wait_again(L, &wait, &err));
+  return push_done(L, e, err);
 }
 
 static const luaL_Reg methods[] = {

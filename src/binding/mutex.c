@@ -17,8 +17,13 @@ static void unlock_at_scope_end(object *o) {
     shmseg_mutex_unlock(&((mutex *)o)->mutex);
 }
 
-static int lock(void *handle, int64_t deadline, void *abandoned) {
-  return shmseg_mutex_lock(&((mutex *)handle)->mutex, deadline, abandoned);
+static int lock(lua_State *L, mutex *m, int64_t deadline, bool *abandoned) {
+  wait wait = wait_until(deadline);
+  int err;
+  do
+    err = shmseg_mutex_lock(&m->mutex, wait.deadline, abandoned);
+  while (wait_again(L, &wait, &err));
+  return err;
 }
 
 /* lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
@@ -27,7 +32,7 @@ static int mutex_lock(lua_State *L) {
   int64_t deadline = opt_deadline(L, 2);
   bool abandoned = false;
   push_guard(L, &m->object, unlock_at_scope_end);
-  int err = binding_wait(L, lock, m, deadline, &abandoned, NULL);
+  int err = lock(L, m, deadline, &abandoned);
   return push_lock_result(L, &m->object, err, abandoned);
 }
 
@@ -100,7 +105,7 @@ static int mutex_with(lua_State *L) {
   lua_settop(L, FUNCTION);
   lua_pushliteral(L, "abandoned"); /* now: nothing may allocate once the lock is held */
   push_guard(L, &m->object, unlock_at_scope_end);
-  int err = binding_wait(L, lock, m, SHMSEG_FOREVER, &abandoned, NULL);
+  int err = lock(L, m, SHMSEG_FOREVER, &abandoned);
   if (err)
     return object_raise(L, &m->object, err);
   close_with_coroutine(L);

@@ -162,35 +162,14 @@ static void enter_object(object *o, const view *where) {
   view_aim(&o->view, where, 0, object_handle(o)->size);
 }
 
-/* How an object is opened: in what a view has of a segment, or by name on a segment of its own. */
-typedef struct {
-  const view *where;
-  shmseg_mode mode;
-  shmseg_object_options options;
-  shmseg_options own;
-  int64_t deadline;
-  bool created;
-} opening;
-
-static int open_in(void *handle, int64_t deadline, void *context) {
-  object *o = handle;
-  opening *in = context;
-  int64_t past = PAST;
-  if (view_is_closed(in->where))
-    return SHMSEG_CLOSED; /* by a hook */
-  shmseg_slice slice = { in->where->segment, in->where->offset, view_limit(in->where) };
-  return shmseg_object_open_until(object_handle(o), o->class->kind, slice, in->mode, &in->options,
-                                  deadline == 0 ? &past : &in->deadline, &in->created);
-}
-
-static int open_named(void *handle, int64_t deadline, void *context) {
-  object *o = handle;
-  opening *in = context;
-  int64_t past = PAST;
-  shmseg_segment *segment = in->where->segment;
-  return shmseg_object_open_named_until(object_handle(o), o->class->kind, segment, o->name,
-                                        in->mode, &in->options, &in->own,
-                                        deadline == 0 ? &past : &in->deadline, &in->created);
+/* One try to open the object in what the view has of the segment. SHMSEG_CLOSED: by a hook. */
+static int try_open(object *o, const view *where, shmseg_mode mode,
+                    const shmseg_object_options *options, int64_t *deadline, bool *created) {
+  if (view_is_closed(where))
+    return SHMSEG_CLOSED;
+  shmseg_slice slice = { where->segment, where->offset, view_limit(where) };
+  return shmseg_object_open_until(object_handle(o), o->class->kind, slice, mode, options, deadline,
+                                  created);
 }
 
 /* open(segment or slice [, mode [, numbers [, encode, decode]]]) -> object, created; upvalue 1 is
@@ -208,14 +187,18 @@ static int object_open(lua_State *L) {
   set_codec(L, o, 4);
   check_open(L, where); /* nothing runs Lua code from here on */
   luaL_argcheck(L, mode == SHMSEG_READ || where->segment->writable, 2, "the segment is read-only");
-  opening in = { .where = where, .mode = mode, .options = options };
-  int err = binding_wait(L, open_in, o, SHMSEG_FOREVER, &in, NULL);
+  wait wait = wait_patiently();
+  bool created;
+  int err;
+  do
+    err = try_open(o, where, mode, &options, &wait.deadline, &created);
+  while (wait_again(L, &wait, &err));
   if (err == SHMSEG_CLOSED)
     check_open(L, where);
   if (err)
     return push_open_failure(L, o, where->segment->place.name, err);
   enter_object(o, where);
-  lua_pushboolean(L, in.created);
+  lua_pushboolean(L, created);
   return 2;
 }
 
@@ -241,20 +224,24 @@ static int object_open_named(lua_State *L) {
   size_t needed = mode == SHMSEG_CREATE || mode == SHMSEG_CREATE_ONLY
                       ? check_object_size(L, class, 3, &options)
                       : 0;
-  push_segment(L, &place);
+  shmseg_segment *segment = push_segment(L, &place);
   const view *where = lua_touserdata(L, -1);
   object *o = push_object(L, lua_gettop(L), class);
   set_codec(L, o, 4);
   o->owns_segment = true;
-  o->name = place.name;
-  opening in = { .where = where, .mode = mode, .options = options, .own = own };
-  int err = binding_wait(L, open_named, o, SHMSEG_FOREVER, &in, NULL);
+  wait wait = wait_patiently();
+  bool created;
+  int err;
+  do
+    err = shmseg_object_open_named_until(object_handle(o), class->kind, segment, place.name, mode,
+                                         &options, &own, &wait.deadline, &created);
+  while (wait_again(L, &wait, &err));
   if (err && object_handle(o)->kind)
     return push_open_failure(L, o, place.name, err);
   if (err)
     return push_place_failure(L, noun_of(o), place, mode, needed, err);
   enter_object(o, where);
-  lua_pushboolean(L, in.created);
+  lua_pushboolean(L, created);
   return 2;
 }
 

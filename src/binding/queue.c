@@ -37,24 +37,17 @@ static int push_result(lua_State *L, queue *q, int err) {
 
 /* --- producers ---------------------------------------------------------------------------- */
 
-typedef struct {
-  const char *bytes;
-  size_t size;
-} message;
-
-static int push(void *handle, int64_t deadline, void *context) {
-  const message *m = context;
-  return shmseg_queue_push(&((queue *)handle)->queue, m->bytes, m->size, deadline);
-}
-
 /* push(value [, timeout]) -> true | nil, "timeout" | "shutdown" */
 static int queue_push(lua_State *L) {
   queue *q = check_object(L, &class);
-  message m;
-  m.bytes = check_value(L, &q->object, 2, &m.size);
-  int64_t deadline = opt_deadline(L, 3);
-  int err = binding_wait(L, push, q, deadline, &m, NULL);
-  return err == EINVAL ? value_too_large(L, &q->object, 2, m.size) : push_result(L, q, err);
+  size_t size;
+  const char *bytes = check_value(L, &q->object, 2, &size);
+  wait wait = wait_until(opt_deadline(L, 3));
+  int err;
+  do
+    err = shmseg_queue_push(&q->queue, bytes, size, wait.deadline);
+  while (wait_again(L, &wait, &err));
+  return err == EINVAL ? value_too_large(L, &q->object, 2, size) : push_result(L, q, err);
 }
 
 /* shutdown() -> true */
@@ -65,30 +58,29 @@ static int queue_shutdown(lua_State *L) {
 
 /* --- consumers ---------------------------------------------------------------------------- */
 
-typedef struct {
-  uint64_t max;
-  size_t used;
-} batch;
-
-static int take(void *handle, int64_t deadline, void *context) {
-  queue *q = handle;
-  batch *h = context;
-  q->begin = q->end = 0; /* what a hook has left there goes with the buffer */
-  return shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.available, h->max, &h->used,
-                           deadline);
+/* Takes at most max messages into the empty buffer; with SHMSEG_TOO_SMALL *used is what the first needs. */
+static int take(lua_State *L, queue *q, uint64_t max, size_t *used, int64_t deadline) {
+  wait wait = wait_until(deadline);
+  int err;
+  do {
+    q->begin = q->end = 0; /* what a hook has left there goes with the buffer */
+    err = shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.available, max, used,
+                            wait.deadline);
+  } while (wait_again(L, &wait, &err));
+  return err;
 }
 
 /* Fills the empty buffer with at most max messages. */
-static int refill(lua_State *L, queue *q, uint64_t max, size_t available, int64_t deadline) {
-  batch h = { max, 0 };
+static int refill(lua_State *L, queue *q, uint64_t max, size_t size, int64_t deadline) {
+  size_t used;
   int err;
-  if (q->buffer.available < available)
-    grow_buffer(L, &q->buffer, available);
-  while ((err = binding_wait(L, take, q, deadline, &h, NULL)) == SHMSEG_TOO_SMALL)
-    grow_buffer(L, &q->buffer, h.used + h.used / 2);
+  if (q->buffer.available < size)
+    grow_buffer(L, &q->buffer, size);
+  while ((err = take(L, q, max, &used, deadline)) == SHMSEG_TOO_SMALL)
+    grow_buffer(L, &q->buffer, used + used / 2);
   q->changes++;
   q->begin = 0;
-  q->end = err ? 0 : h.used;
+  q->end = err ? 0 : used;
   if (!err)
     q->taken_by = q->queue.object.segment->member;
   return err;
@@ -127,15 +119,8 @@ static int push_in_place(lua_State *L, queue *q) {
   int err = shmseg_queue_peek(&q->queue, &bytes, &size, &position);
   if (err)
     return err;
-  if (size <= INTERNED_MAX) {
-    char small[INTERNED_MAX];
-    memcpy(small, bytes, size);
-    lua_pushlstring(L, small, size);
-  } else if (MAY_COPY_SHARED) {
-    lua_pushlstring(L, (const char *)bytes, size);
-  } else {
+  if (!push_shared(L, bytes, size))
     return SHMSEG_CHANGED;
-  }
   return shmseg_queue_claim(&q->queue, position, size); /* a finalizer may have closed the handle */
 }
 
@@ -143,19 +128,16 @@ static int push_in_place(lua_State *L, queue *q) {
 static int queue_pop(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t deadline = opt_deadline(L, 2);
-  bool tried = false;
   do {
     int err = 0;
     lua_settop(L, 2);
     if (!has_records(q)) {
-      err = push_in_place(L, q);
-      if (!err) {
+      if (push_in_place(L, q) == 0) {
         decode_value(L, &q->object, 1);
         return 1;
       }
-      if (err == SHMSEG_CHANGED ||
-          binding_retry(L, err, &tried)) /* a finalizer may have drained, and kept something */
-        err = has_records(q) ? 0 : refill(L, q, 1, BUFFER_MIN, deadline);
+      /* else why not is told again; a finalizer may have drained, and kept something */
+      err = has_records(q) ? 0 : refill(L, q, 1, BUFFER_MIN, deadline);
     } else if (!q->queue.object.segment) {
       err = SHMSEG_CLOSED;
     }
@@ -219,7 +201,7 @@ static int queue_drain(lua_State *L) {
     return push_result(L, q, err);
   for (int count = 0; count < max;) {
     if (!has_records(q)) {
-      if (count > 0 && binding_interrupted(L)) /* all that is there can be much */
+      if (count > 0 && wait_run_hooks(L)) /* all that is there can be much */
         break;
       err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
       there -= q->end < there ? q->end : there;
@@ -240,24 +222,13 @@ static int queue_drain(lua_State *L) {
 
 /* --- looking ------------------------------------------------------------------------------ */
 
-typedef struct {
-  shmseg_queue_walk walk;
-  shmseg_queue_stats stats;
-} count;
-
-/* It does not wait, so no deadline is over but that of who is to give up. */
-static int count_on(void *handle, int64_t deadline, void *context) {
-  count *c = context;
-  int err = shmseg_queue_count_on(&((queue *)handle)->queue, &c->walk, &c->stats);
-  return err == SHMSEG_INTERRUPTED && deadline == 0 ? SHMSEG_TIMEOUT : err;
-}
-
 static int take_stock(lua_State *L, queue *q, shmseg_queue_stats *stats) {
-  count c = { 0 };
-  int err = shmseg_queue_count_on(&q->queue, &c.walk, &c.stats);
-  if (err == SHMSEG_INTERRUPTED)
-    err = binding_wait(L, count_on, q, SHMSEG_FOREVER, &c, NULL);
-  *stats = c.stats;
+  wait wait = wait_for_work();
+  shmseg_queue_walk walk = { 0 };
+  int err;
+  do
+    err = shmseg_queue_count_on(&q->queue, &walk, stats);
+  while (wait_again(L, &wait, &err));
   return err;
 }
 

@@ -17,37 +17,33 @@ static void unlock_at_scope_end(object *o) {
     shmseg_rwlock_unlock(&((rwlock *)o)->rwlock);
 }
 
-static int read_lock(void *handle, int64_t deadline, void *abandoned) {
-  return shmseg_rwlock_read_lock(&((rwlock *)handle)->rwlock, deadline, abandoned);
-}
-
-static int write_lock(void *handle, int64_t deadline, void *abandoned) {
-  return shmseg_rwlock_write_lock(&((rwlock *)handle)->rwlock, deadline, abandoned);
-}
-
 static void cancel(void *handle) {
   shmseg_rwlock_cancel(&((rwlock *)handle)->rwlock);
 }
 
-static int take(lua_State *L, int (*how)(void *, int64_t, void *)) {
+/* how: shmseg_rwlock_read_lock or shmseg_rwlock_write_lock. */
+static int take(lua_State *L, int (*how)(shmseg_rwlock *, int64_t, bool *)) {
   rwlock *rw = check_object(L, &class);
-  int64_t deadline = opt_deadline(L, 2);
+  wait wait = wait_until(opt_deadline(L, 2));
   bool abandoned = false;
+  int err;
   push_guard(L, &rw->object, unlock_at_scope_end);
-  int err = binding_wait(L, how, rw, deadline, &abandoned, cancel);
-  if (err == SHMSEG_INTERRUPTED)
-    cancel(rw);
+  wait.cancel = cancel;
+  wait.handle = rw;
+  do
+    err = how(&rw->rwlock, wait.deadline, &abandoned);
+  while (wait_again(L, &wait, &err));
   return push_lock_result(L, &rw->object, err, abandoned);
 }
 
 /* read_lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
 static int rwlock_read_lock(lua_State *L) {
-  return take(L, read_lock);
+  return take(L, shmseg_rwlock_read_lock);
 }
 
 /* write_lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
 static int rwlock_write_lock(lua_State *L) {
-  return take(L, write_lock);
+  return take(L, shmseg_rwlock_write_lock);
 }
 
 /* unlock() -> true | nil, message, code */

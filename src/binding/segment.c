@@ -213,17 +213,18 @@ static int segment_open(lua_State *L) {
   root *r = new_root(L, name);
   init_call call = { L, 11, lua_gettop(L), false, false };
   shmseg_place place = { type, r->name };
-  bool created, tried = false;
+  bool created;
   root *other = NULL; /* made now: nothing may allocate once there is a name */
   if (!lua_isnoneornil(L, 11)) {
     other = new_root(L, name);
     options.init = call_init;
     options.context = &call;
   }
+  wait wait = wait_patiently();
   int err;
-  do {
+  do
     err = shmseg_segment_open(&r->segment, place, mode, &options, &created);
-  } while (!call.called && binding_retry(L, err, &tried));
+  while (!call.called && wait_again(L, &wait, &err));
   if (call.failed)
     return lua_error(L);
   if (err)
@@ -241,11 +242,11 @@ static int segment_open(lua_State *L) {
 static int segment_anonymous(lua_State *L) {
   shmseg_options options = check_options(L, 1);
   root *r = new_root(L, NULL);
-  bool tried = false;
+  wait wait = wait_patiently();
   int err;
-  do {
+  do
     err = shmseg_segment_anonymous(&r->segment, &options);
-  } while (binding_retry(L, err, &tried));
+  while (wait_again(L, &wait, &err));
   return err ? push_failure(L, err, "anonymous segment", NULL) : 1;
 }
 
@@ -258,11 +259,11 @@ static int segment_from_fd(lua_State *L) {
   int fits = flags != -1 && (flags & O_ACCMODE) == O_RDONLY ? 0 : 1;
   int mode = lua_isnoneornil(L, 2) ? fits : check_option(L, 2, modes);
   root *r = new_root(L, NULL);
-  bool tried = false;
+  wait wait = wait_patiently();
   int err;
-  do {
+  do
     err = shmseg_segment_from_fd(&r->segment, (int)fd, mode == 1);
-  } while (binding_retry(L, err, &tried));
+  while (wait_again(L, &wait, &err));
   return err ? push_failure(L, err, "descriptor", NULL) : 1;
 }
 
@@ -278,34 +279,30 @@ static int segment_close(lua_State *L) {
   return 0;
 }
 
-static int unlink_until(void *segment, int64_t deadline, void *own) {
-  int64_t past = PAST; /* one try */
-  return shmseg_segment_unlink_until(segment, deadline == 0 ? &past : own);
-}
-
 /* unlink() -> true | nil, message, code */
 static int segment_unlink(lua_State *L) {
   root *r = check_root(L);
   if (!r->segment.place.name)
     return luaL_error(L, "the segment has no name");
-  int64_t deadline = 0;
-  int err = binding_wait(L, unlink_until, &r->segment, SHMSEG_FOREVER, &deadline, NULL);
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = shmseg_segment_unlink_until(&r->segment, &wait.deadline);
+  while (wait_again(L, &wait, &err));
   if (err)
     return push_view_failure(L, &r->view, err);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-static int remove_until(void *place, int64_t deadline, void *own) {
-  int64_t past = PAST; /* one try */
-  return shmseg_segment_remove_until(*(shmseg_place *)place, deadline == 0 ? &past : own);
-}
-
 /* unlink(name) -> true | nil, message, code */
 static int module_unlink(lua_State *L) {
   shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
-  int64_t deadline = 0;
-  int err = binding_wait(L, remove_until, &place, SHMSEG_FOREVER, &deadline, NULL);
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = shmseg_segment_remove_until(place, &wait.deadline);
+  while (wait_again(L, &wait, &err));
   if (err)
     return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
   lua_pushboolean(L, 1);
@@ -321,17 +318,6 @@ static int segment_size(lua_State *L) {
   return 1;
 }
 
-typedef struct {
-  size_t size;
-  int64_t deadline; /* of waiting for a peer */
-} sizing;
-
-static int resize_until(void *segment, int64_t deadline, void *context) {
-  sizing *to = context;
-  int64_t past = PAST; /* one try */
-  return shmseg_segment_resize_until(segment, to->size, deadline == 0 ? &past : &to->deadline);
-}
-
 /* resize(size) -> size | nil, message, code */
 static int segment_resize(lua_State *L) {
   size_t size = opt_bytes(L, 2);
@@ -340,8 +326,11 @@ static int segment_resize(lua_State *L) {
   if (size < r->segment.size)
     check_views(L, 1, size); /* which may run finalizers */
   check_writable(L, &r->view);
-  sizing to = { size, 0 };
-  int err = binding_wait(L, resize_until, &r->segment, SHMSEG_FOREVER, &to, NULL);
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = shmseg_segment_resize_until(&r->segment, size, &wait.deadline);
+  while (wait_again(L, &wait, &err));
   if (err)
     return push_view_failure(L, &r->view, err);
   push_uint64(L, r->segment.size);
@@ -352,11 +341,11 @@ static int segment_resize(lua_State *L) {
 static int segment_refresh(lua_State *L) {
   view *v = check_view(L, 1);
   check_open(L, v);
-  bool tried = false;
+  wait wait = wait_patiently();
   int err;
-  do {
+  do
     err = v->segment ? shmseg_segment_refresh(v->segment) : SHMSEG_CLOSED;
-  } while (binding_retry(L, err, &tried));
+  while (wait_again(L, &wait, &err));
   return err ? push_view_failure(L, v, err) : segment_size(L);
 }
 
@@ -507,11 +496,11 @@ static int module_list(lua_State *L) {
   luaL_getmetatable(L, LISTING_CLASS);
   lua_setmetatable(L, -2);
   lua_newtable(L);
-  bool tried = false;
+  wait wait = wait_patiently();
   int err;
-  do {
+  do
     err = shmseg_backing_list(&l->names);
-  } while (binding_retry(L, err, &tried));
+  while (wait_again(L, &wait, &err));
   for (int i = 1; !err; i++) {
     err = shmseg_backing_next(&l->names, &name);
     if (err || !name)

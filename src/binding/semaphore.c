@@ -12,16 +12,14 @@ typedef struct {
 
 static const object_class class = { &shmseg_semaphore_kind, "shmseg.semaphore", sizeof(semaphore) };
 
-static int acquire(void *handle, int64_t deadline, void *context) {
-  (void)context;
-  return shmseg_semaphore_acquire(&((semaphore *)handle)->semaphore, deadline);
-}
-
 /* acquire([timeout]) -> true | nil, "timeout" */
 static int semaphore_acquire(lua_State *L) {
   semaphore *s = check_object(L, &class);
-  int64_t deadline = opt_deadline(L, 2);
-  int err = binding_wait(L, acquire, s, deadline, NULL, NULL);
+  wait wait = wait_until(opt_deadline(L, 2));
+  int err;
+  do
+    err = shmseg_semaphore_acquire(&s->semaphore, wait.deadline);
+  while (wait_again(L, &wait, &err));
   lua_pushboolean(L, 1);
   return push_lock_result(L, &s->object, err, false);
 }

@@ -70,7 +70,7 @@ static int stop_wait(lua_State *L) {
     }
     if (shmseg_wait_sleep(deadline) == SHMSEG_TIMEOUT)
       return push_outcome(L, "timeout");
-    binding_interrupted(L);
+    wait_run_hooks(L);
   }
 }
 

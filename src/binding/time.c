@@ -19,7 +19,7 @@ static int time_sleep(lua_State *L) {
   if (shmseg_signals_pending())
     return push_outcome(L, "interrupted");
   while (shmseg_wait_sleep(deadline) == SHMSEG_INTERRUPTED)
-    if (binding_interrupted(L))
+    if (wait_run_hooks(L))
       return push_outcome(L, "interrupted");
   lua_pushboolean(L, 1);
   return 1;

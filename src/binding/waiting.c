@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits that Ctrl-C, hooks and signals end. */
+/* Waits that hooks, Ctrl-C and signals end. */
 #include "binding/waiting.h"
 
 #include <errno.h>
@@ -73,36 +73,45 @@ static int run_hooks(lua_State *L) {
   return status ? status : call_hook(L);
 }
 
-bool binding_interrupted(lua_State *L) {
+bool wait_run_hooks(lua_State *L) {
   if (run_hooks(L) != 0)
     lua_error(L);
   return shmseg_signals_pending();
 }
 
-bool binding_retry(lua_State *L, int err, bool *tried) {
-  if (*tried || (err != EMFILE && err != ENFILE && err != ENOMEM && err != ENOSPC))
-    return false;
-  *tried = true;
-  lua_gc(L, LUA_GCCOLLECT, 0);
-  return true;
+static bool is_want(int err) {
+  return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOSPC;
 }
 
-int binding_wait(lua_State *L, int (*wait)(void *handle, int64_t deadline, void *context),
-                 void *handle, int64_t deadline, void *context, void (*cancel)(void *handle)) {
-  bool tried = false;
-  for (;;) {
-    bool stop = shmseg_signals_pending();
-    int err = wait(handle, stop ? 0 : deadline, context);
-    if (err == SHMSEG_TIMEOUT && stop && shmseg_wait_left(deadline))
-      return SHMSEG_INTERRUPTED;
-    if (binding_retry(L, err, &tried))
-      continue;
-    if (err != SHMSEG_INTERRUPTED)
-      return err;
-    if (run_hooks(L) != 0) {
-      if (cancel)
-        cancel(handle);
-      return lua_error(L);
-    }
+/* Takes note of a signal that has come meanwhile, or was taken by a hook. */
+static void look_for_signal(wait *w) {
+  if (shmseg_signals_pending() == w->is_last)
+    return;
+  int64_t deadline = w->deadline;
+  w->deadline = w->other;
+  w->other = deadline;
+  w->is_last = !w->is_last;
+}
+
+bool wait_again_after(lua_State *L, wait *w, int *err) {
+  if (*err == SHMSEG_TIMEOUT && w->is_last && (w->other == 0 || shmseg_wait_left(w->other))) {
+    *err = SHMSEG_INTERRUPTED;
+    return false;
   }
+  if (is_want(*err) && !w->has_collected) {
+    w->has_collected = true;
+    lua_gc(L, LUA_GCCOLLECT, 0);
+    return true;
+  }
+  if (*err != SHMSEG_INTERRUPTED)
+    return false;
+  if (run_hooks(L) != 0) {
+    if (w->cancel)
+      w->cancel(w->handle);
+    lua_error(L);
+  }
+  if (w->is_work)
+    return !shmseg_signals_pending();
+  look_for_signal(w);
+  return true;
 }
