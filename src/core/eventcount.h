@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* an eventcount: a word to sleep on until somebody has changed something else.
+/* An eventcount: a word to sleep on until another process has changed something else.
  *
  * LAYOUT      bit 31     WAITERS: somebody may be asleep
  *             bits 0-30  how often it was notified, from 1 on; wraps to 1, so the word is never 0
@@ -26,13 +26,21 @@
 #define SHMSEG_EVENTCOUNT_START 1u
 
 /* After the change and a full barrier. */
-void shmseg_eventcount_notify(uint32_t *eventcount);
+void shmseg_eventcount_notify(uint32_t *word);
 
-/* Waits until it was notified, or ready(context) is true before that: 0. SHMSEG_INTERRUPTED,
- * SHMSEG_TIMEOUT, SHMSEG_TRUNCATED. Through a read-only mapping, where no flag can be set, it looks
- * every few milliseconds. */
-int shmseg_eventcount_wait(const shmseg_segment *segment, uint32_t *eventcount,
-                           bool (*ready)(const void *context), const void *context,
+/* The first half of a wait: says that somebody is about to sleep, and gives the key for the second.
+ * Between the two the caller looks, by ordered loads, whether the change has come:
+ *
+ *   uint32_t key = shmseg_eventcount_prepare(segment, word);
+ *   if (nothing has changed yet)
+ *     err = shmseg_eventcount_wait(segment, word, key, deadline);
+ *
+ * The key is 0 where nothing can be said: through a read-only mapping. */
+uint32_t shmseg_eventcount_prepare(const shmseg_segment *segment, uint32_t *word);
+
+/* The second half: sleeps until a notify that came after the key was given: 0, look again.
+ * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_TRUNCATED. With the key 0 it naps a few milliseconds. */
+int shmseg_eventcount_wait(const shmseg_segment *segment, const uint32_t *word, uint32_t key,
                            int64_t deadline);
 
 /* Is the word one of its states? */

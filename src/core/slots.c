@@ -57,20 +57,12 @@ void shmseg_slots_clear(shmseg_slots slots, uint32_t stale) {
     shmseg_eventcount_notify(slots.eventcount);
 }
 
-typedef struct {
-  shmseg_slots slots;
-  uint32_t limit;
-} demand;
-
-static bool slots_is_met(const void *context) {
-  const demand *d = context;
-  return shmseg_slots_taken(d->slots) <= d->limit;
-}
-
 int shmseg_slots_wait(shmseg_slots slots, uint32_t limit, int64_t deadline) {
-  demand d = { slots, limit };
-  int err = shmseg_eventcount_wait(slots.segment, slots.eventcount, slots_is_met, &d, deadline);
-  return err == 0 && !slots_is_met(&d) ? shmseg_wait_again(deadline) : err;
+  uint32_t key = shmseg_eventcount_prepare(slots.segment, slots.eventcount);
+  if (shmseg_slots_taken(slots) <= limit)
+    return segment_status(slots.segment);
+  int err = shmseg_eventcount_wait(slots.segment, slots.eventcount, key, deadline);
+  return err == 0 && shmseg_slots_taken(slots) > limit ? shmseg_wait_again(deadline) : err;
 }
 
 const char *shmseg_slots_check(shmseg_slots slots) {

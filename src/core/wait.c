@@ -70,24 +70,23 @@ static bool wait_is_worth_spinning(uint32_t failures) {
   return failures % SPIN_PERIOD < SPIN_BURST && shmseg_clock_processors() > 1;
 }
 
-bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
-                            const void *context) {
-  if (!wait_is_worth_spinning(spin->failures)) {
-    spin->failures++;
-    return ready(context);
-  }
-  int64_t deadline = shmseg_clock_now() + SPIN;
-  do {
-    for (int i = 0; i < SPIN_LOOKS; i++) {
-      if (ready(context)) {
-        spin->failures = 0;
-        return true;
-      }
-      spin_pause();
-    }
-  } while (shmseg_clock_now() < deadline);
+shmseg_spinner shmseg_wait_spin_begin(shmseg_spin *spin) {
+  bool is_worth = wait_is_worth_spinning(spin->failures);
   spin->failures++;
-  return false;
+  return (shmseg_spinner){ spin, is_worth ? shmseg_clock_now() + SPIN : 0, 0 };
+}
+
+bool shmseg_wait_spin_again(shmseg_spinner *spinner) {
+  if (spinner->deadline == 0)
+    return false;
+  spin_pause();
+  return ++spinner->looks % SPIN_LOOKS != 0 || shmseg_clock_now() < spinner->deadline;
+}
+
+int shmseg_wait_spin_found(const shmseg_spinner *spinner) {
+  if (spinner->deadline != 0)
+    spinner->spin->failures = 0;
+  return 0;
 }
 
 bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses) {

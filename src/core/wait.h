@@ -46,11 +46,27 @@ bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
 
 #define SHMSEG_SPIN_START 4u
 
-/* Looks for a condition that a peer brings about, as long, and gives what ready gave last. A handle
- * whose peers were too slow for this many times spins only now and then: on a busy machine its
- * processor is better left to them. */
-bool shmseg_wait_spin_until(shmseg_spin *spin, bool (*ready)(const void *context),
-                            const void *context);
+/* A spin: looks for a change that a peer brings about, for about as long as a sleep and a wake cost.
+ *
+ *   shmseg_spinner spinner = shmseg_wait_spin_begin(&handle->spin);
+ *   do
+ *     if (it has come)
+ *       return shmseg_wait_spin_found(&spinner);
+ *   while (shmseg_wait_spin_again(&spinner));
+ *
+ * A handle whose peers were too slow for this many times in a row looks once, and spins only now and
+ * then: on a busy machine its processor is better left to them. */
+typedef struct shmseg_spinner {
+  shmseg_spin *spin;
+  int64_t deadline; /* 0: it looks once */
+  unsigned looks;
+} shmseg_spinner;
+
+shmseg_spinner shmseg_wait_spin_begin(shmseg_spin *spin);
+bool shmseg_wait_spin_again(shmseg_spinner *spinner);
+
+/* Notes that the spin was worth it, and gives 0. */
+int shmseg_wait_spin_found(const shmseg_spinner *spinner);
 
 /* Wakes at most count of those who wait on word. How many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);

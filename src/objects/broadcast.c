@@ -411,25 +411,25 @@ static int broadcast_skip_lost(shmseg_subscription *s) {
   return 0;
 }
 
-typedef struct {
-  const shmseg_broadcast *broadcast;
-  uint64_t seen;
-} change;
-
-static bool broadcast_has_changed(const void *context) {
-  const change *c = context;
-  return load_ordered(broadcast_word64(c->broadcast, PUBLISHED)) != c->seen;
+static bool broadcast_has_changed(const shmseg_broadcast *b, uint64_t seen) {
+  return load_ordered(broadcast_word64(b, PUBLISHED)) != seen;
 }
 
+/* Waits until the published word is not seen. 0: look again. */
 static int broadcast_wait_for_message(const shmseg_broadcast *b, uint64_t seen, shmseg_spin *spin,
                                       int64_t deadline) {
-  change c = { b, seen };
+  uint32_t *word = broadcast_word32(b, EVENTCOUNT);
   if (!shmseg_wait_left(deadline))
-    return broadcast_has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
-  if (shmseg_wait_spin_until(spin, broadcast_has_changed, &c))
-    return 0;
-  return shmseg_eventcount_wait(b->object.segment, broadcast_word32(b, EVENTCOUNT),
-                                broadcast_has_changed, &c, deadline);
+    return broadcast_has_changed(b, seen) ? 0 : SHMSEG_TIMEOUT;
+  shmseg_spinner spinner = shmseg_wait_spin_begin(spin);
+  do
+    if (broadcast_has_changed(b, seen))
+      return shmseg_wait_spin_found(&spinner);
+  while (shmseg_wait_spin_again(&spinner));
+  uint32_t key = shmseg_eventcount_prepare(b->object.segment, word);
+  if (broadcast_has_changed(b, seen))
+    return segment_status(b->object.segment);
+  return shmseg_eventcount_wait(b->object.segment, word, key, deadline);
 }
 
 /* The next message if there is one; SHMSEG_EMPTY, with the published word as found. Then it waits for

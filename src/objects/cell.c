@@ -232,25 +232,22 @@ int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version) {
   return err ? err : word == 0 || word > SHMSEG_COUNT_MAX ? SHMSEG_CORRUPT : 0;
 }
 
-typedef struct {
-  const shmseg_cell *cell;
-  uint64_t seen;
-} change;
-
-static bool cell_has_changed(const void *context) {
-  const change *c = context;
-  return load_ordered(cell_version_of(c->cell)) - 1 != c->seen;
+static bool cell_has_changed(const shmseg_cell *cell, uint64_t seen) {
+  return load_ordered(cell_version_of(cell)) - 1 != seen;
 }
 
 int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline) {
-  change c = { cell, seen };
+  const shmseg_segment *segment = cell->object.segment;
   uint64_t version;
   int err = shmseg_cell_version(cell, &version);
   if (err || version != seen)
     return err;
-  err = shmseg_eventcount_wait(cell->object.segment, cell_eventcount_of(cell), cell_has_changed, &c,
-                               deadline);
-  return err == 0 && !cell_has_changed(&c) ? shmseg_wait_again(deadline) : err;
+  uint32_t key = shmseg_eventcount_prepare(segment, cell_eventcount_of(cell));
+  if (!cell_has_changed(cell, seen))
+    err = shmseg_eventcount_wait(segment, cell_eventcount_of(cell), key, deadline);
+  if (err)
+    return err;
+  return cell_has_changed(cell, seen) ? segment_status(segment) : shmseg_wait_again(deadline);
 }
 
 static const char *cell_check(const shmseg_object *object) {

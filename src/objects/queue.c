@@ -129,27 +129,28 @@ static bool queue_record_at(const shmseg_queue *queue, uint64_t place, uint64_t 
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
-typedef struct {
-  const uint64_t *word, *tail;
-  uint64_t seen;
-} change;
-
-static bool queue_has_changed(const void *context) {
-  const change *c = context;
-  return load_ordered(c->word) != c->seen || load_ordered(c->tail) & SHUT;
+static bool queue_has_changed(const shmseg_queue *queue, uint64_t offset, uint64_t seen) {
+  return load_ordered(queue_word64(queue, offset)) != seen ||
+         load_ordered(queue_word64(queue, TAIL)) & SHUT;
 }
 
-/* Waits until the 64-bit word at offset is not seen, or the queue is shut: either is followed by the
- * eventcount. */
+/* Waits until the 64-bit word at offset is not seen, or the queue is shut; both are followed by the
+ * eventcount. 0: look again. */
 static int queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen,
                                  uint64_t eventcount, shmseg_spin *spin, int64_t deadline) {
-  change c = { queue_word64(queue, offset), queue_word64(queue, TAIL), seen };
+  const shmseg_segment *segment = queue->object.segment;
+  uint32_t *word = queue_word32(queue, eventcount);
   if (!shmseg_wait_left(deadline))
-    return queue_has_changed(&c) ? 0 : SHMSEG_TIMEOUT;
-  if (shmseg_wait_spin_until(spin, queue_has_changed, &c))
-    return 0;
-  return shmseg_eventcount_wait(queue->object.segment, queue_word32(queue, eventcount),
-                                queue_has_changed, &c, deadline);
+    return queue_has_changed(queue, offset, seen) ? 0 : SHMSEG_TIMEOUT;
+  shmseg_spinner spinner = shmseg_wait_spin_begin(spin);
+  do
+    if (queue_has_changed(queue, offset, seen))
+      return shmseg_wait_spin_found(&spinner);
+  while (shmseg_wait_spin_again(&spinner));
+  uint32_t key = shmseg_eventcount_prepare(segment, word);
+  if (queue_has_changed(queue, offset, seen))
+    return segment_status(segment);
+  return shmseg_eventcount_wait(segment, word, key, deadline);
 }
 
 /* What every operation begins with. */

@@ -190,18 +190,16 @@ static void rest(void) {
   test_done();
 }
 
-static bool count_look(const void *context) {
-  ++*(unsigned *)context;
-  return false;
-}
-
 /* Looks of somebody who waits, once the process has waited often enough to have noticed. */
 static unsigned looks(void) {
   shmseg_spin spin = { 0 };
   unsigned count = 0;
   for (int i = 0; i < SHMSEG_CLOCK_RECOUNT; i++)
     shmseg_clock_processors();
-  shmseg_wait_spin_until(&spin, count_look, &count);
+  shmseg_spinner spinner = shmseg_wait_spin_begin(&spin);
+  do
+    count++;
+  while (shmseg_wait_spin_again(&spinner));
   return count;
 }
 
