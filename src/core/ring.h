@@ -18,9 +18,9 @@ typedef struct shmseg_ring {
   uint64_t length;
 } shmseg_ring;
 
-/* Copies between private memory and the ring from place (below the length) on. */
-void shmseg_ring_put(shmseg_ring ring, uint64_t place, const void *from, size_t size);
-void shmseg_ring_get(shmseg_ring ring, uint64_t place, void *to, size_t size);
+/* Copies between private memory and the ring from index (below the length) on. */
+void shmseg_ring_put(shmseg_ring ring, uint64_t index, const void *from, size_t size);
+void shmseg_ring_get(shmseg_ring ring, uint64_t index, void *to, size_t size);
 
 /* Can [low, high) be what the ring holds? */
 static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t high) {
@@ -45,13 +45,13 @@ int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t le
 /* Lines of the ring that are fetched before they are needed. */
 #define SHMSEG_RING_AHEAD 1024
 
-/* Fetches the lines of the next size bytes from place on, as far as they do not wrap: what the other
+/* Fetches the lines of the next size bytes from index on, as far as they do not wrap: what the other
  * side has on its processor then comes while this one does something else. */
-static inline void shmseg_ring_fetch(shmseg_ring ring, uint64_t place, uint64_t size) {
-  uint64_t rest = ring.length - place;
+static inline void shmseg_ring_fetch(shmseg_ring ring, uint64_t index, uint64_t size) {
+  uint64_t rest = ring.length - index;
   size = size < SHMSEG_RING_AHEAD ? size : SHMSEG_RING_AHEAD;
   for (uint64_t i = 0; i < size && i < rest; i += 64)
-    __builtin_prefetch(ring.bytes + place + i);
+    __builtin_prefetch(ring.bytes + index + i);
 }
 
 #pragma GCC visibility pop
