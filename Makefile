@@ -46,7 +46,7 @@ bench: $(built)
 lint:
 	@.ci/setup lua-check clang-format
 	luacheck .
-	clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.[ch] bench/*.[ch])
+	clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.[ch] spec/c/*/*/*.[ch] bench/*.[ch])
 	luarocks lint shmseg-scm-1.rockspec
 
 clean:

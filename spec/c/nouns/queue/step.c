@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "options.h"
-#include "step/queue.h"
+#include "nouns/queue/step.h"
 
 shmseg_queue queue;
 

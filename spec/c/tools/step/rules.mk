@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: MIT
-# The instruction stepper. A structure joins in with a file of its name and a line in main.c.
-# step/lua steps the same through the binding, where Lua 5.4 can be linked: STEP_LUA says where.
+# The instruction stepper. step/lua steps the same through the binding, where Lua 5.4 can be linked: STEP_LUA says where.
 
 STEP_FLAGS := $(WARN) -O2 -g
 # the dynamic linker is not what is stepped; who is alone does not sleep (cast.c)
 STEP_LINK := -Wl,-z,now -Wl,--wrap=shmseg_futex_wait
-STEP_NOUNS := mutex rwlock semaphore event cell queue broadcast
-STEP_ENGINE := step/cast.c step/engine.c step/trace.c step/build.c step/name.c step/message.c step/queue_cases.c \
-  $(STEP_NOUNS:%=step/%.c)
+STEP_ENGINE := $(addprefix tools/step/,cast.c engine.c message.c trace.c) \
+  $(wildcard nouns/*/step.c nouns/*/step_cases.c)
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
-$(eval $(call program,step/step,$(CC),$(STEP_FLAGS),step/main.c step/toy.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
+$(eval $(call program,step/step,$(CC),$(STEP_FLAGS),tools/step/main.c tools/step/toy.c $(STEP_ENGINE),step/core,$(STEP_LINK)))
 TESTS += $(BUILD)/step/step
 
 STEP_LUA := /usr/include/lua5.4
@@ -21,8 +19,8 @@ ifeq ($(shell $(STEP_LUA_TRY)),yes)
 STEP_BINDING := $(shell grep -oE '\<src/binding/[a-z_0-9]+\.c' $(SRC)/../shmseg-scm-1.rockspec | sed s,src/,,)
 STEP_LUA_FLAGS := $(STEP_FLAGS) -I$(STEP_LUA)
 $(eval $(call library,step/binding,$(CC),$(STEP_LUA_FLAGS),$(STEP_BINDING)))
-$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),step/lua.c step/lua_messages.c $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
+$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),tools/step/lua.c tools/step/lua_messages.c $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
 else
-$(eval $(call program,step/lua,$(CC),$(STEP_FLAGS),step/no_lua.c,,))
+$(eval $(call program,step/lua,$(CC),$(STEP_FLAGS),tools/step/no_lua.c,,))
 endif
 TESTS += $(BUILD)/step/lua

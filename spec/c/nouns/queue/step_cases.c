@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "step/queue.h"
+#include "nouns/queue/step.h"
 
 /* --- states ----------------------------------------------------------------------------------- */
 

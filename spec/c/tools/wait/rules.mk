@@ -3,5 +3,5 @@
 wait_flags := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE -DSHMSEG_SLICE=10000000000
 
 $(eval $(call library,wait/core,$(CC),$(wait_flags),$(CORE)))
-$(eval $(call program,wait/wait,$(CC),$(wait_flags),wait/wait.c,wait/core))
+$(eval $(call program,wait/wait,$(CC),$(wait_flags),tools/wait/wait.c,wait/core))
 TESTS += $(BUILD)/wait/wait

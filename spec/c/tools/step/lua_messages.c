@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The stepper inside of Lua: cell, queue and broadcast. */
-#include "step/queue.h"
+#include "nouns/queue/step.h"
 #include "step/script.h"
 
 #define LOCK 64 /* of cell and broadcast */

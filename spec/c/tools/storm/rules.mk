@@ -2,13 +2,12 @@
 # The storm: random operations, random kills.   make -C spec/c storm KILLS=100000 WORKERS=6 STORM_SEED=…
 
 STORM_FLAGS := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE
-STORM_NOUNS := mutex rwlock semaphore event cell queue broadcast
 # without pauses, which would make waits look late that were not
 STORM_CALM := core/wait.c $(filter os/%,$(CORE))
 
-$(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Istorm,$(filter-out $(STORM_CALM),$(CORE))))
+$(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Itools/storm,$(filter-out $(STORM_CALM),$(CORE))))
 $(eval $(call library,storm/calm,$(CC),$(STORM_FLAGS),$(STORM_CALM)))
-$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),storm/main.c storm/worker.c storm/message.c storm/name.c $(STORM_NOUNS:%=storm/%.c),storm/core storm/calm))
+$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),$(wildcard tools/storm/*.c nouns/*/storm.c),storm/core storm/calm))
 TESTS += $(BUILD)/storm/storm
 
 .PHONY: storm
