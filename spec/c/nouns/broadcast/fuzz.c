@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "fuzz/fuzz.h"
-#include "options.h"
 
 /* What is done, eight ways of each. */
 enum { PUBLISH, NEXT, NEXT_TOO, SUBSCRIBE, VERBS };
@@ -17,26 +16,8 @@ static uint64_t capacity(unsigned choice) {
   return some[choice % 8];
 }
 
-static uint64_t size(unsigned choice) {
-  return shmseg_broadcast_size(OF_CAPACITY(capacity(choice)));
-}
-
-static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                shmseg_mode mode, unsigned choice) {
-  shmseg_broadcast *b = &handles[handle];
-  int err = shmseg_broadcast_open(b, (shmseg_slice){ segment, offset, room }, mode,
-                                  OF_CAPACITY(choice & 8 ? 0 : capacity(choice)), NULL);
-  if (err == 0)
-    shmseg_broadcast_subscribe(b, SHMSEG_FROM_OLDEST, &subscriptions[handle]);
-  return err;
-}
-
-static void close(int handle) {
-  shmseg_broadcast_close(&handles[handle]);
-}
-
-static const char *check(int handle) {
-  return shmseg_broadcast_check(&handles[handle]);
+static void opened(int handle) {
+  shmseg_broadcast_subscribe(&handles[handle], SHMSEG_FROM_OLDEST, &subscriptions[handle]);
 }
 
 static int publish(shmseg_broadcast *b, int way) {
@@ -85,5 +66,12 @@ static bool patient(int operation) {
   return operation % VERBS == PUBLISH;
 }
 
-const fuzz_structure fuzz_subject = { "broadcast", size,      capacity, open,   close,
-                                      check,       8 * VERBS, operate,  patient };
+const fuzz_structure fuzz_subject = {
+  .kind = &shmseg_broadcast_kind,
+  .handles = handles,
+  .number = capacity,
+  .opened = opened,
+  .operations = 8 * VERBS,
+  .operate = operate,
+  .patient = patient,
+};

@@ -15,27 +15,6 @@
 
 static shmseg_broadcast broadcast;
 
-static int open_in(shmseg_mode mode) {
-  return shmseg_broadcast_open(&broadcast, (shmseg_slice){ &step_segment, 0, step_segment.size },
-                               mode, OF_CAPACITY(STEP_CAPACITY), NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_broadcast_check(&broadcast);
-}
-
-static void close_it(void) {
-  shmseg_broadcast_close(&broadcast);
-}
-
 /* --- subscribers ------------------------------------------------------------------------------ */
 
 typedef struct {
@@ -158,7 +137,7 @@ static const char *stay_shut(const shmseg_broadcast *reader) {
   if (shmseg_broadcast_subscribe(reader, SHMSEG_FROM_NEW, &s) != 0 ||
       next(&s, &(message){ .size = 0 }, 0) != SHMSEG_SHUTDOWN)
     return "a subscriber is not told of the shutdown";
-  return verify();
+  return shmseg_broadcast_check(&broadcast);
 }
 
 /* Subscribers read through a read-only mapping. */
@@ -479,13 +458,15 @@ static const step_case cases[] = {
   { 0 },
 };
 
-const step_structure step_broadcast = { .noun = "broadcast",
-                                        .size = RING_AT + RING,
-                                        .build = build,
-                                        .open = open_it,
-                                        .verify = verify,
-                                        .use = use,
-                                        .close = close_it,
-                                        .keeps_nothing = true,
-                                        .sleepers_write_nothing = true,
-                                        .cases = cases };
+static const step_structure step_broadcast = {
+  .kind = &shmseg_broadcast_kind,
+  .handle = &broadcast.object,
+  .options = &(const shmseg_object_options){ .capacity = STEP_CAPACITY },
+  .as_new = "none, then 1",
+  .use = use,
+  .keeps_nothing = true,
+  .sleepers_write_nothing = true,
+  .cases = cases,
+};
+
+STEP_PLAY(step_broadcast);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The broadcast in the storm: sequence numbers are dense, each is one message, whole, and who misses
  * some is told how many; no publication is lost or doubled. */
-#include "options.h"
 #include "storm/storm.h"
 
 #define CAPACITY 240
@@ -41,17 +40,6 @@ static int subscribe(void) {
     err = shmseg_broadcast_subscribe(&broadcast, mine()->next, &subscription);
   while (err == SHMSEG_TIMEOUT);
   return err;
-}
-
-static int open_it(shmseg_mode mode) {
-  int err = shmseg_broadcast_open(&broadcast,
-                                  (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
-                                  mode, OF_CAPACITY(CAPACITY), NULL);
-  return err ? err : subscribe();
-}
-
-static void close_it(void) {
-  shmseg_broadcast_close(&broadcast);
 }
 
 static uint64_t publish(void) {
@@ -142,6 +130,15 @@ static const char *finish(void) {
              : "it is not shut";
 }
 
-const storm_noun storm_broadcast = {
-  "broadcast", open_it, close_it, operate, finish, prepare, bury
+static const storm_noun storm_broadcast = {
+  .kind = &shmseg_broadcast_kind,
+  .handle = &broadcast.object,
+  .options = &(const shmseg_object_options){ .capacity = CAPACITY },
+  .opened = subscribe,
+  .operate = operate,
+  .finish = finish,
+  .prepare = prepare,
+  .bury = bury,
 };
+
+STORM_PLAY(storm_broadcast);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "options.h"
 
 /* What is done, eight ways of each. */
 enum { SET, SET_IF, GET, GET_BY_HALVES, VERSION, WAIT, VERBS };
@@ -16,24 +15,6 @@ static const unsigned char bytes[2048]; /* more than the largest capacity */
 static uint64_t capacity(unsigned choice) {
   static const uint64_t some[] = { 1, 8, 56, 57, 64, 100, 200, 1000 };
   return some[choice % 8];
-}
-
-static uint64_t size(unsigned choice) {
-  return shmseg_cell_size(OF_CAPACITY(capacity(choice)));
-}
-
-static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                shmseg_mode mode, unsigned choice) {
-  return shmseg_cell_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode,
-                          OF_CAPACITY(choice & 8 ? 0 : capacity(choice)), NULL);
-}
-
-static void close(int handle) {
-  shmseg_cell_close(&handles[handle]);
-}
-
-static const char *check(int handle) {
-  return shmseg_cell_check(&handles[handle]);
 }
 
 static size_t some_size(const shmseg_cell *cell, int way) {
@@ -89,5 +70,11 @@ static bool patient(int operation) {
   return operation % VERBS == SET || operation % VERBS == SET_IF;
 }
 
-const fuzz_structure fuzz_subject = { "cell", size,      capacity, open,   close,
-                                      check,  8 * VERBS, operate,  patient };
+const fuzz_structure fuzz_subject = {
+  .kind = &shmseg_cell_kind,
+  .handles = handles,
+  .number = capacity,
+  .operations = 8 * VERBS,
+  .operate = operate,
+  .patient = patient,
+};

@@ -14,27 +14,6 @@
 
 static shmseg_cell cell;
 
-static int open_in(shmseg_mode mode) {
-  return shmseg_cell_open(&cell, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
-                          OF_CAPACITY(STEP_CAPACITY), NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_cell_check(&cell);
-}
-
-static void close_it(void) {
-  shmseg_cell_close(&cell);
-}
-
 /* --- a full use ------------------------------------------------------------------------------- */
 
 /* "none", or version and value: "3:a24". */
@@ -136,7 +115,7 @@ static const char *use(void) {
   if (!wrong)
     wrong = wait_for(version);
   if (!wrong)
-    wrong = verify();
+    wrong = shmseg_cell_check(&cell);
   shmseg_cell_close(&other);
   shmseg_segment_close(&segment);
   return wrong ? wrong : found;
@@ -373,13 +352,15 @@ static const step_case cases[] = {
   { 0 },
 };
 
-const step_structure step_cell = { .noun = "cell",
-                                   .size = BUFFERS + COUNT * BUFFER_SIZE,
-                                   .build = build,
-                                   .open = open_it,
-                                   .verify = verify,
-                                   .use = use,
-                                   .close = close_it,
-                                   .keeps_nothing = true,
-                                   .sleepers_write_nothing = true,
-                                   .cases = cases };
+static const step_structure step_cell = {
+  .kind = &shmseg_cell_kind,
+  .handle = &cell.object,
+  .options = &(const shmseg_object_options){ .capacity = STEP_CAPACITY },
+  .as_new = "none",
+  .use = use,
+  .keeps_nothing = true,
+  .sleepers_write_nothing = true,
+  .cases = cases,
+};
+
+STEP_PLAY(step_cell);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The cell in the storm: values are whole, versions grow, each version is one value, and no set is
  * lost or doubled. */
-#include "core/word.h"
-#include "options.h"
 #include "storm/storm.h"
+#include "core/word.h"
 
 #define CAPACITY 56
 
@@ -21,15 +20,6 @@ static shmseg_cell cell;
 
 static void prepare(void) {
   books = storm_memory(sizeof *books);
-}
-
-static int open_it(shmseg_mode mode) {
-  return shmseg_cell_open(&cell, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA }, mode,
-                          OF_CAPACITY(CAPACITY), NULL);
-}
-
-static void close_it(void) {
-  shmseg_cell_close(&cell);
 }
 
 static account *mine(void) {
@@ -146,4 +136,14 @@ static const char *finish(void) {
   return mine()->version == version + 1 ? NULL : "it cannot be set";
 }
 
-const storm_noun storm_cell = { "cell", open_it, close_it, operate, finish, prepare, bury };
+static const storm_noun storm_cell = {
+  .kind = &shmseg_cell_kind,
+  .handle = &cell.object,
+  .options = &(const shmseg_object_options){ .capacity = CAPACITY },
+  .operate = operate,
+  .finish = finish,
+  .prepare = prepare,
+  .bury = bury,
+};
+
+STORM_PLAY(storm_cell);

@@ -5,31 +5,6 @@
 static shmseg_event handles[FUZZ_HANDLES];
 static uint32_t began[FUZZ_HANDLES];
 
-static uint64_t size(unsigned choice) {
-  (void)choice;
-  return shmseg_event_size(NULL);
-}
-
-static uint64_t capacity(unsigned choice) {
-  (void)choice;
-  return 1;
-}
-
-static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                shmseg_mode mode, unsigned choice) {
-  (void)choice;
-  return shmseg_event_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode, NULL,
-                           NULL);
-}
-
-static void close(int handle) {
-  shmseg_event_close(&handles[handle]);
-}
-
-static const char *check(int handle) {
-  return shmseg_event_check(&handles[handle]);
-}
-
 static int operate(int handle, int operation, int64_t deadline) {
   bool set;
   int err;
@@ -46,5 +21,8 @@ static int operate(int handle, int operation, int64_t deadline) {
 }
 
 const fuzz_structure fuzz_subject = {
-  "event", size, capacity, open, close, check, 4, operate, NULL
+  .kind = &shmseg_event_kind,
+  .handles = handles,
+  .operations = 4,
+  .operate = operate,
 };

@@ -6,27 +6,6 @@
 
 static shmseg_event event;
 
-static int open_in(shmseg_mode mode) {
-  return shmseg_event_open(&event, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
-                           NULL, NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_event_check(&event);
-}
-
-static void close_it(void) {
-  shmseg_event_close(&event);
-}
-
 /* What it is; then all that can be done with it. */
 static const char *use(void) {
   bool was, set = false;
@@ -126,12 +105,13 @@ static const step_case cases[] = {
   { 0 },
 };
 
-const step_structure step_event = { .noun = "event",
-                                    .size = 128,
-                                    .build = build,
-                                    .open = open_it,
-                                    .verify = verify,
-                                    .use = use,
-                                    .close = close_it,
-                                    .sleepers_write_nothing = true,
-                                    .cases = cases };
+static const step_structure step_event = {
+  .kind = &shmseg_event_kind,
+  .handle = &event.object,
+  .as_new = "clear",
+  .use = use,
+  .sleepers_write_nothing = true,
+  .cases = cases,
+};
+
+STEP_PLAY(step_event);

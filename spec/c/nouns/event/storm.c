@@ -6,15 +6,6 @@
 
 static shmseg_event event;
 
-static int open_it(shmseg_mode mode) {
-  return shmseg_event_open(&event, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
-                           mode, NULL, NULL);
-}
-
-static void close_it(void) {
-  shmseg_event_close(&event);
-}
-
 static void set(void) {
   storm_worker *me = &storm->workers[storm_me];
   storm_begin("event: set", 0);
@@ -71,4 +62,11 @@ static const char *finish(void) {
   return shmseg_event_wait(&event, &began, 0) == 0 ? NULL : "a wait does not see it";
 }
 
-const storm_noun storm_event = { "event", open_it, close_it, operate, finish, NULL, NULL };
+static const storm_noun storm_event = {
+  .kind = &shmseg_event_kind,
+  .handle = &event.object,
+  .operate = operate,
+  .finish = finish,
+};
+
+STORM_PLAY(storm_event);

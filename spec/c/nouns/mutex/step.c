@@ -4,23 +4,6 @@
 
 static shmseg_mutex mutex;
 
-static int open_in(shmseg_mode mode) {
-  return shmseg_mutex_open(&mutex, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
-                           NULL, NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_mutex_check(&mutex);
-}
-
 static void close_it(void) {
   shmseg_mutex_close(&mutex);
 }
@@ -179,11 +162,12 @@ static const step_case cases[] = {
   { 0 },
 };
 
-const step_structure step_mutex = { .noun = "mutex",
-                                    .size = 128,
-                                    .build = build,
-                                    .open = open_it,
-                                    .verify = verify,
-                                    .use = use,
-                                    .close = close_it,
-                                    .cases = cases };
+static const step_structure step_mutex = {
+  .kind = &shmseg_mutex_kind,
+  .handle = &mutex.object,
+  .as_new = "clean",
+  .use = use,
+  .cases = cases,
+};
+
+STEP_PLAY(step_mutex);

@@ -5,15 +5,6 @@
 
 static shmseg_mutex mutex;
 
-static int open_it(shmseg_mode mode) {
-  return shmseg_mutex_open(&mutex, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
-                           mode, NULL, NULL);
-}
-
-static void close_it(void) {
-  shmseg_mutex_close(&mutex);
-}
-
 static uint64_t read_word(const uint64_t *word) {
   return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
@@ -50,8 +41,7 @@ static void inside(bool abandoned) {
 static void give_up(void) {
   storm_leave(storm_bit(0));
   __atomic_fetch_add(&storm->given_up[storm_noun_number], 1, __ATOMIC_RELAXED);
-  close_it();
-  storm_expect(open_it(SHMSEG_WRITE) == 0);
+  storm_reopen();
 }
 
 static void operate(void) {
@@ -98,4 +88,11 @@ static const char *finish(void) {
   return shmseg_mutex_unlock(&mutex) == 0 ? NULL : "no unlock";
 }
 
-const storm_noun storm_mutex = { "mutex", open_it, close_it, operate, finish, NULL, NULL };
+static const storm_noun storm_mutex = {
+  .kind = &shmseg_mutex_kind,
+  .handle = &mutex.object,
+  .operate = operate,
+  .finish = finish,
+};
+
+STORM_PLAY(storm_mutex);

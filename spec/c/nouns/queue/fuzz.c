@@ -5,7 +5,6 @@
 
 #include "core/word.h"
 #include "fuzz/fuzz.h"
-#include "options.h"
 
 /* What is done, eight ways of each. */
 enum { PUSH, PUSH_TOO, TAKE, TAKE_TOO, CLAIM, LOOK, VERBS };
@@ -25,23 +24,8 @@ static uint64_t capacity(unsigned choice) {
   return some[choice % 8];
 }
 
-static uint64_t size(unsigned choice) {
-  return shmseg_queue_size(OF_CAPACITY(capacity(choice)));
-}
-
-static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                shmseg_mode mode, unsigned choice) {
+static void opened(int handle) {
   shown[handle].known = false;
-  return shmseg_queue_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode,
-                           OF_CAPACITY(choice & 8 ? 0 : capacity(choice)), NULL);
-}
-
-static void close(int handle) {
-  shmseg_queue_close(&handles[handle]);
-}
-
-static const char *check(int handle) {
-  return shmseg_queue_check(&handles[handle]);
 }
 
 static int push(shmseg_queue *queue, int way, int64_t deadline) {
@@ -130,5 +114,11 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "queue", size,      capacity, open, close,
-                                      check,   8 * VERBS, operate,  NULL };
+const fuzz_structure fuzz_subject = {
+  .kind = &shmseg_queue_kind,
+  .handles = handles,
+  .number = capacity,
+  .opened = opened,
+  .operations = 8 * VERBS,
+  .operate = operate,
+};

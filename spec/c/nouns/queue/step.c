@@ -4,31 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "options.h"
 #include "nouns/queue/step.h"
+#include "options.h"
 
 shmseg_queue queue;
-
-static int open_in(shmseg_mode mode) {
-  return shmseg_queue_open(&queue, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
-                           OF_CAPACITY(STEP_CAPACITY), NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_queue_check(&queue);
-}
-
-static void close_it(void) {
-  shmseg_queue_close(&queue);
-}
 
 /* --- records ---------------------------------------------------------------------------------- */
 
@@ -138,7 +117,7 @@ static const char *use_with(shmseg_queue *other, bool shut) {
     wrong = "it cannot be shut";
   if (!wrong)
     wrong = stay_shut(other);
-  return wrong ? wrong : verify();
+  return wrong ? wrong : shmseg_queue_check(&queue);
 }
 
 /* What is in it; then all that can be done with it, by two handles. */
@@ -161,12 +140,14 @@ static const char *use(void) {
   return wrong ? wrong : found;
 }
 
-const step_structure step_queue = { .noun = "queue",
-                                    .size = RING_AT + RING,
-                                    .build = build,
-                                    .open = open_it,
-                                    .verify = verify,
-                                    .use = use,
-                                    .close = close_it,
-                                    .keeps_nothing = true,
-                                    .cases = queue_cases };
+static const step_structure step_queue = {
+  .kind = &shmseg_queue_kind,
+  .handle = &queue.object,
+  .options = &(const shmseg_object_options){ .capacity = STEP_CAPACITY },
+  .as_new = "empty",
+  .use = use,
+  .keeps_nothing = true,
+  .cases = queue_cases,
+};
+
+STEP_PLAY(step_queue);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "core/word.h"
-#include "options.h"
 #include "storm/storm.h"
 
 #define CAPACITY 120
@@ -37,15 +36,6 @@ static shmseg_queue queue;
 
 static void prepare(void) {
   books = storm_memory(sizeof *books);
-}
-
-static int open_it(shmseg_mode mode) {
-  return shmseg_queue_open(&queue, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
-                           mode, OF_CAPACITY(CAPACITY), NULL);
-}
-
-static void close_it(void) {
-  shmseg_queue_close(&queue);
 }
 
 static account *mine(void) {
@@ -229,4 +219,14 @@ static const char *finish(void) {
              : "it is not drained";
 }
 
-const storm_noun storm_queue = { "queue", open_it, close_it, operate, finish, prepare, bury };
+static const storm_noun storm_queue = {
+  .kind = &shmseg_queue_kind,
+  .handle = &queue.object,
+  .options = &(const shmseg_object_options){ .capacity = CAPACITY },
+  .operate = operate,
+  .finish = finish,
+  .prepare = prepare,
+  .bury = bury,
+};
+
+STORM_PLAY(storm_queue);

@@ -10,23 +10,6 @@ static shmseg_rwlock rwlock;
 static shmseg_segment segments[READERS];
 static shmseg_rwlock readers[READERS];
 
-static int open_in(shmseg_mode mode) {
-  return shmseg_rwlock_open(&rwlock, (shmseg_slice){ &step_segment, 0, step_segment.size }, mode,
-                            NULL, NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_rwlock_check(&rwlock);
-}
-
 static void close_it(void) {
   shmseg_rwlock_close(&rwlock);
 }
@@ -336,11 +319,12 @@ static const step_case cases[] = {
   { 0 },
 };
 
-const step_structure step_rwlock = { .noun = "rwlock",
-                                     .size = 384,
-                                     .build = build,
-                                     .open = open_it,
-                                     .verify = verify,
-                                     .use = use,
-                                     .close = close_it,
-                                     .cases = cases };
+static const step_structure step_rwlock = {
+  .kind = &shmseg_rwlock_kind,
+  .handle = &rwlock.object,
+  .as_new = "clean",
+  .use = use,
+  .cases = cases,
+};
+
+STEP_PLAY(step_rwlock);

@@ -5,15 +5,6 @@
 
 static shmseg_rwlock rwlock;
 
-static int open_it(shmseg_mode mode) {
-  return shmseg_rwlock_open(&rwlock, (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA },
-                            mode, NULL, NULL);
-}
-
-static void close_it(void) {
-  shmseg_rwlock_close(&rwlock);
-}
-
 static uint64_t word(int which) {
   return __atomic_load_n(storm_data() + 8 * which, __ATOMIC_RELAXED);
 }
@@ -75,8 +66,7 @@ static void operate(void) {
     read_inside(abandoned);
   storm_leave(storm_bit(writing));
   if (storm_draw(50) == 0) {
-    close_it();
-    storm_expect(open_it(SHMSEG_WRITE) == 0);
+    storm_reopen();
     return;
   }
   storm_begin("rwlock: unlock", 0);
@@ -100,4 +90,11 @@ static const char *finish(void) {
   return NULL;
 }
 
-const storm_noun storm_rwlock = { "rwlock", open_it, close_it, operate, finish, NULL, NULL };
+static const storm_noun storm_rwlock = {
+  .kind = &shmseg_rwlock_kind,
+  .handle = &rwlock.object,
+  .operate = operate,
+  .finish = finish,
+};
+
+STORM_PLAY(storm_rwlock);

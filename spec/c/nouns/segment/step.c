@@ -146,9 +146,12 @@ static const step_case there_cases[] = {
   { 0 },
 };
 
-const step_structure step_name_none = {
+static const step_structure step_name_none = {
   .noun = "absent segment", .look = look, .use = use, .cases = none_cases
 };
-const step_structure step_name_there = {
+static const step_structure step_name_there = {
   .noun = "segment", .build = make, .look = look, .use = use, .cases = there_cases
 };
+
+STEP_PLAY(step_name_none);
+STEP_PLAY(step_name_there);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores, for the fuzzer. */
 #include "fuzz/fuzz.h"
-#include "options.h"
 
 static shmseg_semaphore handles[FUZZ_HANDLES];
 
@@ -13,24 +12,6 @@ static uint64_t capacity(unsigned choice) {
   return choice % 256 == 138 ? 3000 : some[choice % 8];
 }
 
-static uint64_t size(unsigned choice) {
-  return shmseg_semaphore_size(OF_PERMITS(capacity(choice)));
-}
-
-static int open(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room,
-                shmseg_mode mode, unsigned choice) {
-  return shmseg_semaphore_open(&handles[handle], (shmseg_slice){ segment, offset, room }, mode,
-                               OF_PERMITS(choice & 8 ? 0 : capacity(choice)), NULL);
-}
-
-static void close(int handle) {
-  shmseg_semaphore_close(&handles[handle]);
-}
-
-static const char *check(int handle) {
-  return shmseg_semaphore_check(&handles[handle]);
-}
-
 static int operate(int handle, int operation, int64_t deadline) {
   uint32_t value;
   switch (operation) {
@@ -40,5 +21,10 @@ static int operate(int handle, int operation, int64_t deadline) {
   }
 }
 
-const fuzz_structure fuzz_subject = { "semaphore", size, capacity, open, close,
-                                      check,       4,    operate,  NULL };
+const fuzz_structure fuzz_subject = {
+  .kind = &shmseg_semaphore_kind,
+  .handles = handles,
+  .number = capacity,
+  .operations = 4,
+  .operate = operate,
+};

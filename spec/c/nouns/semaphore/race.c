@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Semaphores: never more inside than there are permits; one permit is a lock. */
-#include "options.h"
 #include "race/race.h"
+#include "options.h"
 
 #define MANY 1024u /* where the second one lies */
 #define PERMITS 2

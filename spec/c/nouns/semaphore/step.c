@@ -1,28 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The semaphore, stepped. */
-#include "options.h"
 #include "step/step.h"
+#include "options.h"
 
 #define PERMITS 3
 
 static shmseg_semaphore semaphore;
-
-static int open_in(shmseg_mode mode) {
-  return shmseg_semaphore_open(&semaphore, (shmseg_slice){ &step_segment, 0, step_segment.size },
-                               mode, OF_PERMITS(PERMITS), NULL);
-}
-
-static int build(void) {
-  return open_in(SHMSEG_CREATE);
-}
-
-static int open_it(void) {
-  return open_in(SHMSEG_WRITE);
-}
-
-static const char *verify(void) {
-  return shmseg_semaphore_check(&semaphore);
-}
 
 static void close_it(void) {
   shmseg_semaphore_close(&semaphore);
@@ -175,11 +158,13 @@ static const step_case cases[] = {
   { 0 },
 };
 
-const step_structure step_semaphore = { .noun = "semaphore",
-                                        .size = 192,
-                                        .build = build,
-                                        .open = open_it,
-                                        .verify = verify,
-                                        .use = use,
-                                        .close = close_it,
-                                        .cases = cases };
+static const step_structure step_semaphore = {
+  .kind = &shmseg_semaphore_kind,
+  .handle = &semaphore.object,
+  .options = &(const shmseg_object_options){ .permits = PERMITS },
+  .as_new = "whole",
+  .use = use,
+  .cases = cases,
+};
+
+STEP_PLAY(step_semaphore);

@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The semaphore in the storm: never more than its permits inside, and all of them at the end. */
-#include "options.h"
 #include "storm/storm.h"
 
 #define PERMITS 3
 
 static shmseg_semaphore semaphore;
-
-static int open_it(shmseg_mode mode) {
-  return shmseg_semaphore_open(&semaphore,
-                               (shmseg_slice){ &storm_segment, storm_offset(), STORM_DATA }, mode,
-                               OF_PERMITS(PERMITS), NULL);
-}
-
-static void close_it(void) {
-  shmseg_semaphore_close(&semaphore);
-}
 
 static bool acquire(unsigned which) {
   bool patient = false;
@@ -48,8 +37,7 @@ static void operate(void) {
   storm_nap();
   if (storm_draw(50) == 0) {
     storm_leave(storm_bit(0) | storm_bit(1));
-    close_it();
-    storm_expect(open_it(SHMSEG_WRITE) == 0);
+    storm_reopen();
     return;
   }
   release(0);
@@ -74,4 +62,12 @@ static const char *finish(void) {
                                                                              : "not all are free";
 }
 
-const storm_noun storm_semaphore = { "semaphore", open_it, close_it, operate, finish, NULL, NULL };
+static const storm_noun storm_semaphore = {
+  .kind = &shmseg_semaphore_kind,
+  .handle = &semaphore.object,
+  .options = &(const shmseg_object_options){ .permits = PERMITS },
+  .operate = operate,
+  .finish = finish,
+};
+
+STORM_PLAY(storm_semaphore);

@@ -56,7 +56,7 @@ const char *__asan_default_options(void) {
 }
 
 void fuzz_fail(const char *what) {
-  fprintf(stderr, "# %s: %s\n", fuzz_subject.name, what);
+  fprintf(stderr, "# %s: %s\n", fuzz_subject.kind->name, what);
   abort();
 }
 
@@ -162,10 +162,31 @@ static void arm_cut(void) {
   run.flips[where] = (flip){ .cut = true, .after = 1u + byte() % 20u, .value = word() };
 }
 
+/* What the options of that choice are. */
+static shmseg_object_options options_of(unsigned choice) {
+  shmseg_object_options options = { 0 };
+  if (fuzz_subject.number)
+    *(uint64_t *)((char *)&options + fuzz_subject.kind->numbers[0].offset) =
+        fuzz_subject.number(choice);
+  return options;
+}
+
+static uint64_t size_of(unsigned choice) {
+  shmseg_object_options options = options_of(choice);
+  return shmseg_object_size(fuzz_subject.kind, &options);
+}
+
+static shmseg_object *handle_of(int handle) {
+  return (shmseg_object *)((char *)fuzz_subject.handles +
+                           (size_t)handle * fuzz_subject.kind->handle_size);
+}
+
 /* The header of another object of the kind, perhaps a larger one than there is room for. */
 static void exchange_header(void) {
   unsigned choice = byte();
-  uint64_t header[2] = { fuzz_subject.size(choice), fuzz_subject.capacity(choice) };
+  shmseg_object_options options = options_of(choice);
+  uint64_t header[1 + SHMSEG_GEOMETRY] = { size_of(choice) };
+  shmseg_kinds_plan(fuzz_subject.kind, &options, 0, header + 1);
   run.hostile = true;
   memcpy(run.bytes + run.offset + 16, header, sizeof header);
 }
@@ -210,7 +231,7 @@ static void close_segment(int i) {
 
 static void close_handle(int handle) {
   if (run.open[handle])
-    fuzz_subject.close(handle);
+    shmseg_object_close(handle_of(handle));
   run.open[handle] = false;
 }
 
@@ -231,10 +252,15 @@ static void open_handle(int handle, bool honest) {
   unsigned choice = honest || how & 0x40 ? run.choice : byte();
   close_handle(handle);
   int64_t stolen = fuzz_stolen(), limit = fuzz_now() + 1000000000;
-  int err = fuzz_subject.open(handle, segment_of(handle), run.offset, run.room,
-                              modes[honest ? handle == 3 : how % 4], choice);
+  shmseg_object_options options = options_of(choice);
+  shmseg_slice where = { segment_of(handle), run.offset, run.room };
+  int err =
+      shmseg_object_open(handle_of(handle), fuzz_subject.kind, where,
+                         modes[honest ? handle == 3 : how % 4], choice & 8 ? NULL : &options, NULL);
   check_time(limit, stolen, -1);
   run.open[handle] = err == 0;
+  if (err == 0 && fuzz_subject.opened)
+    fuzz_subject.opened(handle);
 }
 
 /* As a process that dies: its identity goes, its words stay. */
@@ -324,22 +350,22 @@ static void command(void) {
   else if (c < 252)
     exchange_header();
   else if (run.open[handle])
-    fuzz_subject.check(handle);
+    shmseg_object_check(handle_of(handle));
 }
 
 /* Where the object lies: at the end of the mapping or in its middle, with room or without. */
 static void place(void) {
   uint8_t how = byte();
   run.choice = byte();
-  run.size = fuzz_subject.size(run.choice);
+  run.size = size_of(run.choice);
   run.room = run.size + (how & 0x30 ? 0 : 64u * (how & 3));
   run.offset = how & 0x80 ? PAGE : (run.all - run.room) / 64 * 64;
 }
 
 void fuzz_begin(void) {
   for (unsigned choice = 0; choice < 256; choice++)
-    if (fuzz_subject.size(choice) > run.all)
-      run.all = fuzz_subject.size(choice);
+    if (size_of(choice) > run.all)
+      run.all = size_of(choice);
   run.all = (run.all + 512 + PAGE - 1) / PAGE * PAGE + PAGE;
   run.fd = memfd_create("fuzz", MFD_CLOEXEC);
   if (run.fd < 0 || ftruncate(run.fd, run.all) != 0)
@@ -386,8 +412,8 @@ void fuzz_run(const uint8_t *input, size_t size, bool scribbled) {
       check_canaries();
   }
   fuzz_scribble(false);
-  if (!run.hostile && run.open[0] && fuzz_subject.check(0))
-    fuzz_fail(fuzz_subject.check(0));
+  if (!run.hostile && run.open[0] && shmseg_object_check(handle_of(0)))
+    fuzz_fail(shmseg_object_check(handle_of(0)));
   memset(run.flips, 0, sizeof run.flips);
   for (int handle = 0; handle < FUZZ_HANDLES; handle++)
     close_handle(handle);

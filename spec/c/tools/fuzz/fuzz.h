@@ -13,23 +13,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "objects/kinds.h"
 #include "shmseg.h"
 
 /* 0 and 1 share a segment handle, 2 has its own, 3 may only read. */
 #define FUZZ_HANDLES 4
 
-/* How a handle of the structure is used. handle: 0 to FUZZ_HANDLES - 1. */
+/* How a kind is used. handle: 0 to FUZZ_HANDLES - 1. */
 typedef struct fuzz_structure {
-  const char *name;
-  /* The size of the object, for any number up to 255. */
-  uint64_t (*size)(unsigned choice);
-  /* What the header of an object of that size says. */
-  uint64_t (*capacity)(unsigned choice);
-  /* choice is that of size; it may also be another one. */
-  int (*open)(int handle, shmseg_segment *segment, uint64_t offset, uint64_t room, shmseg_mode mode,
-              unsigned choice);
-  void (*close)(int handle);
-  const char *(*check)(int handle); /* only when open */
+  const shmseg_kind *kind;
+  void *handles; /* FUZZ_HANDLES of them */
+  /* What its options give, for any choice up to 255; NULL for a kind of one size. */
+  uint64_t (*number)(unsigned choice);
+  void (*opened)(int handle); /* it was opened; may be NULL */
   int operations;
   /* One call. */
   int (*operate)(int handle, int operation, int64_t deadline);

@@ -62,7 +62,7 @@ int main(int argc, char **argv) {
   waitpid(pid, &status, 0);
   show(log, status == 0);
   snprintf(sentence, sizeof sentence, "%s: no input that the fuzzer finds does harm",
-           fuzz_subject.name);
+           fuzz_subject.kind->name);
   test(sentence, status == 0);
   return test_end();
 }

@@ -149,7 +149,7 @@ int main(void) {
     printf("# status %d in the run with FUZZ_SEED=%llu\n", status, (unsigned long long)notes->seed);
   printf("# %llu runs\n", (unsigned long long)notes->runs);
   snprintf(sentence, sizeof sentence, "%s: random bytes and a scribbling thread do no harm",
-           fuzz_subject.name);
+           fuzz_subject.kind->name);
   test(sentence, status == 0 && notes->runs > 0);
   return test_end();
 }

@@ -101,6 +101,31 @@ int64_t step_deadline(int64_t milliseconds) {
   return shmseg_clock_now() + milliseconds * 1000000;
 }
 
+const char *step_noun(const step_structure *structure) {
+  return structure->noun ? structure->noun : structure->kind->name;
+}
+
+size_t step_size(const step_structure *structure) {
+  return structure->kind ? (size_t)shmseg_object_size(structure->kind, structure->options)
+                         : structure->size;
+}
+
+int step_open(const step_structure *structure, shmseg_mode mode) {
+  if (!structure->kind)
+    return 0;
+  return shmseg_object_open(structure->handle, structure->kind, shmseg_segment_whole(&step_segment),
+                            mode, structure->options, NULL);
+}
+
+const char *step_verify(const step_structure *structure) {
+  return structure->kind ? shmseg_object_check(structure->handle) : structure->verify();
+}
+
+void step_close(const step_structure *structure) {
+  if (structure->kind)
+    shmseg_object_close(structure->handle);
+}
+
 void step_enter(const step_structure *structure) {
   static const shmseg_options none;
   shmseg_place place = { SHMSEG_NAME, step_name };
@@ -109,8 +134,7 @@ void step_enter(const step_structure *structure) {
   if (structure->look)
     return;
   step_expect(shmseg_segment_open(&step_segment, place, SHMSEG_WRITE, &none, NULL) == 0);
-  if (structure->open)
-    step_expect(structure->open() == 0);
+  step_expect(step_open(structure, SHMSEG_WRITE) == 0);
 }
 
 static void act(const step_structure *structure, const step_actor *actor, int out, int in) {
@@ -190,7 +214,7 @@ static const char *look_and_use(const step_structure *structure) {
 }
 
 static const char *check_and_use(const step_structure *structure) {
-  const char *wrong = structure->verify();
+  const char *wrong = step_verify(structure);
   return wrong ? wrong : structure->use();
 }
 

@@ -74,7 +74,7 @@ static void fail(scene *s, const char *what, const char *more) {
 static bool make_object(scene *s) {
   static unsigned number;
   const step_structure *structure = s->structure;
-  shmseg_options options = { .size = structure->size, .perm = 0600 };
+  shmseg_options options = { .size = step_size(structure), .perm = 0600 };
   shmseg_place place = { SHMSEG_NAME, step_name };
   snprintf(step_name, sizeof step_name, "shmseg-step-%d-%u", (int)getpid(), ++number);
   shmseg_segment_init(&s->watch);
@@ -82,9 +82,9 @@ static bool make_object(scene *s) {
     return !structure->build || structure->build() == 0;
   bool made = shmseg_segment_open(&s->watch, place, SHMSEG_CREATE_ONLY, &options, NULL) == 0;
   step_segment = s->watch;
-  made = made && (!structure->build || structure->build() == 0);
-  if (structure->close && made)
-    structure->close();
+  made = made && step_open(structure, SHMSEG_CREATE) == 0;
+  if (made)
+    step_close(structure);
   shmseg_owner_abandon_all(&step_segment); /* the identity, which is the builder's */
   shmseg_segment_init(&step_segment);
   return made;
@@ -203,14 +203,14 @@ static void try_copy(scene *s) {
   }
   memcpy(step_segment.data, s->watch.data, s->watch.size);
   step_alone = true;
-  int err = structure->open ? structure->open() : 0;
+  int err = step_open(structure, SHMSEG_WRITE);
   if (err == 0)
-    found = structure->verify();
+    found = step_verify(structure);
   if (err == 0 && !found)
     found = structure->use();
   note_outcome(s, found ? found : "a copy that cannot be opened");
-  if (err == 0 && structure->close)
-    structure->close();
+  if (err == 0)
+    step_close(structure);
   shmseg_segment_close(&step_segment);
   step_alone = false;
 }
@@ -462,7 +462,7 @@ static void play_and_tell(const step_structure *structure, const step_case *c) {
   char sentence[256];
   scene s = { .structure = structure, .play = c, .course = &known };
   play(&s);
-  snprintf(sentence, sizeof sentence, "%s: %s", structure->noun, c->sentence);
+  snprintf(sentence, sizeof sentence, "%s: %s", step_noun(structure), c->sentence);
   if (s.wrong[0])
     printf("# %s\n", s.wrong);
   if (getenv("STEP_VERBOSE"))
@@ -473,10 +473,30 @@ static void play_and_tell(const step_structure *structure, const step_case *c) {
 
 void step_play(const step_structure *structure) {
   const char *only = getenv("STEP_ONLY");
-  if (only && !strstr(structure->noun, only))
-    return;
-  for (const step_case *c = structure->cases; c->sentence; c++)
-    play_and_tell(structure, c);
+  char name[300];
+  for (const step_case *c = structure->cases; c->sentence; c++) {
+    snprintf(name, sizeof name, "%s: %s", step_noun(structure), c->sentence);
+    if (!only || strstr(name, only))
+      play_and_tell(structure, c);
+  }
+}
+
+extern const step_structure *const __start_step_structures[], *const __stop_step_structures[];
+
+static int by_noun(const void *a, const void *b) {
+  return strcmp(step_noun(*(const step_structure *const *)a),
+                step_noun(*(const step_structure *const *)b));
+}
+
+void step_for_each(void (*play)(const step_structure *structure)) {
+  const step_structure *all[64];
+  size_t count = (size_t)(__stop_step_structures - __start_step_structures);
+  if (count > sizeof all / sizeof *all)
+    abort();
+  memcpy(all, __start_step_structures, count * sizeof *all);
+  qsort(all, count, sizeof *all, by_noun);
+  for (size_t i = 0; i < count; i++)
+    play(all[i]);
 }
 
 bool step_possible(const char *what) {

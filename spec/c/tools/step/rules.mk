@@ -4,7 +4,7 @@
 STEP_FLAGS := $(WARN) -O2 -g
 # the dynamic linker is not what is stepped; who is alone does not sleep (cast.c)
 STEP_LINK := -Wl,-z,now -Wl,--wrap=shmseg_futex_wait
-STEP_ENGINE := $(addprefix tools/step/,cast.c engine.c message.c trace.c) \
+STEP_ENGINE := $(addprefix tools/step/,build.c cast.c engine.c message.c trace.c) \
   $(wildcard nouns/*/step.c nouns/*/step_cases.c)
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
@@ -19,7 +19,7 @@ ifeq ($(shell $(STEP_LUA_TRY)),yes)
 STEP_BINDING := $(shell grep -oE '\<src/binding/[a-z_0-9]+\.c' $(SRC)/../shmseg-scm-1.rockspec | sed s,src/,,)
 STEP_LUA_FLAGS := $(STEP_FLAGS) -I$(STEP_LUA)
 $(eval $(call library,step/binding,$(CC),$(STEP_LUA_FLAGS),$(STEP_BINDING)))
-$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),tools/step/lua.c tools/step/lua_messages.c $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
+$(eval $(call program,step/lua,$(CC),$(STEP_LUA_FLAGS),tools/step/lua.c $(wildcard nouns/*/step_lua.c) $(STEP_ENGINE),step/binding step/core,$(STEP_LINK) -llua5.4 -lm))
 else
 $(eval $(call program,step/lua,$(CC),$(STEP_FLAGS),tools/step/no_lua.c,,))
 endif

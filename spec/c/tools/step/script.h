@@ -24,9 +24,18 @@ void script_run(const char *script);
 #define LOCKS .no_identity = true, .descriptors = 1
 #define HELD .no_identity = true
 
-/* Of lua_messages.c. */
-extern const step_case script_cell_cases[], script_queue_cases[], script_broadcast_cases[];
-extern const step_case script_build_cell_cases[], script_build_queue_cases[],
-    script_build_broadcast_cases[];
+/* A dead actor that has played this part. */
+#define AFTER(function)                                                                            \
+  { STEP_DIES, function, NULL }
+
+/* The cases of a noun, registered by SCRIPT_PLAY. */
+typedef struct script_cases {
+  const char *noun;
+  const step_case *cases;
+} script_cases;
+
+#define SCRIPT_PLAY(name, table)                                                                   \
+  static const script_cases table##_entry                                                          \
+      __attribute__((section("step_scripts"), used)) = { name, table }
 
 #endif

@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "objects/kinds.h"
 #include "shmseg.h"
 
 /* --- what a structure's file gives ------------------------------------------------------------ */
@@ -50,23 +51,31 @@ typedef struct step_case {
 } step_case;
 
 typedef struct step_structure {
-  const char *noun;
-  size_t size;                 /* of the segment that the object begins */
-  int (*build)(void);          /* makes the object in step_segment, of zeroes; or NULL */
-  int (*open)(void);           /* this process's handle */
-  const char *(*verify)(void); /* shmseg_<noun>_check */
-  const char *(*use)(void);    /* a full use of an object that nobody holds, with time-outs of
-                                    0: an outcome, or what went wrong */
-  void (*close)(void);
+  /* Of a kind: how it is made and opened, and what use says of a new one. Its making is stepped, too. */
+  const shmseg_kind *kind;
+  shmseg_object *handle; /* this process's */
+  const shmseg_object_options *options;
+  const char *as_new;
+  const char *noun; /* of what is no kind, or has another name here */
+  size_t size;      /* of its segment */
+  const char *(*verify)(void);
+  const char *(*use)(void); /* a full use of an object that nobody holds, with time-outs of 0: an
+                               outcome, or what went wrong */
   bool sleepers_write_nothing;
   bool keeps_nothing; /* locked, after its operations: a user comes while the subject lives, too */
   bool is_wrong;      /* a test of the stepper: its cases have to be found out */
   /* For what is no bytes, the name of a segment: looks like an outsider and tells the outcome, and
-   * use tells what is wrong, or NULL. There are no copies, open is the case's own business, and
+   * use tells what is wrong, or NULL. There are no copies, opening is the case's own business, and
    * build makes what is there at the beginning. */
   const char *(*look)(void);
+  int (*build)(void);
   const step_case *cases; /* up to one without a sentence */
 } step_structure;
+
+/* Has main() play a structure. */
+#define STEP_PLAY(structure)                                                                       \
+  static const step_structure *const structure##_entry                                             \
+      __attribute__((section("step_structures"), used)) = &(structure)
 
 /* --- what it may use -------------------------------------------------------------------------- */
 
@@ -119,21 +128,30 @@ bool step_is_message(const void *bytes, size_t size, char letter, size_t expecte
 
 /* --- the engine ------------------------------------------------------------------------------- */
 
-/* Plays all cases of the structure: prints a line for each. */
+/* Plays all cases of the structure: prints a line for each. STEP_ONLY, a part of "noun: sentence", has
+ * the others left out. */
 void step_play(const step_structure *structure);
+
+/* The same for the making of an object of its kind (build.c), with cases of one's own or NULL. */
+void step_play_build(const step_structure *structure, const step_case *play);
+
+/* Its name, and the bytes of its segment. */
+const char *step_noun(const step_structure *structure);
+size_t step_size(const step_structure *structure);
+
+/* This process's handle: opens it in step_segment, checks it, closes it. */
+int step_open(const step_structure *structure, shmseg_mode mode);
+const char *step_verify(const step_structure *structure);
+void step_close(const step_structure *structure);
+
+/* Calls play for each structure that STEP_PLAY names, in the order of their names. */
+void step_for_each(void (*play)(const step_structure *structure));
 
 /* False: says why, and that the tests are skipped. */
 bool step_possible(const char *what);
 
 /* Prints the totals; the exit status. */
 int step_end(void);
-
-extern const step_structure step_mutex, step_rwlock, step_semaphore, step_event, step_cell,
-    step_queue, step_broadcast;
-extern const step_structure step_build_mutex, step_build_rwlock, step_build_semaphore,
-    step_build_event, step_build_cell, step_build_queue, step_build_broadcast;
-extern const step_structure step_name_none, step_name_there;
-extern const step_structure step_toy, step_toy_wrong;
 
 /* --- one traced process (trace.c) ------------------------------------------------------------- */
 

@@ -109,13 +109,16 @@ static const step_case bad[] = {
   { 0 },
 };
 
-const step_structure step_toy = {
+static const step_structure step_toy = {
   .noun = "toy", .size = 512, .verify = verify, .use = use, .cases = good
 };
-const step_structure step_toy_wrong = { .noun = "a wrong toy is found out",
-                                        .size = 512,
-                                        .verify = verify,
-                                        .use = use,
-                                        .sleepers_write_nothing = true,
-                                        .is_wrong = true,
-                                        .cases = bad };
+static const step_structure step_toy_wrong = { .noun = "a wrong toy is found out",
+                                               .size = 512,
+                                               .verify = verify,
+                                               .use = use,
+                                               .sleepers_write_nothing = true,
+                                               .is_wrong = true,
+                                               .cases = bad };
+
+STEP_PLAY(step_toy);
+STEP_PLAY(step_toy_wrong);

@@ -141,7 +141,7 @@ static void look_at_the_end(void) {
     const char *wrong = noun->finish();
     if (!wrong && storm->wrong[0] != '\0')
       wrong = storm->wrong;
-    snprintf(sentence, sizeof sentence, "%s: whole after the storm%s%s", noun->name,
+    snprintf(sentence, sizeof sentence, "%s: whole after the storm%s%s", storm_name_of(noun),
              wrong ? ": " : "", wrong ? wrong : "");
     test(sentence, !wrong);
   }
@@ -149,18 +149,19 @@ static void look_at_the_end(void) {
 }
 
 static void report(int64_t began) {
-  uint64_t operations = 0, abandoned = 0, timeouts = 0, late = 0;
+  uint64_t operations = 0, abandoned = 0, timeouts = 0, late = 0, inside = 0;
   for (unsigned w = 0; w < STORM_WORKERS_MAX; w++) {
     operations += storm->workers[w].operations;
     abandoned += storm->workers[w].abandoned;
     timeouts += storm->workers[w].timeouts;
   }
-  for (unsigned n = 0; n < storm_nouns_count; n++)
+  for (unsigned n = 0; n < storm_nouns_count; n++) {
     late += storm->late[n];
-  printf("# %" PRIu64 " operations, %" PRIu64 " kills (%" PRIu64
-         " while holding the mutex), %" PRIu64 " abandonments told, %" PRIu64
-         " timeouts in %.1f s\n",
-         operations, storm->kills, storm->died_inside[0], abandoned, timeouts,
+    inside += storm->died_inside[n];
+  }
+  printf("# %" PRIu64 " operations, %" PRIu64 " kills (%" PRIu64 " while holding a lock), %" PRIu64
+         " abandonments told, %" PRIu64 " timeouts in %.1f s\n",
+         operations, storm->kills, inside, abandoned, timeouts,
          (double)(shmseg_clock_now() - began) / 1e9);
   printf("# a call outlived its timeout by %.1f ms at most; %" PRIu64
          " waits ended with their slice only\n",
@@ -175,9 +176,9 @@ static const char *late_noun(void) {
     uint64_t operated = __atomic_load_n(&storm->operated[n], __ATOMIC_RELAXED);
     if (late > 0)
       printf("# %s: %" PRIu64 " waits late in %" PRIu64 " operations without kills\n",
-             storm_nouns[n]->name, late, operated);
+             storm_name_of(storm_nouns[n]), late, operated);
     if (late * LATE_ONE_IN > operated + 10 * LATE_ONE_IN)
-      name = storm_nouns[n]->name;
+      name = storm_name_of(storm_nouns[n]);
   }
   return name;
 }

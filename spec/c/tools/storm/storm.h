@@ -7,13 +7,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "objects/kinds.h"
 #include "shmseg.h"
 
 #define STORM_WORKERS_MAX 16
-#define STORM_NOUNS_MAX 12
+#define STORM_NOUNS_MAX 32
 
-/* Where noun number i has its object, and the data that it protects, in the shared segment. */
-#define STORM_ROOM 1024
+/* Bytes behind each object that it protects. */
 #define STORM_DATA 512
 
 /* Who is inside: bits 2w and 2w + 1 are worker w's, bit 32 + w says that it is about to be killed
@@ -43,19 +43,25 @@ typedef struct storm_control {
 } storm_control;
 
 typedef struct storm_noun {
-  const char *name;
-  int (*open)(shmseg_mode mode);
-  void (*close)(void);
+  const shmseg_kind *kind; /* NULL: it has no object in the segment */
+  shmseg_object *handle;
+  const shmseg_object_options *options;
+  const char *name;              /* of what is no kind */
+  int (*opened)(void);           /* behind an open; may be NULL */
   void (*operate)(void);         /* one operation, chosen at random */
   const char *(*finish)(void);   /* when all the others are gone: what is wrong, or NULL */
   void (*prepare)(void);         /* before all; may be NULL */
   void (*bury)(unsigned worker); /* that worker has been killed; may be NULL */
 } storm_noun;
 
-extern const storm_noun storm_mutex, storm_rwlock, storm_semaphore, storm_event, storm_cell,
-    storm_queue, storm_broadcast, storm_name;
-extern const storm_noun *const storm_nouns[];
-extern const unsigned storm_nouns_count;
+/* Has the storm play a noun. */
+#define STORM_PLAY(noun)                                                                           \
+  static const storm_noun *const noun##_entry __attribute__((section("storm_entries"), used)) =    \
+      &(noun)
+
+extern const storm_noun *storm_nouns[STORM_NOUNS_MAX]; /* in the order of their names */
+extern unsigned storm_nouns_count;
+const char *storm_name_of(const storm_noun *noun);
 
 extern storm_control *storm;
 extern shmseg_segment storm_segment;
@@ -64,7 +70,8 @@ extern unsigned storm_me; /* which worker this process is */
 
 /* Of the noun whose functions are running. */
 extern unsigned storm_noun_number;
-uint64_t storm_offset(void);
+/* Closes and opens its handle. */
+void storm_reopen(void);
 uint64_t *storm_data(void); /* 64 words */
 
 /* Memory that the workers and the killer share, of zeroes, for accounts. */

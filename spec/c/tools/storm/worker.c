@@ -26,10 +26,27 @@ unsigned storm_me, storm_noun_number;
 static uint64_t dice;
 static int64_t wanted; /* the deadline of the call that is being made */
 
-const storm_noun *const storm_nouns[] = { &storm_mutex,     &storm_rwlock, &storm_semaphore,
-                                          &storm_event,     &storm_cell,   &storm_queue,
-                                          &storm_broadcast, &storm_name };
-const unsigned storm_nouns_count = sizeof storm_nouns / sizeof *storm_nouns;
+const storm_noun *storm_nouns[STORM_NOUNS_MAX];
+unsigned storm_nouns_count;
+
+extern const storm_noun *const __start_storm_entries[], *const __stop_storm_entries[];
+
+const char *storm_name_of(const storm_noun *noun) {
+  return noun->kind ? noun->kind->name : noun->name;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(storm_name_of(*(const storm_noun *const *)a),
+                storm_name_of(*(const storm_noun *const *)b));
+}
+
+static void find_nouns(void) {
+  storm_nouns_count = (unsigned)(__stop_storm_entries - __start_storm_entries);
+  if (storm_nouns_count > STORM_NOUNS_MAX)
+    abort();
+  memcpy(storm_nouns, __start_storm_entries, storm_nouns_count * sizeof *storm_nouns);
+  qsort(storm_nouns, storm_nouns_count, sizeof *storm_nouns, by_name);
+}
 
 void *storm_memory(size_t size) {
   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -40,6 +57,7 @@ void *storm_memory(size_t size) {
 
 void storm_prepare(void) {
   storm = storm_memory(sizeof *storm);
+  find_nouns();
   for (unsigned n = 0; n < storm_nouns_count; n++)
     if (storm_nouns[n]->prepare)
       storm_nouns[n]->prepare();
@@ -47,12 +65,37 @@ void storm_prepare(void) {
   snprintf(storm_scratch_name, sizeof storm_scratch_name, "shmseg-storm-%d-s", (int)getpid());
 }
 
-uint64_t storm_offset(void) {
-  return (uint64_t)storm_noun_number * STORM_ROOM;
+/* Bytes of a noun's object, and of what it protects, which lies behind it. */
+static uint64_t object_room(const storm_noun *noun) {
+  uint64_t size = noun->kind ? shmseg_object_size(noun->kind, noun->options) : 0;
+  return (size + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
+}
+
+/* Where in the segment the noun of that number begins; that of their count: the end. */
+static uint64_t offset_of(unsigned number) {
+  uint64_t offset = 0;
+  for (unsigned n = 0; n < number; n++)
+    offset += object_room(storm_nouns[n]) + STORM_DATA;
+  return offset;
 }
 
 uint64_t *storm_data(void) {
-  return (uint64_t *)(storm_segment.data + storm_offset() + STORM_DATA);
+  uint64_t offset = offset_of(storm_noun_number) + object_room(storm_nouns[storm_noun_number]);
+  return (uint64_t *)(storm_segment.data + offset);
+}
+
+static int open_noun(shmseg_mode mode) {
+  const storm_noun *noun = storm_nouns[storm_noun_number];
+  if (!noun->kind)
+    return 0;
+  shmseg_slice where = { &storm_segment, offset_of(storm_noun_number), object_room(noun) };
+  int err = shmseg_object_open(noun->handle, noun->kind, where, mode, noun->options, NULL);
+  return err || !noun->opened ? err : noun->opened();
+}
+
+void storm_reopen(void) {
+  shmseg_object_close(storm_nouns[storm_noun_number]->handle);
+  storm_expect(open_noun(SHMSEG_WRITE) == 0);
 }
 
 /* --- chance ------------------------------------------------------------------------------------ */
@@ -163,18 +206,17 @@ void storm_leave(uint64_t bit) {
 
 int storm_open(shmseg_mode mode) {
   shmseg_place place = { SHMSEG_NAME, storm_segment_name };
-  shmseg_options options = { .size = (size_t)STORM_ROOM * STORM_NOUNS_MAX, .perm = 0600 };
+  shmseg_options options = { .size = (size_t)offset_of(storm_nouns_count), .perm = 0600 };
   int err = shmseg_segment_open(&storm_segment, place, mode, &options, NULL);
   for (storm_noun_number = 0; !err && storm_noun_number < storm_nouns_count; storm_noun_number++)
-    if (storm_nouns[storm_noun_number]->open)
-      err = storm_nouns[storm_noun_number]->open(SHMSEG_CREATE);
+    err = open_noun(SHMSEG_CREATE);
   return err;
 }
 
 void storm_close(void) {
   for (storm_noun_number = 0; storm_noun_number < storm_nouns_count; storm_noun_number++)
-    if (storm_nouns[storm_noun_number]->close)
-      storm_nouns[storm_noun_number]->close();
+    if (storm_nouns[storm_noun_number]->kind)
+      shmseg_object_close(storm_nouns[storm_noun_number]->handle);
   shmseg_segment_close(&storm_segment);
 }
 
