@@ -132,7 +132,7 @@ static bool is_shut(void) {
 static void leave_half(void) {
   unsigned char bytes[LEDGER_ROOM];
   uint64_t end = block_word(ENDS + (published() - 1) % 2 * 8);
-  ledger_write(NOBODY, LONG, bytes);
+  ledger_write(NOBODY, 0, LONG, bytes);
   ledger_died(NOBODY);
   block_put32(LOCK, ID_DEAD | SHMSEG_LOCK_WAITERS);
   block_put(FLOOR, block_word(FLOOR) + RECORD(SHORT));
@@ -148,7 +148,7 @@ static void make_state(shmseg_broadcast *b, int start) {
     block_put(PUBLISHED, (MANY + 1) << 1);
   for (int i = 0; i < messages[start - EMPTY]; i++) {
     uint64_t sequence;
-    int entry = ledger_write(NOBODY, SHORT, bytes);
+    int entry = ledger_write(NOBODY, 0, SHORT, bytes);
     must(shmseg_broadcast_publish(b, bytes, SHORT, &sequence) == 0, "publishing");
     ledger_done(entry, sequence);
   }
@@ -168,7 +168,7 @@ static void make(const scenario *s) {
     opening_make(s->start, &shmseg_broadcast_kind);
   } else {
     engine_segment(&segment);
-    must(shmseg_broadcast_open(&b, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+    must(shmseg_broadcast_open(&b, shmseg_segment_whole(&segment), SHMSEG_CREATE,
                                OF_CAPACITY(CAPACITY), NULL) == 0,
          "making it");
     make_state(&b, s->start);
@@ -192,7 +192,7 @@ static void begin(const scenario *s) {
     memset(&handles[p], 0, sizeof handles[p]);
     w.processes[p].segment.writable = !read_only;
     if (s->start >= EMPTY)
-      must(shmseg_broadcast_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_broadcast_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                                  read_only ? SHMSEG_READ : SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -220,7 +220,7 @@ static void publish(int p, size_t size) {
   unsigned char bytes[LEDGER_ROOM];
   uint64_t sequence = 0, out = model.out;
   bool was_shut = model.shut;
-  int entry = ledger_write(p, size, bytes);
+  int entry = ledger_write(p, 0, size, bytes);
   model.in[p] = 'p';
   int err = shmseg_broadcast_publish(&handles[p], bytes, size, &sequence);
   model.in[p] = 0;
@@ -296,7 +296,7 @@ static int next_into(int p, size_t room, int64_t deadline) {
   must(err != 0 || size <= room, "a message of %zu bytes", size);
   must(err != SHMSEG_TOO_SMALL || size <= CAPACITY, "a message of %zu bytes", size);
   if (err == 0) {
-    ledger_seen(buffer.bytes, size, sequence);
+    ledger_seen(0, buffer.bytes, size, sequence);
     got(p, sequence, lost);
   }
   return err;
@@ -363,7 +363,7 @@ static void perform(int p, char op) {
   if (opening_is(op)) {
     bool created = false;
     int err =
-        shmseg_broadcast_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+        shmseg_broadcast_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                               opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
@@ -389,7 +389,8 @@ static bool in_vain(int p) {
 /* Each message that was published has a number of its own, and there are no others. */
 static const char *check_numbers(void) {
   uint64_t count = published() - 1 - model.before;
-  uint64_t done = (uint64_t)ledger_with(LEDGER_DONE), unsure = (uint64_t)ledger_with(LEDGER_UNSURE);
+  uint64_t done = (uint64_t)ledger_with(0, LEDGER_DONE),
+           unsure = (uint64_t)ledger_with(0, LEDGER_UNSURE);
   return count >= done && count <= done + unsure ? NULL : "a number too many or too few";
 }
 
@@ -397,14 +398,23 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_broadcast b;
   engine_segment(&segment);
-  if (shmseg_broadcast_open(&b, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
+  if (shmseg_broadcast_open(&b, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   const char *wrong = shmseg_broadcast_check(&b);
   return wrong ? wrong : check_numbers();
 }
 
-const structure schedule_broadcast = {
-  "broadcast", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died,
-  in_vain,     check
+static const structure schedule_broadcast = {
+  .name = "broadcast",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
 };
+
+SCHEDULE(schedule_broadcast);

@@ -79,7 +79,7 @@ static void make_state(shmseg_cell *cell, int start) {
   unsigned char bytes[LEDGER_ROOM];
   for (int i = 0; i < values[start - EMPTY]; i++) {
     uint64_t version;
-    int entry = ledger_write(NOBODY, 16, bytes);
+    int entry = ledger_write(NOBODY, 0, 16, bytes);
     must(shmseg_cell_set(cell, bytes, 16, &version) == 0, "setting it");
     ledger_done(entry, version);
   }
@@ -101,7 +101,7 @@ static void make(const scenario *s) {
     opening_make(s->start, &shmseg_cell_kind);
   } else {
     engine_segment(&segment);
-    must(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+    must(shmseg_cell_open(&cell, shmseg_segment_whole(&segment), SHMSEG_CREATE,
                           OF_CAPACITY(CAPACITY), NULL) == 0,
          "making it");
     make_state(&cell, s->start);
@@ -122,7 +122,7 @@ static void begin(const scenario *s) {
     memset(&handles[p], 0, sizeof handles[p]);
     w.processes[p].segment.writable = !read_only;
     if (s->start >= EMPTY)
-      must(shmseg_cell_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_cell_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                             read_only ? SHMSEG_READ : SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -141,7 +141,7 @@ static void is_out(int p, uint64_t version) {
 static void set(int p, size_t size, uint64_t expected) {
   unsigned char bytes[LEDGER_ROOM];
   uint64_t version = 0, out = model.out;
-  int entry = ledger_write(p, size, bytes);
+  int entry = ledger_write(p, 0, size, bytes);
   model.in[p] = 's';
   int err = expected == ANY ? shmseg_cell_set(&handles[p], bytes, size, &version)
                             : shmseg_cell_cas(&handles[p], expected, bytes, size, &version);
@@ -178,7 +178,7 @@ static void get(int p) {
   expect(version >= out || w.stale, "version %llu is read, and %llu was out",
          (unsigned long long)version, (unsigned long long)out);
   if (err == 0)
-    ledger_seen(buffer.bytes, size, version);
+    ledger_seen(0, buffer.bytes, size, version);
   is_out(p, version);
 }
 
@@ -215,7 +215,7 @@ static void ask(int p) {
 static void perform(int p, char op) {
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_cell_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+    int err = shmseg_cell_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                                opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
@@ -247,7 +247,8 @@ static bool in_vain(int p) {
 /* Each value that was set has a version of its own, and there are no others. */
 static const char *check_version(void) {
   uint64_t sets = version_now() - model.start;
-  uint64_t done = (uint64_t)ledger_with(LEDGER_DONE), unsure = (uint64_t)ledger_with(LEDGER_UNSURE);
+  uint64_t done = (uint64_t)ledger_with(0, LEDGER_DONE),
+           unsure = (uint64_t)ledger_with(0, LEDGER_UNSURE);
   for (int i = 1; i < ledger_count; i++)
     done -= ledger[i].writer == NOBODY;
   return sets >= done && sets <= done + unsure ? NULL : "a version too many or too few";
@@ -257,13 +258,23 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_cell cell;
   engine_segment(&segment);
-  if (shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
+  if (shmseg_cell_open(&cell, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   const char *wrong = shmseg_cell_check(&cell);
   return wrong ? wrong : check_version();
 }
 
-const structure schedule_cell = { "cell", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                  make,   begin,     perform,
-                                  died,   in_vain,   check };
+static const structure schedule_cell = {
+  .name = "cell",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_cell);

@@ -45,8 +45,7 @@ static void make(const scenario *s) {
     return;
   }
   engine_segment(&segment);
-  must(shmseg_event_open(&event, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE, NULL, NULL) ==
-           0,
+  must(shmseg_event_open(&event, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) == 0,
        "making it");
   memcpy(block + SHMSEG_HEADER_SIZE, &words[s->start - CLEAR], sizeof words[0]);
 }
@@ -58,7 +57,7 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= CLEAR)
-      must(shmseg_event_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_event_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                              SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -151,7 +150,7 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_event_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+    int err = shmseg_event_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                                 opening_mode(op), NULL, &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
@@ -182,12 +181,22 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_event event;
   engine_segment(&segment);
-  if (shmseg_event_open(&event, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
+  if (shmseg_event_open(&event, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < CLEAR && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   return shmseg_event_check(&event);
 }
 
-const structure schedule_event = { "event", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                   make,    begin,     perform,
-                                   died,    in_vain,   check };
+static const structure schedule_event = {
+  .name = "event",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_event);

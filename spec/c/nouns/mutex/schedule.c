@@ -83,8 +83,7 @@ static void make(const scenario *s) {
     return;
   }
   engine_segment(&segment);
-  must(shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE, NULL, NULL) ==
-           0,
+  must(shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) == 0,
        "making it");
   const uint32_t words[] = { SHMSEG_LOCK_FREE,
                              ID_DEAD,
@@ -106,7 +105,7 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= FREE)
-      must(shmseg_mutex_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_mutex_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                              SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -177,7 +176,7 @@ static void give_up(int p, char op) {
 
 static void open(int p, char op) {
   bool created = false;
-  int err = shmseg_mutex_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+  int err = shmseg_mutex_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                               opening_mode(op), NULL, &created);
   opening_told(p, op, err, created);
 }
@@ -224,11 +223,21 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_mutex mutex;
   engine_segment(&segment);
-  if (shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
+  if (shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
   return shmseg_mutex_check(&mutex);
 }
 
-const structure schedule_mutex = { "mutex", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                   make,    begin,     perform,
-                                   died,    in_vain,   check };
+static const structure schedule_mutex = {
+  .name = "mutex",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_mutex);

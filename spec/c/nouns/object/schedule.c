@@ -87,17 +87,15 @@ static int open(int p, char op, bool *created) {
   shmseg_mode mode = op == 'M' ? SHMSEG_CREATE_ONLY : SHMSEG_CREATE;
   switch (op) {
   case 'e':
-    return shmseg_event_open(&handles[p].event, (shmseg_slice){ segment, 0, DATA }, mode, NULL,
-                             created);
+    return shmseg_event_open(&handles[p].event, shmseg_segment_whole(segment), mode, NULL, created);
   case 'p':
-    return shmseg_semaphore_open(&handles[p].semaphore, (shmseg_slice){ segment, 0, DATA }, mode,
+    return shmseg_semaphore_open(&handles[p].semaphore, shmseg_segment_whole(segment), mode,
                                  OF_PERMITS(1), created);
   case 'P':
-    return shmseg_semaphore_open(&handles[p].semaphore, (shmseg_slice){ segment, 0, DATA }, mode,
+    return shmseg_semaphore_open(&handles[p].semaphore, shmseg_segment_whole(segment), mode,
                                  OF_PERMITS(2), created);
   default:
-    return shmseg_mutex_open(&handles[p].mutex, (shmseg_slice){ segment, 0, DATA }, mode, NULL,
-                             created);
+    return shmseg_mutex_open(&handles[p].mutex, shmseg_segment_whole(segment), mode, NULL, created);
   }
 }
 
@@ -143,11 +141,21 @@ static const char *check(void) {
   static shmseg_mutex mutex;
   engine_segment(&segment);
   if (!(model.kinds & 1) ||
-      shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
+      shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return NULL;
   return shmseg_mutex_check(&mutex);
 }
 
-const structure schedule_header = { "header", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                    make,     begin,     perform,
-                                    died,     in_vain,   check };
+static const structure schedule_header = {
+  .name = "header",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_header);

@@ -154,7 +154,7 @@ static uint64_t room(void) {
 
 static void put(shmseg_queue *queue, size_t size) {
   unsigned char bytes[LEDGER_ROOM];
-  int entry = ledger_write(NOBODY, size, bytes);
+  int entry = ledger_write(NOBODY, 0, size, bytes);
   must(shmseg_queue_push(queue, bytes, size, 0) == 0, "pushing");
   ledger_done(entry, 0);
 }
@@ -192,7 +192,7 @@ static void make(const scenario *s) {
     opening_make(s->start, &shmseg_queue_kind);
   } else {
     engine_segment(&segment);
-    must(shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+    must(shmseg_queue_open(&queue, shmseg_segment_whole(&segment), SHMSEG_CREATE,
                            OF_CAPACITY(CAPACITY), NULL) == 0,
          "making it");
     make_state(&queue, s->start);
@@ -210,7 +210,7 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= EMPTY)
-      must(shmseg_queue_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_queue_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                              SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -258,7 +258,7 @@ static void took_all(int p, const ledger_buffer *buffer, size_t used, uint64_t m
   for (size_t at = 0; at < used && count <= max; at += SHMSEG_RECORD(size), count++) {
     memcpy(&size, buffer->bytes + at, sizeof size);
     must(size <= used - at - sizeof size, "a record of %llu bytes", (unsigned long long)size);
-    int entry = ledger_seen(buffer->bytes + at + sizeof size, (size_t)size, 0);
+    int entry = ledger_seen(0, buffer->bytes + at + sizeof size, (size_t)size, 0);
     if (entry > 0)
       took(p, entry);
   }
@@ -271,7 +271,7 @@ static void push(int p, size_t size, int64_t timeout) {
   unsigned char bytes[LEDGER_ROOM];
   bool idle = !is_anybody(p, 0), was_shut = model.shut, fits = room() >= SHMSEG_RECORD(size);
   unsigned changes = model.changes;
-  int entry = ledger_write(p, size, bytes);
+  int entry = ledger_write(p, 0, size, bytes);
   int64_t deadline = engine_deadline(p, timeout);
   int err;
   model.needs[p] = SHMSEG_RECORD(size);
@@ -384,7 +384,7 @@ static int claim(int p) {
   w.processes[p].last = err;
   expect(err == 0 || err == SHMSEG_CHANGED, "claim: %d", err);
   expect(!was_over || err != 0, "it was over, yet a message is claimed");
-  int entry = err ? 0 : ledger_seen(buffer.bytes, size, 0);
+  int entry = err ? 0 : ledger_seen(0, buffer.bytes, size, 0);
   if (entry > 0)
     took(p, entry);
   return err;
@@ -446,7 +446,7 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_queue_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+    int err = shmseg_queue_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                                 opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
@@ -490,13 +490,23 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_queue queue;
   engine_segment(&segment);
-  if (shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) != 0)
+  if (shmseg_queue_open(&queue, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
                                                                     : "it cannot be attached";
   const char *wrong = shmseg_queue_check(&queue);
   return wrong ? wrong : check_messages();
 }
 
-const structure schedule_queue = { "queue", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                   make,    begin,     perform,
-                                   died,    in_vain,   check };
+static const structure schedule_queue = {
+  .name = "queue",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_queue);

@@ -107,8 +107,7 @@ static void make(const scenario *s) {
     return;
   }
   engine_segment(&segment);
-  must(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE, NULL,
-                          NULL) == 0,
+  must(shmseg_rwlock_open(&rwlock, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) == 0,
        "making it");
   if (s->start == WRITER_DEAD)
     words[SHMSEG_HEADER_SIZE / 4] = ID_DEAD;
@@ -133,7 +132,7 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= FREE)
-      must(shmseg_rwlock_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_rwlock_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                               SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -247,7 +246,7 @@ static void perform(int p, char op) {
   model.changes++;
   if (opening_is(op)) {
     bool created = false;
-    int err = shmseg_rwlock_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+    int err = shmseg_rwlock_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                                  opening_mode(op), NULL, &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
@@ -291,12 +290,21 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_rwlock rwlock;
   engine_segment(&segment);
-  if (shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL, NULL) !=
-      0)
+  if (shmseg_rwlock_open(&rwlock, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
   return shmseg_rwlock_check(&rwlock);
 }
 
-const structure schedule_rwlock = { "rwlock", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                    make,     begin,     perform,
-                                    died,     in_vain,   check };
+static const structure schedule_rwlock = {
+  .name = "rwlock",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_rwlock);

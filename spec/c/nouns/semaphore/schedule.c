@@ -65,7 +65,7 @@ static void make(const scenario *s) {
     return;
   }
   engine_segment(&segment);
-  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_CREATE,
+  must(shmseg_semaphore_open(&semaphore, shmseg_segment_whole(&segment), SHMSEG_CREATE,
                              OF_PERMITS(permits()), NULL) == 0,
        "making it");
   for (uint32_t i = 0; i < permits(); i++)
@@ -81,7 +81,7 @@ static void begin(const scenario *s) {
   for (int p = 0; p < PROCESSES; p++) {
     memset(&handles[p], 0, sizeof handles[p]);
     if (s->start >= FREE)
-      must(shmseg_semaphore_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+      must(shmseg_semaphore_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                                  SHMSEG_WRITE, NULL, NULL) == 0,
            "attaching");
   }
@@ -172,7 +172,7 @@ static void perform(int p, char op) {
   if (opening_is(op)) {
     bool created = false;
     int err =
-        shmseg_semaphore_open(&handles[p], (shmseg_slice){ &w.processes[p].segment, 0, DATA },
+        shmseg_semaphore_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
                               opening_mode(op), OF_PERMITS(op == 'j' ? 0 : permits()), &created);
     opening_told(p, op, err, created);
   } else if (handles[p].object.segment) {
@@ -215,13 +215,22 @@ static const char *check(void) {
   static shmseg_segment segment;
   static shmseg_semaphore semaphore;
   engine_segment(&segment);
-  if (shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, DATA }, SHMSEG_WRITE, NULL,
-                            NULL) != 0)
+  if (shmseg_semaphore_open(&semaphore, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) !=
+      0)
     return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
   return shmseg_semaphore_check(&semaphore);
 }
 
-const structure schedule_semaphore = {
-  "semaphore", scenarios, sizeof scenarios / sizeof scenarios[0], make, begin, perform, died,
-  in_vain,     check
+static const structure schedule_semaphore = {
+  .name = "semaphore",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
 };
+
+SCHEDULE(schedule_semaphore);

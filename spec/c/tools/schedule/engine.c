@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -73,9 +74,12 @@ static void live(int p) {
     access between = { "between", NULL, 0, false, false, 0, false };
     engine_step(&between, NULL);
     me->op = *me->script;
+    me->operand = 0;
+    while (me->script[1] >= '0' && me->script[1] <= '9')
+      me->operand = 10 * me->operand + (unsigned)(*++me->script - '0');
     me->op_steps = 0;
     me->deadline = SHMSEG_FOREVER;
-    engine_trace("begins %c", me->op);
+    engine_trace(me->operand ? "begins %c%u" : "begins %c", me->op, me->operand);
     w.structure->perform(p, me->op);
     must(me->deadline == SHMSEG_FOREVER || fake.now <= me->deadline + LATE,
          "%c outlives its timeout by %ld ms", me->op,
@@ -161,8 +165,8 @@ static shmseg_fault fault;
 void engine_segment(shmseg_segment *segment) {
   shmseg_segment_init(segment);
   segment->data = block;
-  segment->size = DATA;
-  segment->reserved = BLOCK;
+  segment->size = block_object;
+  segment->reserved = block_size;
   segment->fd = 1000;
   segment->writable = true;
   segment->fault = &fault;
@@ -411,7 +415,7 @@ static void reset(void) {
   fake_reset();
   fake.processors = s->processors ? s->processors : 1;
   fake_born(ID_STRANGER);
-  memcpy(block, image, sizeof block);
+  memcpy(block, image, block_size);
   memory_begin();
   for (int p = 0; p < PROCESSES; p++) {
     process *it = &w.processes[p];
@@ -472,8 +476,12 @@ void engine_open(const structure *structure, const scenario *s) {
   w.scenario = s;
   fake.hooks = system_hooks;
   fake_reset();
+  block_object = ((structure->size ? structure->size : OBJECT_SIZE) + 63) / 64 * 64;
+  block_size = block_object + DATA_SIZE;
+  if (block_size > BLOCK)
+    abort();
   memset(block, 0, sizeof block);
   w.truncated = w.hostile = false;
   structure->make(s);
-  memcpy(image, block, sizeof image);
+  memcpy(image, block, block_size);
 }

@@ -39,10 +39,15 @@ static unsigned char byte_of(int entry, size_t place) {
   return (unsigned char)((unsigned)entry | (unsigned)(place / WORD + 1) << PLACE);
 }
 
-int ledger_write(int writer, size_t size, unsigned char *bytes) {
+int ledger_write(int writer, unsigned key, size_t size, unsigned char *bytes) {
   must(ledger_count < LEDGER_ENTRIES && size <= LEDGER_ROOM, "the ledger is too small");
   int entry = ledger_count++;
-  ledger[entry] = (ledger_entry){ LEDGER_BEGUN, writer, size, 0, ++now, 0, NOBODY };
+  ledger[entry] = (ledger_entry){ .fate = LEDGER_BEGUN,
+                                  .writer = writer,
+                                  .key = key,
+                                  .size = size,
+                                  .begun = ++now,
+                                  .taker = NOBODY };
   for (size_t i = 0; i < size; i++)
     bytes[i] = byte_of(entry, i);
   return entry;
@@ -53,8 +58,8 @@ static void number_it(int entry, uint64_t number) {
   if (number == 0)
     return;
   for (int i = 1; i < ledger_count; i++)
-    expect(i == entry || ledger[i].number != number, "%d and %d are both number %llu", i, entry,
-           (unsigned long long)number);
+    expect(i == entry || ledger[i].key != ledger[entry].key || ledger[i].number != number,
+           "%d and %d are both number %llu", i, entry, (unsigned long long)number);
   expect(ledger[entry].number == 0 || ledger[entry].number == number, "%d is number %llu and %llu",
          entry, (unsigned long long)ledger[entry].number, (unsigned long long)number);
   ledger[entry].number = number;
@@ -87,12 +92,13 @@ void ledger_guard(const ledger_buffer *buffer) {
     must(buffer->bytes[i] == UNTOUCHED, "a copy writes beyond the reader's buffer");
 }
 
-int ledger_seen(const unsigned char *bytes, size_t size, uint64_t number) {
+int ledger_seen(unsigned key, const unsigned char *bytes, size_t size, uint64_t number) {
   int entry = size > 0 ? bytes[0] & ((1 << PLACE) - 1) : 0;
   bool known = entry > 0 && entry < ledger_count;
   expect(known, "%d is read, which nobody has written", entry);
   if (!known || w.hostile)
     return 0;
+  expect(key == ledger[entry].key, "%d is read under key %u", entry, key);
   expect(size == ledger[entry].size, "%d is read with %zu bytes", entry, size);
   for (size_t i = 0; i < size; i++)
     expect(bytes[i] == byte_of(entry, i), "%d is torn: 0x%x at byte %zu", entry, bytes[i], i);
@@ -103,10 +109,10 @@ int ledger_seen(const unsigned char *bytes, size_t size, uint64_t number) {
   return entry;
 }
 
-int ledger_with(ledger_fate fate) {
+int ledger_with(unsigned key, ledger_fate fate) {
   int sum = 0;
   for (int i = 1; i < ledger_count; i++)
-    sum += ledger[i].fate == fate;
+    sum += ledger[i].key == key && ledger[i].fate == fate;
   return sum;
 }
 

@@ -22,9 +22,10 @@ typedef enum {
 
 typedef struct ledger_entry {
   ledger_fate fate;
-  int writer; /* NOBODY: it was there before */
+  int writer;   /* NOBODY: it was there before */
+  unsigned key; /* under which it was written; 0 where there are none */
   size_t size;
-  uint64_t number;      /* version, sequence; 0: not known */
+  uint64_t number;      /* version, sequence, of its key; 0: not known */
   unsigned begun, done; /* when */
   int taker;            /* of a queue's message; NOBODY */
 } ledger_entry;
@@ -37,8 +38,8 @@ void ledger_clear(void);
 void ledger_keep(void);
 void ledger_begin(void);
 
-/* A new value begins to be written; what it consists of. */
-int ledger_write(int writer, size_t size, unsigned char *bytes);
+/* A new value begins to be written under the key; what it consists of. */
+int ledger_write(int writer, unsigned key, size_t size, unsigned char *bytes);
 
 /* It was written, as that number (0: they have none). */
 void ledger_done(int entry, uint64_t number);
@@ -53,11 +54,11 @@ typedef struct ledger_buffer {
 void ledger_wipe(ledger_buffer *buffer);
 void ledger_guard(const ledger_buffer *buffer);
 
-/* Somebody has read these bytes under that number: one value, whole. Which; 0 after strangers. */
-int ledger_seen(const unsigned char *bytes, size_t size, uint64_t number);
+/* Somebody has read these bytes under that key and number: one value, whole. Which; 0 after strangers. */
+int ledger_seen(unsigned key, const unsigned char *bytes, size_t size, uint64_t number);
 
-/* How many have that fate. */
-int ledger_with(ledger_fate fate);
+/* How many under that key have that fate. */
+int ledger_with(unsigned key, ledger_fate fate);
 
 /* The object's words as they are; the process that has a lock among them, or NOBODY. */
 uint64_t block_word(uint64_t offset);

@@ -2,7 +2,7 @@
 /* The scheduler under test: tiny structures with a known mistake, and without it.
  *
  * Operations: of one message, w writes it, r reads it until it is there; of one lock of 1 and 0,
- * l locks, u unlocks. What option says is wrong with them. */
+ * l locks, u unlocks; s is told its operand. What option says is wrong with them. */
 #include <string.h>
 
 #include "core/lock.h"
@@ -25,7 +25,8 @@ enum {
   REUSE_FENCE,
   LOCK_NO_WAKE,
   LOCK_LOST_FLAG, /* the sleeper's flag stands beside the word */
-  LOCK_GOOD
+  LOCK_GOOD,
+  OPERANDS
 };
 
 static const budget light[] = { { .preemptions = 2, .stale = 2 }, { .preemptions = 2 }, { 0 } };
@@ -88,6 +89,13 @@ static const scenario scenarios[] = {
   { "!a lock that wakes nobody is found", { "lu", "lu" }, NULL, 0, LOCK_NO_WAKE, 0, light },
   { "!a flag beside the word is found", { "lulu", "lulu" }, NULL, 0, LOCK_LOST_FLAG, 0, deep },
   { "a lock that wakes is good", { "lulu", "lulu" }, NULL, 0, LOCK_GOOD, 0, light },
+  { "an operation gets the operand that stands behind it",
+    { "s7s12s", "s1" },
+    NULL,
+    0,
+    OPERANDS,
+    0,
+    light },
 };
 
 #define WORD(i) ((uint32_t *)(void *)(block + 64 * (i)))
@@ -95,6 +103,7 @@ static const scenario scenarios[] = {
 static struct {
   int holder;
   bool waits[PROCESSES], alone[PROCESSES];
+  int taken[PROCESSES]; /* operands */
 } model;
 
 static void make(const scenario *s) {
@@ -195,6 +204,13 @@ static void unlock(int how) {
   }
 }
 
+static void take_operand(int p) {
+  static const unsigned expected[][3] = { { 7, 12, 0 }, { 1 } };
+  unsigned operand = w.processes[p].operand;
+  expect(operand == expected[p][model.taken[p]++], "%d is given the operand %u", p, operand);
+  store_ordered(WORD(0), operand);
+}
+
 static void perform(int p, char op) {
   int how = w.scenario->option;
   switch (op) {
@@ -205,6 +221,7 @@ static void perform(int p, char op) {
   case 'g': read_version(); break;
   case 'l': lock(p, how); break;
   case 'u': unlock(how); break;
+  case 's': take_operand(p); break;
   }
 }
 
@@ -220,6 +237,16 @@ static const char *check(void) {
   return NULL;
 }
 
-const structure schedule_litmus = { "litmus", scenarios, sizeof scenarios / sizeof scenarios[0],
-                                    make,     begin,     perform,
-                                    died,     in_vain,   check };
+static const structure schedule_litmus = {
+  .name = "litmus",
+  .scenarios = scenarios,
+  .count = sizeof scenarios / sizeof scenarios[0],
+  .make = make,
+  .begin = begin,
+  .perform = perform,
+  .died = died,
+  .in_vain = in_vain,
+  .check = check,
+};
+
+SCHEDULE(schedule_litmus);

@@ -15,12 +15,22 @@
 #include "schedule/schedule.h"
 #include "test.h"
 
-static const structure *const structures[] = {
-  &schedule_litmus, &schedule_header, &schedule_mutex, &schedule_rwlock,   &schedule_semaphore,
-  &schedule_event,  &schedule_cell,   &schedule_queue, &schedule_broadcast
-};
+extern const structure *const __start_schedules[], *const __stop_schedules[];
 
-#define STRUCTURES ((int)(sizeof structures / sizeof structures[0]))
+static const structure *structures[64];
+static int structures_count;
+
+static int by_name(const void *a, const void *b) {
+  return strcmp((*(const structure *const *)a)->name, (*(const structure *const *)b)->name);
+}
+
+static void find_structures(void) {
+  structures_count = (int)(__stop_schedules - __start_schedules);
+  if (structures_count > (int)(sizeof structures / sizeof *structures))
+    abort();
+  memcpy(structures, __start_schedules, (size_t)structures_count * sizeof *structures);
+  qsort(structures, (size_t)structures_count, sizeof *structures, by_name);
+}
 
 static double seconds(void) {
   struct timespec t;
@@ -58,7 +68,7 @@ static bool is_named(int count, char **names, const structure *structure, int nu
 }
 
 static int run_named(int count, char **names, bool list) {
-  for (int i = 0; i < STRUCTURES; i++) {
+  for (int i = 0; i < structures_count; i++) {
     uint64_t total = 0;
     double began = seconds();
     for (int k = 0; k < structures[i]->count; k++) {
@@ -81,7 +91,7 @@ static bool find(const char *text, const structure **structure, int *number, cod
     return false;
   *number = atoi(dot + 1);
   *structure = NULL;
-  for (int i = 0; i < STRUCTURES; i++)
+  for (int i = 0; i < structures_count; i++)
     if (strlen(structures[i]->name) == (size_t)(dot - text) &&
         strncmp(text, structures[i]->name, (size_t)(dot - text)) == 0)
       *structure = structures[i];
@@ -110,6 +120,7 @@ static int replay(const char *text) {
 int main(int count, char **words) {
   setvbuf(stdout, NULL, _IOLBF, 0);
   engine_start();
+  find_structures();
   if (count == 3 && strcmp(words[1], "--replay") == 0)
     return replay(words[2]);
   bool list = count == 2 && strcmp(words[1], "--list") == 0;

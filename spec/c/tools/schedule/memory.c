@@ -19,7 +19,7 @@
 #undef memset
 
 #define UNIT 4
-#define UNITS (BLOCK / UNIT)
+#define UNITS (BLOCK / UNIT) /* at most */
 #define HISTORY 16
 #define MESSAGES 1024
 
@@ -42,6 +42,7 @@ typedef struct {
 } knowledge;
 
 _Alignas(4096) unsigned char block[BLOCK];
+size_t block_object, block_size;
 static unsigned char hole[BLOCK]; /* what a truncated object looks like */
 static bool changed[UNITS];
 bool memory_grown;
@@ -56,17 +57,29 @@ static knowledge known[PROCESSES];
 static uint32_t now;
 static unsigned units; /* that are in use: those of the object, then all */
 
+static void view_clear(view *v) {
+  memset(v->times, 0, units * sizeof *v->times);
+}
+
+static void view_copy(view *to, const view *from) {
+  memcpy(to->times, from->times, units * sizeof *to->times);
+}
+
 void memory_begin(void) {
-  memset(hole, 0, sizeof hole);
+  memset(hole, 0, block_size);
   if (!w.weak)
     return;
   for (int i = 0; i < touched_count; i++)
     words[touched[i]].count = 0;
   touched_count = view_count = 0;
   now = 0;
-  units = UNITS;
-  memset(&ordered, 0, sizeof ordered);
-  memset(known, 0, sizeof known);
+  units = (unsigned)(block_size / UNIT);
+  view_clear(&ordered);
+  for (int p = 0; p < PROCESSES; p++) {
+    view_clear(&known[p].seen);
+    view_clear(&known[p].acquired);
+    view_clear(&known[p].released);
+  }
 }
 
 void memory_forget(void) {
@@ -75,13 +88,13 @@ void memory_forget(void) {
 
 static bool is_shared(const void *word) {
   uintptr_t at = (uintptr_t)word, from = (uintptr_t)block;
-  return at >= from && at < from + BLOCK;
+  return at >= from && at < from + block_size;
 }
 
 /* The word's bytes; fails when they lie outside the object and the data. */
 static unsigned char *reach(const void *word, unsigned size) {
   uintptr_t offset = (uintptr_t)word - (uintptr_t)block;
-  bool inside = is_shared(word) && offset + size <= BLOCK && offset % size == 0;
+  bool inside = is_shared(word) && offset + size <= block_size && offset % size == 0;
   must(inside, "an access outside the object, %ld bytes from its segment", (long)offset);
   return (w.truncated ? hole : block) + offset;
 }
@@ -219,7 +232,7 @@ static void leave_message(const void *word, unsigned size, step_order order) {
   if (order == STEP_ORDERED)
     join(&ordered, &k->seen);
   if (index >= 0)
-    views[index] = order == STEP_RELAXED ? k->released : k->seen;
+    view_copy(&views[index], order == STEP_RELAXED ? &k->released : &k->seen);
   for (unsigned i = unit; index >= 0 && i <= last; i++)
     views[index].times[i] = now;
   for (unsigned i = unit; i <= last; i++)
@@ -348,7 +361,7 @@ void step_fence(step_order order) {
     return;
   knowledge *k = &known[w.current];
   if (order == STEP_RELEASE)
-    k->released = k->seen;
+    view_copy(&k->released, &k->seen);
   else
     join(&k->seen, &k->acquired);
 }
@@ -418,9 +431,9 @@ void memory_flip(void *word, unsigned size, int how) {
 }
 
 uint32_t data_load(int index) {
-  return step_load32(block + DATA + 64 * index, STEP_RELAXED);
+  return step_load32(block + block_object + 64 * index, STEP_RELAXED);
 }
 
 void data_store(int index, uint32_t value) {
-  step_store32(block + DATA + 64 * index, value, STEP_RELAXED);
+  step_store32(block + block_object + 64 * index, value, STEP_RELAXED);
 }

@@ -14,7 +14,7 @@ static int open_another(shmseg_segment *segment, const shmseg_kind *kind) {
   static _Alignas(64) unsigned char handle[512];
   static const shmseg_object_options other = { .capacity = 1, .permits = 5 };
   must(kind->handle_size <= sizeof handle, "room for a handle");
-  return shmseg_object_open((shmseg_object *)handle, kind, (shmseg_slice){ segment, 0, DATA },
+  return shmseg_object_open((shmseg_object *)handle, kind, shmseg_segment_whole(segment),
                             SHMSEG_CREATE, &other, NULL);
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The scheduler: processes as coroutines over one block of memory, run through chosen schedules.
  *
- * A structure's part is a file of its own: scenarios (scripts of one letter for each operation), a
- * model that is told of every operation, and what must hold. The engine knows no structure.
+ * A structure's part is a file of its own: scenarios (scripts of one letter for each operation, with a
+ * number behind it that is its operand), a model that is told of every operation, and what must hold. The engine knows no structure.
  *
  *   engine.c   processes, steps, one run     memory.c   shared words, stale reads
  *   system.c   what the fake OS needs        opening.c  who builds an object
@@ -21,8 +21,11 @@
 #define FRESH 3 /* the one that comes when the others are over */
 #define NOBODY (-1)
 
-#define BLOCK 1280
-#define DATA 1024 /* from here on: words of the scenarios, which their locks protect */
+/* Bytes of the block at most; of the words of the scenarios, which their locks protect; and of the object
+ * when its structure does not say. */
+#define BLOCK 16384
+#define DATA_SIZE 256
+#define OBJECT_SIZE 1024
 
 /* Identities: those of process p, of strangers who have died, and of one who lives on. */
 #define ID_OF(p) (0x1000u + (uint32_t)(p))
@@ -62,6 +65,7 @@ typedef struct structure {
   void (*died)(int p);              /* the model is told */
   bool (*in_vain)(int p);           /* p is asleep: could it go on, by the model? */
   const char *(*check)(void);       /* the object's bytes, when nobody is at it */
+  size_t size;                      /* of the object at most; 0: OBJECT_SIZE */
 } structure;
 
 typedef enum { READY, ASLEEP, STALLED, DONE, DEAD } state;
@@ -72,6 +76,7 @@ typedef struct process {
   int resume;
   const char *script;
   char op;            /* that it is in; 0: between two */
+  unsigned operand;   /* of it; 0: none */
   unsigned op_steps;  /* steps since that began */
   int64_t deadline;   /* of it */
   int64_t vain_since; /* asleep without need since; 0: not so */
@@ -142,6 +147,9 @@ typedef struct world {
 
 extern world w;
 extern _Alignas(4096) unsigned char block[BLOCK];
+
+/* The bytes that are the object's, a multiple of 64; behind them the words of the scenarios. */
+extern size_t block_object, block_size;
 
 /* --- for structures ----------------------------------------------------------------------- */
 
@@ -216,7 +224,9 @@ found explore(const structure *structure, const scenario *s);
 void code_print(const code *c, char *text, int size);
 bool code_parse(const char *text, code *c);
 
-extern const structure schedule_mutex, schedule_rwlock, schedule_semaphore, schedule_event,
-    schedule_header, schedule_litmus, schedule_cell, schedule_queue, schedule_broadcast;
+/* Has main() run the scenarios of a structure. */
+#define SCHEDULE(structure_name)                                                                   \
+  static const structure *const structure_name##_entry                                             \
+      __attribute__((section("schedules"), used)) = &(structure_name)
 
 #endif
