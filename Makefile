@@ -1,10 +1,10 @@
-# make demo, make test and what developers use. The build itself is the rockspec's.
-#   make test LUA=5.1 (5.2, 5.3, 5.4, luajit)      make test ARGS=spec/segment_spec.lua
+# make help lists what there is. The build itself is the rockspec's.
+#   make test LUA=5.1 (5.2, 5.3, 5.4, 5.5, luajit)      make test ARGS=spec/segment_spec.lua
 
 LUA = 5.4
 version := $(patsubst lua5.%,5.%,$(LUA))
-ifeq ($(filter $(version),5.1 5.2 5.3 5.4 luajit),)
-$(error LUA=$(LUA): say 5.1, 5.2, 5.3, 5.4 or luajit)
+ifeq ($(filter $(version),5.1 5.2 5.3 5.4 5.5 luajit),)
+$(error LUA=$(LUA): say 5.1, 5.2, 5.3, 5.4, 5.5 or luajit)
 endif
 
 interpreter := $(patsubst 5.%,lua5.%,$(version))
@@ -13,42 +13,108 @@ built := $(tree)/built
 sources := shmseg-scm-1.rockspec .ci/build $(wildcard src/*.h src/*/*.[ch] lua/shmseg/*.lua lua/shmseg/*/*.lua)
 with := .ci/with $(version) $(tree)
 
-.NOTPARALLEL:
-.PHONY: all setup demo test test-all check-c storm bench lint clean
+.PHONY: all help setup demo test test-all dev asan check-c storm bench lint library install clean
 
-all: $(built)
+all: $(built)                ## build the module for one Lua, into build/<LUA>
+
+help:                        ## this list
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
+	@echo "  LUA=5.1 to 5.5 or luajit chooses the Lua, ARGS=... what the specs' runner is told"
 
 setup:
 	@.ci/setup $(version)
 
 $(built): $(sources) | setup
-	.ci/build $(version) $(tree)
+	@.ci/quietly build/$(version)-build.log .ci/build $(version) $(tree)
 	@touch $@
 
-demo: $(built)
+demo: $(built)               ## see two processes share memory
 	@$(with) examples/demo
 
-test: $(built)
-	$(with) $(interpreter) /usr/bin/busted $(ARGS)
+test: $(built)               ## run the specs
+	@.ci/setup $(version) busted
+	$(with) .ci/busted $(interpreter) $(ARGS)
 
-test-all:
+test-all:                    ## run the specs on every Lua
 	@for lua in 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
 
-check-c:
+asan:                        ## run the specs under the address and undefined behaviour sanitizers
+	@.ci/setup $(version) busted
+	.ci/asan $(version) $(ARGS)
+
+check-c:                     ## run the tests of the C floors (minutes); ONLY=unit runs one tool's
 	$(MAKE) -C spec/c test
 
-storm:
+storm:                       ## run the storm; KILLS=100000 for a long one
 	$(MAKE) -C spec/c storm KILLS=$(or $(KILLS),2000)
 
-bench: $(built)
+bench: $(built)              ## run the benchmarks
 	$(with) $(interpreter) bench/run.lua $(ARGS)
 
-lint:
-	@.ci/setup lua-check clang-format
-	luacheck .
-	clang-format --dry-run -Werror $(wildcard src/*.h src/*/*.[ch] spec/c/*.[ch] spec/c/*/*/*.[ch] bench/*.[ch])
-	luarocks lint shmseg-scm-1.rockspec
+lint:                        ## read the sources as CI does
+	@.ci/lint
 
-clean:
+clean:                       ## remove all that was built
 	rm -rf build
-	$(if $(wildcard spec/c/Makefile),$(MAKE) -C spec/c clean)
+
+# --- for developers: only what has changed is compiled again ------------------------------------------
+
+dev_tree := build/dev/$(version)
+lua_name := $(if $(filter luajit,$(version)),5.1,$(version))
+lua_include := $(firstword $(wildcard $(LUA_INCDIR) $(if $(filter luajit,$(version)),/usr/include/luajit-2.1,/usr/include/lua$(version)) /usr/local/include))
+module_sources := $(shell grep -oE 'src/[a-z]+/[a-z_0-9]+\.c' shmseg-scm-1.rockspec)
+dev_objects := $(module_sources:src/%.c=$(dev_tree)/%.o)
+
+dev: $(dev_tree)/lib/lua/$(lua_name)/shmseg/core.so  ## build with -O1 -g in seconds; with ARGS= run specs
+	@mkdir -p $(dev_tree)/share/lua/$(lua_name) && ln -sfn $(CURDIR)/lua/shmseg $(dev_tree)/share/lua/$(lua_name)/shmseg
+	$(if $(ARGS),.ci/with $(version) $(dev_tree) .ci/busted $(interpreter) $(ARGS))
+
+$(dev_tree)/lib/lua/$(lua_name)/shmseg/core.so: $(dev_objects)
+	@mkdir -p $(@D)
+	@echo "  LD $@"
+	@$(CC) -shared -o $@ $^ -lm -lrt -ldl -lpthread
+
+$(dev_tree)/%.o: src/%.c
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) -std=gnu11 -O1 -g -fPIC -Wall -Wextra -D_FILE_OFFSET_BITS=64 -DSHMSEG_MODULE -Isrc -I$(lua_include) -MMD -MP -c -o $@ $<
+
+# --- the C library, which knows no Lua ----------------------------------------------------------------
+
+PREFIX = /usr/local
+DESTDIR =
+CFLAGS ?= -O2
+library_version := $(shell sed -n 's/.*SHMSEG_VERSION "\(.*\)"/\1/p' src/shmseg/base.h)
+library_sources := $(filter-out src/binding/%,$(module_sources))
+library_objects := $(library_sources:src/%.c=build/lib/%.o)
+prefix := $(DESTDIR)$(PREFIX)
+
+library: build/lib/libshmseg.so.0 build/lib/libshmseg.a  ## build libshmseg for C programs; no Lua is needed
+
+build/lib/%.o: src/%.c
+	@mkdir -p $(@D)
+	@echo "  CC $<"
+	@$(CC) -std=c11 $(CFLAGS) -fPIC -fvisibility=hidden -D_FILE_OFFSET_BITS=64 -Isrc -MMD -MP -c -o $@ $<
+
+build/lib/libshmseg.so.0: $(library_objects)
+	@echo "  LD $@"
+	@$(CC) -shared -Wl,-soname,libshmseg.so.0 $(LDFLAGS) -o $@ $^ -lrt -ldl -lpthread
+
+build/lib/libshmseg.a: $(library_objects)
+	@rm -f $@
+	@echo "  AR $@"
+	@$(AR) rcs $@ $^
+
+install: library             ## install libshmseg below PREFIX (/usr/local), its headers, shmseg.pc, the manual
+	install -d $(prefix)/lib/pkgconfig $(prefix)/include/shmseg $(prefix)/share/doc/shmseg
+	install -m 755 build/lib/libshmseg.so.0 $(prefix)/lib/
+	ln -sf libshmseg.so.0 $(prefix)/lib/libshmseg.so
+	install -m 644 build/lib/libshmseg.a $(prefix)/lib/
+	install -m 644 src/shmseg.h $(prefix)/include/
+	install -m 644 src/shmseg/base.h $(prefix)/include/shmseg/
+	install -m 644 doc/*.md $(prefix)/share/doc/shmseg/
+	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
+	  'Version: $(library_version)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lshmseg' \
+	  'Libs.private: -lrt -ldl -lpthread' >$(prefix)/lib/pkgconfig/shmseg.pc
+
+-include $(dev_objects:.o=.d) $(library_objects:.o=.d)

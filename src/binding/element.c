@@ -246,7 +246,7 @@ unsigned char *push_image(lua_State *L, size_t size, unsigned char **mask) {
 void element_write(unsigned char *to, const unsigned char *image, const unsigned char *mask,
                    size_t size) {
   for (size_t i = 0; i < size;) {
-    const unsigned char *end = memchr(mask + i, !mask[i], size - i);
+    const unsigned char *end = memchr(mask + i, mask[i] ? 0 : 1, size - i);
     size_t run = end ? (size_t)(end - mask) - i : size - i;
     if (mask[i])
       memcpy(to + i, image + i, run);

@@ -20,7 +20,7 @@ typedef struct {
 static int guard_close(lua_State *L) {
   guard *g = test_tag(L, 1, &guard_tag);
   if (!g)
-    type_error(L, 1, GUARD_CLASS);
+    g = type_error(L, 1, GUARD_CLASS);
   g->unlock(g->object);
   return 0;
 }

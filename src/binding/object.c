@@ -145,7 +145,7 @@ static shmseg_object_options check_numbers(lua_State *L, int arg, const shmseg_k
     return options;
   luaL_checktype(L, arg, LUA_TTABLE);
   for (int i = 0; i < SHMSEG_GEOMETRY && kind->numbers[i].name; i++) {
-    int exact;
+    int exact = 0;
     lua_pushstring(L, kind->numbers[i].name);
     lua_rawget(L, arg);
     int64_t number = lua_isnil(L, -1) ? 0 : to_integer(L, lua_gettop(L), &exact);
@@ -188,7 +188,7 @@ static int object_open(lua_State *L) {
   check_open(L, where); /* nothing runs Lua code from here on */
   luaL_argcheck(L, mode == SHMSEG_READ || where->segment->writable, 2, "the segment is read-only");
   wait wait = wait_patiently();
-  bool created;
+  bool created = false;
   int err;
   do
     err = try_open(o, where, mode, &options, &wait.deadline, &created);
@@ -230,7 +230,7 @@ static int object_open_named(lua_State *L) {
   set_codec(L, o, 4);
   o->owns_segment = true;
   wait wait = wait_patiently();
-  bool created;
+  bool created = false;
   int err;
   do
     err = shmseg_object_open_named_until(object_handle(o), class->kind, segment, place.name, mode,

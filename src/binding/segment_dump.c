@@ -17,8 +17,8 @@ static void format_line(char *text, uint64_t offset, const unsigned char *bytes,
   }
   text += sprintf(text, " |");
   for (size_t i = 0; i < count; i++)
-    *text++ = bytes[i] >= ' ' && bytes[i] <= '~' ? (char)bytes[i] : '.';
-  strcpy(text, "|\n");
+    text += sprintf(text, "%c", bytes[i] >= ' ' && bytes[i] <= '~' ? bytes[i] : '.');
+  sprintf(text, "|\n");
 }
 
 /* dump([offset [, count]]) -> text; full lines that repeat the one before are one "*" */
@@ -47,7 +47,7 @@ static int segment_dump(lua_State *L) {
     memcpy(last, bytes, size);
     starred = false;
   }
-  snprintf(text, sizeof text, "%08llx\n", (unsigned long long)(offset + count));
+  snprintf(text, sizeof text, "%08llx\n", (unsigned long long)offset + count);
   luaL_addstring(&buffer, text);
   luaL_pushresult(&buffer);
   check_open(L, v);

@@ -21,11 +21,11 @@ typedef enum {
   ITEM_BYTE,   /* x: a byte of padding */
   ITEM_ALIGN,  /* X: padding to an alignment */
   ITEM_NONE    /* an option that only changes the state */
-} item_kind;
+} item_type;
 
 typedef struct {
   uint64_t size;         /* of the value; for strings, of their length */
-  unsigned char kind;    /* an item_kind */
+  unsigned char type;    /* an item_type */
   unsigned char padding; /* before it; the whole fits in two registers */
 } item;
 
@@ -90,30 +90,30 @@ static item read_option(format *f) {
   item it = { 0, ITEM_NONE, 0 };
   char option = *f->next++;
   switch (option) {
-  case 'b': it.kind = ITEM_SIGNED, it.size = 1; break;
-  case 'B': it.kind = ITEM_UNSIGNED, it.size = 1; break;
-  case 'h': it.kind = ITEM_SIGNED, it.size = sizeof(short); break;
-  case 'H': it.kind = ITEM_UNSIGNED, it.size = sizeof(short); break;
-  case 'i': it.kind = ITEM_SIGNED, it.size = integer_size(f, sizeof(int)); break;
-  case 'I': it.kind = ITEM_UNSIGNED, it.size = integer_size(f, sizeof(int)); break;
-  case 'l': it.kind = ITEM_SIGNED, it.size = sizeof(long); break;
-  case 'L': it.kind = ITEM_UNSIGNED, it.size = sizeof(long); break;
-  case 'j': it.kind = ITEM_SIGNED, it.size = VALUE_SIZE; break;
-  case 'J': it.kind = ITEM_UNSIGNED, it.size = VALUE_SIZE; break;
-  case 'T': it.kind = ITEM_UNSIGNED, it.size = sizeof(size_t); break;
-  case 'f': it.kind = ITEM_FLOAT, it.size = sizeof(float); break;
+  case 'b': it.type = ITEM_SIGNED, it.size = 1; break;
+  case 'B': it.type = ITEM_UNSIGNED, it.size = 1; break;
+  case 'h': it.type = ITEM_SIGNED, it.size = sizeof(short); break;
+  case 'H': it.type = ITEM_UNSIGNED, it.size = sizeof(short); break;
+  case 'i': it.type = ITEM_SIGNED, it.size = integer_size(f, sizeof(int)); break;
+  case 'I': it.type = ITEM_UNSIGNED, it.size = integer_size(f, sizeof(int)); break;
+  case 'l': it.type = ITEM_SIGNED, it.size = sizeof(long); break;
+  case 'L': it.type = ITEM_UNSIGNED, it.size = sizeof(long); break;
+  case 'j': it.type = ITEM_SIGNED, it.size = VALUE_SIZE; break;
+  case 'J': it.type = ITEM_UNSIGNED, it.size = VALUE_SIZE; break;
+  case 'T': it.type = ITEM_UNSIGNED, it.size = sizeof(size_t); break;
+  case 'f': it.type = ITEM_FLOAT, it.size = sizeof(float); break;
   case 'n':
-  case 'd': it.kind = ITEM_DOUBLE, it.size = sizeof(double); break;
-  case 's': it.kind = ITEM_STRING, it.size = integer_size(f, sizeof(size_t)); break;
+  case 'd': it.type = ITEM_DOUBLE, it.size = sizeof(double); break;
+  case 's': it.type = ITEM_STRING, it.size = integer_size(f, sizeof(size_t)); break;
   case 'c':
-    it.kind = ITEM_CHARS;
+    it.type = ITEM_CHARS;
     it.size = opt_number(f, UINT64_MAX);
     if (it.size == UINT64_MAX)
       luaL_argerror(f->L, f->arg, "missing size for format option 'c'");
     break;
-  case 'z': it.kind = ITEM_ZERO; break;
-  case 'x': it.kind = ITEM_BYTE, it.size = 1; break;
-  case 'X': it.kind = ITEM_ALIGN; break;
+  case 'z': it.type = ITEM_ZERO; break;
+  case 'x': it.type = ITEM_BYTE, it.size = 1; break;
+  case 'X': it.type = ITEM_ALIGN; break;
   case ' ': break;
   case '<': f->little = true; break;
   case '>': f->little = false; break;
@@ -126,14 +126,14 @@ static item read_option(format *f) {
 
 /* Bytes that the item is aligned to; 0 for one that is not. */
 static uint64_t alignment_of(format *f, item it) {
-  if (it.kind <= ITEM_DOUBLE || it.kind == ITEM_STRING)
+  if (it.type <= ITEM_DOUBLE || it.type == ITEM_STRING)
     return it.size;
-  if (it.kind != ITEM_ALIGN)
+  if (it.type != ITEM_ALIGN)
     return 0;
   item next = { 0, ITEM_NONE, 0 };
   if (*f->next != '\0')
     next = read_option(f); /* gives its alignment, and nothing else */
-  if (next.kind == ITEM_CHARS || next.size == 0)
+  if (next.type == ITEM_CHARS || next.size == 0)
     luaL_argerror(f->L, f->arg, "invalid next option for option 'X'");
   return next.size;
 }
@@ -141,7 +141,7 @@ static uint64_t alignment_of(format *f, item it) {
 /* The next item of the format, which would begin at position. */
 static item next_item(format *f, uint64_t position) {
   item it = read_option(f);
-  if (f->max_align == 1 && it.kind != ITEM_ALIGN)
+  if (f->max_align == 1 && it.type != ITEM_ALIGN)
     return it;
   uint64_t align = alignment_of(f, it);
   if (align > f->max_align)
@@ -156,13 +156,13 @@ static item next_item(format *f, uint64_t position) {
 
 /* --- packing ------------------------------------------------------------------------------ */
 
-static bool takes_argument(item_kind kind) {
-  return kind < ITEM_BYTE;
+static bool takes_argument(item_type type) {
+  return type < ITEM_BYTE;
 }
 
 static void check_fits(lua_State *L, int arg, item it, uint64_t bits) {
   unsigned width = (unsigned)it.size * 8;
-  if (it.kind == ITEM_UNSIGNED) {
+  if (it.type == ITEM_UNSIGNED) {
     luaL_argcheck(L, bits >> width == 0, arg, "unsigned overflow");
   } else {
     int64_t n = (int64_t)bits, limit = (int64_t)1 << (width - 1);
@@ -174,7 +174,7 @@ static uint64_t check_packed_integer(format *f, int arg, item it) {
   lua_State *L = f->L;
   int exact;
   uint64_t bits =
-      it.kind == ITEM_UNSIGNED ? to_uint64(L, arg, &exact) : (uint64_t)to_integer(L, arg, &exact);
+      it.type == ITEM_UNSIGNED ? to_uint64(L, arg, &exact) : (uint64_t)to_integer(L, arg, &exact);
   if (!exact)
     integer_error(L, arg);
   f->has_cdata |= exact == FROM_CDATA;
@@ -197,7 +197,7 @@ static uint64_t check_item(format *f, int arg, item it) {
   lua_State *L = f->L;
   size_t length;
   const char *s;
-  switch (it.kind) {
+  switch (it.type) {
   case ITEM_SIGNED:
   case ITEM_UNSIGNED: check_packed_integer(f, arg, it); return it.size;
   case ITEM_FLOAT:
@@ -240,13 +240,13 @@ static void write_float(unsigned char *to, const void *value, size_t size, bool 
 static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t size) {
   size_t length = 0;
   const char *s = NULL;
-  if (it.kind == ITEM_CHARS || it.kind == ITEM_STRING || it.kind == ITEM_ZERO)
+  if (it.type == ITEM_CHARS || it.type == ITEM_STRING || it.type == ITEM_ZERO)
     s = lua_tolstring(f->L, arg, &length);
-  switch (it.kind) {
+  switch (it.type) {
   case ITEM_SIGNED:
   case ITEM_UNSIGNED: {
     uint64_t bits = check_packed_integer(f, arg, it);
-    write_integer(to, bits, it.size, f->little, it.kind == ITEM_SIGNED && (int64_t)bits < 0);
+    write_integer(to, bits, it.size, f->little, it.type == ITEM_SIGNED && (int64_t)bits < 0);
     break;
   }
   case ITEM_FLOAT: {
@@ -280,7 +280,7 @@ static uint64_t measure(lua_State *L, uint64_t offset, bool *has_cdata) {
   uint64_t position = offset;
   while (*f.next != '\0') {
     item it = next_item(&f, position);
-    uint64_t size = it.padding + check_item(&f, takes_argument(it.kind) ? ++arg : 0, it);
+    uint64_t size = it.padding + check_item(&f, takes_argument(it.type) ? ++arg : 0, it);
     luaL_argcheck(L, size <= INT64_MAX && position - offset <= INT64_MAX - size, 3,
                   "format result too large");
     position += size;
@@ -296,9 +296,9 @@ static void write_items(lua_State *L, uint64_t offset, unsigned char *to) {
   uint64_t position = offset;
   while (*f.next != '\0') {
     item it = next_item(&f, position);
-    arg += takes_argument(it.kind);
+    arg += takes_argument(it.type);
     /* of a number that is known; of a string that was checked it is asked again */
-    uint64_t size = it.kind <= ITEM_DOUBLE ? it.size : check_item(&f, arg, it);
+    uint64_t size = it.type <= ITEM_DOUBLE ? it.size : check_item(&f, arg, it);
     if (it.padding > 0)
       memset(to + (position - offset), 0, (size_t)it.padding);
     position += it.padding;
@@ -341,7 +341,7 @@ static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, boo
   if (size == 4 && little == native_is_little()) {
     uint32_t n;
     memcpy(&n, from, sizeof n);
-    return it.kind == ITEM_SIGNED ? (uint64_t)(int64_t)(int32_t)n : n;
+    return it.type == ITEM_SIGNED ? (uint64_t)(int64_t)(int32_t)n : n;
   }
   if (size == 8 && little == native_is_little()) {
     memcpy(&bits, from, sizeof bits);
@@ -350,11 +350,11 @@ static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, boo
   uint64_t low = size < VALUE_SIZE ? size : VALUE_SIZE;
   for (uint64_t i = low; i-- > 0;)
     bits = bits << 8 | from[little ? i : size - 1 - i];
-  if (size < VALUE_SIZE && it.kind == ITEM_SIGNED) {
+  if (size > 0 && size < VALUE_SIZE && it.type == ITEM_SIGNED) {
     uint64_t sign = (uint64_t)1 << (size * 8 - 1);
     bits = (bits ^ sign) - sign;
   }
-  unsigned char rest = it.kind == ITEM_SIGNED && (int64_t)bits < 0 ? 0xff : 0;
+  unsigned char rest = it.type == ITEM_SIGNED && (int64_t)bits < 0 ? 0xff : 0;
   for (uint64_t i = VALUE_SIZE; i < size; i++)
     if (from[little ? i : size - 1 - i] != rest)
       luaL_error(L, "%d-byte integer does not fit into Lua Integer", (int)size);
@@ -378,9 +378,9 @@ static const unsigned char *fetch(lua_State *L, const view *v, uint64_t position
 static uint64_t push_item(format *f, const view *v, uint64_t position, item it) {
   lua_State *L = f->L;
   unsigned char copy[INTEGER_MAX];
-  if (it.kind <= ITEM_DOUBLE || it.kind == ITEM_STRING)
+  if (it.type <= ITEM_DOUBLE || it.type == ITEM_STRING)
     fetch(L, v, position, it.size, copy);
-  switch (it.kind) {
+  switch (it.type) {
   case ITEM_SIGNED: push_int64(L, (int64_t)integer_of(L, copy, it, f->little)); break;
   case ITEM_UNSIGNED: push_uint64(L, integer_of(L, copy, it, f->little)); break;
   case ITEM_FLOAT: {
@@ -428,7 +428,7 @@ static int segment_unpack(lua_State *L) {
   check_bytes(L, v, 2, position, 0);
   while (*f.next != '\0') {
     item it = next_item(&f, position);
-    if (it.kind == ITEM_NONE)
+    if (it.type == ITEM_NONE)
       continue;
     if (it.padding > 0)
       check_bytes(L, v, 2, position, it.padding);
@@ -436,7 +436,7 @@ static int segment_unpack(lua_State *L) {
     if (results > LUA_MINSTACK - 3) /* so many slots every C function has */
       luaL_checkstack(L, 3, "too many results");
     position += push_item(&f, v, position, it);
-    results += takes_argument(it.kind);
+    results += takes_argument(it.type);
   }
   check_open(L, v); /* making a string may have run a finalizer that closed it */
   int err = view_status(v);

@@ -188,7 +188,7 @@ int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,
                              const shmseg_object_options *options,
                              const shmseg_options *segment_options, bool *created) {
   int64_t deadline = 0;
-  bool is_created;
+  bool is_created = false;
   int err;
   shmseg_segment_init(segment);
   do

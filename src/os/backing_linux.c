@@ -75,12 +75,10 @@ int shmseg_backing_open(shmseg_place place, bool writable, int *fd) {
 
 static int backing_folder_of_path(const char *name, path *folder) {
   const char *slash = strrchr(name, '/');
-  size_t length = slash ? (size_t)(slash - name) : 0;
-  if (length >= sizeof folder->bytes)
-    return ENAMETOOLONG;
-  memcpy(folder->bytes, name, length);
-  strcpy(folder->bytes + length, length > 0 ? "" : slash ? "/" : ".");
-  return 0;
+  const char *from = !slash ? "." : slash == name ? "/" : name;
+  int length = from == name ? (int)(slash - name) : 1;
+  int needed = snprintf(folder->bytes, sizeof folder->bytes, "%.*s", length, from);
+  return needed < (int)sizeof folder->bytes ? 0 : ENAMETOOLONG;
 }
 
 /* Where the object will lie; a link that leads to a file counts as that file. */
@@ -376,14 +374,14 @@ static int backing_try_lock(int fd) {
 }
 
 /* What stands in the way of the lock: F_WRLCK, F_RDLCK, or F_UNLCK when it is gone. */
-static short backing_obstacle(int fd) {
+static int backing_obstacle(int fd) {
   struct flock lock = backing_lock_of(F_WRLCK);
   return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_WRLCK;
 }
 
 /* Who may only read can lock for reading, for as long as it likes: that counts for nothing. */
 static int backing_take_lock(shmseg_backing_lock *lock) {
-  short way = F_UNLCK;
+  int way = F_UNLCK;
   int err = EAGAIN;
   for (int i = 0; i < TRIES && err == EAGAIN && way == F_UNLCK; i++) {
     err = backing_try_lock(lock->fd);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -129,7 +130,7 @@ static void temporary_current_folder(char folder[SHMSEG_PATH_MAX], size_t name) 
       strlen(folder) + 1 + name >= SHMSEG_PATH_MAX)
     *folder = '\0';
   else if (folder[1] != '\0')
-    strcat(folder, "/");
+    memcpy(folder + strlen(folder), "/", 2);
 }
 
 /* The names that it is given are their users'. */
@@ -147,8 +148,7 @@ static int temporary_copy_place(shmseg_temporary *e, shmseg_place place) {
       before + name < sizeof e->short_name ? e->short_name : temporary_new_pages(SHMSEG_PATH_MAX);
   if (!copy)
     return ENOMEM;
-  memcpy(copy, folder, before);
-  memcpy(copy + before, place.name, name + 1);
+  snprintf(copy, before + name + 1, "%s%s", folder, place.name);
   e->place = (shmseg_place){ place.type, copy };
   return 0;
 }
