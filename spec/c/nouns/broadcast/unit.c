@@ -75,7 +75,7 @@ static int subscribe(uint64_t from) {
   return shmseg_broadcast_subscribe(&r, from, &s);
 }
 
-static void sizes(void) {
+TEST(sizes) {
   shmseg_broadcast b;
   bool created;
   test_begin("a broadcast takes its capacity and a head; a capacity that cannot be is refused");
@@ -106,7 +106,7 @@ static void sizes(void) {
   shmseg_segment_close(&ours);
 }
 
-static void geometry(void) {
+TEST(geometry) {
   shmseg_broadcast b;
   shmseg_cell cell;
   bool created;
@@ -136,7 +136,7 @@ static void geometry(void) {
   tear_down();
 }
 
-static void messages(void) {
+TEST(messages) {
   uint64_t number = 0;
   set_up();
   test_begin("messages of any size that fits, empty ones too, come whole, in order, with numbers");
@@ -159,7 +159,7 @@ static void messages(void) {
   tear_down();
 }
 
-static void subscriptions(void) {
+TEST(subscriptions) {
   set_up();
   test_begin("a subscription begins at the new, at the oldest, or at a number");
   check(subscribe(SHMSEG_FROM_OLDEST) == 0 && next(&s, 0) == SHMSEG_TIMEOUT);
@@ -179,7 +179,7 @@ static void subscriptions(void) {
   tear_down();
 }
 
-static void overwritten(void) {
+TEST(overwritten) {
   set_up();
   test_begin("who falls behind is told exactly how many were lost");
   check(publish('a', 8) == 1 && gets(1, 'a', 8, 0));
@@ -198,7 +198,7 @@ static void overwritten(void) {
   tear_down();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   set_up();
   test_begin("a read-only handle subscribes, and neither publishes nor shuts");
   check(shmseg_broadcast_publish(&r, "x", 1, &sequence) == SHMSEG_READ_ONLY);
@@ -208,7 +208,7 @@ static void read_only(void) {
   tear_down();
 }
 
-static void shut(void) {
+TEST(shut) {
   set_up();
   test_begin("after a shutdown nothing is published, what is left is read, and then it is over");
   check(publish('a', 3) == 1 && publish('b', 3) == 2);
@@ -232,7 +232,7 @@ static void wait_for_next(void *argument) {
   say(next(&own, in_ms(5000)) == SHMSEG_SHUTDOWN ? 's' : 'x');
 }
 
-static void woken(void) {
+TEST(woken) {
   child children[4];
   set_up();
   test_begin(
@@ -271,7 +271,7 @@ static bool publish_next(int round) {
   return publish('a', 1) == (uint64_t)round + 1;
 }
 
-static void woken_each_time(void) {
+TEST(woken_each_time) {
   set_up();
   test_begin("sleepers are woken each time, and do not depend on the end of their slice");
   child c = child_start(wait_often, &a);
@@ -280,7 +280,7 @@ static void woken_each_time(void) {
   tear_down();
 }
 
-static void dead_publisher(void) {
+TEST(dead_publisher) {
   set_up();
   test_begin(
       "a publisher that dies half way publishes nothing; what it made room in counts as lost");
@@ -300,7 +300,7 @@ static void dead_publisher(void) {
   tear_down();
 }
 
-static void stopped_publisher(void) {
+TEST(stopped_publisher) {
   set_up();
   test_begin("a publisher that is stopped keeps no subscriber, and not others from shutting down");
   check(publish('a', 8) == 1);
@@ -346,7 +346,7 @@ static bool harmless(uint64_t offset, uint64_t value) {
   return good;
 }
 
-static void corrupt(void) {
+TEST(corrupt) {
   set_up();
   test_begin("words that cannot be are corrupt for publishers, and no lock stays behind");
   for (char i = 1; i <= 4; i++)
@@ -372,7 +372,7 @@ static void corrupt(void) {
   tear_down();
 }
 
-static void endless(void) {
+TEST(endless) {
   set_up();
   test_begin("no number of messages that a peer makes up keeps a subscriber looking for one");
   check(publish('a', 8) == 1);
@@ -396,7 +396,7 @@ static void count_up(void *argument) {
     __atomic_store_n(word, i << 1, __ATOMIC_RELAXED);
 }
 
-static void restless(void) {
+TEST(restless) {
   set_up();
   test_begin("a peer that never stops changing the published word does not outlast a deadline");
   for (uint64_t i = 1; i <= 2000; i++)
@@ -415,7 +415,7 @@ static void restless(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   set_up();
   test_begin("after a cut a broadcast says so, and so does one whose segment is closed");
   check(publish('a', 5) == 1);
@@ -451,7 +451,7 @@ static void set_up_many(void) {
     must(publish('x', 0) == i);
 }
 
-static void many_found(void) {
+TEST(many_found) {
   shmseg_broadcast_walk walk = { 0 };
   test_begin(
       "a long way to a number goes on where it was interrupted; the next one is found at once");
@@ -472,7 +472,7 @@ static void many_found(void) {
   shmseg_segment_close(&ours);
 }
 
-static void room_made(void) {
+TEST(room_made) {
   static unsigned char large[16 * MANY];
   uint64_t number = 0, old;
   int64_t deadline = 0;
@@ -492,7 +492,7 @@ static void room_made(void) {
   shmseg_segment_close(&ours);
 }
 
-static void holes(void) {
+TEST(holes) {
   uint64_t capacity = ((uint64_t)1 << 33) - RING - 16 - 48, length = capacity + 16;
   struct stat before, after;
   test_begin("messages that nobody has ever written are corrupt, and looking takes no memory");
@@ -515,26 +515,4 @@ static void holes(void) {
   check(after.st_blocks == before.st_blocks);
   test_done();
   shmseg_segment_close(&ours);
-}
-
-int main(void) {
-  sizes();
-  geometry();
-  messages();
-  subscriptions();
-  overwritten();
-  read_only();
-  shut();
-  woken();
-  woken_each_time();
-  dead_publisher();
-  stopped_publisher();
-  corrupt();
-  endless();
-  restless();
-  truncated();
-  many_found();
-  room_made();
-  holes();
-  return help_end();
 }

@@ -74,7 +74,7 @@ static bool pops(char byte, size_t size) {
   return take(1) == 0 && used == SHMSEG_RECORD(size) && is_record(0, byte, size);
 }
 
-static void sizes(void) {
+TEST(sizes) {
   shmseg_queue queue;
   bool created;
   test_begin("a queue takes its capacity and a head, and a capacity that cannot be is refused");
@@ -104,7 +104,7 @@ static void sizes(void) {
   shmseg_segment_close(&ours);
 }
 
-static void geometry(void) {
+TEST(geometry) {
   shmseg_queue queue;
   shmseg_broadcast broadcast;
   bool created;
@@ -133,7 +133,7 @@ static void geometry(void) {
   tear_down();
 }
 
-static void messages(void) {
+TEST(messages) {
   set_up();
   test_begin("messages of any size that fits, empty ones too, come out whole and in order");
   check(take(1) == SHMSEG_TIMEOUT && used == 0);
@@ -151,7 +151,7 @@ static void messages(void) {
   tear_down();
 }
 
-static void several(void) {
+TEST(several) {
   set_up();
   test_begin("take gives as many as were asked for, and as the buffer holds, but one at least");
   for (size_t i = 1; i <= 6; i++)
@@ -167,7 +167,7 @@ static void several(void) {
   tear_down();
 }
 
-static void full_and_empty(void) {
+TEST(full_and_empty) {
   shmseg_queue_stats stats;
   uint64_t count;
   set_up();
@@ -186,7 +186,7 @@ static void full_and_empty(void) {
   tear_down();
 }
 
-static void shut(void) {
+TEST(shut) {
   shmseg_queue_stats stats;
   set_up();
   test_begin("after a shutdown nothing is pushed, what is left is taken, and then it is over");
@@ -202,7 +202,7 @@ static void shut(void) {
   tear_down();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   uint64_t count;
   set_up();
   test_begin("a read-only handle looks, and neither pushes nor takes nor shuts");
@@ -236,7 +236,7 @@ static child start_waiting(void (*body)(void *argument)) {
   return c;
 }
 
-static void woken(void) {
+TEST(woken) {
   set_up();
   test_begin("a push wakes who waits for a message, a take who waits for room");
   child c = start_waiting(pop_one);
@@ -289,7 +289,7 @@ static bool take_next(int round) {
   return take(1) == 0;
 }
 
-static void woken_each_time(void) {
+TEST(woken_each_time) {
   set_up();
   test_begin("both ends are woken each time, and do not depend on the end of their slice");
   child c = child_start(pop_often, NULL);
@@ -301,7 +301,7 @@ static void woken_each_time(void) {
   tear_down();
 }
 
-static void dead_ends(void) {
+TEST(dead_ends) {
   set_up();
   test_begin(
       "a producer or a consumer that dies half way has done nothing, and the next one goes on");
@@ -318,7 +318,7 @@ static void dead_ends(void) {
   tear_down();
 }
 
-static void stopped_ends(void) {
+TEST(stopped_ends) {
   set_up();
   test_begin("who is stopped inside keeps others until their deadline, and from no shutdown");
   child c = child_inside(&ours, PRODUCERS), d = child_inside(&ours, CONSUMERS);
@@ -339,7 +339,7 @@ static void stopped_ends(void) {
   tear_down();
 }
 
-static void forked(void) {
+TEST(forked) {
   set_up();
   test_begin("a forked child uses the queue as a process of its own");
   check(push('a', 5) == 0 && pops('a', 5));
@@ -365,7 +365,7 @@ static bool refuses(uint64_t tail, uint64_t head) {
   return good && shmseg_queue_count(&r, &stats) == SHMSEG_CORRUPT && shmseg_queue_check(&a);
 }
 
-static void corrupt(void) {
+TEST(corrupt) {
   shmseg_queue_stats stats;
   set_up();
   test_begin("a head or a tail that cannot be is corrupt, and no lock stays behind");
@@ -393,7 +393,7 @@ static void corrupt(void) {
   tear_down();
 }
 
-static void far_away(void) {
+TEST(far_away) {
   set_up();
   test_begin("positions may be as high as they like");
   uint64_t start = ((uint64_t)1 << 62) - ((uint64_t)1 << 62) % LENGTH + 56;
@@ -406,7 +406,7 @@ static void far_away(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   uint64_t count;
   set_up();
   test_begin("after a cut a queue says so, and so does one whose segment is closed");
@@ -442,7 +442,7 @@ static void set_up_many(void) {
     must(shmseg_queue_push(&a, "", 0, 0) == 0);
 }
 
-static void many_counted(void) {
+TEST(many_counted) {
   shmseg_queue_stats stats;
   shmseg_queue_walk walk = { 0 };
   test_begin(
@@ -472,7 +472,7 @@ static uint64_t allocated(void) {
   return (uint64_t)status.st_blocks * 512;
 }
 
-static void holes(void) {
+TEST(holes) {
   shmseg_queue_stats stats;
   uint64_t capacity = ((uint64_t)1 << 33) - RING - 8 - 56, length = capacity + 8, count;
   test_begin(
@@ -498,25 +498,4 @@ static void holes(void) {
   check(shmseg_queue_count(&a, &stats) == 0 && lseek(ours.fd, 0, SEEK_CUR) == 77);
   test_done();
   shmseg_segment_close(&ours);
-}
-
-int main(void) {
-  sizes();
-  geometry();
-  messages();
-  several();
-  full_and_empty();
-  shut();
-  read_only();
-  woken();
-  woken_each_time();
-  dead_ends();
-  stopped_ends();
-  forked();
-  corrupt();
-  far_away();
-  truncated();
-  many_counted();
-  holes();
-  return help_end();
 }
