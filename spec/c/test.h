@@ -57,9 +57,9 @@ static inline void test_skip(const char *sentence, const char *reason) {
 
 /* Is what has that name to run? The words of the command line are names, or what names begin with up
  * to a dot: "mutex" names "mutex.3", too. Without words everything runs; `--list` shows it instead. */
-static inline bool test_is_wanted(char **words, const char *name) {
+static inline bool test_is_wanted(char **words, const char *name, const char *about) {
   if (words[1] && strcmp(words[1], "--list") == 0) {
-    printf("%s\n", name);
+    printf("%s  %s\n", name, about);
     return false;
   }
   bool wanted = !words[1];
@@ -90,12 +90,12 @@ typedef struct test_case {
 #define TEST(function)                                                                             \
   static void function(void);                                                                      \
   static const test_case function##_case = { #function, function, __LINE__ };                      \
-  static const test_case *const function##_entry __attribute__((section("test_cases"), used)) =    \
+  static const test_case *function##_entry __attribute__((section("test_cases"), used)) =          \
       &function##_case;                                                                            \
   static void function(void)
 
-extern const test_case *const __start_test_cases[] __attribute__((weak)), *const __stop_test_cases[]
-    __attribute__((weak));
+extern const test_case *__start_test_cases[] __attribute__((weak));
+extern const test_case *__stop_test_cases[] __attribute__((weak));
 
 static inline int test_by_line(const void *a, const void *b) {
   return (*(const test_case *const *)a)->line - (*(const test_case *const *)b)->line;
@@ -103,15 +103,12 @@ static inline int test_by_line(const void *a, const void *b) {
 
 /* Runs the tests of this program, or those that main's words name. */
 static inline void test_run(char **words) {
-  const test_case *all[64];
   size_t count = (size_t)(__stop_test_cases - __start_test_cases);
-  if (count > sizeof all / sizeof *all)
-    abort();
-  memcpy(all, __start_test_cases, count * sizeof *all);
-  qsort(all, count, sizeof *all, test_by_line);
+  if (count > 0)
+    qsort(__start_test_cases, count, sizeof *__start_test_cases, test_by_line);
   for (size_t i = 0; i < count; i++)
-    if (test_is_wanted(words, all[i]->name))
-      all[i]->run();
+    if (test_is_wanted(words, __start_test_cases[i]->name, ""))
+      __start_test_cases[i]->run();
 }
 
 #endif

@@ -353,7 +353,7 @@ int main(int count, char **words) {
   notes = mmap(NULL, sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   must(notes != MAP_FAILED);
   for (size_t i = 0; i < COUNT(operations); i++) {
-    if (!test_is_wanted(words, operations[i].name))
+    if (!test_is_wanted(words, operations[i].name, ""))
       continue;
     place = fresh_place();
     learn_calls(&operations[i]);

@@ -226,7 +226,7 @@ bool code_parse(const char *text, code *c);
 
 /* Has main() run the scenarios of a structure. */
 #define SCHEDULE(structure_name)                                                                   \
-  static const structure *const structure_name##_entry                                             \
+  static const structure *structure_name##_entry                                             \
       __attribute__((section("schedules"), used)) = &(structure_name)
 
 #endif

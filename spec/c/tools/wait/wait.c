@@ -306,7 +306,7 @@ int main(int count, char **words) {
   };
   alarm(LIMIT);
   for (size_t i = 0; i < sizeof promises / sizeof *promises; i++) {
-    if (!test_is_wanted(words, promises[i].name))
+    if (!test_is_wanted(words, promises[i].name, promises[i].sentence))
       continue;
     test_begin(promises[i].sentence);
     promises[i].run();
