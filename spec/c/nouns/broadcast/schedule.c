@@ -161,18 +161,10 @@ static void make_state(shmseg_broadcast *b, int start) {
 }
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_broadcast b;
   ledger_clear();
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_broadcast_kind);
-  } else {
-    engine_segment(&segment);
-    must(shmseg_broadcast_open(&b, shmseg_segment_whole(&segment), SHMSEG_CREATE,
-                               OF_CAPACITY(CAPACITY), NULL) == 0,
-         "making it");
+  if (opening_made(s, &b.object))
     make_state(&b, s->start);
-  }
   ledger_keep();
 }
 
@@ -188,13 +180,8 @@ static void begin(const scenario *s) {
   if (s->start >= EMPTY)
     model.out = published() - 1;
   for (int p = 0; p < PROCESSES; p++) {
-    bool read_only = s->option >> p & 1;
-    memset(&handles[p], 0, sizeof handles[p]);
-    w.processes[p].segment.writable = !read_only;
-    if (s->start >= EMPTY)
-      must(shmseg_broadcast_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                                 read_only ? SHMSEG_READ : SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    w.processes[p].segment.writable = !(s->option >> p & 1);
+    opening_attach(p);
   }
 }
 
@@ -360,13 +347,7 @@ static void perform_one(int p, char op) {
 }
 
 static void perform(int p, char op) {
-  if (opening_is(op)) {
-    bool created = false;
-    int err =
-        shmseg_broadcast_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                              opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
-    opening_told(p, op, err, created);
-  } else if (handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment) {
     perform_one(p, op);
   }
 }
@@ -395,18 +376,21 @@ static const char *check_numbers(void) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_broadcast b;
-  engine_segment(&segment);
-  if (shmseg_broadcast_open(&b, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
-    return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
-                                                                    : "it cannot be attached";
-  const char *wrong = shmseg_broadcast_check(&b);
-  return wrong ? wrong : check_numbers();
+  const char *wrong = opening_check(&b.object);
+  return wrong || !b.object.segment ? wrong : check_numbers();
+}
+
+static const shmseg_object_options *options(void) {
+  static const shmseg_object_options some = { .capacity = CAPACITY };
+  return &some;
 }
 
 static const structure schedule_broadcast = {
   .name = "broadcast",
+  .kind = &shmseg_broadcast_kind,
+  .handles = handles,
+  .options = options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

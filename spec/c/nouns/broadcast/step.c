@@ -155,8 +155,7 @@ static const char *use(void) {
   shmseg_segment segment;
   shmseg_broadcast reader;
   if (step_open_reader(&segment) != 0 ||
-      shmseg_broadcast_open(&reader, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_READ, NULL,
-                            NULL) != 0)
+      shmseg_broadcast_open(&reader, shmseg_segment_whole(&segment), SHMSEG_READ, NULL, NULL) != 0)
     return "no second handle";
   const char *wrong = use_with(&reader, found, sizeof found);
   shmseg_broadcast_close(&reader);
@@ -279,8 +278,8 @@ static void sleep_for_message(void) {
 
 static void be_reader(void) {
   step_expect(step_open_reader(&read_only) == 0);
-  step_expect(shmseg_broadcast_open(&broadcast, (shmseg_slice){ &read_only, 0, read_only.size },
-                                    SHMSEG_READ, NULL, NULL) == 0);
+  step_expect(shmseg_broadcast_open(&broadcast, shmseg_segment_whole(&read_only), SHMSEG_READ, NULL,
+                                    NULL) == 0);
 }
 
 static void be_late_reader(void) {

@@ -505,8 +505,7 @@ TEST(holes) {
   set_number(&ours, PUBLISHED, (length / 16 + 1) << 1);
   set_number(&ours, ENDS, 2 * length);
   set_number(&ours, ENDS + 8, 2 * length);
-  must(shmseg_broadcast_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, NULL, NULL) ==
-       0);
+  must(shmseg_broadcast_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
   must(fstat(ours.fd, &before) == 0);
   int64_t began = now_ms();
   check(shmseg_broadcast_subscribe(&a, length / 16, &s) == SHMSEG_CORRUPT);

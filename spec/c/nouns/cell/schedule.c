@@ -94,18 +94,10 @@ static void make_state(shmseg_cell *cell, int start) {
 }
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_cell cell;
   ledger_clear();
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_cell_kind);
-  } else {
-    engine_segment(&segment);
-    must(shmseg_cell_open(&cell, shmseg_segment_whole(&segment), SHMSEG_CREATE,
-                          OF_CAPACITY(CAPACITY), NULL) == 0,
-         "making it");
+  if (opening_made(s, &cell.object))
     make_state(&cell, s->start);
-  }
   ledger_keep();
 }
 
@@ -118,13 +110,8 @@ static void begin(const scenario *s) {
   if (s->start >= EMPTY)
     model.start = model.out = version_now();
   for (int p = 0; p < PROCESSES; p++) {
-    bool read_only = s->option >> p & 1;
-    memset(&handles[p], 0, sizeof handles[p]);
-    w.processes[p].segment.writable = !read_only;
-    if (s->start >= EMPTY)
-      must(shmseg_cell_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                            read_only ? SHMSEG_READ : SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    w.processes[p].segment.writable = !(s->option >> p & 1);
+    opening_attach(p);
   }
 }
 
@@ -213,12 +200,7 @@ static void ask(int p) {
 }
 
 static void perform(int p, char op) {
-  if (opening_is(op)) {
-    bool created = false;
-    int err = shmseg_cell_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                               opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
-    opening_told(p, op, err, created);
-  } else if (handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment) {
     switch (op) {
     case 's': set(p, 16, ANY); break;
     case 'S': set(p, 12, ANY); break;
@@ -255,18 +237,21 @@ static const char *check_version(void) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_cell cell;
-  engine_segment(&segment);
-  if (shmseg_cell_open(&cell, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
-    return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
-                                                                    : "it cannot be attached";
-  const char *wrong = shmseg_cell_check(&cell);
-  return wrong ? wrong : check_version();
+  const char *wrong = opening_check(&cell.object);
+  return wrong || !cell.object.segment ? wrong : check_version();
+}
+
+static const shmseg_object_options *options(void) {
+  static const shmseg_object_options some = { .capacity = CAPACITY };
+  return &some;
 }
 
 static const structure schedule_cell = {
   .name = "cell",
+  .kind = &shmseg_cell_kind,
+  .handles = handles,
+  .options = options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

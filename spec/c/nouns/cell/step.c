@@ -104,8 +104,7 @@ static const char *use(void) {
   if (wrong)
     return wrong;
   if (step_open_other(&segment) != 0 ||
-      shmseg_cell_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
-                       NULL) != 0)
+      shmseg_cell_open(&other, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return "no second handle";
   wrong = set_around(&other, &version);
   if (!wrong)
@@ -228,8 +227,8 @@ static void wait_or_not(void) {
 static void be_reader(void) {
   static shmseg_segment segment;
   step_expect(step_open_reader(&segment) == 0);
-  step_expect(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_READ,
-                               NULL, NULL) == 0);
+  step_expect(shmseg_cell_open(&cell, shmseg_segment_whole(&segment), SHMSEG_READ, NULL, NULL) ==
+              0);
 }
 
 static void set_in_vain(void) {

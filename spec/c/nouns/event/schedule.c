@@ -37,16 +37,10 @@ static struct {
 } model;
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_event event;
   const uint32_t words[] = { 2, 3, UINT32_MAX - 1 };
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_event_kind);
+  if (!opening_made(s, &event.object))
     return;
-  }
-  engine_segment(&segment);
-  must(shmseg_event_open(&event, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) == 0,
-       "making it");
   memcpy(block + SHMSEG_HEADER_SIZE, &words[s->start - CLEAR], sizeof words[0]);
 }
 
@@ -55,11 +49,7 @@ static void begin(const scenario *s) {
   model.set = s->start == SET;
   opening_begin();
   for (int p = 0; p < PROCESSES; p++) {
-    memset(&handles[p], 0, sizeof handles[p]);
-    if (s->start >= CLEAR)
-      must(shmseg_event_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                             SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    opening_attach(p);
   }
 }
 
@@ -148,12 +138,7 @@ static void wait(int p, int64_t timeout) {
 
 static void perform(int p, char op) {
   model.changes++;
-  if (opening_is(op)) {
-    bool created = false;
-    int err = shmseg_event_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                                opening_mode(op), NULL, &created);
-    opening_told(p, op, err, created);
-  } else if (handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment) {
     switch (op) {
     case 's': set(p); break;
     case 'c': clear(p); break;
@@ -178,17 +163,14 @@ static bool in_vain(int p) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_event event;
-  engine_segment(&segment);
-  if (shmseg_event_open(&event, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
-    return w.scenario->start < CLEAR && !w.processes[FRESH].started ? NULL
-                                                                    : "it cannot be attached";
-  return shmseg_event_check(&event);
+  return opening_check(&event.object);
 }
 
 static const structure schedule_event = {
   .name = "event",
+  .kind = &shmseg_event_kind,
+  .handles = handles,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

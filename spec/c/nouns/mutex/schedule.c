@@ -76,15 +76,9 @@ static struct {
 } model;
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_mutex mutex;
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_mutex_kind);
+  if (!opening_made(s, &mutex.object))
     return;
-  }
-  engine_segment(&segment);
-  must(shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) == 0,
-       "making it");
   const uint32_t words[] = { SHMSEG_LOCK_FREE,
                              ID_DEAD,
                              ID_DEAD | SHMSEG_LOCK_WAITERS,
@@ -103,11 +97,7 @@ static void begin(const scenario *s) {
     engine_excuse();
   opening_begin();
   for (int p = 0; p < PROCESSES; p++) {
-    memset(&handles[p], 0, sizeof handles[p]);
-    if (s->start >= FREE)
-      must(shmseg_mutex_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                             SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    opening_attach(p);
   }
 }
 
@@ -174,21 +164,12 @@ static void give_up(int p, char op) {
   model.in[p] = 0;
 }
 
-static void open(int p, char op) {
-  bool created = false;
-  int err = shmseg_mutex_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                              opening_mode(op), NULL, &created);
-  opening_told(p, op, err, created);
-}
-
 static void perform(int p, char op) {
   bool mine = shmseg_mutex_holds(&handles[p]);
   model.changes++;
-  if (opening_is(op))
-    open(p, op);
-  else if (!handles[p].object.segment)
+  if (!opening_perform(p, op) && !handles[p].object.segment)
     return;
-  else if (op == 'l' || op == 'L' || op == 't')
+  if (op == 'l' || op == 'L' || op == 't')
     lock(p, op == 'l' ? SHMSEG_FOREVER : op == 'L' ? 30 * MILLISECOND : 0);
   else if (op == 'x' || op == 'X')
     give_up(p, op);
@@ -220,16 +201,14 @@ static bool in_vain(int p) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_mutex mutex;
-  engine_segment(&segment);
-  if (shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
-    return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
-  return shmseg_mutex_check(&mutex);
+  return opening_check(&mutex.object);
 }
 
 static const structure schedule_mutex = {
   .name = "mutex",
+  .kind = &shmseg_mutex_kind,
+  .handles = handles,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

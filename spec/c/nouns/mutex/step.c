@@ -16,8 +16,7 @@ static const char *use(void) {
   if (shmseg_mutex_lock(&mutex, 0, &abandoned) != 0)
     return "the lock is not to be had";
   if (step_open_other(&segment) != 0 ||
-      shmseg_mutex_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
-                        NULL) != 0)
+      shmseg_mutex_open(&other, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return "no second handle";
   const char *wrong = NULL;
   if (shmseg_mutex_lock(&other, 0, &again) != SHMSEG_TIMEOUT)

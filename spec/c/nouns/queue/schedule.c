@@ -185,18 +185,10 @@ static void make_state(shmseg_queue *queue, int start) {
 }
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_queue queue;
   ledger_clear();
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_queue_kind);
-  } else {
-    engine_segment(&segment);
-    must(shmseg_queue_open(&queue, shmseg_segment_whole(&segment), SHMSEG_CREATE,
-                           OF_CAPACITY(CAPACITY), NULL) == 0,
-         "making it");
+  if (opening_made(s, &queue.object))
     make_state(&queue, s->start);
-  }
   ledger_keep();
 }
 
@@ -208,11 +200,7 @@ static void begin(const scenario *s) {
   if (s->start == OWNERS_DEAD)
     engine_excuse();
   for (int p = 0; p < PROCESSES; p++) {
-    memset(&handles[p], 0, sizeof handles[p]);
-    if (s->start >= EMPTY)
-      must(shmseg_queue_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                             SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    opening_attach(p);
   }
 }
 
@@ -444,12 +432,7 @@ static void perform_one(int p, char op) {
 
 static void perform(int p, char op) {
   model.changes++;
-  if (opening_is(op)) {
-    bool created = false;
-    int err = shmseg_queue_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                                opening_mode(op), OF_CAPACITY(op == 'j' ? 0 : CAPACITY), &created);
-    opening_told(p, op, err, created);
-  } else if (handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment) {
     perform_one(p, op);
   }
   model.changes++;
@@ -487,18 +470,21 @@ static const char *check_messages(void) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_queue queue;
-  engine_segment(&segment);
-  if (shmseg_queue_open(&queue, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
-    return w.scenario->start < EMPTY && !w.processes[FRESH].started ? NULL
-                                                                    : "it cannot be attached";
-  const char *wrong = shmseg_queue_check(&queue);
-  return wrong ? wrong : check_messages();
+  const char *wrong = opening_check(&queue.object);
+  return wrong || !queue.object.segment ? wrong : check_messages();
+}
+
+static const shmseg_object_options *options(void) {
+  static const shmseg_object_options some = { .capacity = CAPACITY };
+  return &some;
 }
 
 static const structure schedule_queue = {
   .name = "queue",
+  .kind = &shmseg_queue_kind,
+  .handles = handles,
+  .options = options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

@@ -131,8 +131,7 @@ static const char *use(void) {
   if (wrong)
     return wrong;
   if (step_open_other(&segment) != 0 ||
-      shmseg_queue_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
-                        NULL) != 0)
+      shmseg_queue_open(&other, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return "no second handle";
   wrong = use_with(&other, shut);
   shmseg_queue_close(&other);

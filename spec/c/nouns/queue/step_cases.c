@@ -183,8 +183,8 @@ static void pop_shut(void) {
 static void be_reader(void) {
   static shmseg_segment segment;
   step_expect(step_open_reader(&segment) == 0);
-  step_expect(shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_READ,
-                                NULL, NULL) == 0);
+  step_expect(shmseg_queue_open(&queue, shmseg_segment_whole(&segment), SHMSEG_READ, NULL, NULL) ==
+              0);
 }
 
 static void count_two(void) {

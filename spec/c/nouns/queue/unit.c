@@ -485,8 +485,7 @@ TEST(holes) {
     uint64_t head = length + quarter * length / 4 / 8 * 8;
     set_number(&ours, HEAD, head);
     set_number(&ours, TAIL, (head + length) << 1);
-    must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, NULL, NULL) ==
-         0);
+    must(shmseg_queue_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
     uint64_t before = allocated();
     int64_t began = now_ms();
     check(shmseg_queue_count(&a, &stats) == 0 && !shmseg_queue_check(&a));

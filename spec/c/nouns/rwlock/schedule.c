@@ -98,17 +98,11 @@ static struct {
 } model;
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_rwlock rwlock;
   uint32_t *words = (uint32_t *)(void *)block;
   uint32_t *slots = words + SLOTS / 4;
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_rwlock_kind);
+  if (!opening_made(s, &rwlock.object))
     return;
-  }
-  engine_segment(&segment);
-  must(shmseg_rwlock_open(&rwlock, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) == 0,
-       "making it");
   if (s->start == WRITER_DEAD)
     words[SHMSEG_HEADER_SIZE / 4] = ID_DEAD;
   if (s->start == DIRTY)
@@ -130,11 +124,7 @@ static void begin(const scenario *s) {
     engine_excuse();
   opening_begin();
   for (int p = 0; p < PROCESSES; p++) {
-    memset(&handles[p], 0, sizeof handles[p]);
-    if (s->start >= FREE)
-      must(shmseg_rwlock_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                              SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    opening_attach(p);
   }
 }
 
@@ -244,12 +234,7 @@ static void give_up(int p) {
 static void perform(int p, char op) {
   bool mine = shmseg_rwlock_holds(&handles[p]) && !handles[p].draining;
   model.changes++;
-  if (opening_is(op)) {
-    bool created = false;
-    int err = shmseg_rwlock_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                                 opening_mode(op), NULL, &created);
-    opening_told(p, op, err, created);
-  } else if (handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment) {
     if (strchr("rRqwWvg", op) && !mine)
       lock(p, op);
     else if (op == 'x')
@@ -287,16 +272,14 @@ static bool in_vain(int p) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_rwlock rwlock;
-  engine_segment(&segment);
-  if (shmseg_rwlock_open(&rwlock, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
-    return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
-  return shmseg_rwlock_check(&rwlock);
+  return opening_check(&rwlock.object);
 }
 
 static const structure schedule_rwlock = {
   .name = "rwlock",
+  .kind = &shmseg_rwlock_kind,
+  .handles = handles,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

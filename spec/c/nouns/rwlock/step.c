@@ -69,8 +69,7 @@ static const char *write_once(bool expected) {
   if (abandoned != expected)
     return "a writer is told another thing than a reader";
   if (step_open_other(&segment) != 0 ||
-      shmseg_rwlock_open(&other, (shmseg_slice){ &segment, 0, segment.size }, SHMSEG_WRITE, NULL,
-                         NULL) != 0)
+      shmseg_rwlock_open(&other, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) != 0)
     return "no second handle";
   const char *wrong = NULL;
   if (read_with(&other, 0, &ignored) != SHMSEG_TIMEOUT)

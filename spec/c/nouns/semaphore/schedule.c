@@ -57,17 +57,10 @@ static uint32_t permits(void) {
 }
 
 static void make(const scenario *s) {
-  static shmseg_segment segment;
   static shmseg_semaphore semaphore;
   uint32_t *slots = (uint32_t *)(void *)(block + SLOTS);
-  if (s->start < OPENING_STATES) {
-    opening_make(s->start, &shmseg_semaphore_kind);
+  if (!opening_made(s, &semaphore.object))
     return;
-  }
-  engine_segment(&segment);
-  must(shmseg_semaphore_open(&semaphore, shmseg_segment_whole(&segment), SHMSEG_CREATE,
-                             OF_PERMITS(permits()), NULL) == 0,
-       "making it");
   for (uint32_t i = 0; i < permits(); i++)
     if (s->start == FULL_DEAD || (s->start == ONE_DEAD && i == 0))
       slots[i] = i % 2 ? ID_DEAD : ID_DEAD_TOO;
@@ -79,11 +72,7 @@ static void begin(const scenario *s) {
     engine_excuse();
   opening_begin();
   for (int p = 0; p < PROCESSES; p++) {
-    memset(&handles[p], 0, sizeof handles[p]);
-    if (s->start >= FREE)
-      must(shmseg_semaphore_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                                 SHMSEG_WRITE, NULL, NULL) == 0,
-           "attaching");
+    opening_attach(p);
   }
 }
 
@@ -169,13 +158,7 @@ static void take_all(int p) {
 
 static void perform(int p, char op) {
   model.changes++;
-  if (opening_is(op)) {
-    bool created = false;
-    int err =
-        shmseg_semaphore_open(&handles[p], shmseg_segment_whole(&w.processes[p].segment),
-                              opening_mode(op), OF_PERMITS(op == 'j' ? 0 : permits()), &created);
-    opening_told(p, op, err, created);
-  } else if (handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment) {
     switch (op) {
     case 'a': acquire(p, SHMSEG_FOREVER); break;
     case 'A': acquire(p, 30 * MILLISECOND); break;
@@ -212,17 +195,21 @@ static bool in_vain(int p) {
 }
 
 static const char *check(void) {
-  static shmseg_segment segment;
   static shmseg_semaphore semaphore;
-  engine_segment(&segment);
-  if (shmseg_semaphore_open(&semaphore, shmseg_segment_whole(&segment), SHMSEG_WRITE, NULL, NULL) !=
-      0)
-    return w.scenario->start < FREE && !w.processes[FRESH].started ? NULL : "it cannot be attached";
-  return shmseg_semaphore_check(&semaphore);
+  return opening_check(&semaphore.object);
+}
+
+static const shmseg_object_options *options(void) {
+  static shmseg_object_options some;
+  some.permits = permits();
+  return &some;
 }
 
 static const structure schedule_semaphore = {
   .name = "semaphore",
+  .kind = &shmseg_semaphore_kind,
+  .handles = handles,
+  .options = options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

@@ -17,8 +17,8 @@ static uint32_t value;
 static void set_up(uint64_t permits) {
   new_anonymous(&ours, 70 * PAGE);
   same_segment(&theirs, &ours);
-  must(shmseg_semaphore_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_CREATE,
-                             OF_PERMITS(permits), NULL) == 0);
+  must(shmseg_semaphore_open(&a, shmseg_segment_whole(&ours), SHMSEG_CREATE, OF_PERMITS(permits),
+                             NULL) == 0);
   must(shmseg_semaphore_open(&b, (shmseg_slice){ &theirs, 0, ours.size }, SHMSEG_WRITE, NULL,
                              NULL) == 0);
 }
@@ -95,8 +95,8 @@ static void acquire_and_wait(void *argument) {
   shmseg_semaphore semaphore;
   int count = *(int *)argument;
   same_segment(&own, &ours);
-  must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &own, 0, own.size }, SHMSEG_WRITE, NULL,
-                             NULL) == 0);
+  must(shmseg_semaphore_open(&semaphore, shmseg_segment_whole(&own), SHMSEG_WRITE, NULL, NULL) ==
+       0);
   while (count-- > 0)
     if (acquire_fully(&semaphore, in_ms(5000)) != 0)
       say('x');
@@ -142,8 +142,8 @@ TEST(closed_while_held) {
   check(shmseg_semaphore_acquire(&b, 0) == 0 && free_now() == 1);
   shmseg_semaphore_close(&a);
   check(free_now() == 3);
-  must(shmseg_semaphore_open(&a, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, OF_PERMITS(4),
-                             NULL) == 0);
+  must(shmseg_semaphore_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, OF_PERMITS(4), NULL) ==
+       0);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
   shmseg_segment_close(&ours);
   check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_CLOSED);
@@ -155,8 +155,7 @@ TEST(two_on_one_handle) {
   shmseg_semaphore second;
   set_up(4);
   test_begin("permits belong to the handle that acquired them, also of two on one segment handle");
-  must(shmseg_semaphore_open(&second, (shmseg_slice){ &ours, 0, ours.size }, SHMSEG_WRITE, NULL,
-                             NULL) == 0);
+  must(shmseg_semaphore_open(&second, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&second, 0) == 0);
   check(shmseg_semaphore_acquire(&second, 0) == 0 && free_now() == 1);
   check(shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);

@@ -29,6 +29,48 @@ void opening_make(int how, const shmseg_kind *kind) {
     memcpy(block, &state, sizeof state);
 }
 
+static const shmseg_object_options *options(void) {
+  return w.structure->options ? w.structure->options() : NULL;
+}
+
+static shmseg_object *handle_of(int p) {
+  return (shmseg_object *)((char *)w.structure->handles +
+                           (size_t)p * w.structure->kind->handle_size);
+}
+
+bool opening_made(const scenario *s, shmseg_object *object) {
+  static shmseg_segment segment;
+  if (s->start < OPENING_STATES) {
+    opening_make(s->start, w.structure->kind);
+    return false;
+  }
+  engine_segment(&segment);
+  must(shmseg_object_open(object, w.structure->kind, shmseg_segment_whole(&segment), SHMSEG_CREATE,
+                          options(), NULL) == 0,
+       "making it");
+  return true;
+}
+
+void opening_attach(int p) {
+  shmseg_segment *segment = &w.processes[p].segment;
+  memset(handle_of(p), 0, w.structure->kind->handle_size);
+  if (w.scenario->start >= OPENING_STATES)
+    must(shmseg_object_open(handle_of(p), w.structure->kind, shmseg_segment_whole(segment),
+                            segment->writable ? SHMSEG_WRITE : SHMSEG_READ, NULL, NULL) == 0,
+         "attaching");
+}
+
+const char *opening_check(shmseg_object *object) {
+  static shmseg_segment segment;
+  engine_segment(&segment);
+  if (shmseg_object_open(object, w.structure->kind, shmseg_segment_whole(&segment), SHMSEG_WRITE,
+                         NULL, NULL) != 0)
+    return w.scenario->start < OPENING_STATES && !w.processes[FRESH].started
+               ? NULL
+               : "it cannot be attached";
+  return shmseg_object_check(object);
+}
+
 void opening_begin(void) {
   built = 0;
 }
@@ -52,4 +94,15 @@ bool opening_told(int p, char op, int err, bool created) {
   expect(built <= 1, "two have created it");
   expect(op != 'O' || err != 0 || created, "created only, and yet not created");
   return err == 0;
+}
+
+bool opening_perform(int p, char op) {
+  bool created = false;
+  if (!opening_is(op))
+    return false;
+  int err = shmseg_object_open(handle_of(p), w.structure->kind,
+                               shmseg_segment_whole(&w.processes[p].segment), opening_mode(op),
+                               op == 'j' ? NULL : options(), &created);
+  opening_told(p, op, err, created);
+  return true;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "fake/fake.h"
+#include "objects/kinds.h"
 #include "shmseg.h"
 
 #define PROCESSES 4
@@ -57,6 +58,10 @@ extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[], budg
 
 typedef struct structure {
   const char *name;
+  /* Of a kind, for opening.c. */
+  const shmseg_kind *kind;
+  void *handles;                                 /* one for each process */
+  const shmseg_object_options *(*options)(void); /* of the scenario; NULL: none */
   const scenario *scenarios;
   int count;
   void (*make)(const scenario *s);  /* builds the starting state, once */
