@@ -83,6 +83,7 @@ static void play(const step_structure *structure) {
   step_structure in_lua = *structure;
   snprintf(noun, sizeof noun, "through Lua, %s", step_noun(structure));
   in_lua.noun = noun;
+  in_lua.name = step_name_of(structure);
   for (const script_cases *s = __start_step_scripts; s < __stop_step_scripts; s++)
     if (strcmp(s->noun, step_noun(structure)) == 0) {
       in_lua.cases = s->cases;
@@ -93,8 +94,9 @@ static void play(const step_structure *structure) {
     step_play_build(&in_lua, build_cases);
 }
 
-int main(void) {
-  if (!step_possible("every operation through Lua is harmless at every instruction"))
+int main(int count, char **words) {
+  (void)count;
+  if (!step_possible("every operation through Lua is harmless at every instruction", words))
     return 0;
   step_for_each(play);
   return step_end();

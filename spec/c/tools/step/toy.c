@@ -113,6 +113,7 @@ static const step_structure step_toy = {
   .noun = "toy", .size = 512, .verify = verify, .use = use, .cases = good
 };
 static const step_structure step_toy_wrong = { .noun = "a wrong toy is found out",
+                                               .name = "toy.wrong",
                                                .size = 512,
                                                .verify = verify,
                                                .use = use,

