@@ -1,39 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The array userdata: elements of one type, 1-based, through a[i] and in bulk. */
-#include <limits.h>
 #include <stdio.h>
 
-#include "binding/element.h"
+#include "binding/array.h"
 #include "binding/module.h"
 #include "binding/segment.h"
-
-#define CLASS "shmseg.array"
-
-static const char array_tag;
-
-typedef struct {
-  view view;
-  uint64_t count;
-  element element;
-} array;
-
-ALWAYS_INLINE array *check_array(lua_State *L, int arg) {
-  array *a = test_tag(L, arg, &array_tag);
-  return a ? a : type_error(L, arg, CLASS);
-}
-
-/* The address of element i if all of the array is there; NULL when i is outside or it is not. */
-static inline unsigned char *element_at(const array *a, uint64_t i) {
-  const shmseg_segment *segment = a->view.segment;
-  if (i - 1 >= a->count || a->view.offset + a->view.size > segment->size)
-    return NULL;
-  return segment->data + a->view.offset + (i - 1) * a->element.size;
-}
-
-/* Raises unless the whole array is there. */
-static void check_present(lua_State *L, const array *a) {
-  check_bytes(L, &a->view, 1, 0, a->view.size);
-}
 
 /* --- elements ----------------------------------------------------------------------------- */
 
@@ -49,9 +20,10 @@ static int push_composite(lua_State *L, const array *a, uint64_t i) {
   uint64_t offset = (i - 1) * a->element.size;
   if (a->element.type == ELEMENT_STRUCT) {
     lua_getuservalue(L, 1);
-    void *record = push_record(L, lua_gettop(L), a->element.shape);
-    check_present(L, a);
-    record_aim(record, &a->view, offset);
+    const shape *s = a->element.shape;
+    void *record = s->push_record(L, lua_gettop(L), s);
+    array_check_present(L, a);
+    s->aim_record(record, &a->view, offset);
     return 1;
   }
   unsigned char *copy = lua_newuserdata(L, a->element.size);
@@ -69,8 +41,8 @@ static int index_slowly(lua_State *L, const array *a) {
   uint64_t i = (uint64_t)to_key(L, 2, &exact);
   if (!exact && lua_type(L, 2) != LUA_TNUMBER)
     return index_method(L);
-  const unsigned char *bytes = exact ? element_at(a, i) : NULL;
-  check_present(L, a);
+  const unsigned char *bytes = exact ? array_element_at(a, i) : NULL;
+  array_check_present(L, a);
   if (!bytes)
     return 0;
   if (a->element.type >= SCALARS)
@@ -89,15 +61,14 @@ static int array_index(lua_State *L) {
   array *a = check_array(L, 1);
   int exact;
   uint64_t i = (uint64_t)to_key(L, 2, &exact);
-  const unsigned char *bytes = element_at(a, i);
+  const unsigned char *bytes = array_element_at(a, i);
   if (exact && bytes && a->element.type < SCALARS)
     if (scalar_push_all(L, (scalar)a->element.type, bytes, 1) == 1 && view_status(&a->view) == 0)
       return 1;
   return index_slowly(L, a);
 }
 
-/* Raises that elements first to last, or the one, are outside. */
-static int outside_error(lua_State *L, const array *a, int64_t first, int64_t last) {
+int array_outside_error(lua_State *L, const array *a, int64_t first, int64_t last) {
   char there[48], text[128];
   if (a->count == 0)
     snprintf(there, sizeof there, "the array has no elements");
@@ -112,8 +83,8 @@ static int outside_error(lua_State *L, const array *a, int64_t first, int64_t la
 }
 
 static int index_error(lua_State *L, const array *a, uint64_t i) {
-  check_present(L, a);
-  return outside_error(L, a, (int64_t)i, (int64_t)i);
+  array_check_present(L, a);
+  return array_outside_error(L, a, (int64_t)i, (int64_t)i);
 }
 
 /* a[i] = value that is no scalar */
@@ -124,7 +95,7 @@ static int set_composite(lua_State *L, const array *a, uint64_t i) {
   unsigned char *image = push_image(L, size, &mask);
   element_encode(L, 3, &a->element, NULL, image, mask);
   check_writable(L, &a->view);
-  unsigned char *bytes = element_at(a, i);
+  unsigned char *bytes = array_element_at(a, i);
   if (!bytes)
     return index_error(L, a, i);
   element_write(bytes, image, mask, size);
@@ -140,7 +111,7 @@ static int array_newindex(lua_State *L) {
   } else {
     scalar_value value = scalar_check(L, 3, (scalar)a->element.type);
     check_writable(L, &a->view);
-    unsigned char *bytes = element_at(a, i);
+    unsigned char *bytes = array_element_at(a, i);
     if (!bytes)
       return index_error(L, a, i);
     scalar_store(bytes, (scalar)a->element.type, value);
@@ -156,277 +127,7 @@ static int array_len(lua_State *L) {
   return 1;
 }
 
-/* --- many at once ------------------------------------------------------------------------- */
-
-typedef struct {
-  uint64_t first; /* 0-based */
-  uint64_t count;
-} range;
-
-/* Elements i to j; none when j < i. */
-static range check_range(lua_State *L, const array *a, int64_t i, int64_t j) {
-  range r = { 0, 0 };
-  check_present(L, a);
-  if (j < i)
-    return r;
-  if (i < 1 || (uint64_t)j > a->count)
-    outside_error(L, a, i, j);
-  r.first = (uint64_t)i - 1;
-  r.count = (uint64_t)(j - i) + 1;
-  /* far below, for Lua adds some to a number of stack slots before it looks at it */
-  luaL_argcheck(L, r.count < INT_MAX / 2, 2, "more elements than Lua can take at once");
-  return r;
-}
-
-static int64_t opt_integer(lua_State *L, int arg, int64_t otherwise) {
-  return lua_isnoneornil(L, arg) ? otherwise : check_integer(L, arg);
-}
-
-static unsigned char *bytes_of(const array *a, range r) {
-  return a->view.segment->data + a->view.offset + r.first * a->element.size;
-}
-
-static int finish(lua_State *L, const array *a, int results) {
-  int err = view_status(&a->view);
-  return err ? push_view_failure(L, &a->view, err) : results;
-}
-
-/* A private copy of the range's bytes, which is pushed. */
-static const unsigned char *push_copy(lua_State *L, const array *a, range r) {
-  unsigned char *copy = lua_newuserdata(L, r.count * a->element.size + 1);
-  check_present(L, a);
-  memcpy(copy, bytes_of(a, r), r.count * a->element.size);
-  return copy;
-}
-
-/* The range's bytes: plain scalars where they are, to be read once each; others in private memory,
- * which is pushed. Plain ones can be pushed from here on without an allocation. */
-static const unsigned char *push_source(lua_State *L, const array *a, range r) {
-  if (a->element.type >= SCALARS || !scalar_type_is_plain((scalar)a->element.type))
-    return push_copy(L, a, r);
-  check_present(L, a);
-  return bytes_of(a, r);
-}
-
-/* Pushes the range's values if all of them are plain scalars, each read once. */
-static bool push_plain(lua_State *L, const array *a, range r) {
-  if (a->element.type >= SCALARS)
-    return false;
-  int top = lua_gettop(L);
-  check_present(L, a);
-  if (scalar_push_all(L, (scalar)a->element.type, bytes_of(a, r), r.count) == r.count)
-    return true;
-  lua_settop(L, top);
-  return false;
-}
-
-/* get(i [, j]) -> values; structs as tables */
-static int array_get(lua_State *L) {
-  array *a = check_array(L, 1);
-  int64_t i = check_integer(L, 2);
-  range r = check_range(L, a, i, opt_integer(L, 3, i));
-  luaL_checkstack(L, (int)r.count + 4, "too many values");
-  if (!push_plain(L, a, r)) {
-    const unsigned char *bytes = push_copy(L, a, r);
-    for (uint64_t k = 0; k < r.count; k++)
-      element_push(L, &a->element, bytes + k * a->element.size);
-  }
-  return finish(L, a, (int)r.count);
-}
-
-/* Up to so many scalars become a table by way of the stack, where C code has that much of it. */
-#define COLLECT_MAX 4096
-
-/* The fastest way from values to a table is Lua's own: a function "return {...}", upvalue 1. The
- * values are read before it is called, so what runs in its hooks does no harm. 0: it is no way. */
-static int collect(lua_State *L, const array *a, range r) {
-  if (r.count > COLLECT_MAX || !lua_checkstack(L, (int)r.count + 4))
-    return 0;
-  lua_pushvalue(L, lua_upvalueindex(1));
-  if (!push_plain(L, a, r))
-    return 0;
-  int err = view_status(&a->view);
-  if (err)
-    return push_view_failure(L, &a->view, err);
-  lua_call(L, (int)r.count, 1);
-  return 1;
-}
-
-/* totable([i [, j]]) -> table */
-static int array_totable(lua_State *L) {
-  array *a = check_array(L, 1);
-  int64_t i = opt_integer(L, 2, 1);
-  int64_t j = opt_integer(L, 3, (int64_t)a->count);
-  range r = check_range(L, a, i, j);
-  lua_settop(L, 3);
-  int results = collect(L, a, r);
-  if (results > 0)
-    return results;
-  lua_settop(L, 3);
-  lua_createtable(L, (int)r.count, 0);
-  const unsigned char *bytes = push_source(L, a, r);
-  for (uint64_t k = 0; k < r.count; k++) {
-    element_push(L, &a->element, bytes + k * a->element.size);
-    lua_rawseti(L, 4, (int)k + 1);
-  }
-  lua_settop(L, 4);
-  return finish(L, a, 1);
-}
-
-/* The values that stand from index 3 on, or in the table there. */
-typedef struct {
-  bool in_table, is_plain; /* which has no metatable */
-  size_t count;
-} source;
-
-/* One table is a list of values; for an array of structs it is one value unless it has elements. */
-static source check_source(lua_State *L, const array *a) {
-  source s = { lua_istable(L, 3) && lua_gettop(L) == 3, true, (size_t)lua_gettop(L) - 2 };
-  if (s.in_table && a->element.type == ELEMENT_STRUCT && lua_rawlen(L, 3) == 0)
-    s.in_table = false;
-  if (s.in_table) {
-    s.count = lua_rawlen(L, 3);
-    s.is_plain = !lua_getmetatable(L, 3);
-    lua_settop(L, 3);
-  }
-  luaL_argcheck(L, s.count <= a->count, 3, "more values than elements");
-  return s;
-}
-
-/* Pushes count values of the table, from k on, which is from 0. */
-static void push_from_table(lua_State *L, source s, size_t k, size_t count) {
-  int end = (int)(k + count);
-  for (int i = (int)k + 1; s.is_plain && i <= end; i++)
-    lua_rawgeti(L, 3, i);
-  for (int i = (int)k + 1; !s.is_plain && i <= end; i++) {
-    lua_pushinteger(L, i);
-    lua_gettable(L, 3);
-  }
-}
-
-/* So many values of a table are on the stack at a time: popping each takes as long as pushing. */
-#define BATCH 64
-
-/* Converts count values, which stand from index on, to scalars of a constant type: how many, up to
- * one that is none. */
-ALWAYS_INLINE size_t encode_scalars(lua_State *L, int index, size_t count, scalar type,
-                                    unsigned char *image) {
-  for (size_t k = 0; k < count; k++) {
-    scalar_value value;
-    if (!scalar_try(L, index + (int)k, type, &value))
-      return k;
-    scalar_store(image + k * scalar_size(type), type, value);
-  }
-  return count;
-}
-
-#define ENCODE(name)                                                                               \
-  case SCALAR_##name: return encode_scalars(L, index, count, SCALAR_##name, image);
-
-static size_t encode_all(lua_State *L, int index, size_t count, scalar type, unsigned char *image) {
-  switch (type) {
-    ENCODE(bool)
-    ENCODE(i8)
-    ENCODE(u8)
-    ENCODE(i16)
-    ENCODE(u16)
-    ENCODE(i32)
-    ENCODE(u32)
-    ENCODE(i64)
-    ENCODE(u64)
-    ENCODE(f32)
-    ENCODE(f64)
-  }
-  return 0;
-}
-
-#undef ENCODE
-
-/* Raises that value k, from 0, which stands at index, is no such scalar. */
-static void value_error(lua_State *L, const array *a, int index, size_t k) {
-  element_error(L, index, &(where){ NULL, NULL, k + 1 }, scalar_names[a->element.type]);
-}
-
-/* Converts all values to an image of scalars, which is pushed, before a byte is written. */
-static const unsigned char *check_scalars(lua_State *L, const array *a, source s) {
-  scalar type = (scalar)a->element.type;
-  unsigned char *image = lua_newuserdata(L, s.count * a->element.size + 1);
-  int top = lua_gettop(L);
-  if (!s.in_table) {
-    size_t good = encode_all(L, 3, s.count, type, image);
-    if (good < s.count)
-      value_error(L, a, 3 + (int)good, good);
-    return image;
-  }
-  luaL_checkstack(L, BATCH + 2, "too many values");
-  for (size_t k = 0; k < s.count; k += BATCH) {
-    size_t count = s.count - k < BATCH ? s.count - k : BATCH;
-    push_from_table(L, s, k, count);
-    size_t good = encode_all(L, top + 1, count, type, image + k * a->element.size);
-    if (good < count)
-      value_error(L, a, top + 1 + (int)good, k + good);
-    lua_settop(L, top);
-  }
-  return image;
-}
-
-/* The same for other elements, with the mask of what the values name. */
-static const unsigned char *check_values(lua_State *L, const array *a, source s,
-                                         unsigned char **mask) {
-  size_t size = a->element.size;
-  unsigned char *image = push_image(L, s.count * size, mask);
-  int top = lua_gettop(L);
-  for (size_t k = 0; k < s.count; k++) {
-    where w = { NULL, NULL, k + 1 };
-    if (s.in_table)
-      push_from_table(L, s, k, 1);
-    element_encode(L, s.in_table ? top + 1 : 3 + (int)k, &a->element, &w, image + k * size,
-                   *mask + k * size);
-    lua_settop(L, top);
-  }
-  return image;
-}
-
-/* set(i, values... | table) -> true */
-static int array_set(lua_State *L) {
-  array *a = check_array(L, 1);
-  int64_t i = check_integer(L, 2);
-  unsigned char *mask = NULL;
-  luaL_checkany(L, 3);
-  source s = check_source(L, a);
-  bool is_scalar = a->element.type < SCALARS;
-  const unsigned char *image = is_scalar ? check_scalars(L, a, s) : check_values(L, a, s, &mask);
-  check_writable(L, &a->view);
-  check_present(L, a);
-  if (s.count > 0) {
-    int64_t count = (int64_t)s.count; /* which is not more than there are elements */
-    range r = check_range(L, a, i, i <= (int64_t)a->count ? i + count - 1 : i);
-    size_t size = r.count * a->element.size;
-    if (is_scalar)
-      memcpy(bytes_of(a, r), image, size);
-    else
-      element_write(bytes_of(a, r), image, mask, size);
-  }
-  lua_pushboolean(L, 1);
-  return finish(L, a, 1);
-}
-
-/* fill(value) -> true */
-static int array_fill(lua_State *L) {
-  array *a = check_array(L, 1);
-  unsigned char *mask;
-  size_t size = a->element.size;
-  luaL_checkany(L, 2);
-  unsigned char *image = push_image(L, size, &mask);
-  element_encode(L, 2, &a->element, NULL, image, mask);
-  check_writable(L, &a->view);
-  check_present(L, a);
-  unsigned char *bytes = a->view.segment->data + a->view.offset;
-  for (uint64_t k = 0; k < a->count; k++)
-    element_write(bytes + k * size, image, mask, size);
-  lua_pushboolean(L, 1);
-  return finish(L, a, 1);
-}
+/* --- making and walking ------------------------------------------------------------------- */
 
 /* The iterator: i -> i + 1, value */
 static int array_next(lua_State *L) {
@@ -452,21 +153,15 @@ static int array_tostring(lua_State *L) {
   int type = a->element.type;
   char text[96];
   const char *name = type < SCALARS ? scalar_names[type] : type == ELEMENT_CHAR ? "char" : "struct";
-  snprintf(text, sizeof text, CLASS " (%llu of %s)", (unsigned long long)a->count, name);
-  lua_pushstring(L, view_is_closed(&a->view) ? CLASS " (closed)" : text);
+  snprintf(text, sizeof text, ARRAY_CLASS " (%llu of %s)", (unsigned long long)a->count, name);
+  lua_pushstring(L, view_is_closed(&a->view) ? ARRAY_CLASS " (closed)" : text);
   return 1;
 }
-
-bool is_array(lua_State *L, int index) {
-  return test_tag(L, index, &array_tag) != NULL;
-}
-
-/* --- making ------------------------------------------------------------------------------- */
 
 void *push_array(lua_State *L, int views, const element *e) {
   array *a = push_part(L, views, sizeof *a, &array_tag);
   a->element = *e;
-  luaL_getmetatable(L, CLASS);
+  luaL_getmetatable(L, ARRAY_CLASS);
   lua_setmetatable(L, -2);
   return a;
 }
@@ -502,10 +197,7 @@ static int segment_array(lua_State *L) {
   return push_checked_array(L, 1, 2, 4, &e);
 }
 
-static const luaL_Reg methods[] = {
-  { "fill", array_fill }, { "get", array_get }, { "ipairs", array_ipairs },
-  { "set", array_set },   { NULL, NULL },
-};
+static const luaL_Reg methods[] = { { "ipairs", array_ipairs }, { NULL, NULL } };
 
 static const luaL_Reg metamethods[] = {
   { "__len", array_len },
@@ -517,7 +209,8 @@ static const luaL_Reg metamethods[] = {
 const luaL_Reg segment_array_methods[] = { { "array", segment_array }, { NULL, NULL } };
 
 void binding_open_array(lua_State *L) {
-  binding_new_class(L, CLASS, metamethods, methods);
+  binding_new_class(L, ARRAY_CLASS, metamethods, methods);
+  binding_register(L, array_bulk_methods);
   if (luaL_loadstring(L, "return {...}") != 0)
     lua_error(L);
   lua_pushcclosure(L, array_totable, 1);

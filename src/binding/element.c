@@ -2,6 +2,8 @@
 /* Elements: between Lua values and private images of their bytes. */
 #include "binding/element.h"
 
+const char array_tag;
+
 /* --- to Lua ------------------------------------------------------------------------------- */
 
 static void push_struct(lua_State *L, const shape *s, const unsigned char *bytes) {

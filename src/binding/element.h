@@ -33,6 +33,9 @@ typedef struct {
 struct shape {
   const void *tag;  /* tells our userdata from others' */
   int record_class; /* the records' metatable, in the registry */
+  /* Makes a record of the shape among the parts whose table is at index views; it is to be aimed. */
+  void *(*push_record)(lua_State *L, int views, const shape *s);
+  void (*aim_record)(void *record, const view *base, uint64_t offset);
   uint64_t size;
   int depth; /* 1, or more with structs inside */
   int count;
@@ -71,19 +74,11 @@ void element_write(unsigned char *to, const unsigned char *image, const unsigned
 /* Pushes scratch memory for an image of size bytes and its mask, both zero. */
 unsigned char *push_image(lua_State *L, size_t size, unsigned char **mask);
 
-/* Pushes an array of e among the parts whose table is at index views; it is to be aimed. */
-void *push_array(lua_State *L, int views, const element *e);
-void array_aim(void *array, const view *base, uint64_t offset, uint64_t count);
-
-/* Makes the array that segment:array and Point:array give: the segment is at arg, offset and
- * optional count stand where they say. */
-int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, const element *e);
-
-bool is_array(lua_State *L, int index);
-
-/* Pushes a record, likewise. */
-void *push_record(lua_State *L, int views, const shape *s);
-void record_aim(void *record, const view *base, uint64_t offset);
+/* Is the value at index an array? */
+extern const char array_tag;
+static inline bool is_array(lua_State *L, int index) {
+  return test_tag(L, index, &array_tag) != NULL;
+}
 
 #pragma GCC visibility pop
 

@@ -13,6 +13,8 @@ void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
 void binding_open_cdata(lua_State *L);
 void binding_open_guard(lua_State *L);
+void binding_open_listing(lua_State *L);
+void binding_open_place(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
 void binding_open_struct(lua_State *L);

@@ -18,7 +18,6 @@
 
 #define CLASS "shmseg.segment"
 #define SLICE_CLASS "shmseg.slice"
-#define LISTING_CLASS "shmseg.listing"
 
 typedef struct {
   view view; /* first: every method takes either */
@@ -67,17 +66,6 @@ static size_t opt_bytes(lua_State *L, int arg) {
   return (size_t)n;
 }
 
-/* The name of an object, or the path of a file. */
-static const char *check_name(lua_State *L, int arg, shmseg_place_type type) {
-  size_t length;
-  const char *name = luaL_checklstring(L, arg, &length);
-  bool leads_elsewhere = strchr(name, '/') || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-  luaL_argcheck(L, length > 0 && strlen(name) == length, arg, "empty, or a zero byte inside");
-  luaL_argcheck(L, type == SHMSEG_FILE || (!leads_elsewhere && length <= SHMSEG_NAME_MAX), arg,
-                "no name of an object");
-  return name;
-}
-
 shmseg_options check_segment_options(lua_State *L, int arg) {
   shmseg_options options = { 0 };
   uint64_t perm = check_size(L, arg);
@@ -113,86 +101,6 @@ static int call_init(shmseg_segment *segment, void *context) {
   lua_pushvalue(call->L, call->segment);
   call->failed = lua_pcall(call->L, 1, 0, 0) != 0;
   return call->failed ? ECANCELED : 0;
-}
-
-/* A free name, when none is given. */
-static const char *random_name(lua_State *L) {
-  uint64_t bits;
-  char name[32];
-  int err = shmseg_random_draw(&bits);
-  if (err)
-    luaL_error(L, "no random numbers: %s", strerror(err));
-  snprintf(name, sizeof name, "shmseg-%016llx", (unsigned long long)bits);
-  lua_pushstring(L, name);
-  return lua_tostring(L, -1);
-}
-
-const char *check_free_name(lua_State *L, int arg, shmseg_place_type type) {
-  return lua_isnil(L, arg) ? random_name(L) : check_name(L, arg, type);
-}
-
-/* What lies at the place that is neither an object nor an ordinary file, or NULL. */
-static const char *what_is(shmseg_place place) {
-  struct stat status;
-  if (shmseg_backing_dangles(place))
-    return "is a symbolic link that leads nowhere";
-  if (shmseg_backing_stat(place, &status) != 0)
-    return NULL;
-  switch (status.st_mode & S_IFMT) {
-  case S_IFLNK: return "is a symbolic link";
-  case S_IFDIR: return "is a directory";
-  case S_IFIFO: return "is a FIFO";
-  case S_IFSOCK: return "is a socket";
-  case S_IFBLK:
-  case S_IFCHR: return "is a device";
-  default: return NULL;
-  }
-}
-
-static const char *push_too_small(lua_State *L, shmseg_place place, uint64_t needed) {
-  struct stat status;
-  char text[64];
-  if (shmseg_backing_stat(place, &status) != 0)
-    return NULL;
-  if (needed == 0)
-    return status.st_size == 0 ? "is empty" : NULL;
-  snprintf(text, sizeof text, "%lld bytes, %llu needed", (long long)status.st_size,
-           (unsigned long long)needed);
-  return lua_pushfstring(L, "%s", text);
-}
-
-/* What is missing before the place itself, or NULL. */
-static bool is_empty_file(shmseg_place place) {
-  struct stat status;
-  return place.type == SHMSEG_FILE && shmseg_backing_stat(place, &status) == 0 &&
-         status.st_size == 0;
-}
-
-static const char *missing_folder(shmseg_place place) {
-  if (shmseg_backing_has_folder(place))
-    return NULL;
-  return place.type == SHMSEG_NAME ? "/dev/shm is not there" : "its folder is not there";
-}
-
-int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmseg_mode mode,
-                       uint64_t needed, int err) {
-  int expected = push_expected(L, err);
-  if (expected)
-    return expected;
-  const char *subject = push_subject(L, noun, place.name);
-  const char *words = NULL;
-  bool attaches = mode == SHMSEG_READ || mode == SHMSEG_WRITE;
-  if (err == SHMSEG_TOO_SMALL)
-    words = push_too_small(L, place, needed);
-  else if (err == ELOOP || err == ENODEV || err == EISDIR || err == ENXIO)
-    words = what_is(place);
-  else if (err == ENOENT)
-    words = shmseg_backing_dangles(place) ? what_is(place) : missing_folder(place);
-  else if ((err == EACCES || err == EPERM) && mode == SHMSEG_CREATE && is_empty_file(place))
-    words = "an empty file is replaced, for which its folder must be writable";
-  if (words)
-    return push_failure_as(L, err, subject, words);
-  return push_failure(L, err, subject, err == ENOENT && attaches ? "mode \"c\" creates it" : NULL);
 }
 
 /* The segment of from, which has nothing open in it, is to's: what was made on from has ended. */
@@ -291,20 +199,6 @@ static int segment_unlink(lua_State *L) {
   while (wait_again(L, &wait, &err));
   if (err)
     return push_view_failure(L, &r->view, err);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
-/* unlink(name) -> true | nil, message, code */
-static int module_unlink(lua_State *L) {
-  shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
-  wait wait = wait_patiently();
-  int err;
-  do
-    err = shmseg_segment_remove_until(place, &wait.deadline);
-  while (wait_again(L, &wait, &err));
-  if (err)
-    return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
   lua_pushboolean(L, 1);
   return 1;
 }
@@ -416,109 +310,20 @@ static int segment_tostring(lua_State *L) {
   return 1;
 }
 
-static void set_number(lua_State *L, const char *key, int64_t value) {
-  push_int64(L, value);
-  lua_setfield(L, -2, key);
-}
-
-static void set_time(lua_State *L, const char *key, struct timespec time) {
-  lua_pushnumber(L, (lua_Number)time.tv_sec + (lua_Number)time.tv_nsec / 1e9);
-  lua_setfield(L, -2, key);
-}
-
-#if defined(__APPLE__)
-#define st_atim st_atimespec
-#define st_mtim st_mtimespec
-#define st_ctim st_ctimespec
-#endif
-
-static int push_stat(lua_State *L, const struct stat *status) {
-  char perm[8];
-  lua_createtable(L, 0, 11);
-  snprintf(perm, sizeof perm, "%03o", (unsigned)(status->st_mode & 07777));
-  lua_pushstring(L, perm);
-  lua_setfield(L, -2, "perm");
-  set_number(L, "size", (int64_t)status->st_size);
-  set_number(L, "allocated", (int64_t)status->st_blocks * 512);
-  set_number(L, "uid", (int64_t)status->st_uid);
-  set_number(L, "gid", (int64_t)status->st_gid);
-  set_number(L, "links", (int64_t)status->st_nlink);
-  set_number(L, "device", (int64_t)status->st_dev);
-  set_number(L, "inode", (int64_t)status->st_ino);
-  set_time(L, "accessed", status->st_atim);
-  set_time(L, "modified", status->st_mtim);
-  set_time(L, "changed", status->st_ctim);
-  return 1;
-}
-
-static int segment_stat(lua_State *L) {
-  struct stat status;
-  view *v = check_view(L, 1);
-  check_open(L, v);
-  if (fstat(v->segment->fd, &status) != 0)
-    return push_view_failure(L, v, errno);
-  return push_stat(L, &status);
-}
-
-/* stat(name) -> table | nil, message, code */
-static int module_stat(lua_State *L) {
-  struct stat status;
-  shmseg_place place = { SHMSEG_NAME, check_name(L, 1, SHMSEG_NAME) };
-  int err = shmseg_backing_stat(place, &status);
-  if (!err && !S_ISREG(status.st_mode))
-    err = ENODEV;
-  if (err)
-    return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
-  return push_stat(L, &status);
-}
-
-static const char listing_tag;
-
-typedef struct {
-  view view; /* of nothing: the tag is what counts */
-  shmseg_listing names;
-} listing;
-
-static int listing_close(lua_State *L) {
-  listing *l = test_tag(L, 1, &listing_tag);
-  if (!l)
-    l = type_error(L, 1, LISTING_CLASS);
-  shmseg_backing_list_close(&l->names);
-  return 0;
-}
-
-/* list() -> array of names, in no order | nil, message, code */
-static int module_list(lua_State *L) {
-  const char *name;
-  listing *l = lua_newuserdata(L, sizeof *l);
-  memset(l, 0, sizeof *l);
-  l->view.tag = &listing_tag;
-  luaL_getmetatable(L, LISTING_CLASS);
-  lua_setmetatable(L, -2);
-  lua_newtable(L);
-  wait wait = wait_patiently();
-  int err;
-  do
-    err = shmseg_backing_list(&l->names);
-  while (wait_again(L, &wait, &err));
-  for (int i = 1; !err; i++) {
-    err = shmseg_backing_next(&l->names, &name);
-    if (err || !name)
-      break;
-    lua_pushstring(L, name);
-    lua_rawseti(L, -2, i);
-  }
-  shmseg_backing_list_close(&l->names);
-  return err ? push_failure(L, err, "list", err == ENOENT ? "/dev/shm is not there" : NULL) : 1;
-}
-
 /* --- tables ------------------------------------------------------------------------------- */
 
 static const luaL_Reg methods[] = {
-  { "close", segment_close },   { "fd", segment_fd },           { "mode", segment_mode },
-  { "name", segment_name },     { "pointer", segment_pointer }, { "refresh", segment_refresh },
-  { "resize", segment_resize }, { "size", segment_size },       { "slice", segment_slice },
-  { "stat", segment_stat },     { "unlink", segment_unlink },   { NULL, NULL },
+  { "close", segment_close },
+  { "fd", segment_fd },
+  { "mode", segment_mode },
+  { "name", segment_name },
+  { "pointer", segment_pointer },
+  { "refresh", segment_refresh },
+  { "resize", segment_resize },
+  { "size", segment_size },
+  { "slice", segment_slice },
+  { "unlink", segment_unlink },
+  { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = {
@@ -537,15 +342,10 @@ static const luaL_Reg slice_metamethods[] = {
   { NULL, NULL },
 };
 
-static const luaL_Reg listing_metamethods[] = { { "__gc", listing_close }, { NULL, NULL } };
-
 static const luaL_Reg functions[] = {
   { "open", segment_open },
   { "anonymous", segment_anonymous },
   { "from_fd", segment_from_fd },
-  { "unlink", module_unlink },
-  { "stat", module_stat },
-  { "list", module_list },
   { NULL, NULL },
 };
 
@@ -556,6 +356,7 @@ void binding_open_segment(lua_State *L) {
   binding_register(L, segment_access_methods);
   binding_register(L, segment_scalar_methods);
   binding_register(L, segment_pack_methods);
+  binding_register(L, segment_place_methods);
   binding_register(L, segment_dump_methods);
   binding_register(L, segment_array_methods);
   binding_register(L, segment_atomic_methods);
@@ -564,6 +365,4 @@ void binding_open_segment(lua_State *L) {
   lua_pushvalue(L, -2);
   lua_setfield(L, -2, "__index"); /* the segment's methods */
   lua_pop(L, 3);
-  binding_new_class(L, LISTING_CLASS, listing_metamethods, listing_metamethods);
-  lua_pop(L, 2);
 }

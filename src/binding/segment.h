@@ -25,6 +25,7 @@ int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmse
 extern const luaL_Reg segment_access_methods[];
 extern const luaL_Reg segment_scalar_methods[];
 extern const luaL_Reg segment_pack_methods[];
+extern const luaL_Reg segment_place_methods[];
 extern const luaL_Reg segment_dump_methods[];
 extern const luaL_Reg segment_array_methods[];
 extern const luaL_Reg segment_atomic_methods[];

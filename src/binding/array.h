@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The array userdata: what its files share, and what makes arrays. */
+#ifndef SHMSEG_BINDING_ARRAY_H
+#define SHMSEG_BINDING_ARRAY_H
+
+#include "binding/element.h"
+
+#define ARRAY_CLASS "shmseg.array"
+
+typedef struct {
+  view view;
+  uint64_t count;
+  element element;
+} array;
+
+ALWAYS_INLINE array *check_array(lua_State *L, int arg) {
+  array *a = test_tag(L, arg, &array_tag);
+  return a ? a : type_error(L, arg, ARRAY_CLASS);
+}
+
+/* The address of element i if all of the array is there; NULL when i is outside or it is not. */
+static inline unsigned char *array_element_at(const array *a, uint64_t i) {
+  const shmseg_segment *segment = a->view.segment;
+  if (i - 1 >= a->count || a->view.offset + a->view.size > segment->size)
+    return NULL;
+  return segment->data + a->view.offset + (i - 1) * a->element.size;
+}
+
+/* Raises unless the whole array is there. */
+static inline void array_check_present(lua_State *L, const array *a) {
+  check_bytes(L, &a->view, 1, 0, a->view.size);
+}
+
+#pragma GCC visibility push(hidden)
+
+/* Raises that elements first to last, or the one, are outside. */
+int array_outside_error(lua_State *L, const array *a, int64_t first, int64_t last);
+
+/* get, set, fill; and totable, for the array's metatable. */
+extern const luaL_Reg array_bulk_methods[];
+int array_totable(lua_State *L);
+
+/* Pushes an array of e among the parts whose table is at index views; it is to be aimed. */
+void *push_array(lua_State *L, int views, const element *e);
+void array_aim(void *array, const view *base, uint64_t offset, uint64_t count);
+
+/* Makes the array that segment:array and Point:array give: the segment is at arg, offset and
+ * optional count stand where they say. */
+int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, const element *e);
+
+#pragma GCC visibility pop
+
+#endif
