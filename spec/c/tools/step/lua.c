@@ -69,7 +69,7 @@ static const step_case build_cases[] = {
     .prepare = slice,
     .operate = make,
     ENTRY(shmseg_object_open_until),
-    LOCKS,
+    TAKES_IDENTITY,
     .outcomes = { "none", "there" } },
   { 0 },
 };

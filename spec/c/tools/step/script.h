@@ -21,12 +21,7 @@ void script_run(const char *script);
   }
 
 #define ENTRY(function) .entry = (void *)(uintptr_t)function
-#define LOCKS .no_identity = true, .descriptors = 1
 #define HELD .no_identity = true
-
-/* A dead actor that has played this part. */
-#define AFTER(function)                                                                            \
-  { STEP_DIES, function, NULL }
 
 /* The cases of a noun, registered by SCRIPT_PLAY. */
 typedef struct script_cases {

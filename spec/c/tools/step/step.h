@@ -50,6 +50,13 @@ typedef struct step_case {
   void *entry;          /* stepping begins at this function; NULL: with operate */
 } step_case;
 
+/* A dead actor that has played this part. */
+#define AFTER(function)                                                                            \
+  { STEP_DIES, function, NULL }
+
+/* Of a case: the subject has no identity yet, and takes one. */
+#define TAKES_IDENTITY .no_identity = true, .descriptors = 1
+
 typedef struct step_structure {
   /* Of a kind: how it is made and opened, and what use says of a new one. Its making is stepped, too. */
   const shmseg_kind *kind;
