@@ -66,6 +66,7 @@ build = {
         "src/core/ring.c",
         "src/core/segment.c",
         "src/core/slots.c",
+        "src/core/strerror.c",
         "src/core/wait.c",
         "src/objects/broadcast.c",
         "src/objects/cell.c",
@@ -113,7 +114,10 @@ build = {
         "src/binding/waiting.c",
       },
       incdirs = { "src" },
-      defines = { "_FILE_OFFSET_BITS=64" }, -- large objects on 32-bit machines
+      defines = {
+        "_FILE_OFFSET_BITS=64", -- large objects on 32-bit machines
+        "SHMSEG_MODULE",        -- exports its open function alone
+      },
     },
   },
   platforms = {

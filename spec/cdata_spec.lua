@@ -48,7 +48,7 @@ describe("64-bit cdata", function()
   -- Whatever FFI function a call runs, a hook can close the segment at it.
   it("leads no call into a segment that a hook has closed meanwhile", function()
     if not jit then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     jit.off()
     scratch.defer(jit.on)
@@ -77,7 +77,7 @@ describe("64-bit cdata", function()
 
   it("changes no word whose old value has no memory to be given in", function()
     if not jit then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     local seg = expect.success(shmseg.anonymous(64))
     local n = seg:atomic(0, "u64")
@@ -110,7 +110,7 @@ describe("64-bit cdata", function()
 
   it("is not given by a LuaJIT without FFI, which raises as Lua 5.1 does", function()
     if not jit then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     local words = peer.command()
     words[#words] = words[#words] .. [[

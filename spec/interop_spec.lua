@@ -31,7 +31,7 @@ describe("a C program", function()
 
   it("and Lua read, write, resize and unlink the same segments", function()
     if not run then
-      return pending "there is no C compiler here"
+      pending("there is no C compiler here")
     end
 
     local name = scratch.name()
@@ -60,7 +60,7 @@ describe("a C program", function()
 
   it("learns of its mistakes by codes", function()
     if not run then
-      return pending "there is no C compiler here"
+      pending("there is no C compiler here")
     end
     local name = scratch.name()
     assert.same({ "2", 1 }, { run("read", name, 0, 1) })
@@ -73,7 +73,7 @@ describe("a C program", function()
 
   it("creates an object ten times and Lua attaches ten times", function()
     if not run then
-      return pending "there is no C compiler here"
+      pending("there is no C compiler here")
     end
     local name = scratch.name()
     for i = 1, 10 do
@@ -124,7 +124,7 @@ name = sys.argv[1]
 
   it("reads what Lua wrote", function()
     if absent then
-      return pending("there is no Python with shared_memory here")
+      pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
     local seg = expect.success(shmseg.open(name, "x", 300))
@@ -142,7 +142,7 @@ memory.close()]], name)
 
   it("writes what Lua reads", function()
     if absent then
-      return pending("there is no Python with shared_memory here")
+      pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
     local seg = expect.success(shmseg.open(name, "x", 300))
@@ -158,7 +158,7 @@ memory.close()]], name)
 
   it("creates what Lua attaches to", function()
     if absent then
-      return pending("there is no Python with shared_memory here")
+      pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
     python([[
@@ -173,7 +173,7 @@ memory.close()]], name)
 
   it("sees a change made while both have it open, and the other way round", function()
     if absent then
-      return pending("there is no Python with shared_memory here")
+      pending("there is no Python with shared_memory here")
     end
     local name = scratch.name()
     local seg = expect.success(shmseg.open(name, "x", 64))

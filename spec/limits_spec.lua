@@ -21,7 +21,7 @@ end
 -- A spec that runs in a peer in such surroundings: f(peer), or pending.
 local function in_sandbox(words, reason, f)
   if not words then
-    return pending(reason)
+    pending(reason)
   end
   return f(peer.start(words))
 end

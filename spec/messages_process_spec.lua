@@ -40,7 +40,7 @@ describe("two producers and two consumers of a queue", function()
       local reason
       consumers[i], reason = message_peer.start("consume", name)
       if not consumers[i] then
-        return pending(reason)
+        pending(reason)
       end
     end
     for i = 1, 2 do
@@ -127,7 +127,7 @@ describe("two producers and two consumers of a queue", function()
     local q, name = queue(4096)
     local producer, reason = message_peer.start("produce", name, "1", "200000", "600")
     if not producer then
-      return pending(reason)
+      pending(reason)
     end
     local last, size = 0, 0
     repeat
@@ -325,7 +325,7 @@ describe("a process that is killed at each system call", function()
   it("leaves no queue, or one that works", function()
     local program, reason = tracer()
     if not program then
-      return pending(reason)
+      pending(reason)
     end
     local name = scratch.name()
     local chunk = scratch.file [[
@@ -390,7 +390,7 @@ describe("a value of 64 KiB in a cell", function()
       local reason
       writers[i], reason = message_peer.start("write", name, tostring(SIZE))
       if not writers[i] then
-        return pending(reason)
+        pending(reason)
       end
       assert.equal("begins", writers[i]:line())
     end
@@ -407,7 +407,7 @@ describe("a value of 64 KiB in a cell", function()
     c:set(("\0"):rep(SIZE))
     local writer, reason = message_peer.start("write", name, tostring(SIZE))
     if not writer then
-      return pending(reason)
+      pending(reason)
     end
     assert.equal("begins", writer:line())
     for _ = 1, 10 do
@@ -432,7 +432,7 @@ describe("a subscriber in C", function()
     local b, name = broadcast(4096)
     local started, reason = message_peer.start("subscriber", name)
     if not started then
-      return pending(reason)
+      pending(reason)
     end
     assert.equal("begins", started:line())
     local function publish(count)
@@ -461,7 +461,7 @@ describe("a subscriber in C", function()
       local reason
       subscribers[i], reason = message_peer.start("subscriber", name)
       if not subscribers[i] then
-        return pending(reason)
+        pending(reason)
       end
       assert.equal("begins", subscribers[i]:line())
     end
@@ -496,7 +496,7 @@ describe("one line of text", function()
     local q, name = queue(256)
     local line, reason = message_peer.run("push", name, "from C")
     if not line then
-      return pending(reason)
+      pending(reason)
     end
     assert.equal("pushed", line)
     assert.equal("from C", q:pop(0))
@@ -509,7 +509,7 @@ describe("one line of text", function()
     local c = expect.success(shmseg.cell.open(name, "x", { capacity = 256 }))
     local line, reason = message_peer.run("set", name, "from C")
     if not line then
-      return pending(reason)
+      pending(reason)
     end
     assert.equal("1", line)
     assert.same({ "from C", 1 }, { c:get() })
@@ -523,7 +523,7 @@ describe("one line of text", function()
     local s = b:subscribe()
     local line, reason = message_peer.run("publish", name, "from C")
     if not line then
-      return pending(reason)
+      pending(reason)
     end
     assert.equal("1", line)
     assert.same({ "from C", 1, 0 }, { s:next(0) })

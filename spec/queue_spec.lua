@@ -40,7 +40,7 @@ local function run(chunk, ...)
     ]]
   local lines, reason = host.run(prelude .. chunk, ...)
   if not lines then
-    return pending(reason)
+    pending(reason)
   end
   return lines
 end
@@ -767,7 +767,7 @@ describe("a queue of very many messages", function()
     file:flush()
     local names = shell.quote(path, copy)
     if not shell.succeeds("cp --sparse=always " .. names) then
-      return pending "there is no cp that makes holes"
+      pending("there is no cp that makes holes")
     end
     local thin = expect.success(shmseg.map(copy))
     local other = expect.success(shmseg.queue.open(thin))

@@ -296,7 +296,7 @@ describe("the writer of an rwlock", function()
       local rw, name = rwlock()
       local owner, reason = way.start("write", name)
       if not owner then
-        return pending(reason)
+        pending(reason)
       end
       local second = other_handle(name)
       local sleeper = user(name)
@@ -417,7 +417,7 @@ describe("a reader of an rwlock", function()
       local rw, name = rwlock()
       local owner, reason = way.start("read", name)
       if not owner then
-        return pending(reason)
+        pending(reason)
       end
       local sleeper = user(name)
       expect.failure("timeout", rw:write_lock(0.06))
@@ -509,7 +509,7 @@ describe("a fork'ed child", function()
         second:unlock()
       end]], name)
     if not lines then
-      return pending(reason)
+      pending(reason)
     end
     assert.same({ "read_lock\tnil", "write_lock\tabandoned" }, lines)
   end)

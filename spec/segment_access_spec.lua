@@ -182,7 +182,7 @@ describe("copying", function()
     assert(shell.succeeds("mkdir " .. shell.quote(folder)))
     local words, reason = sandbox.overlay(folder)
     if not words then
-      return pending(reason)
+      pending(reason)
     end
     local bytes = peer.start(words):call([[
       local old = assert(shmseg.map(..., "r"))
@@ -321,7 +321,7 @@ describe("a dump", function()
 
   it("is what hexdump -C prints", function()
     if not shell.has "hexdump" then
-      return pending("there is no hexdump here")
+      pending("there is no hexdump here")
     end
     local all = {}
     for i = 0, 255 do
@@ -760,7 +760,7 @@ describe("get_ and set_", function()
   else
     it("give cdata for 64 bits that a number cannot hold exactly, and take it", function()
       if not jit then
-        return pending "this is no LuaJIT"
+        pending("this is no LuaJIT")
       end
       local seg = create(32)
       for name, make in pairs { i64 = scalars.int64, u64 = scalars.uint64 } do
@@ -789,7 +789,7 @@ describe("get_ and set_", function()
 
     it("take references to 64-bit integers by what they refer to", function()
       if not jit then
-        return pending "this is no LuaJIT"
+        pending("this is no LuaJIT")
       end
       local ffi = require "ffi"
       local seg, words = create(32), ffi.new("int64_t[2]", 5, 77)
@@ -801,7 +801,7 @@ describe("get_ and set_", function()
 
     it("take cdata for offsets and counts, and no cdata of other types", function()
       if not jit then
-        return pending "this is no LuaJIT"
+        pending("this is no LuaJIT")
       end
       local seg = create(32)
       assert.equal(12, seg:set_i32(scalars.uint64(8), scalars.int64(7)))
@@ -820,7 +820,7 @@ describe("get_ and set_", function()
 
     it("raise for 64 bits that a number cannot hold exactly", function()
       if jit then
-        return pending "LuaJIT has cdata for it"
+        pending("LuaJIT has cdata for it")
       end
       local seg = create(32)
       seg:set_i64(0, 2 ^ 53)

@@ -272,7 +272,7 @@ describe("packing 64-bit cdata", function()
 
   it("takes it for numbers, and unpacking gives it where a number is not exact", function()
     if not jit then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     local seg = create(64)
     local odd, most = scalars.int64(1, 2 ^ 21), scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1)
@@ -286,7 +286,7 @@ describe("packing 64-bit cdata", function()
 
   it("refuses what does not fit or is no integer, and writes nothing", function()
     if not jit then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     local seg = create(64)
     local large = scalars.uint64(0, 2 ^ 31)

@@ -273,11 +273,11 @@ describe("a creator that is killed", function()
 
     it(("at any moment of %s in mode %s leaves no half-made object"):format(what, mode), function()
       if not build.possible() then
-        return pending("there is no C compiler here")
+        pending("there is no C compiler here")
       end
       local program, reason = build.program { "spec/support/kill_at.c" }
       if not program then
-        return pending("system calls cannot be traced here: " .. reason)
+        pending("system calls cannot be traced here: " .. reason)
       end
       local script = scratch.file(creator, "creator.lua")
       local directory = scratch.path("directory")
@@ -292,7 +292,7 @@ describe("a creator that is killed", function()
         local lua = shell.quote(words[1], words[2], words[3], script, what, name, mode)
         _, status = shell.run(shell.quote(program, step) .. " " .. lua .. " >/dev/null")
         if status == 2 then
-          return pending("ptrace is refused here")
+          pending("ptrace is refused here")
         end
         local bytes = read_file(path)
         if not bytes then
@@ -327,7 +327,7 @@ describe("on a file system without O_TMPFILE", function()
   it("segments are created, refused and given up as everywhere", function()
     local other, reason = old_fashioned()
     if not other then
-      return pending(reason)
+      pending(reason)
     end
     local name = scratch.name()
     local directory = scratch.path("directory")
@@ -365,7 +365,7 @@ describe("on a file system without O_TMPFILE", function()
   it("an attacher that races a creator never sees a half-made one", function()
     local other, reason = old_fashioned()
     if not other then
-      return pending(reason)
+      pending(reason)
     end
     local name, control_name = scratch.name(), scratch.name()
     local control = expect.success(shmseg.open(control_name, "x", 64))

@@ -109,7 +109,7 @@ describe("random structs", function()
 
   it("have the sizes, alignments, offsets and values that a C compiler gives them", function()
     if not build.possible() then
-      return pending "there is no C compiler here"
+      pending("there is no C compiler here")
     end
     local source, calls, records = { head }, {}, {}
     for i, one in ipairs(all) do
@@ -312,7 +312,7 @@ typedef struct __attribute__((packed)) ShareB {
 
   it("is text of shmseg.cdef that a C compiler takes", function()
     if not build.possible() then
-      return pending "there is no C compiler here"
+      pending("there is no C compiler here")
     end
     local source = scratch.file(([[
 #include <stdbool.h>
@@ -332,7 +332,7 @@ int main(void) {
 
   it("is text of shmseg.cdef that LuaJIT's FFI takes", function()
     if not rawget(_G, "jit") then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     local ffi = require "ffi"
     ffi.cdef(shmseg.cdef { A, B })
@@ -362,7 +362,7 @@ int main(void) {
 
   it("can be that of LuaJIT's FFI", function()
     if not rawget(_G, "jit") then
-      return pending "this is no LuaJIT"
+      pending("this is no LuaJIT")
     end
     local ffi = require "ffi"
     ffi.cdef(Outer:cdef())

@@ -148,7 +148,7 @@ describe("shmseg.sleep", function()
 
     it("leaves the coroutine's own hook where it was at Ctrl-C", function()
       if rawget(_G, "jit") then
-        return pending "LuaJIT has one hook for all coroutines"
+        pending("LuaJIT has one hook for all coroutines")
       end
       local other = peer.start()
       other:send [[
@@ -215,7 +215,7 @@ describe("shmseg.sleep", function()
   it("lets a handler of luaposix run at once", function()
     local other = peer.start()
     if not other:call "return (pcall(require, 'posix.signal'))" then
-      return pending("there is no luaposix for this Lua")
+      pending("there is no luaposix for this Lua")
     end
     other:send [[
       local signal = require "posix.signal"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The public C API of shmseg: what a C program at the other end includes.
+/* The public C API of shmseg; doc/c.md is its manual.
  *
- * Handles are plain structs that the caller owns and keeps at one address from
- * open to close; nothing here allocates. A handle is for one thread at a time.
- * Every function returns 0 or a code: an errno value (positive) or one of
- * SHMSEG_* (negative). Sizes, offsets and counts are bytes. */
+ * Handles are plain structs that the caller owns and keeps at one address from open to close; nothing here
+ * allocates. A handle is for one thread at a time. Every function that can fail returns 0 or a code:
+ * shmseg/base.h has them. Sizes, offsets and counts are bytes. Deadlines are nanoseconds of
+ * shmseg_clock_now(). */
 #ifndef SHMSEG_H
 #define SHMSEG_H
 
@@ -13,49 +13,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "shmseg/base.h"
+
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-#if defined(__GNUC__)
-#pragma GCC visibility push(hidden) /* linked into the module, none of it is exported */
-#endif
-
-enum {
-  SHMSEG_TIMEOUT = -1,
-  SHMSEG_EMPTY = -2,
-  SHMSEG_SHUTDOWN = -3,
-  SHMSEG_TOO_SMALL = -4, /* the object is smaller than the caller needs */
-  SHMSEG_TRUNCATED = -5, /* a peer shrank the object under the mapping */
-  SHMSEG_CORRUPT = -6,
-  SHMSEG_INCOMPATIBLE = -7,
-  SHMSEG_INTERRUPTED = -8,  /* a signal came, or a slice of the wait is over: call again */
-  SHMSEG_OUT_OF_RANGE = -9, /* misuse: offset and count reach past the end */
-  SHMSEG_READ_ONLY = -10,   /* misuse: the handle was opened for reading */
-  SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */
-  SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
-  SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
-  SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
-  SHMSEG_CHANGED = -15,     /* somebody was faster */
-  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
-};
-
-/* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
-#define SHMSEG_FOREVER INT64_MAX
-
-/* Where an object lives: a POSIX shared memory name ("memory.bin", no slash) or the
- * path of an ordinary file. */
-typedef enum { SHMSEG_NAME, SHMSEG_FILE } shmseg_place_type;
-
-typedef struct shmseg_place {
-  shmseg_place_type type;
-  const char *name; /* borrowed: lives as long as the handle; NULL for a nameless object */
-} shmseg_place;
-
-/* Which object it is, whatever its name. */
-typedef struct shmseg_identity {
-  uint64_t device, inode;
-} shmseg_identity;
 
 typedef enum {
   SHMSEG_READ,       /* attach, read only */
@@ -68,13 +30,6 @@ struct shmseg_fault;
 struct shmseg_hold;
 struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
-
-/* A segment handle as one of those who lock: its identity, taken at the first lock. */
-typedef struct shmseg_member {
-  uint32_t id;    /* 0: none yet */
-  int slot;       /* of this process's table */
-  unsigned forks; /* whose it is: a forked child has none of its parent's */
-} shmseg_member;
 
 typedef struct shmseg_options {
   size_t size;    /* of a new object; for an existing one the least that will do */
@@ -89,26 +44,29 @@ typedef struct shmseg_options {
   void *context;
 } shmseg_options;
 
-/* A mapping of one whole object. The fields are for reading only. */
+/* A mapping of one whole backing. A segment of zeroes is a closed one. The fields are for reading only. */
 struct shmseg_segment {
-  unsigned char *data;        /* first byte; moves when the segment is resized or refreshed */
-  size_t size;                /* bytes that may be touched */
-  struct shmseg_fault *fault; /* the guard's record: was a hole met? */
-  size_t reserved;            /* address space held at data */
-  size_t max;                 /* least address space to hold */
+  unsigned char *data; /* first byte; moves when the segment is resized or refreshed */
+  size_t size;         /* bytes that may be touched */
   shmseg_place place;
   shmseg_identity identity;
+  int fd; /* of the backing; 0: closed */
+  bool writable;
+
+  /* private: the library's business from here on */
+  bool sparse, populate, pin;
+  struct shmseg_fault *fault;         /* the guard's record: was a hole met? */
+  size_t reserved;                    /* address space held at data */
+  size_t max;                         /* least address space to hold */
   struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
-  int fd;                             /* 0: closed; those of the library are 3 or above */
-  bool writable, sparse, populate, pin;
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
   unsigned recoveries;       /* refreshes after a hole: objects from before have ended */
-  unsigned opened;           /* what recoveries was when the object was opened */
+  unsigned opened;           /* what recoveries was when the backing was opened */
 };
 
 /* Makes a handle closed, which all zeroes is; needed before open if close may come first. */
-void shmseg_segment_init(shmseg_segment *segment);
+SHMSEG_API void shmseg_segment_init(shmseg_segment *segment);
 
 static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
   return segment->fd > 0;
@@ -117,50 +75,51 @@ static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
 /* Opens place as mode says. *created (may be NULL) tells whether this call made the object.
  * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
  * and attach against peers that unlink and create. A failed call leaves nothing behind. */
-int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
-                        const shmseg_options *options, bool *created);
+SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
+                                   const shmseg_options *options, bool *created);
 
 /* Makes a nameless segment (a memfd, sealed against shrinking, where there is one). */
-int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options);
+SHMSEG_API int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options);
 
 /* Maps the object behind fd, which stays the caller's. */
-int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
+SHMSEG_API int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
 
 /* Harmless on a closed handle. */
-void shmseg_segment_close(shmseg_segment *segment);
+SHMSEG_API void shmseg_segment_close(shmseg_segment *segment);
 
 /* Copies between the segment and private memory. SHMSEG_TRUNCATED or ENOSPC when the bytes
  * were not there: what was copied is then undefined. Not atomic. */
-int shmseg_segment_read(const shmseg_segment *segment, size_t offset, void *buffer, size_t count);
-int shmseg_segment_write(const shmseg_segment *segment, size_t offset, const void *bytes,
-                         size_t count);
+SHMSEG_API int shmseg_segment_read(const shmseg_segment *segment, size_t offset, void *buffer,
+                                   size_t count);
+SHMSEG_API int shmseg_segment_write(const shmseg_segment *segment, size_t offset, const void *bytes,
+                                    size_t count);
 
 /* 0, or why an access since the last refresh may have met a hole: SHMSEG_TRUNCATED or ENOSPC. */
-int shmseg_segment_status(const shmseg_segment *segment);
+SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
 
 /* Grows or shrinks the object; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
  * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
-int shmseg_segment_resize(shmseg_segment *segment, size_t size);
+SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
 /* The same for who must not be held up by a stopped process: may return SHMSEG_INTERRUPTED after each
  * slice; call again with the same *deadline, which is 0 at the first call. */
-int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
+SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
 
 /* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed call
  * changes nothing. */
-int shmseg_segment_refresh(shmseg_segment *segment);
+SHMSEG_API int shmseg_segment_refresh(shmseg_segment *segment);
 
 /* Writes the range back to the file (msync). */
-int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count);
+SHMSEG_API int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count);
 
 /* Removes the name if it still leads to this object; SHMSEG_RENAMED otherwise. EACCES through a
  * read-only handle when the object must not be written: then it could not be exact. */
-int shmseg_segment_unlink(shmseg_segment *segment);
-int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
+SHMSEG_API int shmseg_segment_unlink(shmseg_segment *segment);
+SHMSEG_API int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
 
 /* Removes whatever the name leads to. */
-int shmseg_segment_remove(shmseg_place place);
-int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
+SHMSEG_API int shmseg_segment_remove(shmseg_place place);
+SHMSEG_API int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
 
 /* --- objects -------------------------------------------------------------------------------
  *
@@ -175,6 +134,9 @@ int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
  * again with the same deadline. After SHMSEG_TRUNCATED all locks of the segment handle are lost. */
 
 #define SHMSEG_ALIGN 64
+
+/* The deadline so many nanoseconds from now. */
+SHMSEG_API int64_t shmseg_wait_deadline(int64_t nanoseconds);
 
 /* Part of a segment. An object takes what it needs of it, from its beginning. */
 typedef struct shmseg_slice {
@@ -210,61 +172,66 @@ typedef struct shmseg_object {
     uint64_t capacity; /* bytes, permits: what the options call it */
     uint64_t geometry[SHMSEG_GEOMETRY];
   };
-  unsigned recoveries;  /* the segment's, when this was opened */
   const char *mismatch; /* after SHMSEG_INCOMPATIBLE: what disagrees */
   /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number; of
    * the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
+
+  unsigned recoveries; /* private: the segment's, when this was opened */
 } shmseg_object;
 
 /* Bytes of an object; without options those of the smallest one. 0 when it cannot be. */
-uint64_t shmseg_object_size(const shmseg_kind *kind, const shmseg_object_options *options);
+SHMSEG_API uint64_t shmseg_object_size(const shmseg_kind *kind,
+                                       const shmseg_object_options *options);
 
 /* Opens an object; the handle that begins with object is of that kind. options may be NULL, created
  * too. */
-int shmseg_object_open(shmseg_object *object, const shmseg_kind *kind, shmseg_slice where,
-                       shmseg_mode mode, const shmseg_object_options *options, bool *created);
+SHMSEG_API int shmseg_object_open(shmseg_object *object, const shmseg_kind *kind,
+                                  shmseg_slice where, shmseg_mode mode,
+                                  const shmseg_object_options *options, bool *created);
 
 /* The same, for who must not be held up by a stopped builder: may return SHMSEG_INTERRUPTED; call
  * again with the same *deadline, which is 0 at the first call. */
-int shmseg_object_open_until(shmseg_object *object, const shmseg_kind *kind, shmseg_slice where,
-                             shmseg_mode mode, const shmseg_object_options *options,
-                             int64_t *deadline, bool *created);
+SHMSEG_API int shmseg_object_open_until(shmseg_object *object, const shmseg_kind *kind,
+                                        shmseg_slice where, shmseg_mode mode,
+                                        const shmseg_object_options *options, int64_t *deadline,
+                                        bool *created);
 
 /* Opens an object that has a segment of its own, of that name. segment is closed before; it is open
  * when the call succeeds, and is closed by the caller, behind the object. A new object is complete
  * before anyone can see its name. segment_options may be NULL: permissions 0600, nothing else; its
  * size and init are not used. When object->kind is NULL after a failure, it is the segment that
  * could not be opened. */
-int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,
-                             shmseg_segment *segment, const char *name, shmseg_mode mode,
-                             const shmseg_object_options *options,
-                             const shmseg_options *segment_options, bool *created);
+SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,
+                                        shmseg_segment *segment, const char *name, shmseg_mode mode,
+                                        const shmseg_object_options *options,
+                                        const shmseg_options *segment_options, bool *created);
 
 /* The same, as shmseg_object_open_until; *created and what the handles have are kept between the
  * calls. */
-int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
-                                   shmseg_segment *segment, const char *name, shmseg_mode mode,
-                                   const shmseg_object_options *options,
-                                   const shmseg_options *segment_options, int64_t *deadline,
-                                   bool *created);
+SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
+                                              shmseg_segment *segment, const char *name,
+                                              shmseg_mode mode,
+                                              const shmseg_object_options *options,
+                                              const shmseg_options *segment_options,
+                                              int64_t *deadline, bool *created);
 
 /* Closes the handle that begins with object. What it holds is abandoned, as by a death. Harmless on a
  * closed one. */
-void shmseg_object_close(shmseg_object *object);
+SHMSEG_API void shmseg_object_close(shmseg_object *object);
 
 /* Names the first invariant that the bytes of an open object break, or NULL. Nobody may use the object
  * meanwhile. */
-const char *shmseg_object_check(const shmseg_object *object);
+SHMSEG_API const char *shmseg_object_check(const shmseg_object *object);
 
 /* Each kind has these four, by its own type: shmseg_queue_size, _open, _close, _check. */
 #define SHMSEG_OBJECT(noun)                                                                        \
-  extern const shmseg_kind shmseg_##noun##_kind;                                                   \
-  uint64_t shmseg_##noun##_size(const shmseg_object_options *options);                             \
-  int shmseg_##noun##_open(shmseg_##noun *noun, shmseg_slice where, shmseg_mode mode,              \
-                           const shmseg_object_options *options, bool *created);                   \
-  void shmseg_##noun##_close(shmseg_##noun *noun);                                                 \
-  const char *shmseg_##noun##_check(const shmseg_##noun *noun)
+  SHMSEG_API extern const shmseg_kind shmseg_##noun##_kind;                                        \
+  SHMSEG_API uint64_t shmseg_##noun##_size(const shmseg_object_options *options);                  \
+  SHMSEG_API int shmseg_##noun##_open(shmseg_##noun *noun, shmseg_slice where, shmseg_mode mode,   \
+                                      const shmseg_object_options *options, bool *created);        \
+  SHMSEG_API void shmseg_##noun##_close(shmseg_##noun *noun);                                      \
+  SHMSEG_API const char *shmseg_##noun##_check(const shmseg_##noun *noun)
 
 /* A word that a handle has locked; in the list of its segment handle. */
 typedef struct shmseg_hold {
@@ -276,18 +243,21 @@ typedef struct shmseg_hold {
 /* A mutex. *abandoned: the last owner died, or closed its handle, while holding. */
 typedef struct shmseg_mutex {
   shmseg_object object;
-  shmseg_hold hold;
+
+  shmseg_hold hold; /* private */
 } shmseg_mutex;
 
 SHMSEG_OBJECT(mutex);
-int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
-int shmseg_mutex_unlock(shmseg_mutex *mutex);
-bool shmseg_mutex_holds(const shmseg_mutex *mutex);
+SHMSEG_API int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);
+SHMSEG_API int shmseg_mutex_unlock(shmseg_mutex *mutex);
+SHMSEG_API bool shmseg_mutex_holds(const shmseg_mutex *mutex);
 
 /* A lock of many readers or one writer, 64 readers at once, writers first. *abandoned: a writer
  * died while holding, and none has unlocked since. */
 typedef struct shmseg_rwlock {
   shmseg_object object;
+
+  /* private */
   shmseg_hold hold;
   uint32_t slot; /* where a reader is entered; SHMSEG_RWLOCK_WRITER for a writer */
   bool draining; /* a writer that waits for the readers to leave */
@@ -298,28 +268,30 @@ typedef struct shmseg_rwlock {
 #define SHMSEG_RWLOCK_WRITER SHMSEG_RWLOCK_READERS
 
 SHMSEG_OBJECT(rwlock);
-int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
-int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
+SHMSEG_API int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
+SHMSEG_API int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 /* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again: it keeps
  * its place before new readers until then. */
-void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
-int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
-bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
+SHMSEG_API void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
+SHMSEG_API int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
+SHMSEG_API bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
 
 /* A semaphore of 1 to 65,535 permits. A dead process's permits come back. */
 typedef struct shmseg_semaphore {
   shmseg_object object;
-  shmseg_hold hold;
   uint32_t permits; /* that this handle has acquired */
-  uint32_t hint;    /* where to look for a free one first */
+
+  /* private */
+  uint32_t hint; /* where to look for a free one first */
+  shmseg_hold hold;
 } shmseg_semaphore;
 
 #define SHMSEG_PERMITS_MAX 65535
 
 SHMSEG_OBJECT(semaphore);
-int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline);
-int shmseg_semaphore_release(shmseg_semaphore *semaphore);
-int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
+SHMSEG_API int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline);
+SHMSEG_API int shmseg_semaphore_release(shmseg_semaphore *semaphore);
+SHMSEG_API int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
 
 /* An event that stays set until it is cleared. A wait that began before a set returns, even when
  * it is cleared at once; *began is 0 at the first call of a wait and keeps its beginning. */
@@ -328,10 +300,10 @@ typedef struct shmseg_event {
 } shmseg_event;
 
 SHMSEG_OBJECT(event);
-int shmseg_event_set(shmseg_event *event);
-int shmseg_event_clear(shmseg_event *event);
-int shmseg_event_is_set(const shmseg_event *event, bool *set);
-int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline);
+SHMSEG_API int shmseg_event_set(shmseg_event *event);
+SHMSEG_API int shmseg_event_clear(shmseg_event *event);
+SHMSEG_API int shmseg_event_is_set(const shmseg_event *event, bool *set);
+SHMSEG_API int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline);
 
 /* Bytes of the largest capacity. */
 #define SHMSEG_CAPACITY_MAX ((uint64_t)1 << 40)
@@ -345,34 +317,35 @@ typedef struct shmseg_cell {
 SHMSEG_OBJECT(cell);
 
 /* Sets the value; *version is the new one. EINVAL when it is larger than the capacity. */
-int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t *version);
+SHMSEG_API int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size,
+                               uint64_t *version);
 
 /* Sets it if the version is still expected; else SHMSEG_CHANGED, and *version is the actual one. */
-int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
-                    uint64_t *version);
+SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+                               uint64_t *version);
 
 /* Both, for who must not be held up by a stopped writer: may return SHMSEG_INTERRUPTED after each
  * slice; call again with the same *deadline, which is 0 at the first call: five seconds from when it
  * has to wait, then SHMSEG_TIMEOUT. The others do that by themselves. */
-int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
-                          int64_t *deadline, uint64_t *version);
+SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
+                                     size_t size, int64_t *deadline, uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
 
 /* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and available is less;
  * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
-int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
-                    uint64_t *version);
+SHMSEG_API int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available,
+                               size_t *size, uint64_t *version);
 
 /* The two halves of get, for a copy of one's own: the bytes may change while they are copied, and
  * the copy is the value if confirm then gives 0; SHMSEG_CHANGED: try again. */
-int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_t *size,
-                     uint64_t *version);
-int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version);
+SHMSEG_API int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_t *size,
+                                uint64_t *version);
+SHMSEG_API int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version);
 
-int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version);
+SHMSEG_API int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version);
 
 /* Waits until the version is not seen. */
-int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
+SHMSEG_API int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
 
 /* What a handle has learnt of spinning; core/wait.c uses it. */
 typedef struct shmseg_spin {
@@ -382,6 +355,8 @@ typedef struct shmseg_spin {
 /* A queue: each message goes to one consumer, first in, first out. */
 typedef struct shmseg_queue {
   shmseg_object object;
+
+  /* private */
   uint64_t ring;                 /* bytes of the ring */
   uint64_t push_lap, pop_lap;    /* positions where the ring's first byte was passed last */
   uint64_t head_seen, tail_seen; /* how far the other side was when last looked at */
@@ -391,14 +366,15 @@ typedef struct shmseg_queue {
 SHMSEG_OBJECT(queue);
 
 /* EINVAL when the message is larger than the capacity; SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
-int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
+SHMSEG_API int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size,
+                                 int64_t deadline);
 
 /* Takes at least one message and at most max, as many as available bytes hold, in records of
  * SHMSEG_RECORD(size): the size as uint64_t, the bytes, and what is missing to a multiple of 8.
  * *used is what they fill; with SHMSEG_TOO_SMALL what the first one needs. The buffer is aligned to
  * 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when it is shut and empty. */
-int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
-                      size_t *used, int64_t deadline);
+SHMSEG_API int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
+                                 size_t *used, int64_t deadline);
 
 #define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
 
@@ -406,12 +382,12 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
  * while they are copied, and the copy is the message, and the caller's, if claim with the same
  * *position and size then gives 0. SHMSEG_CHANGED, from either: not to be had in this way now;
  * shmseg_queue_take does it, and waits. */
-int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
-                      uint64_t *position);
-int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size);
+SHMSEG_API int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
+                                 uint64_t *position);
+SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size);
 
 /* From here on no push succeeds. */
-int shmseg_queue_shutdown(shmseg_queue *queue);
+SHMSEG_API int shmseg_queue_shutdown(shmseg_queue *queue);
 
 typedef struct shmseg_queue_stats {
   uint64_t messages, bytes; /* in the ring, with their records' heads */
@@ -421,10 +397,10 @@ typedef struct shmseg_queue_stats {
 
 /* Bytes of the records that are in the ring now. SHMSEG_CORRUPT also when nobody has ever written some
  * of them. */
-int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
+SHMSEG_API int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
 
 /* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
-int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
+SHMSEG_API int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
 
 /* The same, for who has something else to look at: SHMSEG_INTERRUPTED after some milliseconds; call
  * again with the same walk, which is all zeroes at the first call. */
@@ -434,26 +410,27 @@ typedef struct shmseg_queue_walk {
   unsigned rounds;
 } shmseg_queue_walk;
 
-int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
-                          shmseg_queue_stats *stats);
+SHMSEG_API int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_walk *walk,
+                                     shmseg_queue_stats *stats);
 
 /* A broadcast: each message goes to every subscriber; the oldest are overwritten. Sequence numbers
  * are dense and start at 1. */
 typedef struct shmseg_broadcast {
   shmseg_object object;
-  uint64_t ring; /* bytes of the ring */
+
+  uint64_t ring; /* private: bytes of the ring */
 } shmseg_broadcast;
 
 SHMSEG_OBJECT(broadcast);
 
 /* Never waits for a subscriber. EINVAL when the message is larger than the capacity,
  * SHMSEG_SHUTDOWN. */
-int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void *bytes, size_t size,
-                             uint64_t *sequence);
+SHMSEG_API int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void *bytes, size_t size,
+                                        uint64_t *sequence);
 /* The same, but may return SHMSEG_INTERRUPTED, as shmseg_cell_set_until. */
-int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes, size_t size,
-                                   int64_t *deadline, uint64_t *sequence);
-int shmseg_broadcast_shutdown(shmseg_broadcast *broadcast);
+SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes,
+                                              size_t size, int64_t *deadline, uint64_t *sequence);
+SHMSEG_API int shmseg_broadcast_shutdown(shmseg_broadcast *broadcast);
 
 /* A subscription is private: it reads and writes nothing for the publishers to see. */
 typedef struct shmseg_subscription {
@@ -461,7 +438,8 @@ typedef struct shmseg_subscription {
   uint64_t position; /* of the next record, if it is still there */
   uint64_t sequence; /* of the next message */
   uint64_t lost;     /* since the last one */
-  shmseg_spin spin;
+
+  shmseg_spin spin; /* private */
 } shmseg_subscription;
 
 #define SHMSEG_FROM_NEW UINT64_MAX
@@ -469,8 +447,8 @@ typedef struct shmseg_subscription {
 
 /* from: one of the above, or a sequence number; what is gone counts as lost. SHMSEG_OUT_OF_RANGE when
  * it is beyond the next one; SHMSEG_TIMEOUT when publishers have overtaken every try for 100 ms. */
-int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
-                               shmseg_subscription *subscription);
+SHMSEG_API int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
+                                          shmseg_subscription *subscription);
 
 /* The same, as shmseg_queue_count_on. */
 typedef struct shmseg_broadcast_walk {
@@ -479,17 +457,15 @@ typedef struct shmseg_broadcast_walk {
   int64_t patience;
 } shmseg_broadcast_walk;
 
-int shmseg_broadcast_subscribe_on(const shmseg_broadcast *broadcast, uint64_t from,
-                                  shmseg_broadcast_walk *walk, shmseg_subscription *subscription);
+SHMSEG_API int shmseg_broadcast_subscribe_on(const shmseg_broadcast *broadcast, uint64_t from,
+                                             shmseg_broadcast_walk *walk,
+                                             shmseg_subscription *subscription);
 
 /* Copies the next message; *lost is how many were overwritten before it. SHMSEG_TOO_SMALL when it
  * has *size bytes and available is less: call again. SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
-int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer, size_t available,
-                             size_t *size, uint64_t *sequence, uint64_t *lost, int64_t deadline);
-
-#if defined(__GNUC__)
-#pragma GCC visibility pop
-#endif
+SHMSEG_API int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer,
+                                        size_t available, size_t *size, uint64_t *sequence,
+                                        uint64_t *lost, int64_t deadline);
 
 #ifdef __cplusplus
 }

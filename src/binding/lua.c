@@ -15,52 +15,51 @@
 static const struct {
   int err;
   const char *code;
-  const char *message; /* NULL: strerror's */
 } codes[] = {
-  { SHMSEG_TIMEOUT, "timeout", "timeout" },
-  { SHMSEG_EMPTY, "empty", "empty" },
-  { SHMSEG_SHUTDOWN, "shutdown", "shutdown" },
-  { SHMSEG_INTERRUPTED, "interrupted", "interrupted" },
-  { SHMSEG_TOO_SMALL, "too small", "there is not enough room" },
-  { SHMSEG_TRUNCATED, "truncated", "another process has shrunk the object" },
-  { SHMSEG_CORRUPT, "corrupt", "the object is damaged" },
-  { SHMSEG_INCOMPATIBLE, "incompatible", "the object is of another kind or format" },
-  { SHMSEG_RENAMED, "ENOENT", "the name does not lead to this object any more" },
-  { SHMSEG_CLOSED, "EBADF", "the segment was closed meanwhile" },
-  { SHMSEG_CHANGED, "EAGAIN", "peers were faster each time" },
-  { SHMSEG_NO_PROC, "ENOTSUP", "what has no name cannot be locked without /proc" },
-  { SHMSEG_READ_ONLY, "EACCES", "the segment is open for reading only" },
-  { EACCES, "EACCES", NULL },
-  { EAGAIN, "EAGAIN", NULL },
-  { EBADF, "EBADF", NULL },
-  { EBUSY, "EBUSY", NULL },
-  { ECANCELED, "ECANCELED", "the process is ending" },
-  { EDQUOT, "EDQUOT", NULL },
-  { EEXIST, "EEXIST", NULL },
-  { EFAULT, "EFAULT", NULL },
-  { EFBIG, "EFBIG", NULL },
-  { EINTR, "EINTR", NULL },
-  { EINVAL, "EINVAL", NULL },
-  { EIO, "EIO", NULL },
-  { EISDIR, "EISDIR", NULL },
-  { ELOOP, "ELOOP", NULL },
-  { EMFILE, "EMFILE", NULL },
-  { ENAMETOOLONG, "ENAMETOOLONG", NULL },
-  { ENFILE, "ENFILE", NULL },
-  { ENODEV, "ENODEV", "not a regular file or shared memory object" },
-  { ENOENT, "ENOENT", NULL },
-  { ENOLCK, "ENOLCK", NULL },
-  { ENOMEM, "ENOMEM", NULL },
-  { ENOSPC, "ENOSPC", NULL },
-  { ENOSYS, "ENOSYS", NULL },
-  { ENOTDIR, "ENOTDIR", NULL },
-  { ENOTSUP, "ENOTSUP", NULL },
-  { ENXIO, "ENXIO", NULL },
-  { EOVERFLOW, "EOVERFLOW", NULL },
-  { EPERM, "EPERM", NULL },
-  { EROFS, "EROFS", NULL },
-  { ETXTBSY, "ETXTBSY", NULL },
-  { EXDEV, "EXDEV", NULL },
+  { SHMSEG_TIMEOUT, "timeout" },
+  { SHMSEG_EMPTY, "empty" },
+  { SHMSEG_SHUTDOWN, "shutdown" },
+  { SHMSEG_INTERRUPTED, "interrupted" },
+  { SHMSEG_TOO_SMALL, "too small" },
+  { SHMSEG_TRUNCATED, "truncated" },
+  { SHMSEG_CORRUPT, "corrupt" },
+  { SHMSEG_INCOMPATIBLE, "incompatible" },
+  { SHMSEG_RENAMED, "ENOENT" },
+  { SHMSEG_CLOSED, "EBADF" },
+  { SHMSEG_CHANGED, "EAGAIN" },
+  { SHMSEG_NO_PROC, "ENOTSUP" },
+  { SHMSEG_READ_ONLY, "EACCES" },
+  { EACCES, "EACCES" },
+  { EAGAIN, "EAGAIN" },
+  { EBADF, "EBADF" },
+  { EBUSY, "EBUSY" },
+  { ECANCELED, "ECANCELED" },
+  { EDQUOT, "EDQUOT" },
+  { EEXIST, "EEXIST" },
+  { EFAULT, "EFAULT" },
+  { EFBIG, "EFBIG" },
+  { EINTR, "EINTR" },
+  { EINVAL, "EINVAL" },
+  { EIO, "EIO" },
+  { EISDIR, "EISDIR" },
+  { ELOOP, "ELOOP" },
+  { EMFILE, "EMFILE" },
+  { ENAMETOOLONG, "ENAMETOOLONG" },
+  { ENFILE, "ENFILE" },
+  { ENODEV, "ENODEV" },
+  { ENOENT, "ENOENT" },
+  { ENOLCK, "ENOLCK" },
+  { ENOMEM, "ENOMEM" },
+  { ENOSPC, "ENOSPC" },
+  { ENOSYS, "ENOSYS" },
+  { ENOTDIR, "ENOTDIR" },
+  { ENOTSUP, "ENOTSUP" },
+  { ENXIO, "ENXIO" },
+  { EOVERFLOW, "EOVERFLOW" },
+  { EPERM, "EPERM" },
+  { EROFS, "EROFS" },
+  { ETXTBSY, "ETXTBSY" },
+  { EXDEV, "EXDEV" },
 };
 
 #define CODES (sizeof codes / sizeof *codes)
@@ -207,13 +206,6 @@ int64_t opt_deadline(lua_State *L, int arg) {
 
 /* --- results ------------------------------------------------------------------------------ */
 
-static void push_message(lua_State *L, int err, const char *message) {
-  if (message)
-    lua_pushstring(L, message);
-  else
-    lua_pushstring(L, strerror(err));
-}
-
 /* Of codes; their number when there is none. */
 static size_t find_code(int err) {
   size_t i = 0;
@@ -231,10 +223,9 @@ static void push_code(lua_State *L, int err) {
 }
 
 int push_failure(lua_State *L, int err, const char *subject, const char *hint) {
-  size_t i = find_code(err);
   lua_pushnil(L);
   lua_pushfstring(L, "%s%s", subject ? subject : "", subject ? ": " : "");
-  push_message(L, err, i < CODES ? codes[i].message : NULL);
+  lua_pushstring(L, shmseg_strerror(err));
   lua_pushfstring(L, "%s%s%s", hint ? " (" : "", hint ? hint : "", hint ? ")" : "");
   lua_concat(L, 3);
   push_code(L, err);

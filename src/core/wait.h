@@ -14,9 +14,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The deadline so many nanoseconds from now. */
-int64_t shmseg_wait_deadline(int64_t nanoseconds);
-
 /* Sleeps until the deadline: SHMSEG_TIMEOUT when it is reached, or SHMSEG_INTERRUPTED. */
 int shmseg_wait_sleep(int64_t deadline);
 

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "shmseg.h"
+#include "shmseg/base.h"
 
 #pragma GCC visibility push(hidden)
 

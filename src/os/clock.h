@@ -5,10 +5,9 @@
 
 #include <stdint.h>
 
-#pragma GCC visibility push(hidden)
+#include "shmseg/base.h"
 
-/* Nanoseconds since some moment before; the same in every process. */
-int64_t shmseg_clock_now(void);
+#pragma GCC visibility push(hidden)
 
 /* Sleeps so many nanoseconds. 0, or EINTR when a signal handler ran. */
 int shmseg_clock_sleep(int64_t nanoseconds);

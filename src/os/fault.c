@@ -12,7 +12,7 @@
 
 #include "os/library.h"
 #include "os/zeroes.h"
-#include "shmseg.h"
+#include "shmseg/base.h"
 
 /* More than the kernel maps for one process (vm.max_map_count is 65,530). The table is zero
  * pages until it is used, and it never moves: the handler reads it without a lock. */

@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "os/fork.h"
-#include "shmseg.h"
+#include "shmseg/base.h"
 
 #pragma GCC visibility push(hidden)
 

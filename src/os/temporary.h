@@ -5,7 +5,7 @@
 
 #include <stdbool.h>
 
-#include "shmseg.h"
+#include "shmseg/base.h"
 
 #pragma GCC visibility push(hidden)
 

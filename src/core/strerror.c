@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What error codes mean, in English. */
+#include <errno.h>
+#include <string.h>
+
+#include "shmseg/base.h"
+
+const char *shmseg_strerror(int code) {
+  switch (code) {
+  case 0: return "success";
+  case SHMSEG_TIMEOUT: return "timeout";
+  case SHMSEG_EMPTY: return "empty";
+  case SHMSEG_SHUTDOWN: return "shutdown";
+  case SHMSEG_INTERRUPTED: return "interrupted";
+  case SHMSEG_TOO_SMALL: return "there is not enough room";
+  case SHMSEG_TRUNCATED: return "another process has shrunk the object";
+  case SHMSEG_CORRUPT: return "the object is damaged";
+  case SHMSEG_INCOMPATIBLE: return "the object is of another kind or format";
+  case SHMSEG_RENAMED: return "the name does not lead to this object any more";
+  case SHMSEG_CLOSED: return "the segment was closed meanwhile";
+  case SHMSEG_CHANGED: return "peers were faster each time";
+  case SHMSEG_NO_PROC: return "what has no name cannot be locked without /proc";
+  case SHMSEG_READ_ONLY: return "the segment is open for reading only";
+  case ECANCELED: return "the process is ending";
+  case ENODEV: return "not a regular file or shared memory object";
+  case SHMSEG_OUT_OF_RANGE: return "offset and count reach past the end";
+  case SHMSEG_HELD: return "this handle holds the lock already";
+  case SHMSEG_NOT_HELD: return "this handle does not hold the lock";
+  default: return code > 0 ? strerror(code) : "unknown error";
+  }
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* The ground of the C API: versions, error codes, places. shmseg.h includes it. */
+#ifndef SHMSEG_BASE_H
+#define SHMSEG_BASE_H
+
+#include <stdint.h>
+
+/* What the shared library exports. The Lua module exports its open function alone. */
+#if defined(SHMSEG_MODULE)
+#define SHMSEG_API __attribute__((visibility("hidden")))
+#elif defined(__GNUC__)
+#define SHMSEG_API __attribute__((visibility("default")))
+#else
+#define SHMSEG_API
+#endif
+
+/* Of this header. Before 1.0 a new minor version may change the API, and the library's soname with it. */
+#define SHMSEG_VERSION_MAJOR 0
+#define SHMSEG_VERSION_MINOR 1
+#define SHMSEG_VERSION_PATCH 0
+#define SHMSEG_VERSION "0.1.0"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Every function that can fail returns 0 or a code: an errno value (positive) or one of these. */
+enum {
+  SHMSEG_TIMEOUT = -1,
+  SHMSEG_EMPTY = -2,
+  SHMSEG_SHUTDOWN = -3,
+  SHMSEG_TOO_SMALL = -4, /* the object is smaller than the caller needs */
+  SHMSEG_TRUNCATED = -5, /* a peer shrank the object under the mapping */
+  SHMSEG_CORRUPT = -6,
+  SHMSEG_INCOMPATIBLE = -7,
+  SHMSEG_INTERRUPTED = -8,  /* a signal came, or a slice of the wait is over: call again */
+  SHMSEG_OUT_OF_RANGE = -9, /* misuse: offset and count reach past the end */
+  SHMSEG_READ_ONLY = -10,   /* misuse: the handle was opened for reading */
+  SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */
+  SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
+  SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
+  SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
+  SHMSEG_CHANGED = -15,     /* somebody was faster */
+  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
+};
+
+/* What a code means, in English: a string that stays. For errno values it is what strerror() says, but for
+ * a few that mean something of their own here. */
+SHMSEG_API const char *shmseg_strerror(int code);
+
+/* Nanoseconds since a moment in the past that is the same for all processes of the machine. */
+SHMSEG_API int64_t shmseg_clock_now(void);
+
+/* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
+#define SHMSEG_FOREVER INT64_MAX
+
+/* Where a backing is found: the name of a POSIX shared memory object ("memory.bin", no slash) or the path
+ * of an ordinary file. */
+typedef enum { SHMSEG_NAME, SHMSEG_FILE } shmseg_place_type;
+
+typedef struct shmseg_place {
+  shmseg_place_type type;
+  const char *name; /* borrowed: lives as long as the handle; NULL for a nameless one */
+} shmseg_place;
+
+/* Which backing it is, whatever its name. */
+typedef struct shmseg_identity {
+  uint64_t device, inode;
+} shmseg_identity;
+
+/* A segment handle as one of those who lock: its identity, taken at the first lock. */
+typedef struct shmseg_member {
+  uint32_t id;    /* 0: none yet */
+  int slot;       /* of this process's table */
+  unsigned forks; /* whose it is: a forked child has none of its parent's */
+} shmseg_member;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
