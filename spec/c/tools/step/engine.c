@@ -11,7 +11,7 @@
 #include "test.h"
 
 /* Of the changes or calls that one instruction makes (rep movs, a loop) the first ones are killed
- * at, then each so-manieth, and the last: the others show the same again and again. */
+ * at, then every 64th, and the last: the others show the same again and again. */
 #define KILLS_FIRST 3
 #define KILLS_EACH 64
 

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,13 @@ int luaopen_shmseg_core(lua_State *L);
 
 static lua_State *L;
 
-void script_run(const char *script) {
-  if (luaL_dostring(L, script) != LUA_OK) {
+void script_run(const char *script, ...) {
+  char text[2000];
+  va_list operands;
+  va_start(operands, script);
+  vsnprintf(text, sizeof text, script, operands);
+  va_end(operands);
+  if (luaL_dostring(L, text) != LUA_OK) {
     printf("# %s\n", lua_tostring(L, -1));
     fflush(stdout);
     step_expect(!"a script fails");
@@ -39,7 +45,7 @@ void script_start(void) {
   lua_register(L, "message", message);
   script_run("package.path = '../../lua/?.lua;../../lua/?/init.lua'");
   script_run("segment = require 'shmseg.segment'");
-#define MODULE(kind) script_run(#kind " = require 'shmseg." #kind "'");
+#define MODULE(kind) script_run("%s = require 'shmseg.%s'", #kind, #kind);
   SHMSEG_KINDS(MODULE)
 #undef MODULE
 }
@@ -54,14 +60,12 @@ static void slice(void) {
 }
 
 static void make(void) {
-  char script[160];
-  const shmseg_object_options *options = made->options;
-  snprintf(script, sizeof script, "assert(%s.open(seg, 'c', { %s = %d }))", made->kind->name,
-           made->kind->numbers[0].name,
-           options ? (int)shmseg_kinds_number(options, &made->kind->numbers[0]) : 0);
-  if (!options)
-    snprintf(script, sizeof script, "assert(%s.open(seg, 'c'))", made->kind->name);
-  script_run(script);
+  const shmseg_number *number = &made->kind->numbers[0];
+  if (made->options)
+    script_run("assert(%s.open(seg, 'c', { %s = %d }))", made->kind->name, number->name,
+               (int)shmseg_kinds_number(made->options, number));
+  else
+    script_run("assert(%s.open(seg, 'c'))", made->kind->name);
 }
 
 static const step_case build_cases[] = {

@@ -17,7 +17,7 @@ typedef struct course {
   int outcome;                     /* index of the last one seen */
   int outcomes[CHANGES_MAX + 1];   /* after each change, from 0 on */
   uint64_t where[CHANGES_MAX + 1]; /* the instruction that made it */
-  unsigned time[CHANGES_MAX + 1];  /* its so-manieth execution */
+  unsigned time[CHANGES_MAX + 1];  /* which execution of that */
   uint64_t caller[CALLS_MAX + 1];
   bool blocks[CALLS_MAX + 1];
 } course;

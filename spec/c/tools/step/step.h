@@ -177,10 +177,10 @@ bool step_trace_begin(pid_t pid, void *entry);
 step_instruction step_trace_look(pid_t pid, uint64_t *where);
 /* Executes one instruction, the next. *woken grows by the sleepers that it woke. */
 bool step_trace_step(pid_t pid, step_instruction next, unsigned *woken);
-/* The so-manieth execution of the instruction at where is this; begin: since now. */
+/* How often the instruction at where has been executed, this time included; begin: from now on. */
 unsigned step_trace_count(uint64_t where, bool begin);
-/* Runs to the instruction, and to its so-manieth execution; it is not executed yet. False when the
- * process comes to its end before. */
+/* Runs to the instruction, for the time-th time; it is not executed yet. False when the process comes
+ * to its end before. */
 bool step_trace_to(pid_t pid, uint64_t where, unsigned time);
 /* Runs to the n-th system call, before it or after it. */
 bool step_trace_to_call(pid_t pid, unsigned n, bool after);
