@@ -5,17 +5,22 @@
  *   return test_end();
  *
  * A sentence with a `# skip reason` counts as passed. Several checks make one test: group them
- * between test_begin("sentence") and test_done(), with check(condition) for each. */
+ * between test_begin("sentence") and test_done(), with check(condition) for each.
+ *
+ * A program of many tests gives them names: each is a function TEST(name) { … }, and test_run calls
+ * them in the order of the file. Then `program name` runs one, and `program --list` tells the names. */
 #ifndef SHMSEG_SPEC_TEST_H
 #define SHMSEG_SPEC_TEST_H
 
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static int test_failures;
 static const char *test_name;
 static bool test_good;
+static bool test_found, test_passed_over; /* by the words of the command line */
 
 static inline bool test_line(const char *sentence, bool good, const char *file, int line) {
   if (good)
@@ -50,9 +55,60 @@ static inline void test_skip(const char *sentence, const char *reason) {
   fflush(stdout);
 }
 
+/* Is what has that name to run? The words of the command line are names, or what names begin with up
+ * to a dot: "mutex" names "mutex.3", too. Without words everything runs; `--list` shows it instead. */
+static inline bool test_is_wanted(char **words, const char *name, const char *about) {
+  if (words[1] && strcmp(words[1], "--list") == 0) {
+    printf("%s  %s\n", name, about);
+    return false;
+  }
+  bool wanted = !words[1];
+  for (char **word = words + 1; *word; word++) {
+    size_t length = strlen(*word);
+    wanted |= strncmp(name, *word, length) == 0 && (name[length] == '\0' || name[length] == '.');
+  }
+  test_found |= wanted;
+  test_passed_over |= !wanted;
+  return wanted;
+}
+
 /* The exit status of main. */
 static inline int test_end(void) {
-  return test_failures ? EXIT_FAILURE : EXIT_SUCCESS;
+  if (test_passed_over && !test_found)
+    fprintf(stderr, "nothing has that name; --list shows what there is\n");
+  return test_failures || (test_passed_over && !test_found) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* --- tests with names ------------------------------------------------------------------------- */
+
+typedef struct test_case {
+  const char *name;
+  void (*run)(void);
+  int line;
+} test_case;
+
+#define TEST(function)                                                                             \
+  static void function(void);                                                                      \
+  static const test_case function##_case = { #function, function, __LINE__ };                      \
+  static const test_case *function##_entry __attribute__((section("test_cases"), used)) =          \
+      &function##_case;                                                                            \
+  static void function(void)
+
+extern const test_case *__start_test_cases[] __attribute__((weak));
+extern const test_case *__stop_test_cases[] __attribute__((weak));
+
+static inline int test_by_line(const void *a, const void *b) {
+  return (*(const test_case *const *)a)->line - (*(const test_case *const *)b)->line;
+}
+
+/* Runs the tests of this program, or those that main's words name. */
+static inline void test_run(char **words) {
+  size_t count = (size_t)(__stop_test_cases - __start_test_cases);
+  if (count > 0)
+    qsort(__start_test_cases, count, sizeof *__start_test_cases, test_by_line);
+  for (size_t i = 0; i < count; i++)
+    if (test_is_wanted(words, __start_test_cases[i]->name, ""))
+      __start_test_cases[i]->run();
 }
 
 #endif

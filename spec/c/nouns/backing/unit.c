@@ -38,7 +38,7 @@ static int make(shmseg_place place, uint64_t size) {
   return fd;
 }
 
-static void published(void) {
+TEST(published) {
   shmseg_place place = fresh_place();
   struct stat status;
   int fd, other;
@@ -62,7 +62,7 @@ static void published(void) {
   test_done();
 }
 
-static void abandoned(void) {
+TEST(abandoned) {
   shmseg_place place = fresh_place();
   int fd, descriptors = count_descriptors();
   test_begin("an object that is abandoned before it was published leaves nothing");
@@ -77,7 +77,7 @@ static void abandoned(void) {
   test_done();
 }
 
-static void strange_files(void) {
+TEST(strange_files) {
   char folder[] = "/tmp/shmseg-unit-XXXXXX", path[64], link[64];
   struct stat status;
   int fd, descriptors = count_descriptors();
@@ -103,7 +103,7 @@ static void strange_files(void) {
   test_done();
 }
 
-static void grown(void) {
+TEST(grown) {
   shmseg_place place = fresh_place();
   struct stat status;
   int fd = make(place, 3);
@@ -122,7 +122,7 @@ static void grown(void) {
   test_done();
 }
 
-static void locked(void) {
+TEST(locked) {
   shmseg_place place = fresh_place();
   shmseg_backing_lock lock, other;
   int fd = make(place, PAGE), descriptors;
@@ -151,7 +151,7 @@ static void wait_for_end(void *unused) {
   pause();
 }
 
-static void unlocked_though_forked(void) {
+TEST(unlocked_though_forked) {
   shmseg_place place = fresh_place();
   shmseg_backing_lock lock, other;
   int fd = make(place, PAGE);
@@ -174,7 +174,7 @@ static void read_lock_all(int fd) {
   must(fcntl(fd, F_OFD_SETLK, &everything) == 0);
 }
 
-static void locked_beside_readers(void) {
+TEST(locked_beside_readers) {
   shmseg_place place = fresh_place();
   shmseg_backing_lock lock;
   int fd = make(place, PAGE), reader;
@@ -216,7 +216,7 @@ static void leave_without_permission(void *unused) {
   _exit(work_without_permission());
 }
 
-static void locked_without_permission(void) {
+TEST(locked_without_permission) {
   test_begin(
       "permissions that shut out the creator do not keep it from locking; a reader is refused");
   child c = child_start(leave_without_permission, NULL);
@@ -224,7 +224,7 @@ static void locked_without_permission(void) {
   test_done();
 }
 
-static void raised(void) {
+TEST(raised) {
   int fd, saved = fcntl(0, F_DUPFD_CLOEXEC, 10);
   shmseg_place place = fresh_place();
   shmseg_listing listing;
@@ -246,7 +246,7 @@ static void raised(void) {
   test_done();
 }
 
-static void replaced(void) {
+TEST(replaced) {
   char file[] = "/tmp/shmseg-unit-XXXXXX";
   int there = mkstemp(file), fd;
   struct stat status;
@@ -268,7 +268,7 @@ static void replaced(void) {
   test_done();
 }
 
-static void removed(void) {
+TEST(removed) {
   shmseg_place place = fresh_place();
   int old = make(place, PAGE);
   shmseg_identity first = identity_of(old);
@@ -288,7 +288,7 @@ static void removed(void) {
   test_done();
 }
 
-static void anonymous(void) {
+TEST(anonymous) {
   int fd;
   test_begin("a sealed nameless object can grow and not shrink");
   must(shmseg_backing_anonymous(&fd) == 0);
@@ -299,7 +299,7 @@ static void anonymous(void) {
   test_done();
 }
 
-static void listed(void) {
+TEST(listed) {
   shmseg_place place = fresh_place();
   shmseg_listing listing;
   const char *name;
@@ -372,21 +372,10 @@ static void temporary(bool by_signal, const char *sentence) {
   test_done();
 }
 
-int main(void) {
-  published();
-  abandoned();
-  strange_files();
-  grown();
-  locked();
-  unlocked_though_forked();
-  locked_beside_readers();
-  locked_without_permission();
-  raised();
-  replaced();
-  removed();
-  anonymous();
-  listed();
+TEST(temporary_at_exit) {
   temporary(false, "temporary names go at exit, those of others and of changed objects stay");
+}
+
+TEST(temporary_at_signal) {
   temporary(true, "a fatal signal leaves temporary names");
-  return help_end();
 }

@@ -8,7 +8,6 @@
 
 #include "core/lock.h"
 #include "objects/object.h"
-#include "options.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 
@@ -40,30 +39,12 @@ enum {
 #define CAPACITY 40
 #define LENGTH RECORD(CAPACITY) /* two messages and not a whole head more: so heads wrap */
 
-/* A reader that stops while publishers go round; others of two processes; of three; strangers. */
+/* A reader that stops while publishers go round; strangers. */
 static const budget overtaken[] = {
   { .preemptions = 2, .stale = 1 },
   { .preemptions = 2, .deaths = 1 },
   { .preemptions = 1, .stalls = 1 },
   { .preemptions = 1, .stale = 2 },
-  { 0 },
-};
-
-static const budget many[] = {
-  { .preemptions = 2 },
-  { .preemptions = 1, .deaths = 1 },
-  { .deaths = 2 },
-  { .preemptions = 1, .stalls = 1 },
-  { .preemptions = 1, .stale = 1 },
-  { .preemptions = 1, .signals = 1 },
-  { .flips = 1 },
-  { 0 },
-};
-
-static const budget three[] = {
-  { .preemptions = 1, .deaths = 1 },
-  { .stalls = 1 },
-  { .preemptions = 1, .stale = 1 },
   { 0 },
 };
 
@@ -75,24 +56,30 @@ static const scenario scenarios[] = {
   { "a reader is overtaken", { "pbp", "en" }, "eypyyy", ONE, 0, 0, overtaken },
   { "a reader is overtaken at a wrap", { "bb", "en" }, "eypyyy", LAPPED, 0, 0, overtaken },
   { "one at a wrap while a stranger writes", { "p", "e" }, "eypyyy", LAPPED, 0, 0, strangers },
-  { "a reader is overtaken by two", { "p", "p", "en" }, "eypyyy", FULL, 0, 0, three },
-  { "two publish and read", { "wpy", "wby" }, "eypyyy", FULL, 0, 0, many },
-  { "one publishes, two read", { "p", "wn", "en" }, "eypyyy", EMPTY, 0, 0, three },
+  { "a reader is overtaken by two", { "p", "p", "en" }, "eypyyy", FULL, 0, 0, budgets_crowd },
+  { "two publish and read", { "wpy", "wby" }, "eypyyy", FULL, 0, 0, budgets_many },
+  { "one publishes, two read", { "p", "wn", "en" }, "eypyyy", EMPTY, 0, 0, budgets_crowd },
   { "one waits, one publishes", { "wn", "p" }, "eypyyy", EMPTY, 0, 0, NULL },
-  { "one waits twice, one publishes twice", { "wnn", "pp" }, "eypyyy", FULL, 0, 0, many },
-  { "one waits, two publish", { "wnn", "p", "b" }, "eypyyy", EMPTY, 0, 0, three },
+  { "one waits twice, one publishes twice", { "wnn", "pp" }, "eypyyy", FULL, 0, 0, budgets_many },
+  { "one waits, two publish", { "wnn", "p", "b" }, "eypyyy", EMPTY, 0, 0, budgets_crowd },
   { "two wait, one publishes", { "wn", "wn", "p" }, "eypyyy", EMPTY, 0, 0, budgets_short },
   { "one waits for a time", { "wNN", "p" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
-  { "two that spin", { "wn", "p" }, "eypyyy", ONE, 0, 2, many },
-  { "numbers", { "pb", "1y3y9y" }, "eypyyy", LAPPED, 0, 0, many },
-  { "numbers, after very many", { "p", "2y4y" }, "eypyyy", LONG_AGO, 0, 0, many },
-  { "a buffer that is too small", { "bpb", "ez" }, "eypyyy", ONE, 0, 0, many },
-  { "one that cannot write reads", { "pbp", "eyy" }, "eypyyy", ONE, 2, 0, many },
-  { "one that cannot write waits", { "pb", "wnN" }, "eypyyy", EMPTY, 2, 0, many },
+  { "two that spin", { "wn", "p" }, "eypyyy", ONE, 0, 2, budgets_many },
+  { "numbers", { "pb", "1y3y9y" }, "eypyyy", LAPPED, 0, 0, budgets_many },
+  { "numbers, after very many", { "p", "2y4y" }, "eypyyy", LONG_AGO, 0, 0, budgets_many },
+  { "a buffer that is too small", { "bpb", "ez" }, "eypyyy", ONE, 0, 0, budgets_many },
+  { "one that cannot write reads", { "pbp", "eyy" }, "eypyyy", ONE, 2, 0, budgets_many },
+  { "one that cannot write waits", { "pb", "wnN" }, "eypyyy", EMPTY, 2, 0, budgets_many },
   { "one shuts it, one publishes", { "py", "sey" }, "eypyyy", ONE, 0, 0, budgets_honest },
   { "one shuts it, one waits", { "wnn", "ps" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
-  { "one shuts it, one publishes, one waits", { "p", "s", "wnn" }, "eypyyy", FULL, 0, 0, three },
-  { "it is shut", { "eyyy", "ps" }, "eypyyy", SHUT, 0, 0, many },
+  { "one shuts it, one publishes, one waits",
+    { "p", "s", "wnn" },
+    "eypyyy",
+    FULL,
+    0,
+    0,
+    budgets_crowd },
+  { "it is shut", { "eyyy", "ps" }, "eypyyy", SHUT, 0, 0, budgets_many },
   { "sleepers have died", { "wn", "pe" }, "eypyyy", SLEEPERS_DEAD, 0, 0, budgets_honest },
   { "the publisher died half way", { "1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, budgets_long },
   { "two build it", { "op", "oey" }, "oeypyyy", OPENING_ZERO, 0, 0, budgets_long },
@@ -172,17 +159,13 @@ static void begin(const scenario *s) {
   memset(&model, 0, sizeof model);
   memset(subscriptions, 0, sizeof subscriptions);
   ledger_begin();
-  opening_begin();
   model.shutting = model.shut = s->start == SHUT;
   if (s->start == OWNER_DEAD)
     engine_excuse();
   model.before = s->start == LONG_AGO ? MANY : 0;
   if (s->start >= EMPTY)
     model.out = published() - 1;
-  for (int p = 0; p < PROCESSES; p++) {
-    w.processes[p].segment.writable = !(s->option >> p & 1);
-    opening_attach(p);
-  }
+  opening_begin((unsigned)s->option);
 }
 
 /* --- operations --------------------------------------------------------------------------- */
@@ -347,9 +330,8 @@ static void perform_one(int p, char op) {
 }
 
 static void perform(int p, char op) {
-  if (!opening_perform(p, op) && handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment)
     perform_one(p, op);
-  }
 }
 
 /* --- deaths, sleepers, the end ------------------------------------------------------------ */
@@ -381,16 +363,13 @@ static const char *check(void) {
   return wrong || !b.object.segment ? wrong : check_numbers();
 }
 
-static const shmseg_object_options *options(void) {
-  static const shmseg_object_options some = { .capacity = CAPACITY };
-  return &some;
-}
+static const shmseg_object_options options = { .capacity = CAPACITY };
 
 static const structure schedule_broadcast = {
   .name = "broadcast",
   .kind = &shmseg_broadcast_kind,
   .handles = handles,
-  .options = options,
+  .options = &options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

@@ -315,8 +315,6 @@ static void wait_shut(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define AFTER(function)                                                                            \
-  { STEP_DIES, function, NULL }
 #define LATE_ONE                                                                                   \
   { STEP_STAYS, subscribe_oldest, catch_up }
 #define SLEEPER                                                                                    \
@@ -330,8 +328,7 @@ static const step_case cases[] = {
   { .sentence = "publish by who has no identity yet",
     .operate = publish_a,
     .outcomes = { "none, then 1", "1:a8, then 2" },
-    .no_identity = true,
-    .descriptors = 1 },
+    TAKES_IDENTITY },
   { .sentence = "publish another one",
     .actors = { AFTER(publish_a), LATE_ONE },
     .operate = publish_b,

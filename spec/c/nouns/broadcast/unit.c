@@ -2,11 +2,9 @@
 /* objects/broadcast: each message to every subscriber, and exactly how many were missed. */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/lock.h"
-#include "core/ring.h"
 #include "options.h"
 #include "unit/help.h"
 
@@ -75,7 +73,7 @@ static int subscribe(uint64_t from) {
   return shmseg_broadcast_subscribe(&r, from, &s);
 }
 
-static void sizes(void) {
+TEST(sizes) {
   shmseg_broadcast b;
   bool created;
   test_begin("a broadcast takes its capacity and a head; a capacity that cannot be is refused");
@@ -106,7 +104,7 @@ static void sizes(void) {
   shmseg_segment_close(&ours);
 }
 
-static void geometry(void) {
+TEST(geometry) {
   shmseg_broadcast b;
   shmseg_cell cell;
   bool created;
@@ -136,7 +134,7 @@ static void geometry(void) {
   tear_down();
 }
 
-static void messages(void) {
+TEST(messages) {
   uint64_t number = 0;
   set_up();
   test_begin("messages of any size that fits, empty ones too, come whole, in order, with numbers");
@@ -159,7 +157,7 @@ static void messages(void) {
   tear_down();
 }
 
-static void subscriptions(void) {
+TEST(subscriptions) {
   set_up();
   test_begin("a subscription begins at the new, at the oldest, or at a number");
   check(subscribe(SHMSEG_FROM_OLDEST) == 0 && next(&s, 0) == SHMSEG_TIMEOUT);
@@ -179,7 +177,7 @@ static void subscriptions(void) {
   tear_down();
 }
 
-static void overwritten(void) {
+TEST(overwritten) {
   set_up();
   test_begin("who falls behind is told exactly how many were lost");
   check(publish('a', 8) == 1 && gets(1, 'a', 8, 0));
@@ -198,7 +196,7 @@ static void overwritten(void) {
   tear_down();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   set_up();
   test_begin("a read-only handle subscribes, and neither publishes nor shuts");
   check(shmseg_broadcast_publish(&r, "x", 1, &sequence) == SHMSEG_READ_ONLY);
@@ -208,7 +206,7 @@ static void read_only(void) {
   tear_down();
 }
 
-static void shut(void) {
+TEST(shut) {
   set_up();
   test_begin("after a shutdown nothing is published, what is left is read, and then it is over");
   check(publish('a', 3) == 1 && publish('b', 3) == 2);
@@ -232,7 +230,7 @@ static void wait_for_next(void *argument) {
   say(next(&own, in_ms(5000)) == SHMSEG_SHUTDOWN ? 's' : 'x');
 }
 
-static void woken(void) {
+TEST(woken) {
   child children[4];
   set_up();
   test_begin(
@@ -271,7 +269,7 @@ static bool publish_next(int round) {
   return publish('a', 1) == (uint64_t)round + 1;
 }
 
-static void woken_each_time(void) {
+TEST(woken_each_time) {
   set_up();
   test_begin("sleepers are woken each time, and do not depend on the end of their slice");
   child c = child_start(wait_often, &a);
@@ -280,7 +278,7 @@ static void woken_each_time(void) {
   tear_down();
 }
 
-static void dead_publisher(void) {
+TEST(dead_publisher) {
   set_up();
   test_begin(
       "a publisher that dies half way publishes nothing; what it made room in counts as lost");
@@ -300,7 +298,7 @@ static void dead_publisher(void) {
   tear_down();
 }
 
-static void stopped_publisher(void) {
+TEST(stopped_publisher) {
   set_up();
   test_begin("a publisher that is stopped keeps no subscriber, and not others from shutting down");
   check(publish('a', 8) == 1);
@@ -346,7 +344,7 @@ static bool harmless(uint64_t offset, uint64_t value) {
   return good;
 }
 
-static void corrupt(void) {
+TEST(corrupt) {
   set_up();
   test_begin("words that cannot be are corrupt for publishers, and no lock stays behind");
   for (char i = 1; i <= 4; i++)
@@ -372,7 +370,7 @@ static void corrupt(void) {
   tear_down();
 }
 
-static void endless(void) {
+TEST(endless) {
   set_up();
   test_begin("no number of messages that a peer makes up keeps a subscriber looking for one");
   check(publish('a', 8) == 1);
@@ -396,7 +394,7 @@ static void count_up(void *argument) {
     __atomic_store_n(word, i << 1, __ATOMIC_RELAXED);
 }
 
-static void restless(void) {
+TEST(restless) {
   set_up();
   test_begin("a peer that never stops changing the published word does not outlast a deadline");
   for (uint64_t i = 1; i <= 2000; i++)
@@ -415,7 +413,7 @@ static void restless(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   set_up();
   test_begin("after a cut a broadcast says so, and so does one whose segment is closed");
   check(publish('a', 5) == 1);
@@ -435,105 +433,4 @@ static void truncated(void) {
   check(shmseg_broadcast_publish(&a, "x", 1, &sequence) == SHMSEG_CLOSED);
   test_done();
   tear_down();
-}
-
-#define MANY ((uint64_t)2 * SHMSEG_RING_GO + 1000)
-
-/* A broadcast of MANY empty messages, in memory that is sparse else. */
-static void set_up_many(void) {
-  shmseg_options options = { .size = (size_t)1 << 33, .sparse = true };
-  uint64_t capacity = 16 * MANY - 16;
-  shmseg_segment_init(&ours);
-  must(shmseg_segment_anonymous(&ours, &options) == 0);
-  must(shmseg_broadcast_open(&a, (shmseg_slice){ &ours, 0, RING + 16 * MANY }, SHMSEG_CREATE,
-                             OF_CAPACITY(capacity), NULL) == 0);
-  for (uint64_t i = 1; i <= MANY; i++)
-    must(publish('x', 0) == i);
-}
-
-static void many_found(void) {
-  shmseg_broadcast_walk walk = { 0 };
-  test_begin(
-      "a long way to a number goes on where it was interrupted; the next one is found at once");
-  set_up_many();
-  check(shmseg_broadcast_subscribe_on(&a, MANY + 1, &walk, &s) == 0 && s.sequence == MANY + 1);
-  check(next(&s, 0) == SHMSEG_TIMEOUT);
-  memset(&walk, 0, sizeof walk);
-  check(shmseg_broadcast_subscribe_on(&a, MANY, &walk, &s) == SHMSEG_INTERRUPTED);
-  check(shmseg_broadcast_subscribe_on(&a, MANY, &walk, &s) == SHMSEG_INTERRUPTED);
-  check(shmseg_broadcast_subscribe_on(&a, MANY, &walk, &s) == 0 && gets(MANY, 'x', 0, 0));
-  check(shmseg_broadcast_subscribe(&a, MANY - 1, &s) == 0 && gets(MANY - 1, 'x', 0, 0));
-  memset(&walk, 0, sizeof walk);
-  check(shmseg_broadcast_subscribe_on(&a, MANY, &walk, &s) == SHMSEG_INTERRUPTED);
-  set_number(&ours, FLOOR, number_at(&ours, FLOOR) + 16 * (MANY - 10)); /* overtaken: begins anew */
-  set_number(&ours, RING + 16 * (MANY - 10), MANY - 9);
-  check(shmseg_broadcast_subscribe_on(&a, MANY, &walk, &s) == 0 && gets(MANY, 'x', 0, 0));
-  test_done();
-  shmseg_segment_close(&ours);
-}
-
-static void room_made(void) {
-  static unsigned char large[16 * MANY];
-  uint64_t number = 0, old;
-  int64_t deadline = 0;
-  test_begin("who needs the room of many messages makes it bit by bit, and lets others in between");
-  set_up_many();
-  for (int go = 1; go <= 2; go++) {
-    old = number_at(&ours, FLOOR);
-    check(shmseg_broadcast_publish_until(&a, large, sizeof large - 16, &deadline, &number) ==
-          SHMSEG_INTERRUPTED);
-    check(number_at(&ours, FLOOR) == old + (uint64_t)16 * SHMSEG_RING_GO);
-    check(word_at(&ours, LOCK) == SHMSEG_LOCK_FREE && !shmseg_broadcast_check(&a));
-  }
-  check(publish('y', 0) == MANY + 1);
-  check(shmseg_broadcast_publish(&a, large, sizeof large - 16, &number) == 0);
-  check(number == MANY + 2 && !shmseg_broadcast_check(&a));
-  test_done();
-  shmseg_segment_close(&ours);
-}
-
-static void holes(void) {
-  uint64_t capacity = ((uint64_t)1 << 33) - RING - 16 - 48, length = capacity + 16;
-  struct stat before, after;
-  test_begin("messages that nobody has ever written are corrupt, and looking takes no memory");
-  set_up_many();
-  set_number(
-      &ours, 16,
-      shmseg_broadcast_size(OF_CAPACITY(capacity))); /* as if the rest were of the broadcast */
-  set_number(&ours, 24, capacity);
-  set_number(&ours, FLOOR, length);
-  set_number(&ours, PUBLISHED, (length / 16 + 1) << 1);
-  set_number(&ours, ENDS, 2 * length);
-  set_number(&ours, ENDS + 8, 2 * length);
-  must(shmseg_broadcast_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
-  must(fstat(ours.fd, &before) == 0);
-  int64_t began = now_ms();
-  check(shmseg_broadcast_subscribe(&a, length / 16, &s) == SHMSEG_CORRUPT);
-  check(shmseg_broadcast_check(&a) && now_ms() - began < 2000);
-  must(fstat(ours.fd, &after) == 0);
-  check(after.st_blocks == before.st_blocks);
-  test_done();
-  shmseg_segment_close(&ours);
-}
-
-int main(void) {
-  sizes();
-  geometry();
-  messages();
-  subscriptions();
-  overwritten();
-  read_only();
-  shut();
-  woken();
-  woken_each_time();
-  dead_publisher();
-  stopped_publisher();
-  corrupt();
-  endless();
-  restless();
-  truncated();
-  many_found();
-  room_made();
-  holes();
-  return help_end();
 }

@@ -8,7 +8,6 @@
 
 #include "core/lock.h"
 #include "objects/object.h"
-#include "options.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 
@@ -104,15 +103,11 @@ static void make(const scenario *s) {
 static void begin(const scenario *s) {
   memset(&model, 0, sizeof model);
   ledger_begin();
-  opening_begin();
   if (s->start >= OWNER_DEAD)
     engine_excuse();
   if (s->start >= EMPTY)
     model.start = model.out = version_now();
-  for (int p = 0; p < PROCESSES; p++) {
-    w.processes[p].segment.writable = !(s->option >> p & 1);
-    opening_attach(p);
-  }
+  opening_begin((unsigned)s->option);
 }
 
 /* p was told of that version. */
@@ -242,16 +237,13 @@ static const char *check(void) {
   return wrong || !cell.object.segment ? wrong : check_version();
 }
 
-static const shmseg_object_options *options(void) {
-  static const shmseg_object_options some = { .capacity = CAPACITY };
-  return &some;
-}
+static const shmseg_object_options options = { .capacity = CAPACITY };
 
 static const structure schedule_cell = {
   .name = "cell",
   .kind = &shmseg_cell_kind,
   .handles = handles,
-  .options = options,
+  .options = &options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

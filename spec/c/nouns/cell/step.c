@@ -238,8 +238,6 @@ static void set_in_vain(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define AFTER(function)                                                                            \
-  { STEP_DIES, function, NULL }
 #define SLEEPER                                                                                    \
   { STEP_SLEEPS, wait_or_not, NULL }
 
@@ -248,8 +246,7 @@ static const step_case cases[] = {
   { .sentence = "set by who has no identity yet",
     .operate = set_a,
     .outcomes = { "none", "1:a24" },
-    .no_identity = true,
-    .descriptors = 1 },
+    TAKES_IDENTITY },
   { .sentence = "set over another value, as large as can be",
     .actors = { AFTER(set_a) },
     .operate = set_b,

@@ -63,7 +63,7 @@ static int wait_for_other(const shmseg_cell *cell, uint64_t seen, int64_t deadli
   return err;
 }
 
-static void sizes(void) {
+TEST(sizes) {
   shmseg_cell cell;
   bool created;
   test_begin("a cell takes four buffers of its capacity, and a capacity that cannot be is refused");
@@ -94,7 +94,7 @@ static void sizes(void) {
   shmseg_segment_close(&ours);
 }
 
-static void geometry(void) {
+TEST(geometry) {
   shmseg_cell cell;
   shmseg_queue queue;
   bool created;
@@ -123,7 +123,7 @@ static void geometry(void) {
   tear_down();
 }
 
-static void values(void) {
+TEST(values) {
   set_up();
   test_begin("a value is empty at first, then the latest, with versions from 1 on");
   check(shmseg_cell_get(&r, got, sizeof got, &size, &version) == SHMSEG_EMPTY);
@@ -145,7 +145,7 @@ static void values(void) {
   tear_down();
 }
 
-static void compared(void) {
+TEST(compared) {
   set_up();
   test_begin("cas sets what has the expected version, and tells the actual one otherwise");
   check(shmseg_cell_cas(&a, 1, "x", 1, &version) == SHMSEG_CHANGED && version == 0);
@@ -158,7 +158,7 @@ static void compared(void) {
   tear_down();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   set_up();
   test_begin("a read-only handle reads and waits, and cannot set");
   check(set('a', 5) == 1 && has(1, 'a', 5));
@@ -170,7 +170,7 @@ static void read_only(void) {
   tear_down();
 }
 
-static void halves(void) {
+TEST(halves) {
   const unsigned char *where;
   set_up();
   test_begin("what was peeked at is good for two more versions, and then confirm tells");
@@ -193,7 +193,7 @@ static void wait_for_two(void *argument) {
   say(err == 0 && shmseg_cell_version(cell, &version) == 0 && version == 2 ? 's' : 'x');
 }
 
-static void waits(void) {
+TEST(waits) {
   set_up();
   test_begin("a wait ends with a version that has not been seen, or with its deadline");
   check(shmseg_cell_wait(&a, 0, 0) == SHMSEG_TIMEOUT);
@@ -226,7 +226,7 @@ static bool set_next(int round) {
   return set('a', 1) == (uint64_t)round + 1;
 }
 
-static void woken(void) {
+TEST(woken) {
   set_up();
   test_begin("sleepers are woken each time, and do not depend on the end of their slice");
   child c = child_start(wait_often, &a);
@@ -235,7 +235,7 @@ static void woken(void) {
   tear_down();
 }
 
-static void dead_writer(void) {
+TEST(dead_writer) {
   set_up();
   test_begin("a writer that dies half way leaves the old value, and the next one sets");
   check(set('a', 20) == 1);
@@ -252,7 +252,7 @@ static void dead_writer(void) {
   tear_down();
 }
 
-static void stopped_writer(void) {
+TEST(stopped_writer) {
   set_up();
   test_begin(
       "a writer that is stopped keeps others from writing for 5 seconds, readers not at all");
@@ -268,7 +268,7 @@ static void stopped_writer(void) {
   tear_down();
 }
 
-static void corrupt(void) {
+TEST(corrupt) {
   static const uint64_t words[] = { 0, ((uint64_t)1 << 53) + 1, UINT64_MAX };
   set_up();
   test_begin("a version or a size that cannot be is corrupt, and no lock stays behind");
@@ -293,7 +293,7 @@ static void corrupt(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   set_up();
   test_begin("after a cut a cell says so, and so does one whose segment is closed");
   check(set('a', 5) == 1);
@@ -314,20 +314,4 @@ static void truncated(void) {
   check(shmseg_cell_wait(&a, 0, SHMSEG_FOREVER) == SHMSEG_CLOSED);
   test_done();
   tear_down();
-}
-
-int main(void) {
-  sizes();
-  geometry();
-  values();
-  compared();
-  read_only();
-  halves();
-  waits();
-  woken();
-  dead_writer();
-  stopped_writer();
-  corrupt();
-  truncated();
-  return help_end();
 }

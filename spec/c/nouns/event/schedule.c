@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "objects/header.h"
-#include "options.h"
 #include "schedule/opening.h"
 
 enum { CLEAR = OPENING_STATES, SET, LAST_COUNT /* the next set wraps the count */ };
@@ -47,10 +46,7 @@ static void make(const scenario *s) {
 static void begin(const scenario *s) {
   memset(&model, 0, sizeof model);
   model.set = s->start == SET;
-  opening_begin();
-  for (int p = 0; p < PROCESSES; p++) {
-    opening_attach(p);
-  }
+  opening_begin(0);
 }
 
 static bool is_busy(int but) {

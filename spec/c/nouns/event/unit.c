@@ -26,7 +26,7 @@ static void tear_down(void) {
   shmseg_segment_close(&reader);
 }
 
-static void states(void) {
+TEST(states) {
   bool set = true;
   set_up();
   test_begin("an event stays set until it is cleared, for readers too, who cannot change it");
@@ -44,7 +44,7 @@ static void states(void) {
   tear_down();
 }
 
-static void pulse(void) {
+TEST(pulse) {
   uint32_t began = 0;
   set_up();
   test_begin("a wait that began before a set ends although it was cleared at once");
@@ -67,7 +67,7 @@ static void wait_long(void *argument) {
   say(err == 0 ? 's' : 'x');
 }
 
-static void woken(void) {
+TEST(woken) {
   set_up();
   test_begin("set wakes all who wait, readers too, within milliseconds");
   child children[4];
@@ -85,7 +85,7 @@ static void woken(void) {
   tear_down();
 }
 
-static void counts(void) {
+TEST(counts) {
   bool set;
   set_up();
   test_begin("the count wraps past zero, and a word of zero is corrupt");
@@ -103,7 +103,7 @@ static void counts(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   bool set;
   set_up();
   test_begin("after a cut an event says so, and so does one whose segment is closed");
@@ -117,13 +117,4 @@ static void truncated(void) {
   check(shmseg_event_set(&r) == SHMSEG_CLOSED);
   test_done();
   tear_down();
-}
-
-int main(void) {
-  states();
-  pulse();
-  woken();
-  counts();
-  truncated();
-  return help_end();
 }

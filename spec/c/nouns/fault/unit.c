@@ -40,7 +40,48 @@ static void unmap(mapping *m) {
   close(m->fd);
 }
 
-static void truncated(void) {
+/* A hole that is nobody's business of ours. */
+static volatile unsigned char *foreign_hole(void) {
+  int fd = memfd_create("foreign", MFD_CLOEXEC);
+  void *base = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  must(fd >= 0 && base != MAP_FAILED);
+  close(fd);
+  return base;
+}
+
+static volatile sig_atomic_t host_saw;
+static volatile unsigned char *host_hole;
+
+static void host_handler(int number, siginfo_t *info, void *context) {
+  (void)number, (void)context;
+  host_saw = info->si_addr == (void *)(uintptr_t)host_hole ? 1 : 2;
+  mmap((void *)(uintptr_t)host_hole, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+       0);
+}
+
+static void meet_host(void *argument) {
+  struct sigaction action = { .sa_sigaction = host_handler, .sa_flags = SA_SIGINFO };
+  (void)argument;
+  test_begin("a host's own handler still sees its own faults, and none of ours");
+  must(sigaction(SIGBUS, &action, NULL) == 0);
+  mapping m = map_pages(2);
+  host_hole = foreign_hole();
+  check(*host_hole == 0 && host_saw == 1);
+  host_saw = 0;
+  must(ftruncate(m.fd, 0) == 0);
+  check(m.bytes[0] == 0 && host_saw == 0 && shmseg_fault_code(m.record) == SHMSEG_TRUNCATED);
+  unmap(&m);
+  test_done();
+  _exit(test_end());
+}
+
+/* Before any other test of this program: the host's handler has to be the earlier one. */
+TEST(host_first) {
+  child c = child_start(meet_host, NULL);
+  must(child_end(&c) == 0);
+}
+
+TEST(truncated) {
   mapping m = map_pages(8);
   test_begin("a page that a peer has cut off reads as zeroes, and the code is truncated");
   memset((void *)(uintptr_t)m.bytes, 7, m.length);
@@ -55,7 +96,7 @@ static void truncated(void) {
   unmap(&m);
 }
 
-static void moved(void) {
+TEST(moved) {
   mapping m = map_pages(4);
   test_begin("a mapping that was mapped again over a hole is whole, and its code is cleared");
   must(ftruncate(m.fd, PAGE) == 0);
@@ -72,7 +113,7 @@ static void moved(void) {
   unmap(&m);
 }
 
-static void told_apart(void) {
+TEST(told_apart) {
   mapping a = map_pages(2), b = map_pages(2);
   test_begin("of two mappings only the one that met a hole has a code");
   must(ftruncate(b.fd, 0) == 0);
@@ -114,7 +155,7 @@ static void fill_small_tmpfs(void *argument) {
   rmdir(folder);
 }
 
-static void full(void) {
+TEST(full) {
   static const char sentence[] = "a full file system is ENOSPC, at creation or at the first write";
   child c = child_start(fill_small_tmpfs, NULL);
   char answer = child_hear(&c);
@@ -126,15 +167,6 @@ static void full(void) {
     test_done();
   }
   child_end(&c);
-}
-
-/* A hole that is nobody's business of ours. */
-static volatile unsigned char *foreign_hole(void) {
-  int fd = memfd_create("foreign", MFD_CLOEXEC);
-  void *base = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  must(fd >= 0 && base != MAP_FAILED);
-  close(fd);
-  return base;
 }
 
 static void die_of_foreign_fault(void *argument) {
@@ -149,44 +181,13 @@ static void die_of_sent_signal(void *argument) {
   raise(SIGBUS);
 }
 
-static volatile sig_atomic_t host_saw;
-static volatile unsigned char *host_hole;
-
-static void host_handler(int number, siginfo_t *info, void *context) {
-  (void)number, (void)context;
-  host_saw = info->si_addr == (void *)(uintptr_t)host_hole ? 1 : 2;
-  mmap((void *)(uintptr_t)host_hole, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-       0);
-}
-
-static void chained(void) {
+TEST(chained) {
   test_begin("a SIGBUS that is not ours goes to the handler before ours, or kills as ever");
   child c = child_start(die_of_foreign_fault, NULL);
   check(child_end(&c) == 256 + SIGBUS);
   c = child_start(die_of_sent_signal, NULL);
   check(child_end(&c) == 256 + SIGBUS);
   test_done();
-}
-
-/* Before any other test of this program: the handler below has to be the earlier one. */
-static void host_first(void) {
-  struct sigaction action = { .sa_sigaction = host_handler, .sa_flags = SA_SIGINFO };
-  test_begin("a host's own handler still sees its own faults, and none of ours");
-  must(sigaction(SIGBUS, &action, NULL) == 0);
-  mapping m = map_pages(2);
-  host_hole = foreign_hole();
-  check(*host_hole == 0 && host_saw == 1);
-  host_saw = 0;
-  must(ftruncate(m.fd, 0) == 0);
-  check(m.bytes[0] == 0 && host_saw == 0 && shmseg_fault_code(m.record) == SHMSEG_TRUNCATED);
-  unmap(&m);
-  test_done();
-}
-
-static void host_first_in_child(void *argument) {
-  (void)argument;
-  host_first();
-  _exit(test_end());
 }
 
 static void *cut_and_touch(void *good) {
@@ -202,7 +203,7 @@ static void *cut_and_touch(void *good) {
   return NULL;
 }
 
-static void threads(void) {
+TEST(threads) {
   pthread_t ids[4];
   bool good[4];
   test_begin("threads that meet holes at the same time do not meet each other");
@@ -215,7 +216,7 @@ static void threads(void) {
   test_done();
 }
 
-static void errno_kept(void) {
+TEST(errno_kept) {
   mapping m = map_pages(1);
   must(ftruncate(m.fd, 0) == 0);
   errno = 77;
@@ -235,22 +236,8 @@ static void block_and_open(void *argument) {
   _exit(!sigismember(&seen, SIGBUS) && ftruncate(m.fd, 0) == 0 && m.bytes[PAGE] == 0 ? 0 : 1);
 }
 
-static void blocked(void) {
+TEST(blocked) {
   child c = child_start(block_and_open, NULL);
   test("a thread that has SIGBUS blocked lets it through from its first mapping on",
        child_end(&c) == 0);
-}
-
-int main(void) {
-  child c = child_start(host_first_in_child, NULL);
-  must(child_end(&c) == 0);
-  truncated();
-  moved();
-  told_apart();
-  full();
-  chained();
-  threads();
-  errno_kept();
-  blocked();
-  return help_end();
 }

@@ -31,7 +31,7 @@ static bool dies(uint32_t id) {
   return !alive(id);
 }
 
-static void in_one_process(void) {
+TEST(in_one_process) {
   shmseg_member a = { 0 }, b = { 0 };
   int descriptors = count_descriptors();
   test_begin("an identity lives until it is given up, and two of one process are two");
@@ -48,7 +48,7 @@ static void in_one_process(void) {
   test_done();
 }
 
-static void refused(void) {
+TEST(refused) {
   shmseg_member member = { 0 };
   test_begin(
       "an identity needs a descriptor that is open for writing, and leaves nothing when refused");
@@ -65,7 +65,7 @@ static void refused(void) {
   test_done();
 }
 
-static void beside_readers(void) {
+TEST(beside_readers) {
   shmseg_member member = { 0 }, other = { 0 };
   struct flock everything = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
   int reader;
@@ -93,7 +93,7 @@ static void take(void *argument) {
   hear();
 }
 
-static void killed(void) {
+TEST(killed) {
   test_begin("a process that was killed is dead, a stopped one is alive");
   child c = child_start(take, NULL);
   check(child_hear(&c) == 't' && *report != 0);
@@ -119,7 +119,7 @@ static void take_and_execute(void *argument) {
   execlp("sleep", "sleep", "20", (char *)NULL);
 }
 
-static void executed(void) {
+TEST(executed) {
   test_begin("a process that executes another program is dead, though its number lives on");
   child c = child_start(take_and_execute, NULL);
   check(child_hear(&c) == 't' && alive(*report));
@@ -146,7 +146,7 @@ static void look_at_inherited(void *argument) {
   say(alive(id) ? 'a' : 'd');
 }
 
-static void forked(void) {
+TEST(forked) {
   test_begin("a forked child has none of its parent's identities, and does not keep them alive");
   must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   uint32_t id = inherited.id;
@@ -163,7 +163,7 @@ static void forked(void) {
   test_done();
 }
 
-static void child_ends_first(void) {
+TEST(child_ends_first) {
   test_begin("the end of a forked child leaves its parent's identity alive");
   must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   child c = child_start(take, NULL);
@@ -176,7 +176,7 @@ static void child_ends_first(void) {
 }
 
 /* fork without the C library: no handler of pthread_atfork runs. */
-static void raw_clone(void) {
+TEST(raw_clone) {
   test_begin("a child of a raw clone knows that its parent's identity is not its own");
   must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   *report = 0;
@@ -209,7 +209,7 @@ static void take_in_namespace(void *argument) {
     waitpid(pid, NULL, 0);
 }
 
-static void other_namespace(void) {
+TEST(other_namespace) {
   static const char sentence[] = "death is seen across PID namespaces";
   child c = child_start(take_in_namespace, NULL);
   char answer = child_hear(&c);
@@ -226,7 +226,7 @@ static void other_namespace(void) {
   test_done();
 }
 
-static void readers_locks(void) {
+TEST(readers_locks) {
   struct flock lock = {
     .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = ((off_t)1 << 62) + 12345, .l_len = 1
   };
@@ -240,7 +240,7 @@ static void readers_locks(void) {
   test_done();
 }
 
-static void many(void) {
+TEST(many) {
   enum { COUNT = 300 };
   static shmseg_member members[COUNT];
   int descriptors = count_descriptors(), live = 0;
@@ -265,21 +265,12 @@ static void many(void) {
   test_done();
 }
 
-int main(void) {
+int main(int count, char **words) {
+  (void)count;
   name = fresh_name();
   new_segment(&segment, place_of(name), PAGE);
   report = (uint32_t *)segment.data;
-  in_one_process();
-  refused();
-  beside_readers();
-  killed();
-  executed();
-  forked();
-  child_ends_first();
-  raw_clone();
-  other_namespace();
-  readers_locks();
-  many();
+  test_run(words);
   shmseg_segment_close(&segment);
   return help_end();
 }

@@ -8,7 +8,6 @@
 #include "core/lock.h"
 #include "core/owner.h"
 #include "objects/header.h"
-#include "options.h"
 #include "schedule/opening.h"
 
 enum {
@@ -95,10 +94,7 @@ static void begin(const scenario *s) {
                s->start == OWN_OLD_ID;
   if (model.must)
     engine_excuse();
-  opening_begin();
-  for (int p = 0; p < PROCESSES; p++) {
-    opening_attach(p);
-  }
+  opening_begin(0);
 }
 
 static void took(int p, bool abandoned) {

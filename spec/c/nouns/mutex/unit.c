@@ -34,7 +34,7 @@ static void tear_down(void) {
   shmseg_segment_close(&theirs);
 }
 
-static void owners(void) {
+TEST(owners) {
   set_up();
   test_begin("a handle is the owner: one has the mutex, the other waits until its deadline");
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0 && !abandoned && shmseg_mutex_holds(&a));
@@ -51,7 +51,7 @@ static void owners(void) {
   tear_down();
 }
 
-static void two_on_one_handle(void) {
+TEST(two_on_one_handle) {
   shmseg_mutex second;
   set_up();
   test_begin("two mutex handles on one segment handle are one owner: locking by both is misuse");
@@ -65,7 +65,7 @@ static void two_on_one_handle(void) {
   tear_down();
 }
 
-static void many_held(void) {
+TEST(many_held) {
   shmseg_mutex all[20];
   set_up();
   test_begin(
@@ -96,7 +96,7 @@ static void many_held(void) {
   tear_down();
 }
 
-static void closed_while_held(void) {
+TEST(closed_while_held) {
   set_up();
   test_begin("closing a handle that holds gives the mutex up as abandoned, told once");
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
@@ -123,7 +123,7 @@ static void lock_and_wait(void *argument) {
     execlp("sleep", "sleep", "20", (char *)NULL);
 }
 
-static void killed(void) {
+TEST(killed) {
   set_up();
   test_begin("after its owner was killed the mutex is the next one's, abandoned, within 100 ms");
   child c = child_start(lock_and_wait, NULL);
@@ -146,7 +146,7 @@ static void killed(void) {
   tear_down();
 }
 
-static void executed(void) {
+TEST(executed) {
   set_up();
   test_begin("an owner that executes another program is dead");
   child c = child_start(lock_and_wait, "exec");
@@ -172,7 +172,7 @@ static void use_inherited(void *argument) {
   hear();
 }
 
-static void forked(void) {
+TEST(forked) {
   set_up();
   test_begin("a forked child does not hold its parent's locks, and locks for itself");
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
@@ -197,7 +197,7 @@ static void close_inherited(void *argument) {
   say('c');
 }
 
-static void forked_closes(void) {
+TEST(forked_closes) {
   set_up();
   test_begin("a forked child that closes its copies leaves its parent's lock alone");
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
@@ -221,7 +221,7 @@ static void leave_child_behind(void *argument) {
   pause();
 }
 
-static void parent_dies(void) {
+TEST(parent_dies) {
   set_up();
   test_begin("a forked child does not keep its dead parent alive");
   child c = child_start(leave_child_behind, NULL);
@@ -235,7 +235,7 @@ static void parent_dies(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   set_up();
   test_begin("a cut ends the holds of the handle, and its identity is dead for the peers");
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
@@ -252,7 +252,7 @@ static void truncated(void) {
   tear_down();
 }
 
-static void regrown(void) {
+TEST(regrown) {
   set_up();
   test_begin("a lock that is a stranger's after a cut and regrowth is not freed by its old owner");
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
@@ -265,7 +265,7 @@ static void regrown(void) {
   tear_down();
 }
 
-static void strange_words(void) {
+TEST(strange_words) {
   static const uint32_t words[] = {
     0, 2, 15, SHMSEG_LOCK_DIRTY, SHMSEG_LOCK_WAITERS, SHMSEG_LOCK_WAITERS | SHMSEG_LOCK_DIRTY | 5
   };
@@ -300,7 +300,7 @@ static void slow_owner(void *argument) {
   must(shmseg_mutex_unlock(&mutex) == 0);
 }
 
-static void woken(void) {
+TEST(woken) {
   set_up();
   test_begin("who waits has the mutex as soon as its owner unlocks, and it is not abandoned");
   child c = child_start(slow_owner, NULL);
@@ -311,21 +311,4 @@ static void woken(void) {
   check(child_end(&c) == 0 && shmseg_mutex_unlock(&a) == 0);
   test_done();
   tear_down();
-}
-
-int main(void) {
-  owners();
-  two_on_one_handle();
-  many_held();
-  closed_while_held();
-  killed();
-  executed();
-  forked();
-  forked_closes();
-  parent_dies();
-  truncated();
-  regrown();
-  strange_words();
-  woken();
-  return help_end();
 }

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -38,7 +37,7 @@ static void build(void) {
   must(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0);
 }
 
-static void modes(void) {
+TEST(modes) {
   bool created = true;
   wipe();
   test_begin("each mode attaches or builds as the table says, and building is told");
@@ -52,7 +51,7 @@ static void modes(void) {
   test_done();
 }
 
-static void places(void) {
+TEST(places) {
   wipe();
   test_begin("an object begins at a multiple of 64 and fits where it is opened");
   check(open_at(8, PAGE - 8, SHMSEG_CREATE, NULL) == EINVAL);
@@ -88,7 +87,7 @@ static bool refused(uint64_t offset, uint32_t value, const char *what) {
   return named && created == SHMSEG_INCOMPATIBLE && memcmp(before, segment.data, 256) == 0;
 }
 
-static void incompatible(void) {
+TEST(incompatible) {
   test_begin("what is something else is incompatible, is named, and is not touched");
   check(refused(0, MAGIC + 1, "magic"));
   check(refused(0, 0x534d4853, "magic")); /* the other byte order */
@@ -102,7 +101,7 @@ static void incompatible(void) {
   test_done();
 }
 
-static void options_disagree(void) {
+TEST(options_disagree) {
   shmseg_semaphore semaphore;
   wipe();
   test_begin("an option that disagrees is incompatible by its name, and none takes what is there");
@@ -124,7 +123,7 @@ static void options_disagree(void) {
   test_done();
 }
 
-static void not_zero(void) {
+TEST(not_zero) {
   bool good = true;
   test_begin("a place that is not zero is not built upon");
   for (uint64_t offset = 4; offset < 128; offset++) {
@@ -141,75 +140,6 @@ static void not_zero(void) {
   test_done();
 }
 
-/* Where its queue is to be opened, which wants all of it: from the second line to the last. */
-#define LARGE (16 * PAGE)
-#define RING_OF(size) ((size)-320 - 8)
-
-static int open_queue(shmseg_segment *large, uint64_t capacity, shmseg_queue *queue) {
-  return shmseg_queue_open(queue, (shmseg_slice){ large, 64, LARGE - 64 }, SHMSEG_CREATE,
-                           OF_CAPACITY(capacity), NULL);
-}
-
-static void data_far_behind(void) {
-  shmseg_segment large;
-  shmseg_queue queue;
-  bool good = true;
-  test_begin("all of a place is looked at before it is built upon, and the first of what is there "
-             "is told");
-  new_segment(&large, fresh_place(), LARGE);
-  for (uint64_t at = 64 + 8; at < LARGE; at += at < 256 ? 60 : 4093) {
-    large.data[at] = 1;
-    large.data[LARGE - 1] = 2;
-    int err = open_queue(&large, RING_OF(LARGE - 64), &queue);
-    good = good && disagrees(err, &queue.object, "magic") && queue.object.found == at - 64;
-    good = good && word_at(&large, 64) == 0 && large.data[at] == 1 && large.data[LARGE - 1] == 2;
-    large.data[at] = 0;
-  }
-  check(good);
-  large.data[LARGE - 1] = 0;
-  large.data[0] = 1;
-  check(open_queue(&large, RING_OF(LARGE - 64), &queue) == 0);
-  shmseg_segment_close(&large);
-  test_done();
-}
-
-static uint64_t allocated(const shmseg_segment *of) {
-  struct stat status;
-  must(fstat(of->fd, &status) == 0);
-  return (uint64_t)status.st_blocks * 512;
-}
-
-/* Opens a new queue of 2^28 bytes in a hole, and the same one again; what that has taken. */
-static uint64_t taken_by_building(uint64_t offset) {
-  shmseg_segment sparse;
-  shmseg_queue queue;
-  shmseg_options options = { .size = (size_t)1 << 29, .perm = 0600, .sparse = true };
-  must(shmseg_segment_open(&sparse, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);
-  sparse.data[sparse.size - 1] = 1; /* somebody else's, behind a hole */
-  must(lseek(sparse.fd, 77, SEEK_SET) == 77);
-  uint64_t before = allocated(&sparse), capacity = (uint64_t)1 << 28;
-  uint64_t room = sparse.size - offset - PAGE;
-  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, room }, SHMSEG_CREATE,
-                          OF_CAPACITY(capacity), NULL) == 0);
-  check(shmseg_queue_check(&queue) == NULL);
-  check(lseek(sparse.fd, 0, SEEK_CUR) == 77);   /* it may be the caller's, too */
-  set_word(&sparse, offset, INIT | 0x12345678); /* and by who takes over from a dead builder */
-  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, room }, SHMSEG_CREATE,
-                          OF_CAPACITY(capacity / 2), NULL) == 0);
-  uint64_t taken = allocated(&sparse) - before;
-  shmseg_segment_unlink(&sparse);
-  shmseg_segment_close(&sparse);
-  return taken;
-}
-
-static void holes(void) {
-  test_begin("to look at a place and to build on it takes no memory but for the words of the kind");
-  check(taken_by_building(0) <= PAGE);
-  check(taken_by_building(64) <= PAGE);
-  check(taken_by_building(3 * PAGE - 64) <= 2 * PAGE);
-  test_done();
-}
-
 /* An identity that nobody has. */
 static uint32_t dead_identity(void) {
   shmseg_segment other;
@@ -220,7 +150,7 @@ static uint32_t dead_identity(void) {
   return id;
 }
 
-static void dead_builder(void) {
+TEST(dead_builder) {
   uint32_t dead = dead_identity();
   bool created = false;
   test_begin("what a dead builder has left is built anew, however far it came");
@@ -274,7 +204,7 @@ static bool is_zero_behind(uint64_t offset) {
   return true;
 }
 
-static void other_capacity(void) {
+TEST(other_capacity) {
   uint32_t dead = dead_identity();
   bool good = true;
   test_begin("what a dead builder of another capacity has left is built anew, however far it came");
@@ -291,7 +221,7 @@ static void other_capacity(void) {
 }
 
 /* The 65th permit's word is not what a builder for 40 writes. */
-static void beyond_capacity(void) {
+TEST(beyond_capacity) {
   uint32_t dead = dead_identity();
   test_begin("what lies behind the words that a dead builder's capacity explains is not cleared");
   half_semaphore(40, dead, 45);
@@ -315,7 +245,7 @@ static bool kept(uint64_t offset, uint32_t value, uint32_t dead) {
          word_at(&segment, 0) == (INIT | dead) && word_at(&segment, offset) == value;
 }
 
-static void looks_like_init(void) {
+TEST(looks_like_init) {
   uint32_t dead = dead_identity();
   test_begin("data that only looks like what a builder leaves is not cleared");
   check(kept(4, shmseg_event_kind.number, dead) && kept(4, 77, dead));
@@ -327,26 +257,6 @@ static void looks_like_init(void) {
   wipe();
   memset(segment.data, 0xff, 256);
   check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_INCOMPATIBLE && segment.data[77] == 0xff);
-  test_done();
-}
-
-/* 32-bit floats: -1.0, zeroes, and numbers. */
-static void numbers_like_init(void) {
-  shmseg_segment large;
-  shmseg_queue queue;
-  test_begin("numbers behind one that looks like a dead builder are not cleared");
-  new_segment(&large, fresh_place(), LARGE);
-  set_word(&large, 64, 0xbf800000);
-  for (uint64_t at = LARGE - 4; at >= 128; at -= 4)
-    set_word(&large, at, 0x3f800000);
-  check(disagrees(open_queue(&large, RING_OF(LARGE - 64), &queue), &queue.object, "magic"));
-  check(disagrees(open_queue(&large, 64, &queue), &queue.object, "magic"));
-  check(word_at(&large, 64) == 0xbf800000 && word_at(&large, 128) == 0x3f800000);
-  memset(large.data + 64, 0, LARGE - 68); /* but for the very last */
-  set_word(&large, 64, 0xbf800000);
-  check(disagrees(open_queue(&large, RING_OF(LARGE - 64), &queue), &queue.object, "magic"));
-  check(word_at(&large, 64) == 0xbf800000 && word_at(&large, LARGE - 4) == 0x3f800000);
-  shmseg_segment_close(&large);
   test_done();
 }
 
@@ -368,7 +278,7 @@ static void take_identity(void *argument) {
   }
 }
 
-static void living_builder(void) {
+TEST(living_builder) {
   test_begin(
       "a living builder is waited for, a second at most; a killed one is taken over at once");
   wipe();
@@ -394,7 +304,7 @@ static void nothing(int number) {
   (void)number;
 }
 
-static void alarmed(void) {
+TEST(alarmed) {
   struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
   test_begin("who waits for a living builder waits its second, whatever signals come");
   wipe();
@@ -420,7 +330,7 @@ static void open_inherited(void *argument) {
   say(err == SHMSEG_TIMEOUT && word_at(&segment, 0) == (INIT | segment.member.id) ? 'w' : '-');
 }
 
-static void parents_building(void) {
+TEST(parents_building) {
   uint32_t id;
   test_begin("a child that was forked while its parent builds does not take the building over");
   wipe();
@@ -445,7 +355,7 @@ static void race(void *argument) {
   say(err ? 'x' : created ? 'c' : 'a');
 }
 
-static void racing(void) {
+TEST(racing) {
   int creators = 0, others = 0;
   test_begin("of processes that race to build, one does, and all have the same object");
   for (int round = 0; round < 30; round++) {
@@ -465,7 +375,7 @@ static void racing(void) {
   test_done();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   shmseg_options options = { 0 };
   shmseg_mutex other;
   bool created;
@@ -486,7 +396,7 @@ static void read_only(void) {
   test_done();
 }
 
-static void ended(void) {
+TEST(ended) {
   build();
   bool abandoned;
   test_begin(
@@ -508,26 +418,10 @@ static void ended(void) {
   test_done();
 }
 
-int main(void) {
+int main(int count, char **words) {
+  (void)count;
   name = fresh_name();
   new_segment(&segment, place_of(name), PAGE);
-  modes();
-  places();
-  incompatible();
-  options_disagree();
-  not_zero();
-  data_far_behind();
-  holes();
-  dead_builder();
-  other_capacity();
-  beyond_capacity();
-  looks_like_init();
-  numbers_like_init();
-  living_builder();
-  alarmed();
-  parents_building();
-  racing();
-  read_only();
-  ended();
+  test_run(words);
   return help_end();
 }

@@ -87,7 +87,7 @@ static uint32_t dead_identity(void) {
 
 /* --- tests ---------------------------------------------------------------------------------------- */
 
-static void list(void) {
+TEST(list) {
   const shmseg_kind *kind;
   uint64_t count = 0;
   test_begin(
@@ -107,7 +107,7 @@ static void list(void) {
   test_done();
 }
 
-static void several(void) {
+TEST(several) {
   bool created;
   test_begin("several numbers size an object, and one that disagrees is named");
   wipe();
@@ -125,7 +125,7 @@ static void several(void) {
   test_done();
 }
 
-static void completed(void) {
+TEST(completed) {
   test_begin("numbers that are not given are what fits");
   wipe();
   check(open_table(SHMSEG_CREATE, 0, 32, NULL) == 0);
@@ -137,7 +137,7 @@ static void completed(void) {
   test_done();
 }
 
-static void closing(void) {
+TEST(closing) {
   test_begin("a handle is closed by its kind, a closed one and one of zeroes do not mind");
   table none;
   memset(&none, 0, sizeof none);
@@ -164,7 +164,7 @@ static void half_table(uint32_t dead, int steps) {
   set_word(&segment, 0, INIT | dead);
 }
 
-static void half_built(void) {
+TEST(half_built) {
   uint32_t dead = dead_identity();
   bool created;
   test_begin("what a dead builder of another geometry has left is built anew, however far it came");
@@ -180,7 +180,7 @@ static void half_built(void) {
   test_done();
 }
 
-static void meaningless(void) {
+TEST(meaningless) {
   uint32_t dead = dead_identity();
   shmseg_mutex mutex;
   test_begin("a number that the kind gives no meaning is somebody's data");
@@ -195,14 +195,10 @@ static void meaningless(void) {
   test_done();
 }
 
-int main(void) {
+int main(int count, char **words) {
+  (void)count;
   new_anonymous(&segment, PAGE);
-  list();
-  several();
-  completed();
-  closing();
-  half_built();
-  meaningless();
+  test_run(words);
   shmseg_object_close(&handle.object);
   shmseg_segment_close(&segment);
   return help_end();

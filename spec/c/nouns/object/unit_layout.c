@@ -31,7 +31,7 @@ static void check_header(const shmseg_segment *segment, uint32_t kind, uint64_t 
   check(zeroes(segment, size, segment->size));
 }
 
-static void mutex(void) {
+TEST(mutex) {
   shmseg_segment segment;
   shmseg_mutex mutex;
   bool created;
@@ -49,7 +49,7 @@ static void mutex(void) {
   shmseg_segment_close(&segment);
 }
 
-static void rwlock(void) {
+TEST(rwlock) {
   shmseg_segment segment;
   shmseg_rwlock rwlock;
   new_anonymous(&segment, PAGE);
@@ -67,7 +67,7 @@ static void rwlock(void) {
   shmseg_segment_close(&segment);
 }
 
-static void semaphore(void) {
+TEST(semaphore) {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_anonymous(&segment, PAGE);
@@ -92,7 +92,7 @@ static void semaphore(void) {
   shmseg_segment_close(&segment);
 }
 
-static void event(void) {
+TEST(event) {
   shmseg_segment segment;
   shmseg_event event;
   new_anonymous(&segment, PAGE);
@@ -115,7 +115,7 @@ static bool is_abc(const shmseg_segment *segment, uint64_t offset) {
   return memcmp(segment->data + offset, "abc", 3) == 0;
 }
 
-static void cell(void) {
+TEST(cell) {
   shmseg_segment segment;
   shmseg_cell cell;
   uint64_t version;
@@ -134,7 +134,7 @@ static void cell(void) {
   shmseg_segment_close(&segment);
 }
 
-static void queue(void) {
+TEST(queue) {
   shmseg_segment segment;
   shmseg_queue queue;
   new_anonymous(&segment, PAGE);
@@ -155,7 +155,7 @@ static void queue(void) {
   shmseg_segment_close(&segment);
 }
 
-static void broadcast(void) {
+TEST(broadcast) {
   shmseg_segment segment;
   shmseg_broadcast broadcast;
   uint64_t sequence;
@@ -175,15 +175,4 @@ static void broadcast(void) {
   check(shmseg_broadcast_shutdown(&broadcast) == 0 && number_at(&segment, 128) == 5);
   test_done();
   shmseg_segment_close(&segment);
-}
-
-int main(void) {
-  mutex();
-  rwlock();
-  semaphore();
-  event();
-  cell();
-  queue();
-  broadcast();
-  return help_end();
 }

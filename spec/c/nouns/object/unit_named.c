@@ -29,7 +29,7 @@ static bool is_there(const char *name) {
   return stat(path, &status) == 0;
 }
 
-static void makes(void) {
+TEST(makes) {
   const char *name = fresh_name();
   bool created = false;
   char got[16];
@@ -52,7 +52,7 @@ static void makes(void) {
   test_done();
 }
 
-static void options(void) {
+TEST(options) {
   const char *name = fresh_name();
   shmseg_options own = { .perm = 0640, .size = 1, .temporary = true };
   struct stat status;
@@ -72,7 +72,7 @@ static bool fails(int err, int expected, const char *name, bool there, int descr
          is_there(name) == there && count_descriptors() == descriptors;
 }
 
-static void failures(void) {
+TEST(failures) {
   const char *name = fresh_name(), *none = fresh_name();
   shmseg_mutex mutex;
   int descriptors = count_descriptors();
@@ -98,7 +98,7 @@ static void failures(void) {
   test_done();
 }
 
-static void zeroes(void) {
+TEST(zeroes) {
   shmseg_place place = fresh_place();
   bool created = false;
   test_begin("a segment of zeroes that is there already gets its object, which is told");
@@ -113,7 +113,7 @@ static void zeroes(void) {
   test_done();
 }
 
-static void interrupted(void) {
+TEST(interrupted) {
   shmseg_place place = fresh_place();
   uint32_t id;
   int64_t deadline = 0;
@@ -140,13 +140,4 @@ static void interrupted(void) {
   check(shmseg_segment_unlink(&other) == 0);
   shmseg_segment_close(&other);
   test_done();
-}
-
-int main(void) {
-  makes();
-  options();
-  failures();
-  zeroes();
-  interrupted();
-  return help_end();
 }

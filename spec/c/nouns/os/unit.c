@@ -34,7 +34,7 @@ static int touch_signal(void *address) {
   return child_end(&c);
 }
 
-static void map(void) {
+TEST(map) {
   void *base;
   int fd = memory(2 * PAGE);
   test_begin("a mapping with room for growth can be touched up to its length and not behind");
@@ -56,7 +56,7 @@ static void map(void) {
   close(fd);
 }
 
-static void map_modes(void) {
+TEST(map_modes) {
   void *base;
   int fd = memory(2 * PAGE);
   test_begin("a read-only mapping refuses writes; populate, pin, flush and advise work on both");
@@ -85,7 +85,7 @@ static void nothing(int number) {
   (void)number;
 }
 
-static void clock_forward(void) {
+TEST(clock_forward) {
   test_begin("the clock goes forward, a sleep lasts as long as it should and a signal ends it");
   int64_t began = shmseg_clock_now();
   check(shmseg_clock_sleep(20 * MILLISECOND) == 0);
@@ -105,7 +105,7 @@ static void clock_forward(void) {
   test_done();
 }
 
-static void signals_caught(void) {
+TEST(signals_caught) {
   const int both[] = { SIGUSR1, SIGUSR2, SIGUSR1 };
   struct sigaction before = { .sa_handler = nothing }, after;
   test_begin("caught signals are kept until they are taken, and the old handlers come back");
@@ -125,7 +125,7 @@ static void signals_caught(void) {
   test_done();
 }
 
-static void signals_refused(void) {
+TEST(signals_refused) {
   const int bad[] = { SIGUSR1, SIGKILL };
   const int good[] = { SIGUSR1 };
   struct sigaction other = { .sa_handler = nothing }, after;
@@ -157,7 +157,7 @@ static void *change_and_wake(void *argument) {
   return NULL;
 }
 
-static void futex(void) {
+TEST(futex) {
   pthread_t thread;
   test_begin("a futex sleeps while the word is what was seen, and until a wake");
   check(shmseg_futex_wait(&futex_word, 4, 1000 * MILLISECOND) == 0);
@@ -179,7 +179,7 @@ static void futex(void) {
   test_done();
 }
 
-static void rest(void) {
+TEST(rest) {
   uint64_t a = 0, b = 0;
   test_begin("numbers are drawn, and the platform's features have names");
   check(shmseg_random_draw(&a) == 0 && shmseg_random_draw(&b) == 0 && a != b);
@@ -203,7 +203,7 @@ static unsigned looks(void) {
   return count;
 }
 
-static void pinned(void) {
+TEST(pinned) {
   static const char sentence[] =
       "who is pinned to one processor does not spin, until it is let loose";
   cpu_set_t all, one;
@@ -223,16 +223,4 @@ static void pinned(void) {
   must(sched_setaffinity(0, sizeof all, &all) == 0);
   check(looks() > 1 && shmseg_clock_processors() == CPU_COUNT(&all));
   test_done();
-}
-
-int main(void) {
-  map();
-  map_modes();
-  clock_forward();
-  pinned();
-  signals_caught();
-  signals_refused();
-  futex();
-  rest();
-  return help_end();
 }

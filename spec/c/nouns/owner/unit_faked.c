@@ -136,7 +136,7 @@ static const struct {
 
 #define WAYS (sizeof ways / sizeof *ways)
 
-static void dead_already(void) {
+TEST(dead_already) {
   test_begin("what a dead owner holds is taken without a sleep, and with one question");
   for (size_t i = 0; i < WAYS; i++) {
     set_up();
@@ -151,7 +151,7 @@ static void dead_already(void) {
   test_done();
 }
 
-static void alive(void) {
+TEST(alive) {
   test_begin("about an owner who lives the kernel is asked once in each slice, before the sleep");
   for (size_t i = 0; i < WAYS; i++) {
     set_up();
@@ -170,7 +170,7 @@ static void alive(void) {
   test_done();
 }
 
-static void dies_in_last_slice(void) {
+TEST(dies_in_last_slice) {
   test_begin("an owner who dies in the last slice is found before the deadline is told");
   set_up();
   check(open_mutex() == 0);
@@ -183,7 +183,7 @@ static void dies_in_last_slice(void) {
   test_done();
 }
 
-static void builder(void) {
+TEST(builder) {
   test_begin("what a dead builder has left is built anew without a sleep");
   set_up();
   set_word(0, SHMSEG_HEADER_INIT | STRANGER);
@@ -191,10 +191,8 @@ static void builder(void) {
   test_done();
 }
 
-int main(void) {
-  dead_already();
-  alive();
-  dies_in_last_slice();
-  builder();
+int main(int count, char **words) {
+  (void)count;
+  test_run(words);
   return test_end();
 }

@@ -10,7 +10,6 @@
 #include "core/lock.h"
 #include "core/word.h"
 #include "objects/object.h"
-#include "options.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
 
@@ -21,8 +20,8 @@ enum {
   WRAP,      /* empty; the next message wraps behind its head */
   WRAP_FULL, /* of one message that wraps */
   SLEEPERS_DEAD,
-  OWNERS_DEAD, /* of both locks, the producer half way */
-  SHUT         /* with a message */
+  BOTH_DEAD, /* of both locks, the producer half way */
+  SHUT       /* with a message */
 };
 
 /* Offsets, as queue.c says. */
@@ -41,82 +40,65 @@ enum {
 #define SHORT 8
 #define LONG 12
 
-/* Of two processes with many steps; of three; with strangers. */
-static const budget many[] = {
-  { .preemptions = 2 },
-  { .preemptions = 1, .deaths = 1 },
-  { .deaths = 2 },
-  { .preemptions = 1, .stalls = 1 },
-  { .preemptions = 1, .stale = 1 },
-  { .preemptions = 1, .signals = 1 },
-  { .flips = 1 },
-  { 0 },
-};
-
-static const budget three[] = {
-  { .preemptions = 1, .deaths = 1 },
-  { .stalls = 1 },
-  { .preemptions = 1, .stale = 1 },
-  { 0 },
-};
-
+/* With strangers. */
 static const budget strangers[] = {
-  { .preemptions = 2 },
-  { .preemptions = 1, .flips = 1 },
-  { .flips = 1, .deaths = 1 },
-  { 0 },
+  { .preemptions = 2 }, { .preemptions = 1, .flips = 1 }, { .flips = 1, .deaths = 1 }, { 0 }
 };
 
 /* Where a preemption in a copy is what counts. */
-static const budget refilling[] = {
-  { .preemptions = 2 },
-  { .preemptions = 1, .deaths = 1 },
-  { .stalls = 1 },
-  { .preemptions = 1, .stale = 1 },
-  { 0 },
-};
+static const budget refilling[] = { { .preemptions = 2 },
+                                    { .preemptions = 1, .deaths = 1 },
+                                    { .stalls = 1 },
+                                    { .preemptions = 1, .stale = 1 },
+                                    { 0 } };
 
 static const scenario scenarios[] = {
-  { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, many },
-  { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, many },
-  { "two that spin", { "pp", "gg" }, "dpgd", ONE, 0, 2, many },
-  { "two push and take", { "pg", "bg" }, "dpgd", EMPTY, 0, 0, many },
-  { "two push, one takes", { "p", "b", "gg" }, "dpgd", EMPTY, 0, 0, three },
-  { "one pushes, two take", { "pp", "g", "g" }, "dpgd", EMPTY, 0, 0, three },
+  { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, budgets_many },
+  { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, budgets_many },
+  { "two that spin", { "pp", "gg" }, "dpgd", ONE, 0, 2, budgets_many },
+  { "two push and take", { "pg", "bg" }, "dpgd", EMPTY, 0, 0, budgets_many },
+  { "two push, one takes", { "p", "b", "gg" }, "dpgd", EMPTY, 0, 0, budgets_crowd },
+  { "one pushes, two take", { "pp", "g", "g" }, "dpgd", EMPTY, 0, 0, budgets_crowd },
   { "two push twice, one takes all", { "pp", "bb", "gggg" }, "dpgd", EMPTY, 0, 0, budgets_short },
-  { "it is full, one pushes, one takes", { "pb", "gg" }, "dpgd", FULL, 0, 0, many },
-  { "it is full, two push, one takes", { "p", "p", "gg" }, "dpgd", FULL, 0, 0, three },
+  { "it is full, one pushes, one takes", { "pb", "gg" }, "dpgd", FULL, 0, 0, budgets_many },
+  { "it is full, two push, one takes", { "p", "p", "gg" }, "dpgd", FULL, 0, 0, budgets_crowd },
   { "it is full, two take", { "g", "y", "p" }, "dpgd", FULL, 0, 0, budgets_of_three },
   { "a message that wraps", { "b", "gd" }, "dpgd", WRAP, 0, 0, strangers },
-  { "one that fills it, and wraps", { "fp", "gg" }, "dpgd", WRAP_FULL, 0, 0, many },
+  { "one that fills it, and wraps", { "fp", "gg" }, "dpgd", WRAP_FULL, 0, 0, budgets_many },
   { "one that wraps is taken", { "g", "p" }, "dpgd", WRAP_FULL, 0, 0, NULL },
   { "trying", { "ttt", "yy" }, "dpgd", ONE, 0, 0, budgets_honest },
-  { "waiting for room for a time", { "PP", "yG" }, "dpgd", FULL, 0, 0, many },
-  { "waiting for messages for a time", { "GG", "tp" }, "dpgd", EMPTY, 0, 0, many },
-  { "all at once", { "pbp", "dd" }, "dpgd", EMPTY, 0, 0, many },
-  { "two take all at once", { "pp", "d", "d" }, "dpgd", ONE, 0, 0, three },
-  { "a buffer that is too small", { "bp", "zz" }, "dpgd", EMPTY, 0, 0, many },
-  { "counting", { "pbp", "ngn" }, "dpgd", WRAP, 0, 0, many },
-  { "one counts, two take and push", { "n", "d", "b" }, "dpgd", FULL, 0, 0, three },
+  { "waiting for room for a time", { "PP", "yG" }, "dpgd", FULL, 0, 0, budgets_many },
+  { "waiting for messages for a time", { "GG", "tp" }, "dpgd", EMPTY, 0, 0, budgets_many },
+  { "all at once", { "pbp", "dd" }, "dpgd", EMPTY, 0, 0, budgets_many },
+  { "two take all at once", { "pp", "d", "d" }, "dpgd", ONE, 0, 0, budgets_crowd },
+  { "a buffer that is too small", { "bp", "zz" }, "dpgd", EMPTY, 0, 0, budgets_many },
+  { "counting", { "pbp", "ngn" }, "dpgd", WRAP, 0, 0, budgets_many },
+  { "one counts, two take and push", { "n", "d", "b" }, "dpgd", FULL, 0, 0, budgets_crowd },
   { "one shuts it, one pushes", { "pp", "sgg" }, "dpgd", EMPTY, 0, 0, NULL },
-  { "one shuts it, one takes", { "ggg", "ps" }, "dpgd", EMPTY, 0, 0, many },
+  { "one shuts it, one takes", { "ggg", "ps" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "one shuts it, one waits for room", { "p", "s" }, "dpgd", FULL, 0, 0, NULL },
-  { "one shuts it, one pushes, one takes", { "pp", "gg", "s" }, "dpgd", ONE, 0, 0, three },
+  { "one shuts it, one pushes, one takes", { "pp", "gg", "s" }, "dpgd", ONE, 0, 0, budgets_crowd },
   { "it is shut", { "pg", "gs" }, "dpgd", SHUT, 0, 0, NULL },
-  { "sleepers have died", { "pg", "gp" }, "dpgd", SLEEPERS_DEAD, 0, 0, many },
-  { "a producer and a consumer have died", { "pg", "gp" }, "dpgd", OWNERS_DEAD, 0, 0, many },
-  { "they have died, and one shuts it", { "pg", "sg" }, "dpgd", OWNERS_DEAD, 0, 0, many },
-  { "one pushes, one copies and claims", { "pb", "cc" }, "dpcd", EMPTY, 0, 0, many },
-  { "two copy and claim", { "cc", "cp" }, "dpcd", FULL, 0, 0, many },
-  { "two copy and claim, one pushes", { "c", "c", "p" }, "dpcd", FULL, 0, 0, three },
-  { "one copies and claims, one takes, one pushes", { "c", "g", "p" }, "dpcd", FULL, 0, 0, three },
+  { "sleepers have died", { "pg", "gp" }, "dpgd", SLEEPERS_DEAD, 0, 0, budgets_many },
+  { "a producer and a consumer have died", { "pg", "gp" }, "dpgd", BOTH_DEAD, 0, 0, budgets_many },
+  { "they have died, and one shuts it", { "pg", "sg" }, "dpgd", BOTH_DEAD, 0, 0, budgets_many },
+  { "one pushes, one copies and claims", { "pb", "cc" }, "dpcd", EMPTY, 0, 0, budgets_many },
+  { "two copy and claim", { "cc", "cp" }, "dpcd", FULL, 0, 0, budgets_many },
+  { "two copy and claim, one pushes", { "c", "c", "p" }, "dpcd", FULL, 0, 0, budgets_crowd },
+  { "one copies and claims, one takes, one pushes",
+    { "c", "g", "p" },
+    "dpcd",
+    FULL,
+    0,
+    0,
+    budgets_crowd },
   { "one copies, one takes and refills", { "cc", "gpgb" }, "dpcd", FULL, 0, 0, refilling },
   { "one claims, strangers write", { "c", "gp" }, "dpcd", FULL, 0, 0, strangers },
-  { "claiming what wraps", { "cc", "pb" }, "dpcd", WRAP, 0, 0, many },
+  { "claiming what wraps", { "cc", "pb" }, "dpcd", WRAP, 0, 0, budgets_many },
   { "trying to claim", { "kx", "kt" }, "dpcd", ONE, 0, 0, NULL },
-  { "one shuts it, one claims", { "ccc", "ps" }, "dpcd", ONE, 0, 0, many },
+  { "one shuts it, one claims", { "ccc", "ps" }, "dpcd", ONE, 0, 0, budgets_many },
   { "it is shut, two claim", { "cx", "x" }, "dpcd", SHUT, 0, 0, NULL },
-  { "they have died, and two claim", { "pc", "cp" }, "dpcd", OWNERS_DEAD, 0, 0, many },
+  { "they have died, and two claim", { "pc", "cp" }, "dpcd", BOTH_DEAD, 0, 0, budgets_many },
   { "two build it", { "op", "og" }, "odpgd", OPENING_ZERO, 0, 0, budgets_long },
   { "the builder died half way", { "op", "jg" }, "odpgd", OPENING_HALF_BUILT, 0, 0, budgets_long },
 };
@@ -176,7 +158,7 @@ static void make_state(shmseg_queue *queue, int start) {
     block_put32(MESSAGES, (uint32_t)block_word(MESSAGES) | SHMSEG_LOCK_WAITERS);
     block_put32(ROOM, (uint32_t)block_word(ROOM) | SHMSEG_LOCK_WAITERS);
   }
-  if (start == OWNERS_DEAD) {
+  if (start == BOTH_DEAD) {
     block_put32(PRODUCERS, ID_DEAD | SHMSEG_LOCK_WAITERS);
     block_put32(CONSUMERS, ID_DEAD_TOO);
     block_put(RING + tail() % LENGTH, SHORT);
@@ -195,13 +177,10 @@ static void make(const scenario *s) {
 static void begin(const scenario *s) {
   memset(&model, 0, sizeof model);
   ledger_begin();
-  opening_begin();
   model.shutting = model.shut = s->start == SHUT;
-  if (s->start == OWNERS_DEAD)
+  if (s->start == BOTH_DEAD)
     engine_excuse();
-  for (int p = 0; p < PROCESSES; p++) {
-    opening_attach(p);
-  }
+  opening_begin(0);
 }
 
 /* --- the model ---------------------------------------------------------------------------- */
@@ -432,9 +411,8 @@ static void perform_one(int p, char op) {
 
 static void perform(int p, char op) {
   model.changes++;
-  if (!opening_perform(p, op) && handles[p].object.segment) {
+  if (!opening_perform(p, op) && handles[p].object.segment)
     perform_one(p, op);
-  }
   model.changes++;
 }
 
@@ -475,16 +453,13 @@ static const char *check(void) {
   return wrong || !queue.object.segment ? wrong : check_messages();
 }
 
-static const shmseg_object_options *options(void) {
-  static const shmseg_object_options some = { .capacity = CAPACITY };
-  return &some;
-}
+static const shmseg_object_options options = { .capacity = CAPACITY };
 
 static const structure schedule_queue = {
   .name = "queue",
   .kind = &shmseg_queue_kind,
   .handles = handles,
-  .options = options,
+  .options = &options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

@@ -44,6 +44,33 @@ int queue_push(shmseg_queue *to, char letter, size_t size, int64_t deadline) {
   return err;
 }
 
+/* --- inside of the locks ------------------------------------------------------------------------ */
+
+void queue_die_pushing(void) {
+  uint64_t tail = *(uint64_t *)(step_segment.data + TAIL) >> 1;
+  uint64_t head = *(uint64_t *)(step_segment.data + HEAD);
+  step_enter_lock(PRODUCERS);
+  for (; tail < head + RING; tail++)
+    step_segment.data[RING_AT + tail % RING] = 0xee;
+}
+
+void queue_be_producer(void) {
+  step_enter_lock(PRODUCERS);
+}
+
+void queue_be_consumer(void) {
+  step_enter_lock(CONSUMERS);
+}
+
+void queue_leave_both(void) {
+  __atomic_store_n((uint32_t *)(step_segment.data + PRODUCERS), 1, __ATOMIC_SEQ_CST);
+  __atomic_store_n((uint32_t *)(step_segment.data + CONSUMERS), 1, __ATOMIC_SEQ_CST);
+}
+
+void queue_die_both(void) {
+  queue_die_pushing(), queue_be_consumer();
+}
+
 /* --- a full use ------------------------------------------------------------------------------- */
 
 /* Takes all: "a8 b24", "empty", "a8 shut". */

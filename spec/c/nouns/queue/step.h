@@ -32,6 +32,14 @@ int queue_push(shmseg_queue *to, char letter, size_t size, int64_t deadline);
 /* Takes one, and it is this one. */
 bool queue_takes(shmseg_queue *from, char letter, size_t size);
 
+/* As a producer is left that dies before its swap; as both are. */
+void queue_die_pushing(void);
+void queue_die_both(void);
+/* Inside, and alive. */
+void queue_be_producer(void);
+void queue_be_consumer(void);
+void queue_leave_both(void);
+
 extern const step_case queue_cases[];
 
 #endif

@@ -44,33 +44,6 @@ static void shut(void) {
   step_expect(shmseg_queue_shutdown(&queue) == 0);
 }
 
-/* As a producer is left that dies before its swap. */
-static void die_pushing(void) {
-  uint64_t tail = *(uint64_t *)(step_segment.data + TAIL) >> 1;
-  uint64_t head = *(uint64_t *)(step_segment.data + HEAD);
-  step_enter_lock(PRODUCERS);
-  for (; tail < head + RING; tail++)
-    step_segment.data[RING_AT + tail % RING] = 0xee;
-}
-
-/* Inside, and alive. */
-static void be_producer(void) {
-  step_enter_lock(PRODUCERS);
-}
-
-static void be_consumer(void) {
-  step_enter_lock(CONSUMERS);
-}
-
-static void leave_both(void) {
-  __atomic_store_n((uint32_t *)(step_segment.data + PRODUCERS), 1, __ATOMIC_SEQ_CST);
-  __atomic_store_n((uint32_t *)(step_segment.data + CONSUMERS), 1, __ATOMIC_SEQ_CST);
-}
-
-static void die_both(void) {
-  die_pushing(), be_consumer();
-}
-
 /* --- producers -------------------------------------------------------------------------------- */
 
 static void push_d(void) {
@@ -248,8 +221,6 @@ static void withdraw(void) {
 
 /* --- cases ------------------------------------------------------------------------------------ */
 
-#define AFTER(function)                                                                            \
-  { STEP_DIES, function, NULL }
 #define CONSUMER                                                                                   \
   { STEP_SLEEPS, sleep_for_message, give_back }
 #define PRODUCER                                                                                   \
@@ -260,8 +231,7 @@ const step_case queue_cases[] = {
   { .sentence = "push by who has no identity yet",
     .operate = push_a,
     .outcomes = { "empty", "a8" },
-    .no_identity = true,
-    .descriptors = 1 },
+    TAKES_IDENTITY },
   { .sentence = "push behind others, the last that fits",
     .actors = { AFTER(push_two) },
     .operate = push_last,
@@ -303,15 +273,15 @@ const step_case queue_cases[] = {
     .operate = push_shut,
     .outcomes = { "a8 shut" } },
   { .sentence = "push, a producer died",
-    .actors = { AFTER(die_pushing) },
+    .actors = { AFTER(queue_die_pushing) },
     .operate = push_a,
     .outcomes = { "empty", "a8" } },
   { .sentence = "push around the end, a producer and a consumer died",
-    .actors = { AFTER(turn), AFTER(push_a), AFTER(die_both) },
+    .actors = { AFTER(turn), AFTER(push_a), AFTER(queue_die_both) },
     .operate = push_d,
     .outcomes = { "a8", "a8 d24" } },
   { .sentence = "push in vain with a timeout of 0, full, a producer died",
-    .actors = { AFTER(push_three), AFTER(die_pushing) },
+    .actors = { AFTER(push_three), AFTER(queue_die_pushing) },
     .operate = push_in_vain,
     .outcomes = { "a8 b8 c8" } },
   { .sentence = "push, a consumer sleeps",
@@ -331,16 +301,16 @@ const step_case queue_cases[] = {
   /* a word of one's own that one does not hold is a dead owner's */
   { .sentence = "push, a producer sleeps for the lock",
     .actors = { PRODUCER },
-    .prepare = be_producer,
+    .prepare = queue_be_producer,
     .operate = push_a,
     .outcomes = { "empty", "a8" },
     .wakes = 1 },
   { .sentence = "push in vain with a timeout of 0, a producer is inside and lives",
-    .actors = { { STEP_STAYS, be_producer, leave_both } },
+    .actors = { { STEP_STAYS, queue_be_producer, queue_leave_both } },
     .operate = push_in_vain,
     .outcomes = { "empty" } },
   { .sentence = "push, shut, a producer is inside and lives",
-    .actors = { AFTER(shut), { STEP_STAYS, be_producer, leave_both } },
+    .actors = { AFTER(shut), { STEP_STAYS, queue_be_producer, queue_leave_both } },
     .operate = push_shut,
     .outcomes = { "empty shut" } },
   { .sentence = "push, flagged by somebody dead",
@@ -355,8 +325,7 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_two) },
     .operate = pop,
     .outcomes = { "a8 b8", "b8" },
-    .no_identity = true,
-    .descriptors = 1 },
+    TAKES_IDENTITY },
   { .sentence = "pop around the end of the ring",
     .actors = { AFTER(turn), AFTER(push_wrapped) },
     .operate = pop_wrapped,
@@ -398,15 +367,15 @@ const step_case queue_cases[] = {
     .operate = pop,
     .outcomes = { "a8 shut", "empty shut" } },
   { .sentence = "pop, a consumer died",
-    .actors = { AFTER(push_two), AFTER(be_consumer) },
+    .actors = { AFTER(push_two), AFTER(queue_be_consumer) },
     .operate = pop,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "pop, a consumer and a producer died",
-    .actors = { AFTER(push_two), AFTER(die_both) },
+    .actors = { AFTER(push_two), AFTER(queue_die_both) },
     .operate = pop,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "pop in vain with a timeout of 0, a consumer died",
-    .actors = { AFTER(be_consumer) },
+    .actors = { AFTER(queue_be_consumer) },
     .operate = pop_in_vain,
     .outcomes = { "empty" } },
   { .sentence = "pop, a producer sleeps",
@@ -421,12 +390,12 @@ const step_case queue_cases[] = {
     .wakes = 2 },
   { .sentence = "pop, a consumer sleeps for the lock",
     .actors = { AFTER(push_a), CONSUMER },
-    .prepare = be_consumer,
+    .prepare = queue_be_consumer,
     .operate = pop,
     .outcomes = { "a8", "empty" },
     .wakes = 1 },
   { .sentence = "pop in vain with a timeout of 0, a consumer is inside and lives",
-    .actors = { AFTER(push_a), { STEP_STAYS, be_consumer, leave_both } },
+    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_consumer, queue_leave_both } },
     .operate = pop_in_vain,
     .outcomes = { "a8" } },
   { .sentence = "claim",
@@ -437,28 +406,27 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_a), AFTER(shut) },
     .operate = claim,
     .outcomes = { "a8 shut", "empty shut" },
-    .no_identity = true,
-    .descriptors = 1 },
+    TAKES_IDENTITY },
   { .sentence = "claim, a producer sleeps",
     .actors = { AFTER(push_three), PRODUCER },
     .operate = claim,
     .outcomes = { "a8 b8 c8", "b8 c8" },
     .wakes = 1 },
   { .sentence = "claim what was taken, a producer died",
-    .actors = { AFTER(push_two), AFTER(die_pushing) },
+    .actors = { AFTER(push_two), AFTER(queue_die_pushing) },
     .operate = claim_too_late,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "claim in vain and pop, a consumer died",
-    .actors = { AFTER(push_two), AFTER(be_consumer) },
+    .actors = { AFTER(push_two), AFTER(queue_be_consumer) },
     .operate = claim_or_pop,
     .outcomes = { "a8 b8", "b8" } },
   { .sentence = "claim in vain, a consumer is inside and lives",
-    .actors = { AFTER(push_a), { STEP_STAYS, be_consumer, leave_both } },
+    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_consumer, queue_leave_both } },
     .operate = claim_in_vain,
     .outcomes = { "a8" },
     .changes_nothing = true },
   { .sentence = "count, a reader",
-    .actors = { AFTER(push_two), AFTER(die_both) },
+    .actors = { AFTER(push_two), AFTER(queue_die_both) },
     .prepare = be_reader,
     .operate = count_two,
     .outcomes = { "a8 b8" },
@@ -474,11 +442,11 @@ const step_case queue_cases[] = {
     .outcomes = { "empty shut" },
     .changes_nothing = true },
   { .sentence = "shut, a producer and a consumer died",
-    .actors = { AFTER(push_two), AFTER(die_both) },
+    .actors = { AFTER(push_two), AFTER(queue_die_both) },
     .operate = shut,
     .outcomes = { "a8 b8", "a8 b8 shut" } },
   { .sentence = "shut, a producer is inside and lives",
-    .actors = { AFTER(push_a), { STEP_STAYS, be_producer, leave_both } },
+    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_producer, queue_leave_both } },
     .operate = shut,
     .outcomes = { "a8", "a8 shut" } },
   { .sentence = "shut, two consumers sleep",

@@ -2,11 +2,9 @@
 /* objects/queue: messages, whole and in order; full, empty and shut; ends that die or are stopped. */
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/lock.h"
-#include "core/ring.h"
 #include "options.h"
 #include "unit/help.h"
 
@@ -74,7 +72,7 @@ static bool pops(char byte, size_t size) {
   return take(1) == 0 && used == SHMSEG_RECORD(size) && is_record(0, byte, size);
 }
 
-static void sizes(void) {
+TEST(sizes) {
   shmseg_queue queue;
   bool created;
   test_begin("a queue takes its capacity and a head, and a capacity that cannot be is refused");
@@ -104,7 +102,7 @@ static void sizes(void) {
   shmseg_segment_close(&ours);
 }
 
-static void geometry(void) {
+TEST(geometry) {
   shmseg_queue queue;
   shmseg_broadcast broadcast;
   bool created;
@@ -133,7 +131,7 @@ static void geometry(void) {
   tear_down();
 }
 
-static void messages(void) {
+TEST(messages) {
   set_up();
   test_begin("messages of any size that fits, empty ones too, come out whole and in order");
   check(take(1) == SHMSEG_TIMEOUT && used == 0);
@@ -151,7 +149,7 @@ static void messages(void) {
   tear_down();
 }
 
-static void several(void) {
+TEST(several) {
   set_up();
   test_begin("take gives as many as were asked for, and as the buffer holds, but one at least");
   for (size_t i = 1; i <= 6; i++)
@@ -167,7 +165,7 @@ static void several(void) {
   tear_down();
 }
 
-static void full_and_empty(void) {
+TEST(full_and_empty) {
   shmseg_queue_stats stats;
   uint64_t count;
   set_up();
@@ -186,7 +184,7 @@ static void full_and_empty(void) {
   tear_down();
 }
 
-static void shut(void) {
+TEST(shut) {
   shmseg_queue_stats stats;
   set_up();
   test_begin("after a shutdown nothing is pushed, what is left is taken, and then it is over");
@@ -202,7 +200,7 @@ static void shut(void) {
   tear_down();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   uint64_t count;
   set_up();
   test_begin("a read-only handle looks, and neither pushes nor takes nor shuts");
@@ -236,7 +234,7 @@ static child start_waiting(void (*body)(void *argument)) {
   return c;
 }
 
-static void woken(void) {
+TEST(woken) {
   set_up();
   test_begin("a push wakes who waits for a message, a take who waits for room");
   child c = start_waiting(pop_one);
@@ -289,7 +287,7 @@ static bool take_next(int round) {
   return take(1) == 0;
 }
 
-static void woken_each_time(void) {
+TEST(woken_each_time) {
   set_up();
   test_begin("both ends are woken each time, and do not depend on the end of their slice");
   child c = child_start(pop_often, NULL);
@@ -301,7 +299,7 @@ static void woken_each_time(void) {
   tear_down();
 }
 
-static void dead_ends(void) {
+TEST(dead_ends) {
   set_up();
   test_begin(
       "a producer or a consumer that dies half way has done nothing, and the next one goes on");
@@ -318,7 +316,7 @@ static void dead_ends(void) {
   tear_down();
 }
 
-static void stopped_ends(void) {
+TEST(stopped_ends) {
   set_up();
   test_begin("who is stopped inside keeps others until their deadline, and from no shutdown");
   child c = child_inside(&ours, PRODUCERS), d = child_inside(&ours, CONSUMERS);
@@ -339,7 +337,7 @@ static void stopped_ends(void) {
   tear_down();
 }
 
-static void forked(void) {
+TEST(forked) {
   set_up();
   test_begin("a forked child uses the queue as a process of its own");
   check(push('a', 5) == 0 && pops('a', 5));
@@ -365,7 +363,7 @@ static bool refuses(uint64_t tail, uint64_t head) {
   return good && shmseg_queue_count(&r, &stats) == SHMSEG_CORRUPT && shmseg_queue_check(&a);
 }
 
-static void corrupt(void) {
+TEST(corrupt) {
   shmseg_queue_stats stats;
   set_up();
   test_begin("a head or a tail that cannot be is corrupt, and no lock stays behind");
@@ -393,7 +391,7 @@ static void corrupt(void) {
   tear_down();
 }
 
-static void far_away(void) {
+TEST(far_away) {
   set_up();
   test_begin("positions may be as high as they like");
   uint64_t start = ((uint64_t)1 << 62) - ((uint64_t)1 << 62) % LENGTH + 56;
@@ -406,7 +404,7 @@ static void far_away(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   uint64_t count;
   set_up();
   test_begin("after a cut a queue says so, and so does one whose segment is closed");
@@ -427,95 +425,4 @@ static void truncated(void) {
   check(push('x', 1) == SHMSEG_CLOSED && shmseg_queue_shutdown(&a) == SHMSEG_CLOSED);
   test_done();
   tear_down();
-}
-
-#define MANY ((uint64_t)2 * SHMSEG_RING_GO + 1000)
-
-/* A queue of MANY empty messages, in memory that is sparse else. */
-static void set_up_many(void) {
-  shmseg_options options = { .size = (size_t)1 << 33, .sparse = true };
-  shmseg_segment_init(&ours);
-  must(shmseg_segment_anonymous(&ours, &options) == 0);
-  must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, 8 * MANY + RING + 8 }, SHMSEG_CREATE,
-                         OF_CAPACITY(8 * MANY), NULL) == 0);
-  for (uint64_t i = 0; i < MANY; i++)
-    must(shmseg_queue_push(&a, "", 0, 0) == 0);
-}
-
-static void many_counted(void) {
-  shmseg_queue_stats stats;
-  shmseg_queue_walk walk = { 0 };
-  test_begin(
-      "a long count goes on where it was interrupted, also when messages are taken meanwhile");
-  set_up_many();
-  check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_INTERRUPTED);
-  check(shmseg_queue_take(&a, got, sizeof got, 10, &used, 0) == 0 && used == 80);
-  check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_INTERRUPTED);
-  check(shmseg_queue_count_on(&a, &walk, &stats) == 0 && stats.messages == MANY);
-  check(stats.bytes == 8 * MANY && stats.capacity == 8 * MANY && !stats.shut);
-  check(shmseg_queue_count(&a, &stats) == 0 && stats.messages == MANY - 10);
-  memset(&walk, 0, sizeof walk);
-  check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_INTERRUPTED);
-  set_number(&ours, HEAD, number_at(&ours, TAIL) >> 1); /* all are taken: it begins anew */
-  check(shmseg_queue_count_on(&a, &walk, &stats) == 0 && stats.messages == 0 && stats.bytes == 0);
-  memset(&walk, 0, sizeof walk);
-  set_number(&ours, HEAD, 8 * MANY + 8);
-  check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_INTERRUPTED);
-  shmseg_segment_close(&ours);
-  check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_CLOSED);
-  test_done();
-}
-
-static uint64_t allocated(void) {
-  struct stat status;
-  must(fstat(ours.fd, &status) == 0);
-  return (uint64_t)status.st_blocks * 512;
-}
-
-static void holes(void) {
-  shmseg_queue_stats stats;
-  uint64_t capacity = ((uint64_t)1 << 33) - RING - 8 - 56, length = capacity + 8, count;
-  test_begin(
-      "holes are counted as the empty messages that they read as, and looking takes no memory");
-  set_up_many();
-  set_number(&ours, 16,
-             shmseg_queue_size(OF_CAPACITY(capacity))); /* as if the rest were of the queue */
-  set_number(&ours, 24, capacity);
-  for (uint64_t quarter = 0; quarter < 4; quarter++) { /* where they begin, and wrap */
-    uint64_t head = length + quarter * length / 4 / 8 * 8;
-    set_number(&ours, HEAD, head);
-    set_number(&ours, TAIL, (head + length) << 1);
-    must(shmseg_queue_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
-    uint64_t before = allocated();
-    int64_t began = now_ms();
-    check(shmseg_queue_count(&a, &stats) == 0 && !shmseg_queue_check(&a));
-    check(stats.messages == length / 8 && stats.bytes == length);
-    check(shmseg_queue_bytes(&a, &count) == SHMSEG_CORRUPT && count == 0);
-    check(allocated() == before && now_ms() - began < 2000);
-  }
-  lseek(ours.fd, 77, SEEK_SET);
-  check(shmseg_queue_count(&a, &stats) == 0 && lseek(ours.fd, 0, SEEK_CUR) == 77);
-  test_done();
-  shmseg_segment_close(&ours);
-}
-
-int main(void) {
-  sizes();
-  geometry();
-  messages();
-  several();
-  full_and_empty();
-  shut();
-  read_only();
-  woken();
-  woken_each_time();
-  dead_ends();
-  stopped_ends();
-  forked();
-  corrupt();
-  far_away();
-  truncated();
-  many_counted();
-  holes();
-  return help_end();
 }

@@ -111,7 +111,7 @@ static bool is_whole_at(uint64_t place, uint64_t size) {
 
 /* --- messages ----------------------------------------------------------------------------- */
 
-static void at_each_place(void) {
+TEST(at_each_place) {
   set_up();
   test_begin("a message of any size is shown and claimed, unless it wraps; then it can be taken");
   check(peek(&b) == SHMSEG_CHANGED);
@@ -139,7 +139,7 @@ static void at_each_place(void) {
   tear_down();
 }
 
-static void in_order(void) {
+TEST(in_order) {
   set_up();
   test_begin("messages are claimed one after the other, by sight and by taking in turn");
   for (int round = 0; round < 50; round++) {
@@ -155,7 +155,7 @@ static void in_order(void) {
   tear_down();
 }
 
-static void shut(void) {
+TEST(shut) {
   set_up();
   test_begin("what is left after a shutdown is claimed, and then there is nothing to see");
   check(push('a', 3) == 0 && push('b', 4) == 0 && shmseg_queue_shutdown(&a) == 0);
@@ -167,7 +167,7 @@ static void shut(void) {
 
 /* --- others ------------------------------------------------------------------------------- */
 
-static void too_late(void) {
+TEST(too_late) {
   set_up();
   test_begin("a message that somebody else has taken is not claimed, whatever is there now");
   check(push('a', 8) == 0 && push('b', 8) == 0 && shows('a', 8));
@@ -185,7 +185,7 @@ static void too_late(void) {
   tear_down();
 }
 
-static void locked(void) {
+TEST(locked) {
   set_up();
   test_begin("nothing is claimed while another one is inside, or has died there");
   check(push('a', 5) == 0 && push('b', 6) == 0);
@@ -229,7 +229,7 @@ static bool claim_next(int round) {
   return whole && peek(&b) == 0 && claim() == 0;
 }
 
-static void wakes(void) {
+TEST(wakes) {
   set_up();
   test_begin("a claim wakes who waits for room each time");
   check(push('a', CAPACITY) == 0);
@@ -239,7 +239,7 @@ static void wakes(void) {
   tear_down();
 }
 
-static void forked(void) {
+TEST(forked) {
   set_up();
   test_begin("a forked child claims as one of its own, and not what its parent has claimed");
   check(push('a', CAPACITY) == 0 && shows('a', CAPACITY));
@@ -249,7 +249,7 @@ static void forked(void) {
   tear_down();
 }
 
-static void read_only(void) {
+TEST(read_only) {
   set_up();
   test_begin("a read-only handle is shown the message, and does not claim it");
   check(peek(&r) == SHMSEG_CHANGED && push('a', 3) == 0 && peek(&r) == 0);
@@ -273,7 +273,7 @@ static bool is_judged(uint64_t head, uint64_t tail, uint64_t size) {
   return err == 0 && shown_size == size && shown_at == head && is_inside(&ours);
 }
 
-static void sizes(void) {
+TEST(sizes) {
   static const uint64_t wrong[] = { CAPACITY + 1,   LENGTH,          UINT64_MAX,     UINT64_MAX - 7,
                                     UINT64_MAX - 8, UINT64_MAX - 15, UINT64_MAX / 2, 1u << 31 };
   set_up();
@@ -291,7 +291,7 @@ static void sizes(void) {
   tear_down();
 }
 
-static void positions(void) {
+TEST(positions) {
   static const uint64_t wrong[][2] = {
     { 0, 0 },
     { 0, LENGTH },
@@ -325,7 +325,7 @@ static void positions(void) {
 }
 
 /* Head and locks lie on the first page, and the message on the second. */
-static void half_truncated(void) {
+TEST(half_truncated) {
   static const char message[PAGE + PAGE / 2] = "message";
   new_segment(&ours, place_of(fresh_name()), 3 * PAGE);
   must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, 3 * PAGE }, SHMSEG_CREATE,
@@ -350,7 +350,7 @@ static bool is_gone(void) {
          (claimed == SHMSEG_TRUNCATED || claimed == SHMSEG_CHANGED) && take() == SHMSEG_TRUNCATED;
 }
 
-static void truncated(void) {
+TEST(truncated) {
   set_up();
   test_begin("after a cut nothing is shown or claimed, nor when the segment is closed");
   check(push('a', 5) == 0 && shows('a', 5));
@@ -366,20 +366,4 @@ static void truncated(void) {
   check(peek(&b) == SHMSEG_CLOSED && claim() == SHMSEG_CLOSED);
   test_done();
   tear_down();
-}
-
-int main(void) {
-  at_each_place();
-  in_order();
-  shut();
-  too_late();
-  locked();
-  wakes();
-  forked();
-  read_only();
-  sizes();
-  positions();
-  half_truncated();
-  truncated();
-  return help_end();
 }

@@ -8,7 +8,6 @@
 #include "core/lock.h"
 #include "core/owner.h"
 #include "objects/header.h"
-#include "options.h"
 #include "schedule/opening.h"
 
 enum {
@@ -122,10 +121,7 @@ static void begin(const scenario *s) {
   model.must = s->start == WRITER_DEAD || s->start == DIRTY;
   if (s->start == WRITER_DEAD || s->start >= READER_DEAD)
     engine_excuse();
-  opening_begin();
-  for (int p = 0; p < PROCESSES; p++) {
-    opening_attach(p);
-  }
+  opening_begin(0);
 }
 
 /* A living reader but p; NOBODY. */

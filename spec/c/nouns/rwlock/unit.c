@@ -43,7 +43,7 @@ static bool is_idle(void) {
   return word_at(&ours, WORD) == SHMSEG_LOCK_FREE && taken() == 0 && !shmseg_rwlock_check(&a);
 }
 
-static void shares(void) {
+TEST(shares) {
   set_up();
   test_begin("readers share, a writer excludes readers and writers");
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && !abandoned && shmseg_rwlock_holds(&a));
@@ -77,7 +77,7 @@ static void read_lock_late(void *argument) {
   say(shmseg_rwlock_unlock(&rwlock) == 0 ? 'u' : 'x');
 }
 
-static void full_house(void) {
+TEST(full_house) {
   set_up();
   int locked = 0;
   test_begin("64 readers read at once; the 65th waits and gets in when one leaves");
@@ -104,7 +104,7 @@ static void full_house(void) {
   tear_down();
 }
 
-static void writers_first(void) {
+TEST(writers_first) {
   set_up();
   shmseg_segment third;
   shmseg_rwlock late;
@@ -151,7 +151,7 @@ static void kill_with(char how) {
   child_kill(&c);
 }
 
-static void dead_readers(void) {
+TEST(dead_readers) {
   set_up();
   test_begin("a dead reader blocks nobody and is silent, with no time to wait either");
   kill_with('r');
@@ -166,7 +166,7 @@ static void dead_readers(void) {
   tear_down();
 }
 
-static void dead_writer(void) {
+TEST(dead_writer) {
   set_up();
   test_begin("after a writer's death everybody is told, until a writer has unlocked");
   kill_with('w');
@@ -189,7 +189,7 @@ static void dead_writer(void) {
   tear_down();
 }
 
-static void closed_while_written(void) {
+TEST(closed_while_written) {
   set_up();
   test_begin("a writer that closes its handle gives up and is told; a reader that does is not");
   check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
@@ -206,7 +206,7 @@ static void closed_while_written(void) {
   tear_down();
 }
 
-static void draining_writer_told(void) {
+TEST(draining_writer_told) {
   set_up();
   test_begin("a writer that gives up waiting leaves an earlier writer's death to be told");
   set_word(&ours, WORD, SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY);
@@ -232,7 +232,7 @@ static void use_inherited(void *argument) {
   shmseg_segment_close(&theirs);
 }
 
-static void forked(void) {
+TEST(forked) {
   set_up();
   test_begin("a forked child has none of its parent's reads and writes, and leaves them alone");
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
@@ -248,7 +248,7 @@ static void forked(void) {
   tear_down();
 }
 
-static void forked_while_draining(void) {
+TEST(forked_while_draining) {
   set_up();
   test_begin("a child that was forked while its parent waits as a writer does not give that up");
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
@@ -262,7 +262,7 @@ static void forked_while_draining(void) {
   tear_down();
 }
 
-static void strange_bytes(void) {
+TEST(strange_bytes) {
   set_up();
   test_begin("strange words are corrupt, strange slots end with their owner's lock, both at once");
   set_word(&ours, WORD, 0);
@@ -287,26 +287,11 @@ static void strange_bytes(void) {
   tear_down();
 }
 
-static void zero_slots(void) {
+TEST(zero_slots) {
   set_up();
   test_begin("a slot of zeroes, which nobody can own, blocks no writer for ever");
   set_word(&ours, SLOTS + 20, 0);
   check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0);
   test_done();
   tear_down();
-}
-
-int main(void) {
-  shares();
-  full_house();
-  writers_first();
-  dead_readers();
-  dead_writer();
-  closed_while_written();
-  draining_writer_told();
-  forked();
-  forked_while_draining();
-  strange_bytes();
-  zero_slots();
-  return help_end();
 }

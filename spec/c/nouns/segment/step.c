@@ -147,7 +147,7 @@ static const step_case there_cases[] = {
 };
 
 static const step_structure step_name_none = {
-  .noun = "absent segment", .look = look, .use = use, .cases = none_cases
+  .noun = "absent segment", .name = "segment.absent", .look = look, .use = use, .cases = none_cases
 };
 static const step_structure step_name_there = {
   .noun = "segment", .build = make, .look = look, .use = use, .cases = there_cases

@@ -18,7 +18,7 @@ static int open_as(shmseg_segment *segment, shmseg_place place, shmseg_mode mode
   return shmseg_segment_open(segment, place, mode, &options, created);
 }
 
-static void modes(void) {
+TEST(modes) {
   shmseg_segment a, b;
   shmseg_place place = fresh_place();
   bool created = true;
@@ -47,7 +47,7 @@ static void modes(void) {
   test_done();
 }
 
-static void names(void) {
+TEST(names) {
   static const char *const bad[] = { "", "/", "a/b", ".", ".." };
   char longest[257];
   shmseg_segment segment;
@@ -68,7 +68,7 @@ static void names(void) {
   test_done();
 }
 
-static void bounds(void) {
+TEST(bounds) {
   shmseg_segment segment, reader;
   shmseg_place place = fresh_place();
   unsigned char bytes[100] = { 0 };
@@ -98,7 +98,7 @@ static void bounds(void) {
   test_done();
 }
 
-static void sizes(void) {
+TEST(sizes) {
   shmseg_segment a, b;
   unsigned char byte = 0;
   new_anonymous(&a, PAGE);
@@ -117,7 +117,7 @@ static void sizes(void) {
   test_done();
 }
 
-static void shrunk(void) {
+TEST(shrunk) {
   shmseg_segment a, b;
   shmseg_place place = fresh_place();
   unsigned char byte = 1;
@@ -143,7 +143,7 @@ static void shrunk(void) {
   test_done();
 }
 
-static void room(void) {
+TEST(room) {
   shmseg_segment segment;
   shmseg_options options = { .size = 10, .max = 64 * PAGE, .perm = 0600 };
   must(shmseg_segment_open(&segment, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);
@@ -179,7 +179,7 @@ static int lose_race_in_init(shmseg_segment *segment, void *context) {
   return shmseg_segment_write(context, 0, "w", 1);
 }
 
-static void filled(void) {
+TEST(filled) {
   shmseg_segment segment, winner;
   shmseg_place place = init_place = fresh_place();
   int code = 77, descriptors = count_descriptors();
@@ -210,7 +210,7 @@ static void filled(void) {
   test_done();
 }
 
-static void from_descriptor(void) {
+TEST(from_descriptor) {
   shmseg_segment a, b;
   int descriptors = count_descriptors();
   test_begin("a descriptor stays the caller's, and one that is no object is refused");
@@ -234,7 +234,7 @@ static void from_descriptor(void) {
   test_done();
 }
 
-static void temporary(void) {
+TEST(temporary) {
   shmseg_segment a, b;
   shmseg_place place = fresh_place();
   shmseg_options options = { .size = 10, .perm = 0600, .temporary = true };
@@ -250,7 +250,7 @@ static void temporary(void) {
   test_done();
 }
 
-static void pages(void) {
+TEST(pages) {
   shmseg_segment segment;
   shmseg_options options = { .size = 4 * PAGE, .perm = 0600, .populate = true, .pin = true };
   struct stat status;
@@ -280,7 +280,7 @@ static void create_and_unlink(void *argument) {
     }
 }
 
-static void busy_name(void) {
+TEST(busy_name) {
   shmseg_place place = fresh_place();
   int descriptors = count_descriptors(), errors = 0;
   test_begin("creators and unlinkers of one name at full speed end with an object or EAGAIN");
@@ -301,19 +301,4 @@ static void busy_name(void) {
   check(child_end(&c) == 0 && errors == 0);
   check(count_descriptors() == descriptors);
   test_done();
-}
-
-int main(void) {
-  modes();
-  names();
-  bounds();
-  sizes();
-  shrunk();
-  room();
-  filled();
-  from_descriptor();
-  temporary();
-  pages();
-  busy_name();
-  return help_end();
 }

@@ -144,7 +144,7 @@ static bool survives(void (*body)(void *argument), void *argument) {
   return child_end(&c) == 0;
 }
 
-static void without_mappings(void) {
+TEST(without_mappings) {
   test_begin("where no mapping is left to be had a hole is mended: one, many, in threads, forked");
   check(survives(exhaust, NULL));
   check(survives(exhaust_advised, NULL));
@@ -191,7 +191,7 @@ static void meet_limit(void *argument) {
   _exit(ftruncate(m.fd, 4 * PAGE) == 0 && meets_hole(&m, 4) ? 0 : 1);
 }
 
-static void without_locked_memory(void) {
+TEST(without_locked_memory) {
   limits late = { 0 }, early = { .locked_first = true }, all = { .current = true },
          both = { .and_mappings = true }, data = { .data = true },
          data_and = { .data = true, .and_mappings = true };
@@ -203,10 +203,4 @@ static void without_locked_memory(void) {
   check(survives(meet_limit, &data));
   check(survives(meet_limit, &data_and));
   test_done();
-}
-
-int main(void) {
-  without_mappings();
-  without_locked_memory();
-  return help_end();
 }

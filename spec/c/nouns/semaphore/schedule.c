@@ -7,7 +7,6 @@
 
 #include "core/owner.h"
 #include "objects/object.h"
-#include "options.h"
 #include "schedule/opening.h"
 
 enum {
@@ -56,8 +55,11 @@ static uint32_t permits(void) {
   return (uint32_t)w.scenario->option;
 }
 
+static shmseg_object_options options; /* of the scenario */
+
 static void make(const scenario *s) {
   static shmseg_semaphore semaphore;
+  options.permits = permits();
   uint32_t *slots = (uint32_t *)(void *)(block + SLOTS);
   if (!opening_made(s, &semaphore.object))
     return;
@@ -70,10 +72,7 @@ static void begin(const scenario *s) {
   memset(&model, 0, sizeof model);
   if (s->start > FREE)
     engine_excuse();
-  opening_begin();
-  for (int p = 0; p < PROCESSES; p++) {
-    opening_attach(p);
-  }
+  opening_begin(0);
 }
 
 /* Permits that the living have. */
@@ -199,17 +198,11 @@ static const char *check(void) {
   return opening_check(&semaphore.object);
 }
 
-static const shmseg_object_options *options(void) {
-  static shmseg_object_options some;
-  some.permits = permits();
-  return &some;
-}
-
 static const structure schedule_semaphore = {
   .name = "semaphore",
   .kind = &shmseg_semaphore_kind,
   .handles = handles,
-  .options = options,
+  .options = &options,
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

@@ -13,7 +13,7 @@ static const step_case semaphore_cases[] = {
     .prepare = semaphore_open,
     .operate = semaphore_acquire,
     ENTRY(shmseg_semaphore_acquire),
-    LOCKS,
+    TAKES_IDENTITY,
     .outcomes = { "whole" } },
   { .sentence = "release",
     .prepare = semaphore_all,

@@ -35,7 +35,7 @@ static uint32_t free_now(void) {
   return shmseg_semaphore_value(&b, &value) == 0 ? value : UINT32_MAX;
 }
 
-static void permits(void) {
+TEST(permits) {
   set_up(3);
   test_begin("as many acquire as there are permits; who has none cannot release");
   check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
@@ -56,7 +56,7 @@ static void permits(void) {
   tear_down();
 }
 
-static void extremes(void) {
+TEST(extremes) {
   test_begin("one permit and 65,535 permits work alike");
   set_up(1);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&b, 0) == SHMSEG_TIMEOUT);
@@ -75,7 +75,7 @@ static void extremes(void) {
   test_done();
 }
 
-static void what_fits(void) {
+TEST(what_fits) {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_anonymous(&segment, 512);
@@ -104,7 +104,7 @@ static void acquire_and_wait(void *argument) {
   hear();
 }
 
-static void dead_holders(void) {
+TEST(dead_holders) {
   set_up(5);
   int two = 2, three = 3;
   test_begin("a dead process's permits come back, those of the living stay");
@@ -120,7 +120,7 @@ static void dead_holders(void) {
   tear_down();
 }
 
-static void woken(void) {
+TEST(woken) {
   set_up(1);
   int one = 1;
   test_begin("who waits gets the permit as soon as it is released");
@@ -135,7 +135,7 @@ static void woken(void) {
   tear_down();
 }
 
-static void closed_while_held(void) {
+TEST(closed_while_held) {
   set_up(4);
   test_begin("a handle or a segment that closes gives its permits back, and nobody else's");
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
@@ -151,7 +151,7 @@ static void closed_while_held(void) {
   tear_down();
 }
 
-static void two_on_one_handle(void) {
+TEST(two_on_one_handle) {
   shmseg_semaphore second;
   set_up(4);
   test_begin("permits belong to the handle that acquired them, also of two on one segment handle");
@@ -174,7 +174,7 @@ static void use_inherited(void *argument) {
   say(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD ? 'n' : 'x');
 }
 
-static void forked(void) {
+TEST(forked) {
   set_up(3);
   test_begin("a forked child has none of its parent's permits, and can acquire its own");
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
@@ -187,7 +187,7 @@ static void forked(void) {
   tear_down();
 }
 
-static void strange_slots(void) {
+TEST(strange_slots) {
   set_up(4);
   test_begin("slots that a peer has scribbled over come back, and a stolen permit is corrupt");
   set_word(&ours, SLOTS, 2);
@@ -203,7 +203,7 @@ static void strange_slots(void) {
   tear_down();
 }
 
-static void truncated(void) {
+TEST(truncated) {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_segment(&segment, fresh_place(), PAGE);
@@ -224,18 +224,4 @@ static void truncated(void) {
   shmseg_semaphore_close(&semaphore);
   shmseg_segment_close(&segment);
   test_done();
-}
-
-int main(void) {
-  permits();
-  extremes();
-  what_fits();
-  dead_holders();
-  woken();
-  closed_while_held();
-  two_on_one_handle();
-  forked();
-  strange_slots();
-  truncated();
-  return help_end();
 }

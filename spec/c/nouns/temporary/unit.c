@@ -52,7 +52,7 @@ static void scribble(void *place) {
   exit(present(*(shmseg_place *)place) ? 0 : 8);
 }
 
-static void own_names(void) {
+TEST(own_names) {
   shmseg_place place = fresh_place();
   test("what exit needs is its own: the name that it was given may be gone by then",
        goes(scribble, &place));
@@ -65,7 +65,7 @@ static void exit_without_descriptor(void *place) {
   exit(setrlimit(RLIMIT_NOFILE, &none) == 0 ? 0 : 8);
 }
 
-static void no_descriptor(void) {
+TEST(no_descriptor) {
   shmseg_place place = fresh_place();
   test("exit unlinks when no descriptor is free", goes(exit_without_descriptor, &place));
 }
@@ -78,7 +78,7 @@ static void exit_busy(void *place) {
   exit(0);
 }
 
-static void busy(void) {
+TEST(busy) {
   shmseg_backing_lock lock;
   shmseg_place place = fresh_place();
   test_begin("exit unlinks when a peer is at the object: afterwards, or in the end all the same");
@@ -128,7 +128,7 @@ static void close_refused(void *place) {
   _exit(0);
 }
 
-static void refused(void) {
+TEST(refused) {
   shmseg_place place = fresh_place();
   test_begin("exit and close unlink where a sandbox refuses locks");
   check(goes(exit_refused, &place));
@@ -168,7 +168,7 @@ static void make_first(void *place) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 5);
 }
 
-static void namespaces(void) {
+TEST(namespaces) {
   static const char sentence[] =
       "a child with its parent's process number, in a namespace of its own, unlinks nothing";
   shmseg_place place = fresh_place();
@@ -185,7 +185,7 @@ static void namespaces(void) {
   shmseg_backing_unlink(place);
 }
 
-static void unlimited(void) {
+TEST(unlimited) {
   enum { COUNT = 10000 };
   static shmseg_temporary *all[COUNT];
   shmseg_place place = { SHMSEG_NAME, "shmseg-unit-never-made" };
@@ -215,7 +215,7 @@ static void close_elsewhere(void *place) {
   _exit(0);
 }
 
-static void elsewhere(void) {
+TEST(elsewhere) {
   char folder[] = "/tmp/shmseg-unit-XXXXXX", before[SHMSEG_PATH_MAX], deep[300] = "deep/";
   shmseg_place place = { SHMSEG_FILE, "memory.bin" };
   test_begin("a file of a relative path goes, wherever the process is by then");
@@ -278,7 +278,7 @@ static int count_and_unlink(const char *beginning) {
   return count;
 }
 
-static void among_threads(void) {
+TEST(among_threads) {
   int left = 0;
   test_begin("threads that go on opening while the process exits leave no name");
   prefix = fresh_name();
@@ -306,7 +306,7 @@ static void exit_inside(void *place) {
   shmseg_segment_open(&segment, *(shmseg_place *)place, SHMSEG_CREATE_ONLY, &options, NULL);
 }
 
-static void from_init(void) {
+TEST(from_init) {
   shmseg_place place = fresh_place();
   int64_t began = now_ms();
   test_begin("exit out of init leaves nothing, and waits for nobody");
@@ -314,17 +314,4 @@ static void from_init(void) {
     check(goes(exit_inside, &place));
   check(now_ms() - began < 15000); /* it would wait a second each time */
   test_done();
-}
-
-int main(void) {
-  own_names();
-  no_descriptor();
-  busy();
-  refused();
-  namespaces();
-  unlimited();
-  elsewhere();
-  among_threads();
-  from_init();
-  return help_end();
 }

@@ -43,7 +43,7 @@ const budget budgets_opening[] = {
   { .preemptions = 1, .stalls = 1 },
   { .flips = 1 },
   { .preemptions = 1, .stale = 2 },
-  { 0 },
+  { 0 }
 };
 
 const budget budgets_long[] = {
@@ -55,6 +55,22 @@ const budget budgets_long[] = {
 const budget budgets_short[] = {
   /* three of them, with very many steps */
   { .preemptions = 1 }, { .deaths = 1 }, { .stalls = 1 }, { .flips = 1 }, { .stale = 1 }, { 0 },
+};
+
+const budget budgets_many[] = {
+  /* of two processes with many steps */
+  { .preemptions = 2 },
+  { .preemptions = 1, .deaths = 1 },
+  { .deaths = 2 },
+  { .preemptions = 1, .stalls = 1 },
+  { .preemptions = 1, .stale = 1 },
+  { .preemptions = 1, .signals = 1 },
+  { .flips = 1 },
+  { 0 }
+};
+
+const budget budgets_crowd[] = {
+  { .preemptions = 1, .deaths = 1 }, { .stalls = 1 }, { .preemptions = 1, .stale = 1 }, { 0 }
 };
 
 typedef struct {

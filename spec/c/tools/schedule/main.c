@@ -15,9 +15,9 @@
 #include "schedule/schedule.h"
 #include "test.h"
 
-extern const structure *const __start_schedules[], *const __stop_schedules[];
+extern const structure *__start_schedules[], *__stop_schedules[];
 
-static const structure *structures[64];
+static const structure **structures = __start_schedules;
 static int structures_count;
 
 static int by_name(const void *a, const void *b) {
@@ -26,9 +26,6 @@ static int by_name(const void *a, const void *b) {
 
 static void find_structures(void) {
   structures_count = (int)(__stop_schedules - __start_schedules);
-  if (structures_count > (int)(sizeof structures / sizeof *structures))
-    abort();
-  memcpy(structures, __start_schedules, (size_t)structures_count * sizeof *structures);
   qsort(structures, (size_t)structures_count, sizeof *structures, by_name);
 }
 
@@ -57,28 +54,19 @@ static int run(const structure *structure, int number) {
   return (int)f.schedules;
 }
 
-/* Does one of the words name the scenario, or all of its structure? */
-static bool is_named(int count, char **names, const structure *structure, int number) {
+static int run_named(char **names) {
   char name[64];
-  snprintf(name, sizeof name, "%s.%d", structure->name, number);
-  for (int i = 0; i < count; i++)
-    if (strcmp(names[i], name) == 0 || strcmp(names[i], structure->name) == 0)
-      return true;
-  return count == 0;
-}
-
-static int run_named(int count, char **names, bool list) {
   for (int i = 0; i < structures_count; i++) {
+    const structure *it = structures[i];
     uint64_t total = 0;
     double began = seconds();
-    for (int k = 0; k < structures[i]->count; k++) {
-      if (list)
-        printf("%s.%d  %s\n", structures[i]->name, k, structures[i]->scenarios[k].title);
-      else if (is_named(count, names, structures[i], k))
-        total += (uint64_t)run(structures[i], k);
+    for (int k = 0; k < it->count; k++) {
+      snprintf(name, sizeof name, "%s.%d", it->name, k);
+      if (test_is_wanted(names, name, it->scenarios[k].title))
+        total += (uint64_t)run(it, k);
     }
     if (total > 0)
-      printf("# %s: %llu schedules in %.1f s\n", structures[i]->name, (unsigned long long)total,
+      printf("# %s: %llu schedules in %.1f s\n", it->name, (unsigned long long)total,
              seconds() - began);
   }
   return test_end();
@@ -123,6 +111,5 @@ int main(int count, char **words) {
   find_structures();
   if (count == 3 && strcmp(words[1], "--replay") == 0)
     return replay(words[2]);
-  bool list = count == 2 && strcmp(words[1], "--list") == 0;
-  return run_named(list ? 0 : count - 1, words + 1, list);
+  return run_named(words);
 }

@@ -29,10 +29,6 @@ void opening_make(int how, const shmseg_kind *kind) {
     memcpy(block, &state, sizeof state);
 }
 
-static const shmseg_object_options *options(void) {
-  return w.structure->options ? w.structure->options() : NULL;
-}
-
 static shmseg_object *handle_of(int p) {
   return (shmseg_object *)((char *)w.structure->handles +
                            (size_t)p * w.structure->kind->handle_size);
@@ -46,18 +42,26 @@ bool opening_made(const scenario *s, shmseg_object *object) {
   }
   engine_segment(&segment);
   must(shmseg_object_open(object, w.structure->kind, shmseg_segment_whole(&segment), SHMSEG_CREATE,
-                          options(), NULL) == 0,
+                          w.structure->options, NULL) == 0,
        "making it");
   return true;
 }
 
-void opening_attach(int p) {
+static void attach(int p) {
   shmseg_segment *segment = &w.processes[p].segment;
   memset(handle_of(p), 0, w.structure->kind->handle_size);
   if (w.scenario->start >= OPENING_STATES)
     must(shmseg_object_open(handle_of(p), w.structure->kind, shmseg_segment_whole(segment),
                             segment->writable ? SHMSEG_WRITE : SHMSEG_READ, NULL, NULL) == 0,
          "attaching");
+}
+
+void opening_begin(unsigned read_only) {
+  built = 0;
+  for (int p = 0; p < PROCESSES; p++) {
+    w.processes[p].segment.writable = !(read_only >> p & 1);
+    attach(p);
+  }
 }
 
 const char *opening_check(shmseg_object *object) {
@@ -71,19 +75,8 @@ const char *opening_check(shmseg_object *object) {
   return shmseg_object_check(object);
 }
 
-void opening_begin(void) {
-  built = 0;
-}
-
-bool opening_is(char op) {
-  return op == 'o' || op == 'O' || op == 'j';
-}
-
-shmseg_mode opening_mode(char op) {
-  return op == 'o' ? SHMSEG_CREATE : op == 'O' ? SHMSEG_CREATE_ONLY : SHMSEG_WRITE;
-}
-
-bool opening_told(int p, char op, int err, bool created) {
+/* What process p was told. */
+static void told(int p, char op, int err, bool created) {
   w.processes[p].last = err;
   built += created && err == 0;
   /* a builder that is stopped is waited for; one that died after it published has built it */
@@ -93,16 +86,16 @@ bool opening_told(int p, char op, int err, bool created) {
   expect(fine, "opening with %c: %d", op, err);
   expect(built <= 1, "two have created it");
   expect(op != 'O' || err != 0 || created, "created only, and yet not created");
-  return err == 0;
 }
 
 bool opening_perform(int p, char op) {
   bool created = false;
-  if (!opening_is(op))
+  shmseg_mode mode = op == 'o' ? SHMSEG_CREATE : op == 'O' ? SHMSEG_CREATE_ONLY : SHMSEG_WRITE;
+  if (op != 'o' && op != 'O' && op != 'j')
     return false;
   int err = shmseg_object_open(handle_of(p), w.structure->kind,
-                               shmseg_segment_whole(&w.processes[p].segment), opening_mode(op),
-                               op == 'j' ? NULL : options(), &created);
-  opening_told(p, op, err, created);
+                               shmseg_segment_whole(&w.processes[p].segment), mode,
+                               op == 'j' ? NULL : w.structure->options, &created);
+  told(p, op, err, created);
   return true;
 }

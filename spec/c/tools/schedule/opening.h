@@ -14,22 +14,14 @@ void opening_make(int how, const shmseg_kind *kind);
 /* The starting state of the scenario: one of those, or a new object, which *object has: true. */
 bool opening_made(const scenario *s, shmseg_object *object);
 
-/* The handle of process p, before a run: open, when the object is there. */
-void opening_attach(int p);
+/* Before a run, when the model is ready: opens the handles, where the object is there. Bits of
+ * processes that may only read. */
+void opening_begin(unsigned read_only);
 
 /* The object's bytes, in the end; *object, a handle of zeroes, is then open. What is wrong, or NULL. */
 const char *opening_check(shmseg_object *object);
 
-void opening_begin(void);
-
-/* The operations: o create or attach, O create only, j attach. */
-bool opening_is(char op);
-shmseg_mode opening_mode(char op);
-
-/* Performs one of them: false when op is none. */
+/* Performs o create or attach, O create only, j attach: false when op is none of them. */
 bool opening_perform(int p, char op);
-
-/* What process p was told; true when it has the object. */
-bool opening_told(int p, char op, int err, bool created);
 
 #endif

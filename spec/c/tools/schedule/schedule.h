@@ -4,7 +4,8 @@
  * A structure's part is a file of its own: scenarios (scripts of one letter for each operation, with a
  * number behind it that is its operand), a model that is told of every operation, and what must hold. The engine knows no structure.
  *
- *   engine.c   processes, steps, one run     memory.c   shared words, stale reads
+ *   engine.c   processes, steps              memory.c   shared words, stale reads
+ *   run.c      one run, time
  *   system.c   what the fake OS needs        opening.c  who builds an object
  *   explore.c  all schedules in a budget     main.c     the list, codes, replay */
 #ifndef SHMSEG_SPEC_SCHEDULE_H
@@ -15,6 +16,7 @@
 #include <stdint.h>
 
 #include "fake/fake.h"
+#include "os/fault.h"
 #include "objects/kinds.h"
 #include "shmseg.h"
 
@@ -54,14 +56,14 @@ typedef struct scenario {
 } scenario;
 
 extern const budget budgets_of_two[], budgets_of_three[], budgets_honest[], budgets_opening[],
-    budgets_long[], budgets_short[];
+    budgets_long[], budgets_short[], budgets_many[], budgets_crowd[];
 
 typedef struct structure {
   const char *name;
   /* Of a kind, for opening.c. */
   const shmseg_kind *kind;
-  void *handles;                                 /* one for each process */
-  const shmseg_object_options *(*options)(void); /* of the scenario; NULL: none */
+  void *handles;                        /* one for each process */
+  const shmseg_object_options *options; /* NULL: none */
   const scenario *scenarios;
   int count;
   void (*make)(const scenario *s);  /* builds the starting state, once */
@@ -198,8 +200,20 @@ void engine_step(const access *a, int *stale);
 /* Something is seen in the trace. */
 void engine_trace(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Runs p until it leaves. */
+void engine_enter(int p);
 /* Leaves the running coroutine; returns when it is its turn again. */
 void engine_leave(void);
+
+/* So long may a death make others wait. */
+#define VAIN (100 * MILLISECOND)
+void engine_die(int p);
+
+/* The decision that is due at this step, or NULL; what could be decided. */
+const decision *engine_due(void);
+void engine_note(const access *a, bool choice, bool resumed);
+
+extern shmseg_fault engine_fault; /* of all handles */
 
 extern const fake_hooks system_hooks;
 
@@ -231,7 +245,7 @@ bool code_parse(const char *text, code *c);
 
 /* Has main() run the scenarios of a structure. */
 #define SCHEDULE(structure_name)                                                                   \
-  static const structure *const structure_name##_entry                                             \
-      __attribute__((section("schedules"), used)) = &(structure_name)
+  static const structure *structure_name##_entry __attribute__((section("schedules"), used)) =     \
+      &(structure_name)
 
 #endif

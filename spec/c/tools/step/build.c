@@ -80,8 +80,7 @@ static const step_case cases[] = {
   { .sentence = "made by one that has no identity yet",
     .operate = make_it,
     .outcomes = { "none", "there" },
-    .no_identity = true,
-    .descriptors = 1 },
+    TAKES_IDENTITY },
   { .sentence = "made after a builder died at its beginning",
     .actors = { { STEP_DIES, begin, NULL } },
     .operate = make_it,
@@ -98,11 +97,13 @@ static const step_case cases[] = {
 };
 
 void step_play_build(const step_structure *structure, const step_case *play) {
-  char noun[64];
-  snprintf(noun, sizeof noun, "build of a %s", step_noun(structure));
+  char noun[64], name[64];
+  snprintf(noun, sizeof noun, "%s (new)", step_noun(structure));
+  snprintf(name, sizeof name, "%s.build", step_name_of(structure));
   built = structure;
   step_play(&(const step_structure){
       .noun = noun,
+      .name = name,
       .size = step_size(structure),
       .verify = nothing_to_verify,
       .use = enter_and_use,

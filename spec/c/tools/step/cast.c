@@ -105,6 +105,10 @@ const char *step_noun(const step_structure *structure) {
   return structure->noun ? structure->noun : structure->kind->name;
 }
 
+const char *step_name_of(const step_structure *structure) {
+  return structure->name ? structure->name : step_noun(structure);
+}
+
 size_t step_size(const step_structure *structure) {
   return structure->kind ? (size_t)shmseg_object_size(structure->kind, structure->options)
                          : structure->size;

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +14,13 @@ int luaopen_shmseg_core(lua_State *L);
 
 static lua_State *L;
 
-void script_run(const char *script) {
-  if (luaL_dostring(L, script) != LUA_OK) {
+void script_run(const char *script, ...) {
+  char text[2000];
+  va_list operands;
+  va_start(operands, script);
+  vsnprintf(text, sizeof text, script, operands);
+  va_end(operands);
+  if (luaL_dostring(L, text) != LUA_OK) {
     printf("# %s\n", lua_tostring(L, -1));
     fflush(stdout);
     step_expect(!"a script fails");
@@ -39,7 +45,7 @@ void script_start(void) {
   lua_register(L, "message", message);
   script_run("package.path = '../../lua/?.lua;../../lua/?/init.lua'");
   script_run("segment = require 'shmseg.segment'");
-#define MODULE(kind) script_run(#kind " = require 'shmseg." #kind "'");
+#define MODULE(kind) script_run("%s = require 'shmseg.%s'", #kind, #kind);
   SHMSEG_KINDS(MODULE)
 #undef MODULE
 }
@@ -54,14 +60,12 @@ static void slice(void) {
 }
 
 static void make(void) {
-  char script[160];
-  const shmseg_object_options *options = made->options;
-  snprintf(script, sizeof script, "assert(%s.open(seg, 'c', { %s = %d }))", made->kind->name,
-           made->kind->numbers[0].name,
-           options ? (int)shmseg_kinds_number(options, &made->kind->numbers[0]) : 0);
-  if (!options)
-    snprintf(script, sizeof script, "assert(%s.open(seg, 'c'))", made->kind->name);
-  script_run(script);
+  const shmseg_number *number = &made->kind->numbers[0];
+  if (made->options)
+    script_run("assert(%s.open(seg, 'c', { %s = %d }))", made->kind->name, number->name,
+               (int)shmseg_kinds_number(made->options, number));
+  else
+    script_run("assert(%s.open(seg, 'c'))", made->kind->name);
 }
 
 static const step_case build_cases[] = {
@@ -69,7 +73,7 @@ static const step_case build_cases[] = {
     .prepare = slice,
     .operate = make,
     ENTRY(shmseg_object_open_until),
-    LOCKS,
+    TAKES_IDENTITY,
     .outcomes = { "none", "there" } },
   { 0 },
 };
@@ -83,6 +87,7 @@ static void play(const step_structure *structure) {
   step_structure in_lua = *structure;
   snprintf(noun, sizeof noun, "through Lua, %s", step_noun(structure));
   in_lua.noun = noun;
+  in_lua.name = step_name_of(structure);
   for (const script_cases *s = __start_step_scripts; s < __stop_step_scripts; s++)
     if (strcmp(s->noun, step_noun(structure)) == 0) {
       in_lua.cases = s->cases;
@@ -93,8 +98,9 @@ static void play(const step_structure *structure) {
     step_play_build(&in_lua, build_cases);
 }
 
-int main(void) {
-  if (!step_possible("every operation through Lua is harmless at every instruction"))
+int main(int count, char **words) {
+  (void)count;
+  if (!step_possible("every operation through Lua is harmless at every instruction", words))
     return 0;
   step_for_each(play);
   return step_end();

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
-# The instruction stepper. step/lua steps the same through the binding, where Lua 5.4 can be linked: STEP_LUA says where.
+# The instruction stepper. step/lua steps the same through the binding, where Lua 5.4 can be linked:
+# STEP_LUA says where.
 
 STEP_FLAGS := $(WARN) -O2 -g
 # the dynamic linker is not what is stepped; who is alone does not sleep (cast.c)
 STEP_LINK := -Wl,-z,now -Wl,--wrap=shmseg_futex_wait
-STEP_ENGINE := $(addprefix tools/step/,build.c cast.c engine.c message.c trace.c) \
+STEP_ENGINE := $(addprefix tools/step/,build.c cast.c engine.c message.c stage.c trace.c walk.c) \
   $(wildcard nouns/*/step.c nouns/*/step_cases.c)
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))

@@ -7,26 +7,22 @@
 
 /* A new state, with the modules, the segment's name as `name`, and message(letter, size). */
 void script_start(void);
-/* A script that raises fails the case. */
-void script_run(const char *script);
+/* Runs a script, with operands where it says %d or %s (and %% for %). One that raises fails the case. */
+void script_run(const char *script, ...) __attribute__((format(printf, 1, 2)));
 
-#define SCRIPT(function, text)                                                                     \
+/* A function that runs a script; and one that begins with a new state. */
+#define SCRIPT(function, ...)                                                                      \
   static void function(void) {                                                                     \
-    script_run(text);                                                                              \
+    script_run(__VA_ARGS__);                                                                       \
   }
-#define START(function, text)                                                                      \
+#define START(function, ...)                                                                       \
   static void function(void) {                                                                     \
     script_start();                                                                                \
-    script_run(text);                                                                              \
+    script_run(__VA_ARGS__);                                                                       \
   }
 
 #define ENTRY(function) .entry = (void *)(uintptr_t)function
-#define LOCKS .no_identity = true, .descriptors = 1
 #define HELD .no_identity = true
-
-/* A dead actor that has played this part. */
-#define AFTER(function)                                                                            \
-  { STEP_DIES, function, NULL }
 
 /* The cases of a noun, registered by SCRIPT_PLAY. */
 typedef struct script_cases {

@@ -50,6 +50,13 @@ typedef struct step_case {
   void *entry;          /* stepping begins at this function; NULL: with operate */
 } step_case;
 
+/* A dead actor that has played this part. */
+#define AFTER(function)                                                                            \
+  { STEP_DIES, function, NULL }
+
+/* Of a case: the subject has no identity yet, and takes one. */
+#define TAKES_IDENTITY .no_identity = true, .descriptors = 1
+
 typedef struct step_structure {
   /* Of a kind: how it is made and opened, and what use says of a new one. Its making is stepped, too. */
   const shmseg_kind *kind;
@@ -57,6 +64,7 @@ typedef struct step_structure {
   const shmseg_object_options *options;
   const char *as_new;
   const char *noun; /* of what is no kind, or has another name here */
+  const char *name; /* its cases are name.0, name.1, …; NULL: as the noun */
   size_t size;      /* of its segment */
   const char *(*verify)(void);
   const char *(*use)(void); /* a full use of an object that nobody holds, with time-outs of 0: an
@@ -74,7 +82,7 @@ typedef struct step_structure {
 
 /* Has main() play a structure. */
 #define STEP_PLAY(structure)                                                                       \
-  static const step_structure *const structure##_entry                                             \
+  static const step_structure *structure##_entry                                                   \
       __attribute__((section("step_structures"), used)) = &(structure)
 
 /* --- what it may use -------------------------------------------------------------------------- */
@@ -128,15 +136,15 @@ bool step_is_message(const void *bytes, size_t size, char letter, size_t expecte
 
 /* --- the engine ------------------------------------------------------------------------------- */
 
-/* Plays all cases of the structure: prints a line for each. STEP_ONLY, a part of "noun: sentence", has
- * the others left out. */
+/* Plays the cases of the structure, all or those that main's words name: prints a line for each. */
 void step_play(const step_structure *structure);
 
 /* The same for the making of an object of its kind (build.c), with cases of one's own or NULL. */
 void step_play_build(const step_structure *structure, const step_case *play);
 
-/* Its name, and the bytes of its segment. */
+/* Its noun, its name, and the bytes of its segment. */
 const char *step_noun(const step_structure *structure);
+const char *step_name_of(const step_structure *structure);
 size_t step_size(const step_structure *structure);
 
 /* This process's handle: opens it in step_segment, checks it, closes it. */
@@ -147,8 +155,8 @@ void step_close(const step_structure *structure);
 /* Calls play for each structure that STEP_PLAY names, in the order of their names. */
 void step_for_each(void (*play)(const step_structure *structure));
 
-/* False: says why, and that the tests are skipped. */
-bool step_possible(const char *what);
+/* Before all, with main's words. False: says why, and that the tests are skipped. */
+bool step_possible(const char *what, char **words);
 
 /* Prints the totals; the exit status. */
 int step_end(void);
@@ -169,10 +177,10 @@ bool step_trace_begin(pid_t pid, void *entry);
 step_instruction step_trace_look(pid_t pid, uint64_t *where);
 /* Executes one instruction, the next. *woken grows by the sleepers that it woke. */
 bool step_trace_step(pid_t pid, step_instruction next, unsigned *woken);
-/* The so-manieth execution of the instruction at where is this; begin: since now. */
+/* How often the instruction at where has been executed, this time included; begin: from now on. */
 unsigned step_trace_count(uint64_t where, bool begin);
-/* Runs to the instruction, and to its so-manieth execution; it is not executed yet. False when the
- * process comes to its end before. */
+/* Runs to the instruction, for the time-th time; it is not executed yet. False when the process comes
+ * to its end before. */
 bool step_trace_to(pid_t pid, uint64_t where, unsigned time);
 /* Runs to the n-th system call, before it or after it. */
 bool step_trace_to_call(pid_t pid, unsigned n, bool after);

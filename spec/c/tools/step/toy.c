@@ -70,7 +70,7 @@ static uint32_t *eventcount(void) {
   return (uint32_t *)(step_segment.data + 8);
 }
 
-static void sleep_on_bell(void) {
+static void sleep_on_it(void) {
   shmseg_futex_wait(eventcount(), 0, 300 * (int64_t)1000000);
 }
 
@@ -98,7 +98,7 @@ static const step_case bad[] = {
     .outcomes = { "none", "there" },
     .wakes = 1 },
   { .sentence = "woken before there is anything",
-    .actors = { { STEP_SLEEPS, sleep_on_bell, NULL } },
+    .actors = { { STEP_SLEEPS, sleep_on_it, NULL } },
     .operate = wake_too_early,
     .outcomes = { "none", "there" },
     .wakes = 1 },
@@ -113,6 +113,7 @@ static const step_structure step_toy = {
   .noun = "toy", .size = 512, .verify = verify, .use = use, .cases = good
 };
 static const step_structure step_toy_wrong = { .noun = "a wrong toy is found out",
+                                               .name = "toy.wrong",
                                                .size = 512,
                                                .verify = verify,
                                                .use = use,

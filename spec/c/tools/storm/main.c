@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The storm's killer: kills and restarts the workers, and looks at what they leave.
- * KILLS=2000, WORKERS=6, STORM_SEED=… */
+ * KILLS=2000, WORKERS=6, STORM_SEED=…; words name the nouns that play, else all do. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -201,13 +201,23 @@ static unsigned choose(void) {
   return wanted < 1 || wanted > STORM_WORKERS_MAX ? WORKERS : (unsigned)wanted;
 }
 
-int main(void) {
+static char **names;
+
+static bool is_wanted(const char *name) {
+  return test_is_wanted(names, name, "");
+}
+
+int main(int count, char **words) {
   uint64_t kills = number_of("KILLS", KILLS);
   int64_t began = shmseg_clock_now();
+  (void)count;
   workers = choose();
+  names = words;
+  storm_prepare(is_wanted);
+  if (storm_nouns_count == 0)
+    return test_end();
   printf("# STORM_SEED=%" PRIu64 " KILLS=%" PRIu64 " WORKERS=%u\n", seed, kills, workers);
   fflush(stdout);
-  storm_prepare();
   test("the objects can be made", storm_open(SHMSEG_CREATE_ONLY) == 0);
   storm_close();
   for (unsigned w = 0; w < workers; w++)
@@ -223,7 +233,10 @@ int main(void) {
   printf("# %s\n", storm->wrong[0] ? storm->wrong : "nothing went wrong");
   test("no invariant is broken, and nobody is stuck", storm->wrong[0] == '\0');
   printf("# sleepers that nobody woke: %s\n", late ? late : "hardly any");
-  test("while nobody dies, sleepers are woken", !late);
+  if (words[1]) /* fewer nouns are more crowded, and more waits seem late that were not */
+    test_skip("while nobody dies, sleepers are woken", "is told of all nouns together");
+  else
+    test("while nobody dies, sleepers are woken", !late);
   look_at_the_end();
   shmseg_segment_remove((shmseg_place){ SHMSEG_NAME, storm_segment_name });
   test("no name is left", names_left() == 0);

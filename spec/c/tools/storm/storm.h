@@ -56,10 +56,9 @@ typedef struct storm_noun {
 
 /* Has the storm play a noun. */
 #define STORM_PLAY(noun)                                                                           \
-  static const storm_noun *const noun##_entry __attribute__((section("storm_entries"), used)) =    \
-      &(noun)
+  static const storm_noun *noun##_entry __attribute__((section("storm_entries"), used)) = &(noun)
 
-extern const storm_noun *storm_nouns[STORM_NOUNS_MAX]; /* in the order of their names */
+extern const storm_noun **storm_nouns; /* that play, in the order of their names */
 extern unsigned storm_nouns_count;
 const char *storm_name_of(const storm_noun *noun);
 
@@ -130,7 +129,8 @@ void storm_leave(uint64_t bit);
 
 /* --- parts ------------------------------------------------------------------------------------- */
 
-void storm_prepare(void);
+/* Those nouns play of which wanted is true. */
+void storm_prepare(bool (*wanted)(const char *name));
 _Noreturn void storm_work(unsigned worker, uint64_t seed);
 int storm_open(shmseg_mode mode);
 void storm_close(void);

@@ -26,10 +26,10 @@ unsigned storm_me, storm_noun_number;
 static uint64_t dice;
 static int64_t wanted; /* the deadline of the call that is being made */
 
-const storm_noun *storm_nouns[STORM_NOUNS_MAX];
-unsigned storm_nouns_count;
+extern const storm_noun *__start_storm_entries[], *__stop_storm_entries[];
 
-extern const storm_noun *const __start_storm_entries[], *const __stop_storm_entries[];
+const storm_noun **storm_nouns = __start_storm_entries;
+unsigned storm_nouns_count;
 
 const char *storm_name_of(const storm_noun *noun) {
   return noun->kind ? noun->kind->name : noun->name;
@@ -40,12 +40,14 @@ static int by_name(const void *a, const void *b) {
                 storm_name_of(*(const storm_noun *const *)b));
 }
 
-static void find_nouns(void) {
-  storm_nouns_count = (unsigned)(__stop_storm_entries - __start_storm_entries);
+static void find_nouns(bool (*wanted)(const char *name)) {
+  size_t all = (size_t)(__stop_storm_entries - __start_storm_entries);
+  qsort(storm_nouns, all, sizeof *storm_nouns, by_name);
+  for (size_t i = 0; i < all; i++)
+    if (wanted(storm_name_of(storm_nouns[i])))
+      storm_nouns[storm_nouns_count++] = storm_nouns[i];
   if (storm_nouns_count > STORM_NOUNS_MAX)
     abort();
-  memcpy(storm_nouns, __start_storm_entries, storm_nouns_count * sizeof *storm_nouns);
-  qsort(storm_nouns, storm_nouns_count, sizeof *storm_nouns, by_name);
 }
 
 void *storm_memory(size_t size) {
@@ -55,9 +57,9 @@ void *storm_memory(size_t size) {
   return memory;
 }
 
-void storm_prepare(void) {
+void storm_prepare(bool (*wanted)(const char *name)) {
   storm = storm_memory(sizeof *storm);
-  find_nouns();
+  find_nouns(wanted);
   for (unsigned n = 0; n < storm_nouns_count; n++)
     if (storm_nouns[n]->prepare)
       storm_nouns[n]->prepare();

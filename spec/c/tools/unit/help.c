@@ -262,3 +262,11 @@ int help_end(void) {
       shmseg_segment_remove(place_of(names[i]));
   return test_end();
 }
+
+/* That of programs with nothing to set up; the others have their own. */
+int main(int count, char **words) __attribute__((weak));
+int main(int count, char **words) {
+  (void)count;
+  test_run(words);
+  return help_end();
+}

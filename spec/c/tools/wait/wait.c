@@ -283,25 +283,31 @@ static void test_truncation(void) {
 }
 
 typedef struct {
-  const char *sentence;
+  const char *name, *sentence;
   void (*run)(void);
 } promise;
 
-int main(void) {
+#define PROMISE(name, sentence)                                                                    \
+  { #name, sentence, test_##name }
+
+int main(int count, char **words) {
+  (void)count;
   static const promise promises[] = {
-    { "a wait tells whether the word differs or the deadline is over", test_results },
-    { "a wake where nobody waits wakes nobody", test_wakes },
-    { "a deadline never overflows", test_deadlines },
-    { "a sleep lasts until its deadline", test_sleeps },
-    { "a signal interrupts a wait and a sleep", test_signal },
-    { "so does one whose handler restarts system calls", test_signal_that_restarts },
-    { "a wait ends when the object is cut", test_truncation },
-    { "a wake that never comes is counted as a late wait", test_late_is_counted },
-    { "no wake between two processes is lost", test_two_processes },
-    { "no wake of a crowd is lost", test_crowd },
+    PROMISE(results, "a wait tells whether the word differs or the deadline is over"),
+    PROMISE(wakes, "a wake where nobody waits wakes nobody"),
+    PROMISE(deadlines, "a deadline never overflows"),
+    PROMISE(sleeps, "a sleep lasts until its deadline"),
+    PROMISE(signal, "a signal interrupts a wait and a sleep"),
+    PROMISE(signal_that_restarts, "so does one whose handler restarts system calls"),
+    PROMISE(truncation, "a wait ends when the object is cut"),
+    PROMISE(late_is_counted, "a wake that never comes is counted as a late wait"),
+    PROMISE(two_processes, "no wake between two processes is lost"),
+    PROMISE(crowd, "no wake of a crowd is lost"),
   };
   alarm(LIMIT);
   for (size_t i = 0; i < sizeof promises / sizeof *promises; i++) {
+    if (!test_is_wanted(words, promises[i].name, promises[i].sentence))
+      continue;
     test_begin(promises[i].sentence);
     promises[i].run();
     test_done();
