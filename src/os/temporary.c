@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -148,7 +147,7 @@ static int temporary_copy_place(shmseg_temporary *e, shmseg_place place) {
       before + name < sizeof e->short_name ? e->short_name : temporary_new_pages(SHMSEG_PATH_MAX);
   if (!copy)
     return ENOMEM;
-  snprintf(copy, before + name + 1, "%s%s", folder, place.name);
+  memcpy(stpcpy(copy, folder), place.name, name + 1);
   e->place = (shmseg_place){ place.type, copy };
   return 0;
 }
