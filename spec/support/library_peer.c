@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The other end of library_spec.lua, in what C and C++ have in common: opens a queue, a cell and a mutex by their
- * names. Takes a message and pushes it back with a word before it; the same with the cell's value; counts under
- * the mutex. */
+/* The other end of library_spec.lua, in what C and C++ have in common: opens a queue, a cell and a
+ * mutex by their names. Takes a message and pushes it back with a word before it; the same with
+ * the cell's value; counts under the mutex. */
 #include <shmseg.h>
 #include <stdio.h>
 #include <stdlib.h>
