@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* The broadcast under the scheduler; option is the processes, as bits, whose mapping is read-only.
  *
- * Operations: p publish, b publish a longer message; w subscribe to what is new, e to the oldest, 1
- * to 9 to that number; n next, N next within 30 ms, y try for the next, z next with too small a
- * buffer first; s shut it, and those of opening.h. */
+ * Operations: p publish, b publish a longer message; w subscribe to what is new, e to the oldest, u
+ * to the number that is its operand; n next, N next within 30 ms, y try for the next, z next with too
+ * small a buffer first; s shut it, and those of opening.h. */
 #include <string.h>
 
 #include "core/lock.h"
@@ -65,8 +65,8 @@ static const scenario scenarios[] = {
   { "two wait, one publishes", { "wn", "wn", "p" }, "eypyyy", EMPTY, 0, 0, budgets_short },
   { "one waits for a time", { "wNN", "p" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
   { "two that spin", { "wn", "p" }, "eypyyy", ONE, 0, 2, budgets_many },
-  { "numbers", { "pb", "1y3y9y" }, "eypyyy", LAPPED, 0, 0, budgets_many },
-  { "numbers, after very many", { "p", "2y4y" }, "eypyyy", LONG_AGO, 0, 0, budgets_many },
+  { "numbers", { "pb", "u1yu3yu9y" }, "eypyyy", LAPPED, 0, 0, budgets_many },
+  { "numbers, after very many", { "p", "u2yu4y" }, "eypyyy", LONG_AGO, 0, 0, budgets_many },
   { "a buffer that is too small", { "bpb", "ez" }, "eypyyy", ONE, 0, 0, budgets_many },
   { "one that cannot write reads", { "pbp", "eyy" }, "eypyyy", ONE, 2, 0, budgets_many },
   { "one that cannot write waits", { "pb", "wnN" }, "eypyyy", EMPTY, 2, 0, budgets_many },
@@ -81,7 +81,7 @@ static const scenario scenarios[] = {
     budgets_crowd },
   { "it is shut", { "eyyy", "ps" }, "eypyyy", SHUT, 0, 0, budgets_many },
   { "sleepers have died", { "wn", "pe" }, "eypyyy", SLEEPERS_DEAD, 0, 0, budgets_honest },
-  { "the publisher died half way", { "1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, budgets_long },
+  { "the publisher died half way", { "u1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, budgets_long },
   { "two build it", { "op", "oey" }, "oeypyyy", OPENING_ZERO, 0, 0, budgets_long },
   { "the builder died half way",
     { "op", "jey" },
@@ -325,7 +325,7 @@ static void perform_one(int p, char op) {
     if (subscribed)
       next_twice(p);
     break;
-  default: subscribe(p, model.before + (uint64_t)(op - '0'));
+  case 'u': subscribe(p, model.before + w.processes[p].operand); break;
   }
 }
 
@@ -378,6 +378,7 @@ static const structure schedule_broadcast = {
   .died = died,
   .in_vain = in_vain,
   .check = check,
+  .operands = "u",
 };
 
 SCHEDULE(schedule_broadcast);

@@ -247,6 +247,7 @@ static const structure schedule_litmus = {
   .died = died,
   .in_vain = in_vain,
   .check = check,
+  .operands = "s",
 };
 
 SCHEDULE(schedule_litmus);

@@ -2,6 +2,7 @@
 /* One run of one schedule: who goes on, how time passes, and what must hold in the end.
  *
  * Time passes only when all are asleep. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -182,7 +183,21 @@ void engine_run(void) {
     run_fresh();
 }
 
+/* A number stands only behind an operation that takes it. */
+static void check_script(const structure *structure, const char *script) {
+  for (char op = 0; script && *script; script++)
+    if (*script < '0' || *script > '9')
+      op = *script;
+    else if (!op || !structure->operands || !strchr(structure->operands, op)) {
+      fprintf(stderr, "%s: no operand belongs where \"%s\" stands\n", structure->name, script);
+      abort();
+    }
+}
+
 void engine_open(const structure *structure, const scenario *s) {
+  for (int p = 0; p < FRESH; p++)
+    check_script(structure, s->scripts[p]);
+  check_script(structure, s->fresh);
   w.structure = structure;
   w.scenario = s;
   fake.hooks = system_hooks;

@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "fake/fake.h"
-#include "os/fault.h"
 #include "objects/kinds.h"
+#include "os/fault.h"
 #include "shmseg.h"
 
 #define PROCESSES 4
@@ -73,6 +73,7 @@ typedef struct structure {
   bool (*in_vain)(int p);           /* p is asleep: could it go on, by the model? */
   const char *(*check)(void);       /* the object's bytes, when nobody is at it */
   size_t size;                      /* of the object at most; 0: OBJECT_SIZE */
+  const char *operands;             /* the operations that take one; NULL: none */
 } structure;
 
 typedef enum { READY, ASLEEP, STALLED, DONE, DEAD } state;
