@@ -223,6 +223,25 @@ describe("the module", function()
     assert.truthy(told > 100, told)
   end)
 
+  it("has each kind of object in its manual, under the number of the format", function()
+    local function read(path)
+      local file = assert(io.open(path))
+      local text = file:read("*a")
+      file:close()
+      return text
+    end
+    local index, format = read("doc/README.md"), read("doc/format.md")
+    local kinds = require("shmseg.core").kinds
+    assert.truthy(#kinds >= 7)
+    for number, kind in ipairs(kinds) do
+      assert.equal("table", type(shmseg[kind]))
+      assert.truthy(#read("doc/" .. kind .. ".md") > 0)
+      assert.truthy(index:find(("[%s](%s.md)"):format(kind, kind), 1, true), kind)
+      assert.truthy(format:find(("%d %s"):format(number, kind), 1, true), kind)
+      assert.truthy(format:find(("\nKind %d,"):format(number), 1, true), kind)
+    end
+  end)
+
   it("ends with its state in silence", function()
     local other = peer.start()
     other:call "seg = shmseg.anonymous(64) stop = shmseg.signals()"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The public C API of shmseg; doc/c.md is its manual.
  *
- * Handles are plain structs that the caller owns and keeps at one address from open to close; nothing here
- * allocates. A handle is for one thread at a time. Every function that can fail returns 0 or a code:
- * shmseg/base.h has them. Sizes, offsets and counts are bytes. Deadlines are nanoseconds of
- * shmseg_clock_now(). */
+ * Handles are plain structs that the caller owns and keeps at one address from open to close;
+ * nothing here allocates. A handle is for one thread at a time. Every function that can fail
+ * returns 0 or a code: shmseg/base.h has them. Sizes, offsets and counts are bytes. Deadlines are
+ * nanoseconds of shmseg_clock_now(). */
 #ifndef SHMSEG_H
 #define SHMSEG_H
 
@@ -44,7 +44,8 @@ typedef struct shmseg_options {
   void *context;
 } shmseg_options;
 
-/* A mapping of one whole backing. A segment of zeroes is a closed one. The fields are for reading only. */
+/* A mapping of one whole backing. A segment of zeroes is a closed one. The fields are for reading
+ * only. */
 struct shmseg_segment {
   unsigned char *data; /* first byte; moves when the segment is resized or refreshed */
   size_t size;         /* bytes that may be touched */
@@ -101,8 +102,12 @@ SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
  * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
 SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
-/* The same for who must not be held up by a stopped process: may return SHMSEG_INTERRUPTED after each
- * slice; call again with the same *deadline, which is 0 at the first call. */
+/* The functions whose names end with _until do the same as those without, for callers that must
+ * not be held up by a process that is stopped. Such a call returns SHMSEG_INTERRUPTED after each
+ * slice of its wait, so that the caller can look around; it is not over then, and is called again
+ * with the same arguments. *deadline is 0 at the first call. When the call first has to wait it
+ * sets it, as far ahead as the function without _until would wait, and gives SHMSEG_TIMEOUT when
+ * that moment has come. */
 SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
 
 /* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed call
@@ -190,8 +195,6 @@ SHMSEG_API int shmseg_object_open(shmseg_object *object, const shmseg_kind *kind
                                   shmseg_slice where, shmseg_mode mode,
                                   const shmseg_object_options *options, bool *created);
 
-/* The same, for who must not be held up by a stopped builder: may return SHMSEG_INTERRUPTED; call
- * again with the same *deadline, which is 0 at the first call. */
 SHMSEG_API int shmseg_object_open_until(shmseg_object *object, const shmseg_kind *kind,
                                         shmseg_slice where, shmseg_mode mode,
                                         const shmseg_object_options *options, int64_t *deadline,
@@ -207,8 +210,7 @@ SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind
                                         const shmseg_object_options *options,
                                         const shmseg_options *segment_options, bool *created);
 
-/* The same, as shmseg_object_open_until; *created and what the handles have are kept between the
- * calls. */
+/* What *created and the handles have is kept between the calls. */
 SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
                                               shmseg_segment *segment, const char *name,
                                               shmseg_mode mode,
@@ -324,9 +326,8 @@ SHMSEG_API int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size
 SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                                uint64_t *version);
 
-/* Both, for who must not be held up by a stopped writer: may return SHMSEG_INTERRUPTED after each
- * slice; call again with the same *deadline, which is 0 at the first call: five seconds from when it
- * has to wait, then SHMSEG_TIMEOUT. The others do that by themselves. */
+/* Both in one; expected is SHMSEG_ANY_VERSION for a set. A writer that was stopped while it writes
+ * is waited for, five seconds at most. */
 SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
                                      size_t size, int64_t *deadline, uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
@@ -402,8 +403,8 @@ SHMSEG_API int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
 /* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
 SHMSEG_API int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
 
-/* The same, for who has something else to look at: SHMSEG_INTERRUPTED after some milliseconds; call
- * again with the same walk, which is all zeroes at the first call. */
+/* The same in steps of some milliseconds: SHMSEG_INTERRUPTED when a step is over; call again with
+ * the same walk, which is all zeroes at the first call. */
 typedef struct shmseg_queue_walk {
   uint64_t position, tail, messages;
   uint64_t written; /* up to here there is no hole */
@@ -427,7 +428,6 @@ SHMSEG_OBJECT(broadcast);
  * SHMSEG_SHUTDOWN. */
 SHMSEG_API int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void *bytes, size_t size,
                                         uint64_t *sequence);
-/* The same, but may return SHMSEG_INTERRUPTED, as shmseg_cell_set_until. */
 SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes,
                                               size_t size, int64_t *deadline, uint64_t *sequence);
 SHMSEG_API int shmseg_broadcast_shutdown(shmseg_broadcast *broadcast);

@@ -1,4 +1,5 @@
---- What is wrong with arguments and options, in words. Nothing here raises: who was called does.
+--- What is wrong with arguments and options, in words. Nothing here raises: the
+-- function that was called does.
 -- @module shmseg.check
 
 local check = {}

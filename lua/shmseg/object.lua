@@ -150,8 +150,8 @@ local function without_position(message)
   return (message:gsub("^[^:]*shmseg/%w+%.lua:%d+: ", "", 1))
 end
 
--- The results of a pcall; what it caught is the misuse of the public function's caller, who is two
--- levels up: so no tail calls on the way.
+-- The results of a pcall. An error that it caught is misuse by the caller of the public function,
+-- two levels up: so there are no tail calls on the way.
 local function results(ok, ...)
   if not ok then
     error(without_position((...)), 3)

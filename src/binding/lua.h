@@ -70,7 +70,7 @@ lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
 
 /* Raises that the argument is no expected, the name of one of our classes; NULL, for callers to
- * return. Who is one is told by its tag alone, never by its metatable: another library, or another
+ * return. The tag alone tells what a userdata is, never its metatable: another library, or another
  * version of this one, can have one of the same name. */
 void *type_error(lua_State *L, int arg, const char *expected);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each file's open function: adds what is in the file to the table of the module, which is at the top. */
+/* Each file's open function: adds what is in the file to the table of the module, which is at the
+ * top. */
 #ifndef SHMSEG_BINDING_MODULE_H
 #define SHMSEG_BINDING_MODULE_H
 

@@ -58,7 +58,8 @@ static int queue_shutdown(lua_State *L) {
 
 /* --- consumers ---------------------------------------------------------------------------- */
 
-/* Takes at most max messages into the empty buffer; with SHMSEG_TOO_SMALL *used is what the first needs. */
+/* Takes at most max messages into the empty buffer; with SHMSEG_TOO_SMALL *used is what the first
+ * needs. */
 static int take(lua_State *L, queue *q, uint64_t max, size_t *used, int64_t deadline) {
   wait wait = wait_until(deadline);
   int err;

@@ -23,8 +23,8 @@ static inline record *check_record(lua_State *L, int arg) {
 
 #pragma GCC visibility push(hidden)
 
-/* Makes the metatable of a shape's records, whose functions find the fields in the table at index fields;
- * gives its place in the registry. */
+/* Makes the metatable of a shape's records, whose functions find the fields in the table at index
+ * fields; gives its place in the registry. */
 int make_record_class(lua_State *L, int fields);
 
 /* What shape.push_record and shape.aim_record are. */

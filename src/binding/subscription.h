@@ -12,8 +12,8 @@ typedef struct {
 
 #pragma GCC visibility push(hidden)
 
-/* Pushes a subscription to the broadcast at index 1, from where argument 2 says: nil or "new", "oldest",
- * or a sequence number. Or pushes nil, message, code. */
+/* Pushes a subscription to the broadcast at index 1, from where argument 2 says: nil or "new",
+ * "oldest", or a sequence number. Or pushes nil, message, code. */
 int push_subscription(lua_State *L, broadcast *b);
 
 #pragma GCC visibility pop

@@ -37,7 +37,7 @@ static bool lock_lives(const shmseg_segment *segment, uint32_t seen) {
 /* Waits while the word is *seen, which has an owner. 0: look again. OWNER_DEAD: it is dead, and the
  * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
  * an owner of its identity is one from before. To ask costs a system call: once in each call, before
- * it sleeps for the first time. Who dies later is found in the next slice. */
+ * it sleeps for the first time. A death that comes later is found in the next slice. */
 static int lock_wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                int64_t deadline, uint32_t *seen, unsigned *pauses, effort *e) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
@@ -92,7 +92,7 @@ int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint3
     if (err)
       return err;
     *dirty = dead || seen & SHMSEG_LOCK_DIRTY;
-    /* others may be asleep, whom the release that woke us did not wake */
+    /* others may be asleep: the release that woke us has woken only us */
     uint32_t waiters = e.slept ? SHMSEG_LOCK_WAITERS : seen & SHMSEG_LOCK_WAITERS;
     if (cas_ordered(word, &seen, id | waiters | (*dirty ? keep : 0)))
       return 0;

@@ -12,7 +12,7 @@
  *                      WAITERS set, since others may still be asleep.
  *             release  compare-and-swap from the own identity to free, then wake if WAITERS was
  *                      set. Never an exchange: after a cut and regrowth the word can be a stranger's.
- *             recover  who waits asks whether the owner lives, in each slice before it sleeps; if not,
+ *             recover  a waiter asks whether the owner lives, in each slice before it sleeps; if not,
  *                      compare-and-swap from the exact word that was probed to the own identity. Of
  *                      several, one wins.
  *
@@ -40,9 +40,11 @@ int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint3
 int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                uint32_t next, int wake);
 
-/* Takes the word for id. *dirty: an owner died. keep is SHMSEG_LOCK_DIRTY when DIRTY is to stay
- * until a release, else 0. 0, SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED, SHMSEG_CORRUPT.
- * A dead owner is found before SHMSEG_TIMEOUT. */
+/* Takes the word for id. *dirty tells that an earlier owner died while it held the word. The taker
+ * is told once: keep is 0, and taking clears DIRTY. A lock that many owners have to be told about
+ * (the rwlock) gives keep as SHMSEG_LOCK_DIRTY: then DIRTY stays in the word while it is owned,
+ * and the release decides what becomes of it. 0, SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED,
+ * SHMSEG_TRUNCATED, SHMSEG_CORRUPT. A dead owner is found before SHMSEG_TIMEOUT. */
 static inline int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                    uint32_t keep, int64_t deadline, bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;

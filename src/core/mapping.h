@@ -19,7 +19,8 @@ typedef struct shmseg_mapping {
   shmseg_fault *fault; /* of new address space; NULL: it is the handle's */
 } shmseg_mapping;
 
-/* Maps size bytes of the backing, which may have fewer yet. The handle does not change (segment.c, S5). */
+/* Maps size bytes of the backing, which may have fewer yet. The handle does not change (segment.c,
+ * S5). */
 int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapping *m);
 
 /* Asks whether the pages may be pinned. New address space counts beside the old one, which makes room

@@ -56,7 +56,8 @@ static inline bool shmseg_owner_has(const shmseg_segment *segment, const shmseg_
   return hold->link && shmseg_liveness_own(&segment->member);
 }
 
-/* Abandons hold if it is in force, so that the next owner is told, and drops it. segment may be NULL. */
+/* Abandons hold if it is in force, so that the next owner is told, and drops it. segment may be
+ * NULL. */
 void shmseg_owner_give_up(const shmseg_segment *segment, shmseg_hold *hold);
 
 /* Gives the identity up and forgets the words: for peers, their owner is dead. */

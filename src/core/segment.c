@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* A segment: one object, mapped whole, that can be built, resized and lost without harm.
+/* A segment: one backing, mapped whole, that can be built, resized and lost without harm.
  *
  * LAYOUT      none: a segment's bytes are its users'.
  *
- * INVARIANTS  S1  [data, data + size) is mapped to the object, or to private zeroes after a fault.
+ * INVARIANTS  S1  [data, data + size) is mapped to the backing, or to private zeroes after a fault.
  *             S2  fault guards exactly that range while the handle is open.
  *             S3  reserved is whole pages, reserved >= size; what lies between cannot be touched.
- *             S4  a name leads to a complete object: right size, permissions and content.
- *             S5  a call that fails leaves handle and object as they were: what can be refused (address
+ *             S4  a name leads to a complete backing: right size, permissions and content.
+ *             S5  a call that fails leaves handle and backing as they were: what can be refused (address
  *                 space, pinning, memory) is asked for before the size of either changes.
  *
- * PROTOCOL    open    attach, or build a nameless object and link it under its name: the link
+ * PROTOCOL    open    attach, or build a nameless backing and link it under its name: the link
  *                     publishes. Losing the race for the name means attaching to the winner's.
- *             resize  under the object's lock: map what will be there, take its memory, then set the
+ *             resize  under the backing's lock: map what will be there, take its memory, then set the
  *                     size in one system call: that publishes.
- *             unlink  under the object's lock, after a look at what the name leads to.
+ *             unlink  under the backing's lock, after a look at what the name leads to.
  *
  * CRASHES     before the link nothing has a name and all is gone; the lock goes with its
  *             descriptor; memory taken for a growth that was not published is freed with the
- *             object or used by the next growth. */
+ *             backing or used by the next growth. */
 #define _GNU_SOURCE
 #include "shmseg.h"
 
@@ -76,13 +76,13 @@ static void segment_take_options(shmseg_segment *segment, const shmseg_options *
   segment->pin = options->pin;
 }
 
-/* What happens alike to an object that was opened and to one that was built. */
+/* What happens alike to a backing that was opened and to one that was built. */
 static int segment_enter(shmseg_segment *segment, size_t size) {
   int err = segment_learn_identity(segment);
   return err ? err : shmseg_mapping_renew(segment, size);
 }
 
-/* Undoes a partial open; the object itself is nobody's business but its builder's. */
+/* Undoes a partial open; the backing itself is nobody's business but its builder's. */
 static int segment_give_up(shmseg_segment *segment, int err) {
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
@@ -148,7 +148,7 @@ static int segment_prepare_name(shmseg_segment *segment, const shmseg_options *o
   int err = 0;
   if (options->temporary)
     err = shmseg_temporary_add(segment->place, segment->identity, segment->fd, &segment->temporary);
-  /* who locks opens the object once more: these permissions shut out their own creator */
+  /* taking a lock opens the backing once more: these permissions would shut out their own creator */
   if (!err && (options->perm & 0600) != 0600)
     err = shmseg_owner_identity(segment, &id);
   return err;
@@ -177,7 +177,7 @@ static int segment_attach_instead(shmseg_segment *segment, shmseg_place place,
   return err;
 }
 
-/* Creates the object, unless its name is taken: then, with mode SHMSEG_CREATE, attaches. */
+/* Creates the backing, unless its name is taken: then, with mode SHMSEG_CREATE, attaches. */
 static int segment_create(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
                           const shmseg_options *options, bool *created) {
   shmseg_segment_init(segment);
@@ -220,7 +220,7 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
   if (mode != SHMSEG_CREATE_ONLY) {
     err = segment_attach(segment, place, mode != SHMSEG_READ, options);
     bool is_absent = err == ENOENT || err == SHMSEG_EMPTY;
-    /* a portable creator's object has no permissions until it is complete: not seen here */
+    /* a portable creator's backing has no permissions until it is complete: not seen here */
     if (mode != SHMSEG_CREATE || !is_absent)
       return err == SHMSEG_EMPTY ? SHMSEG_TOO_SMALL : err;
   } else {
@@ -260,7 +260,7 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   return err ? segment_give_up(segment, err) : 0;
 }
 
-/* --- the lock of an object ---------------------------------------------------------------- */
+/* --- the lock of a backing ---------------------------------------------------------------- */
 
 /* A peer has the lock, and *deadline, 0 at first, says until when to wait: 0 to try again;
  * SHMSEG_TIMEOUT; SHMSEG_INTERRUPTED when the caller should look around, at the end of *slice. */
@@ -393,7 +393,7 @@ static void segment_ungrow(const shmseg_segment *segment, size_t grown, size_t b
     return;
 }
 
-/* Under the lock, with the mapping made: gives the object its new size, and brings its pages in, before
+/* Under the lock, with the mapping made: gives the backing its new size, and brings its pages in, before
  * it is cut or after it has grown. now is its size. */
 static int segment_change_size(const shmseg_segment *segment, size_t now, const shmseg_mapping *m) {
   bool sparse = segment->sparse && !segment->pin && !segment->populate;
@@ -411,8 +411,9 @@ static int segment_change_size(const shmseg_segment *segment, size_t now, const 
   return err;
 }
 
-/* Under the lock. A size that is less than a peer has made it, but not than ours, was meant as growth:
- * then the peer's is taken. */
+/* Under the lock. A peer may have made the segment larger than the caller knows. A size that is not
+ * below ours was meant to grow it, and never undoes the growth of a peer: then the present size is
+ * taken. A size below ours was meant to cut it, and cuts it. */
 static int segment_resize_locked(shmseg_segment *segment, size_t size) {
   shmseg_mapping m;
   size_t now = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Slots of identities, and waiting for one of them to become free.
  *
- * A slot is 1 (free) or the identity of who has it. Beside the slots stands an eventcount
+ * A slot is 1 (free) or the identity of its owner. Beside the slots stands an eventcount
  * (core/eventcount.h), which is notified when one was given back.
  *
  * PROTOCOL    enter  compare-and-swap a slot from 1 to the identity.
@@ -31,7 +31,7 @@ typedef struct shmseg_slots {
 /* Takes a free slot, looking from hint on; false when there is none. */
 bool shmseg_slots_enter(shmseg_slots slots, uint32_t id, uint32_t hint, uint32_t *slot);
 
-/* Gives slot back and wakes who waits. False when it is not id's. */
+/* Gives slot back and wakes all that wait. False when it is not id's. */
 bool shmseg_slots_leave(shmseg_slots slots, uint32_t slot, uint32_t id);
 
 /* How many slots are taken. */

@@ -65,7 +65,7 @@ bool shmseg_wait_spin_again(shmseg_spinner *spinner);
 /* Notes that the spin was worth it, and gives 0. */
 int shmseg_wait_spin_found(const shmseg_spinner *spinner);
 
-/* Wakes at most count of those who wait on word. How many, or -1 when the page is gone. */
+/* Wakes at most count of the waiters on word. Gives how many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);
 
 #define SHMSEG_WAKE_ALL INT32_MAX

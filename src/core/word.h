@@ -29,7 +29,12 @@
 #define store_release(word, value) __atomic_store_n(word, value, __ATOMIC_RELEASE)
 #define store_ordered(word, value) __atomic_store_n(word, value, __ATOMIC_SEQ_CST)
 
-/* Full barriers, all of them. *seen is set to what was found when the word was not *seen. */
+/* All in one total order (sequentially consistent); *seen is set to what was found when the word
+ * was not *seen. That is not a full barrier: on ARM a plain store behind such a swap can be seen
+ * before the swap is, and C11 promises no more. The code assumes only this, which the compilers of
+ * all machines keep: what stands before a swap is seen by all that see its result; and of two
+ * processes that each swap or store in order and then load in order another word, one sees the
+ * other's. Where a later plain store must not come first there is a fence. */
 #define cas_ordered(word, seen, value)                                                             \
   __atomic_compare_exchange_n(word, seen, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #define swap_ordered(word, value) __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST)

@@ -7,7 +7,7 @@
  *             128     8     published word: (sequence + 1) << 1 | shut
  *             136     8     floor: what lies below may be overwritten
  *             144     16    ends: where the record of sequence s ends, at 8 * (s mod 2)
- *             160     4     eventcount (core/eventcount.h), is notified for each message
+ *             160     4     eventcount (core/eventcount.h), notified for each message
  *             192           ring: capacity rounded up to 8, and 16 more
  *
  *             Positions are bytes since the start, the first one being the length of the ring;
@@ -78,8 +78,9 @@ static void broadcast_open(shmseg_object *object) {
 
 /* --- publishing --------------------------------------------------------------------------- */
 
-/* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way, part of
- * which is done. (What is read here is about to be overwritten: it takes no memory of its own.) */
+/* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way,
+ * part of which is done. (What is read here is about to be overwritten: it takes no memory of its
+ * own.) */
 static int broadcast_make_space(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
   uint64_t floor = load_relaxed(broadcast_word64(b, BROADCAST_FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, end))

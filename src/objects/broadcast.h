@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the publishing and the reading half of a broadcast share: where its words are, what a record is. */
+/* What the publishing and the reading half of a broadcast share: where its words are, what a
+ * record is. */
 #ifndef SHMSEG_OBJECTS_BROADCAST_H
 #define SHMSEG_OBJECTS_BROADCAST_H
 

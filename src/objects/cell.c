@@ -6,7 +6,7 @@
  *             64      4     lock word of the writers (core/lock.h)
  *             68      60    0
  *             128     8     version word: version + 1; versions count the values from 1 on
- *             136     4     eventcount (core/eventcount.h), is notified for each new version
+ *             136     4     eventcount (core/eventcount.h), notified for each new version
  *             140     52    0
  *             192           4 buffers: size (8 bytes), the bytes, rounded up to 64 together
  *

@@ -13,7 +13,7 @@
 #include "os/liveness.h"
 #include "os/map.h"
 
-/* So much of a slice is looked at by who would not build there. */
+/* Bytes of a slice that are looked at when nothing is to be built there. */
 #define NEAR 4096
 
 /* It is looked at in pieces of this size. */
@@ -271,7 +271,7 @@ static int header_may_build(shmseg_object *object, uint64_t available, shmseg_mo
   return size > available ? shmseg_header_too_small(object, available, size) : 0;
 }
 
-/* Was what we have just looked at the work of somebody who builds? */
+/* Has a builder been at work in what we have just looked at? */
 static bool header_has_moved(const header *h, uint32_t state) {
   fence_acquire(); /* what we looked at was loaded before this */
   return load_acquire(&h->state) != state;

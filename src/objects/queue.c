@@ -5,10 +5,10 @@
  *             0       64    header (objects/object.h), capacity = bytes of the largest message
  *             64      4     producers' lock word (core/lock.h)
  *             128     8     tail word: tail << 1 | shut
- *             136     4     eventcount of the messages (core/eventcount.h), is notified after a push
+ *             136     4     eventcount of the messages (core/eventcount.h), notified after a push
  *             192     4     consumers' lock word
  *             256     8     head
- *             264     4     eventcount of the space, is notified after a pop
+ *             264     4     eventcount of the space, notified after a pop
  *             320           ring: capacity rounded up to 8, and 8 more
  *
  *             A consumer that looks for a message again and again takes the tail's line from the
@@ -21,7 +21,7 @@
  *
  * INVARIANTS  Q1  length <= head <= tail <= head + length, both multiples of 8; they only grow.
  *             Q2  [head, tail) is whole records.
- *             Q3  only who has the producers' lock moves tail, only who has the consumers' moves head.
+ *             Q3  only the owner of the producers' lock moves tail, only that of the consumers' lock head.
  *             Q4  shut is never cleared, and tail never moves once it is set.
  *
  * PROTOCOL    push      under the producers' lock: load head with acquire, write the record behind
@@ -129,7 +129,8 @@ static bool queue_has_space(const shmseg_queue *queue, uint64_t tail, uint64_t n
          need <= queue->ring - (tail - queue->head_seen);
 }
 
-/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, head_seen is as found. */
+/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, head_seen is as
+ * found. */
 static int queue_append(shmseg_queue *queue, const void *bytes, size_t size) {
   uint64_t word = load_relaxed(queue_word64(queue, QUEUE_TAIL));
   uint64_t tail = word >> 1;
@@ -273,7 +274,7 @@ static int queue_remove_some(shmseg_queue *queue, batch *batch, uint64_t *word) 
   return 0;
 }
 
-/* Shut and empty? For who cannot get the lock: a stopped consumer may have it. */
+/* Shut and empty? This is asked when the lock is not to be had: a stopped consumer may have it. */
 static bool queue_is_over(const shmseg_queue *queue) {
   uint64_t word = load_acquire(queue_word64(queue, QUEUE_TAIL));
   return word & QUEUE_SHUT && load_acquire(queue_word64(queue, QUEUE_HEAD)) == word >> 1;

@@ -22,7 +22,8 @@
 #define QUEUE_HEAD_SIZE 8 /* of a record */
 #define QUEUE_SHUT 1u
 
-/* Rounds of an operation that finds the queue changed by others each time, before the clock is asked. */
+/* Rounds of an operation that finds the queue changed by others each time, before the clock is
+ * asked. */
 #define QUEUE_ROUNDS 1000
 
 static inline uint32_t *queue_word32(const shmseg_queue *queue, uint64_t offset) {

@@ -7,7 +7,8 @@
  *             68      60    0
  *             128           a slot of 4 bytes for each permit, rounded up to 64
  *
- * INVARIANTS  P1  a slot is free or has the identity of who acquired it; the eventcount is one of its states.
+ * INVARIANTS  P1  a slot is free or has the identity that acquired it; the eventcount is in one of its
+ *                 states.
  *             P2  nothing counts permits but the slots.
  *
  * PROTOCOL    acquire enters a slot, release leaves one of those that have the own identity; any of

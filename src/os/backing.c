@@ -29,8 +29,8 @@ static int backing_identify(int fd, shmseg_identity *identity) {
   return 0;
 }
 
-/* While the object only is locked its name can go only by our hand, so the name cannot be given to
- * another object between the look and the unlink. */
+/* While the backing only is locked its name can go only by our hand, so the name cannot be given to
+ * another backing between the look and the unlink. */
 static int backing_remove_if(shmseg_place place, shmseg_identity only) {
   struct stat named;
   int err = shmseg_backing_stat(place, &named);

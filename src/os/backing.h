@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared memory objects as the kernel knows them: names, descriptors, sizes.
  *
- * A new object is built without a name and published under it when it is complete. Where the
+ * A new backing is built without a name and published under it when it is complete. Where the
  * platform cannot do that (backing_posix.c), it is built under its name with no permissions. */
 #ifndef SHMSEG_OS_BACKING_H
 #define SHMSEG_OS_BACKING_H
@@ -23,14 +23,14 @@ typedef struct shmseg_listing {
   void *directory; /* NULL: closed */
 } shmseg_listing;
 
-/* Attaches to the regular file or object at place. ENODEV when it is neither. */
+/* Attaches to the backing at place. ENODEV when it is no regular file and no shared memory object. */
 int shmseg_backing_open(shmseg_place place, bool writable, int *fd);
 
-/* A new, empty object for place, readable and writable for the caller and invisible to others.
- * EEXIST only where objects cannot be nameless. */
+/* A new, empty backing for place, readable and writable for the caller and invisible to others.
+ * EEXIST only where backings cannot be nameless. */
 int shmseg_backing_build(shmseg_place place, int *fd);
 
-/* Gives the object its permissions and its name, which appears in one step. EEXIST when the name is
+/* Gives the backing its permissions and its name, which appears in one step. EEXIST when the name is
  * taken. */
 int shmseg_backing_publish(int fd, shmseg_place place, mode_t perm);
 
@@ -41,43 +41,43 @@ int shmseg_backing_replace_empty(int fd, shmseg_place place, mode_t perm);
 /* Gives up what shmseg_backing_build made and nobody published; fd stays the caller's. */
 void shmseg_backing_abandon(int fd, shmseg_place place);
 
-/* A nameless object; with seal, one that cannot shrink once shmseg_backing_seal was called. */
+/* A nameless backing; with seal, one that cannot shrink once shmseg_backing_seal was called. */
 int shmseg_backing_anonymous(int *fd);
 int shmseg_backing_seal(int fd);
 
 /* The size in bytes. EFBIG when it is more than half of the address space. */
 int shmseg_backing_size(int fd, size_t *size);
 
-/* Makes the object size bytes long, never shorter than it is; from is its size now. With
+/* Makes the backing size bytes long, never shorter than it is; from is its size now. With
  * sparse unset, the memory of [0, size) is taken, or ENOSPC and nothing has changed. */
 int shmseg_backing_grow(int fd, uint64_t from, uint64_t size, bool sparse);
 
-/* The next bytes of [from, end) of the object, from < end, that may be something else than zero:
+/* The next bytes of [from, end) of the backing, from < end, that may be something else than zero:
  * [*begin, *stop), perhaps all of it, or none and *stop is end. What lies before *begin is a hole:
  * to read it through a mapping would take memory. */
 void shmseg_backing_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop);
 
 /* What is at from, and up to *until, at most end: 0: something that may be else than zero;
- * SHMSEG_EMPTY: a hole; SHMSEG_TRUNCATED: nothing, the object ends before. */
+ * SHMSEG_EMPTY: a hole; SHMSEG_TRUNCATED: nothing, the backing ends before. */
 int shmseg_backing_look(int fd, uint64_t from, uint64_t end, uint64_t *until);
 
 /* Can a descriptor be opened anew, whatever it leads to? */
 bool shmseg_backing_has_proc(void);
 
-/* A new description of the object behind fd, open for writing: a duplicated or inherited one shares
+/* A new description of the backing behind fd, open for writing: a duplicated or inherited one shares
  * its locks. Where there is no /proc it is opened by its name. SHMSEG_NO_PROC when it has none, or
  * the name leads elsewhere; EACCES, EMFILE, … */
 int shmseg_backing_reopen(int fd, shmseg_place place, int *fresh);
 
 /* Changes that two peers must not make at once (resizing, removing a name) are made under this
- * lock, which only those can take who may write the object. */
+ * lock, which only a process that may write the backing can take. */
 typedef struct shmseg_backing_lock {
   int fd;        /* has the lock */
   bool is_fresh; /* opened for it */
-  bool is_taken; /* else somebody who may only read has made it impossible: it goes without */
+  bool is_taken; /* else a process that may only read has made it impossible: it goes without */
 } shmseg_backing_lock;
 
-/* Locks the object behind fd, which has the name that place says, if any. Where no new description
+/* Locks the backing behind fd, which has the name that place says, if any. Where no new description
  * can be had (no descriptor left, permissions that shut out their own creator), fd itself carries
  * the lock if it is open for writing; then processes that share it by fork are not kept apart.
  * EAGAIN: somebody else has it. */
@@ -95,23 +95,23 @@ int shmseg_backing_unlink(shmseg_place place);
 
 shmseg_identity shmseg_backing_identity(const struct stat *status);
 
-/* Is there a folder for the object to be in? */
+/* Is there a folder for the backing to be in? */
 bool shmseg_backing_has_folder(shmseg_place place);
 
 /* Is the place of a file a link that leads nowhere? Then nothing is there, and nothing can be made. */
 bool shmseg_backing_dangles(shmseg_place place);
 
-/* Unlinks whatever place leads to, under the lock of the object that is there, so that nobody
+/* Unlinks whatever place leads to, under the lock of the backing that is there, so that nobody
  * removes another one's successor; without it a symbolic link, and what the caller must not write.
  * ENODEV, ENXIO, EISDIR for other things. EAGAIN when a peer is at it: try again. */
 int shmseg_backing_remove(shmseg_place place);
 
-/* Unlinks place if it leads to the object behind fd, whose identity only is: exactly, under its lock.
+/* Unlinks place if it leads to the backing behind fd, whose identity only is: exactly, under its lock.
  * SHMSEG_RENAMED when it leads elsewhere; EAGAIN as above; EACCES when fd is open for reading and
- * the object must not be written. */
+ * the backing must not be written. */
 int shmseg_backing_remove_own(shmseg_place place, int fd, const shmseg_identity *only);
 
-/* Names of all objects, one by one; *name is valid until the next call, NULL at the end. */
+/* Names of all backings, one by one; *name is valid until the next call, NULL at the end. */
 int shmseg_backing_list(shmseg_listing *listing);
 int shmseg_backing_next(shmseg_listing *listing, const char **name);
 void shmseg_backing_list_close(shmseg_listing *listing);

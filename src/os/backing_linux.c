@@ -42,7 +42,7 @@ static const char *backing_path_of(shmseg_place place, path *buffer) {
   return buffer->bytes;
 }
 
-/* A path through which the kernel opens the object that fd leads to. */
+/* A path through which the kernel opens the backing that fd leads to. */
 static const char *backing_path_of_fd(int fd, path *buffer) {
   snprintf(buffer->bytes, sizeof buffer->bytes, "/proc/self/fd/%d", fd);
   return buffer->bytes;
@@ -81,7 +81,7 @@ static int backing_folder_of_path(const char *name, path *folder) {
   return needed < (int)sizeof folder->bytes ? 0 : ENAMETOOLONG;
 }
 
-/* Where the object will lie; a link that leads to a file counts as that file. */
+/* Where the backing will lie; a link that leads to a file counts as that file. */
 static int backing_folder_of(shmseg_place place, path *folder) {
   path target;
   if (place.type == SHMSEG_NAME)
@@ -96,13 +96,13 @@ bool shmseg_backing_has_folder(shmseg_place place) {
   return backing_folder_of(place, &folder) == 0 && stat(folder.bytes, &status) == 0;
 }
 
-/* --- an object that has a name of its own until it is published ---------------------------------
+/* --- a backing that has a name of its own until it is published ---------------------------------
  *
  * Where nothing can be nameless (a file system without O_TMPFILE) or nothing nameless can get a name
  * (no /proc); and for the moment in which it takes the place of an empty file. Only then a killed
  * builder leaves something behind. */
 
-/* The name follows from the object's number, so that nobody has to remember it. */
+/* The name follows from the backing's number, so that nobody has to remember it. */
 static int backing_own_name(int fd, const path *folder, path *name) {
   struct stat status;
   if (fstat(fd, &status) != 0)
@@ -283,7 +283,7 @@ static int backing_reserve(int fd, uint64_t from, uint64_t size) {
 }
 
 /* For file systems that cannot allocate: the callers' lock keeps peers of ours from growing the
- * object meanwhile. */
+ * backing meanwhile. */
 static int backing_grow_without_fallocate(int fd, uint64_t from, uint64_t size, bool sparse) {
   if (sparse)
     return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
@@ -379,7 +379,8 @@ static int backing_obstacle(int fd) {
   return fcntl(fd, F_OFD_GETLK, &lock) == 0 ? lock.l_type : F_WRLCK;
 }
 
-/* Who may only read can lock for reading, for as long as it likes: that counts for nothing. */
+/* A process that may only read can lock for reading as long as it likes: such a lock counts for
+ * nothing. */
 static int backing_take_lock(shmseg_backing_lock *lock) {
   int way = F_UNLCK;
   int err = EAGAIN;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Shared memory objects where only POSIX is there (macOS, the BSDs). Untested.
  *
- * An object is made under its final name, with no permissions until it is complete: only the
+ * A backing is made under its final name, with no permissions until it is complete: only the
  * superuser can open it too early, and a killed creator leaves it behind. */
 #if !defined(__linux__)
 #define _GNU_SOURCE
@@ -62,7 +62,7 @@ int shmseg_backing_publish(int fd, shmseg_place place, mode_t perm) {
   return fchmod(fd, perm) == 0 ? 0 : errno;
 }
 
-/* Objects cannot be nameless here, and so not replace another in one step. */
+/* Backings cannot be nameless here, and so not replace another in one step. */
 int shmseg_backing_replace_empty(int fd, shmseg_place place, mode_t perm) {
   (void)fd;
   (void)place;
@@ -96,7 +96,7 @@ int shmseg_backing_seal(int fd) {
 
 int shmseg_backing_grow(int fd, uint64_t from, uint64_t size, bool sparse) {
   (void)from;
-  (void)sparse; /* no way to take the memory of an object */
+  (void)sparse; /* no way to take the memory of a backing */
   return ftruncate(fd, (off_t)size) == 0 ? 0 : errno;
 }
 

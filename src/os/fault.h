@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The fault guard: a hole under a mapping becomes a code instead of a death by SIGBUS.
  *
- * A page of a mapping can be missing because a peer truncated the object or because a sparse
+ * A page of a mapping can be missing because a peer truncated the backing or because a sparse
  * one finds the file system full. Touching it raises SIGBUS. The handler puts private zeroes
  * over the hole and notes the code in the mapping's record; the access goes on, and whoever
  * made it looks at the code afterwards. */
@@ -26,9 +26,9 @@ typedef struct shmseg_fault {
   unsigned retries;  /* how often in a row */
 } shmseg_fault;
 
-/* Installs the handler when it is the first, unblocks SIGBUS in the calling thread, and gives the caller a record that guards
- * [base, base + length) of the object behind fd until it is forgotten. ENFILE when 65,536
- * are in use, or what sigaction says. */
+/* Installs the handler when it is the first, unblocks SIGBUS in the calling thread, and gives the
+ * caller a record that guards [base, base + length) of the backing behind fd until it is forgotten.
+ * ENFILE when 65,536 are in use, or what sigaction says. */
 int shmseg_fault_watch(shmseg_fault **record, void *base, size_t length, int fd);
 
 /* The mapping has moved or changed; the code is cleared. */

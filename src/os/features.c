@@ -34,7 +34,7 @@ const shmseg_feature shmseg_features[] = {
   { "futex", LINUX },         /* waiting sleeps in the kernel, on the word itself */
   { "memfd", MEMFD },         /* anonymous segments that cannot shrink */
   { "ofd_locks", OFD },       /* a holder's death is seen at once */
-  { "atomic_create", LINUX }, /* a new object appears complete or not at all */
+  { "atomic_create", LINUX }, /* a new backing appears complete or not at all */
   { "reserve", LINUX },       /* memory is taken when the segment is created */
   { "list", LINUX },          /* shmseg.list works */
   { "fault_guard", true },    /* a hole is an error and not SIGBUS */

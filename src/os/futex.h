@@ -12,7 +12,7 @@
  * through a read-only mapping. */
 int shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds);
 
-/* Wakes at most count of those who sleep on the word, in any process: how many; -1 when the page
+/* Wakes at most count of the sleepers on the word, in any process: gives how many; -1 when the page
  * is gone. */
 int shmseg_futex_wake(const uint32_t *word, int count);
 

@@ -74,7 +74,7 @@ static struct flock liveness_byte_of(uint32_t id, short type) {
   return lock;
 }
 
-/* Takes the byte of a number that nobody has. Where somebody who may only read has locked that for
+/* Takes the byte of a number that nobody has. Where a process that may only read has locked that for
  * reading, no lock for writing can be had: then the number is one that a lock for reading proves. */
 static int liveness_take_byte(int fd, uint32_t *id) {
   struct flock lock = liveness_byte_of(*id, F_WRLCK);

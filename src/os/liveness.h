@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who is alive: identities that the kernel takes back when their process ends.
  *
- * An identity is a number and a lock on one byte, far behind the object's data. The lock belongs
+ * An identity is a number and a lock on one byte, far behind the backing's data. The lock belongs
  * to an open file description of its own, so the kernel drops it when the process dies, executes
  * another program or closes it, and not before: a stopped process is alive. It works across PID
  * namespaces, and nothing has to be trusted that a peer can write. */
@@ -21,11 +21,11 @@
 #define SHMSEG_ID_MIN 16u
 #define SHMSEG_ID_MAX ((1u << SHMSEG_ID_BITS) - 1)
 
-/* Set in an identity that is proved by a lock for reading, since somebody who may only read makes
- * locks for writing impossible. For as long as that one does it, the identity looks alive. */
+/* Set in an identity that is proved by a lock for reading, since a process that may only read makes
+ * locks for writing impossible. As long as it does so, the identity looks alive. */
 #define SHMSEG_ID_SHARED (1u << (SHMSEG_ID_BITS - 1))
 
-/* Takes an identity on the object behind fd, which has to be open for writing; place is its name, if
+/* Takes an identity on the backing behind fd, which has to be open for writing; place is its name, if
  * any. EAGAIN when 16 numbers in a row were taken, ENFILE, or what shmseg_backing_reopen says: EACCES
  * when the descriptor was passed by another user. */
 int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member);

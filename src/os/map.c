@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Address space: an object's bytes at an address, with room to grow behind them. */
+/* Address space: a backing's bytes at an address, with room to grow behind them. */
 #define _GNU_SOURCE
 #include "os/map.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Address space: an object's bytes at an address, with room to grow behind them. */
+/* Address space: a backing's bytes at an address, with room to grow behind them. */
 #ifndef SHMSEG_OS_MAP_H
 #define SHMSEG_OS_MAP_H
 
@@ -17,10 +17,10 @@ size_t shmseg_map_round(size_t n);
  * length <= reserved, reserved > 0); what is left over can be neither read nor written. errno. */
 int shmseg_map_open(void **base, size_t reserved, size_t length, int fd, bool writable);
 
-/* Maps the object anew over an address range that shmseg_map_open gave. errno. */
+/* Maps the backing anew over an address range that shmseg_map_open gave. errno. */
 int shmseg_map_again(void *base, size_t reserved, size_t length, int fd, bool writable);
 
-/* The same for [from, to) of it alone (whole pages), of which the object may have less yet. The
+/* The same for [from, to) of it alone (whole pages), of which the backing may have less yet. The
  * kernel looks at all limits before it takes the old mapping away: a failed call changes nothing. */
 int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable);
 
@@ -38,7 +38,7 @@ int shmseg_map_pin(void *base, size_t length);
 
 void shmseg_map_unpin(void *base, size_t length);
 
-/* The same for a range of which the object has less yet, as far as that can be done ahead. */
+/* The same for a range of which the backing has less yet, as far as that can be done ahead. */
 int shmseg_map_pin_ahead(void *base, size_t length);
 int shmseg_map_flush(void *base, size_t length);
 

@@ -21,13 +21,13 @@
 #define CHUNK_BYTES 65536
 #define MILLISECOND ((int64_t)1000000)
 
-/* How long a peer may be at the object, or a thread about to name one that it has made. */
+/* How long a peer may be at the backing, or a thread about to name one that it has made. */
 #define PATIENCE (1000 * MILLISECOND)
 
 enum {
   FREE,
   CHANGING,
-  NAMELESS, /* its object has no name yet */
+  NAMELESS, /* its backing has no name yet */
   WAITING
 };
 
@@ -163,7 +163,7 @@ static bool temporary_leads_to(shmseg_place place, shmseg_identity identity) {
 }
 
 /* Where there is no lock to be had: no descriptor is free, a sandbox refuses it, somebody does not give
- * it back. Between the look and the unlink the name could be given to another object, if somebody
+ * it back. Between the look and the unlink the name could be given to another backing, if somebody
  * removed ours in that moment. */
 static void temporary_unlink_without_lock(const shmseg_temporary *e) {
   if (temporary_leads_to(e->place, e->identity))

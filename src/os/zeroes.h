@@ -12,9 +12,10 @@
  * call; one that finds everything there does nothing. */
 void shmseg_zeroes_prepare(void);
 
-/* Puts memory without a file over [from, end), part of a mapping that begins at base: private zeroes,
- * or as a last resort others that holes share, also those of forked children; over the whole mapping or page alone when
- * that is all there is to be had. All are whole pages. For signal handlers. False: not even that. */
+/* Puts memory without a file over [from, end), part of a mapping that begins at base: private
+ * zeroes, or as a last resort others that holes share, also those of forked children; over the
+ * whole mapping or page alone when that is all there is to be had. All are whole pages. For signal
+ * handlers. False: not even that. */
 bool shmseg_zeroes_put(uintptr_t base, uintptr_t from, uintptr_t end, uintptr_t page);
 
 #pragma GCC visibility pop

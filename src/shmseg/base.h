@@ -14,7 +14,8 @@
 #define SHMSEG_API
 #endif
 
-/* Of this header. Before 1.0 a new minor version may change the API, and the library's soname with it. */
+/* Of this header. Before 1.0 a new minor version may change the API, and the library's soname with
+ * it. */
 #define SHMSEG_VERSION_MAJOR 0
 #define SHMSEG_VERSION_MINOR 1
 #define SHMSEG_VERSION_PATCH 0
@@ -40,12 +41,12 @@ enum {
   SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
   SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
   SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
-  SHMSEG_CHANGED = -15,     /* somebody was faster */
+  SHMSEG_CHANGED = -15,     /* a peer was faster */
   SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
 };
 
-/* What a code means, in English: a string that stays. For errno values it is what strerror() says, but for
- * a few that mean something of their own here. */
+/* What a code means, in English: a string that stays. For errno values it is what strerror() says,
+ * but for a few that mean something of their own here. */
 SHMSEG_API const char *shmseg_strerror(int code);
 
 /* Nanoseconds since a moment in the past that is the same for all processes of the machine. */
@@ -54,8 +55,8 @@ SHMSEG_API int64_t shmseg_clock_now(void);
 /* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
 #define SHMSEG_FOREVER INT64_MAX
 
-/* Where a backing is found: the name of a POSIX shared memory object ("memory.bin", no slash) or the path
- * of an ordinary file. */
+/* Where a backing is found: the name of a POSIX shared memory object ("memory.bin", no slash) or
+ * the path of an ordinary file. */
 typedef enum { SHMSEG_NAME, SHMSEG_FILE } shmseg_place_type;
 
 typedef struct shmseg_place {
@@ -68,7 +69,7 @@ typedef struct shmseg_identity {
   uint64_t device, inode;
 } shmseg_identity;
 
-/* A segment handle as one of those who lock: its identity, taken at the first lock. */
+/* A segment handle that takes locks: its identity, which it gets at the first lock. */
 typedef struct shmseg_member {
   uint32_t id;    /* 0: none yet */
   int slot;       /* of this process's table */
