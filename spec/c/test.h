@@ -19,10 +19,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int test_failures;
-static const char *test_name = "";
-static bool test_good;
-static bool test_found, test_passed_over; /* by the words of the command line */
+/* One of each in a program, whichever of its files asks. */
+#define TEST_ONE __attribute__((weak))
+
+TEST_ONE int test_failures;
+TEST_ONE const char *test_name = "";
+TEST_ONE bool test_good;
+TEST_ONE bool test_found, test_passed_over; /* by the words of the command line */
 
 static inline bool test_line(const char *sentence, bool good, const char *file, int line) {
   if (good)

@@ -87,14 +87,13 @@ static uint32_t dead_identity(void) {
 
 /* --- tests ---------------------------------------------------------------------------------------- */
 
-TEST(list, "the kinds are numbered from 1 in the order of the list, and are found by their names") {
+TEST(list, "the kinds are numbered from 1 in the order of the list") {
   const shmseg_kind *kind;
   uint64_t count = 0;
-  check(shmseg_kinds_find(0) == NULL && shmseg_kinds_named("nonsense") == NULL);
+  check(shmseg_kinds_find(0) == NULL);
   while ((kind = shmseg_kinds_find(count + 1)) != NULL) {
     count++;
     check(kind->number == count && kind->version >= 1);
-    check(shmseg_kinds_named(kind->name) == kind);
     check(kind->handle_size >= sizeof(shmseg_object));
     check(shmseg_object_size(kind, NULL) > SHMSEG_HEADER_SIZE);
   }

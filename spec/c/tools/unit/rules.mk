@@ -30,7 +30,8 @@ $(if $(filter %/unit_faked.c,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/unit/help.c,unit/core))))
 endef
 $(foreach f,$(unit_files),$(eval $(call unit_program,$(f))))
-TESTS += $(foreach f,$(unit_files),$(BUILD)/$(call unit_name,$(f))) $(BUILD)/unit/layout-i386
+$(eval $(call program,unit/self,$(CC),$(unit_flags),tools/unit/self.c tools/unit/help.c,unit/core))
+TESTS += $(foreach f,$(unit_files),$(BUILD)/$(call unit_name,$(f))) $(BUILD)/unit/self $(BUILD)/unit/layout-i386
 
 # The offsets hold on 32 bits too: a compile is enough, the assertions are static.
 $(BUILD)/unit/layout-i386: tools/unit/layout-i386
