@@ -256,12 +256,12 @@ static void meet_signal(int flags) {
   shmseg_segment_close(&segment);
 }
 
-TEST(interrupted, "a signal interrupts a wait and a sleep") {
+TEST(signalled, "a signal interrupts a wait and a sleep") {
   meet_signal(0);
 }
 
 /* A sleep with a timeout is not begun anew. */
-TEST(interrupted_to_restart, "so does one whose handler restarts system calls") {
+TEST(signal_that_restarts, "so does one whose handler restarts system calls") {
   meet_signal(SA_RESTART);
 }
 
