@@ -147,7 +147,7 @@ static const char *check(void) {
 }
 
 static const structure schedule_header = {
-  .name = "header",
+  .name = "object",
   .scenarios = scenarios,
   .count = sizeof scenarios / sizeof scenarios[0],
   .make = make,

@@ -69,6 +69,6 @@ static const char *finish(void) {
   return err == 0 || err == ENOENT ? NULL : "it cannot be removed";
 }
 
-static const storm_noun storm_name = { .name = "name", .operate = operate, .finish = finish };
+static const storm_noun storm_name = { .name = "segment", .operate = operate, .finish = finish };
 
 STORM_PLAY(storm_name);
