@@ -7,15 +7,17 @@ ifeq ($(filter $(version),5.1 5.2 5.3 5.4 5.5 luajit),)
 $(error LUA=$(LUA): say 5.1, 5.2, 5.3, 5.4, 5.5 or luajit)
 endif
 
-interpreter := $(patsubst 5.%,lua5.%,$(version))
 tree := build/$(version)
 built := $(tree)/built
 sources := shmseg-scm-1.rockspec .ci/build $(wildcard src/*.h src/*/*.[ch] lua/shmseg/*.lua lua/shmseg/*/*.lua)
 with := .ci/with $(version) $(tree)
+compile := $(MAKE) -s -j 2 -f .ci/tree.mk LUA=$(version)
+sanitize := -fsanitize=address,undefined
 
-.PHONY: all help setup demo test test-all dev asan check-c storm bench lint library install clean
+.PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench lint library install clean
 
 all: $(built)                ## build the module for one Lua, into build/<LUA>
+	@echo "$(tree) is built; what the compiler said is in $(tree)-build.log"
 
 help:                        ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
@@ -24,6 +26,9 @@ help:                        ## this list
 setup:
 	@.ci/setup $(version)
 
+setup-specs:
+	@.ci/setup $(version) busted
+
 $(built): $(sources) | setup
 	@.ci/quietly build/$(version)-build.log .ci/build $(version) $(tree)
 	@touch $@
@@ -31,16 +36,20 @@ $(built): $(sources) | setup
 demo: $(built)               ## see two processes share memory
 	@$(with) examples/demo
 
-test: $(built)               ## run the specs
-	@.ci/setup $(version) busted
-	$(with) .ci/busted $(interpreter) $(ARGS)
+test: setup-specs $(built)   ## run the specs
+	$(with) .ci/busted $(version) $(ARGS)
 
 test-all:                    ## run the specs on every Lua
 	@for lua in 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
 
-asan:                        ## run the specs under the address and undefined behaviour sanitizers
-	@.ci/setup $(version) busted
-	.ci/asan $(version) $(ARGS)
+dev: setup                   ## compile what has changed, with -O1 -g, in seconds; with ARGS= run specs
+	@$(compile) TREE=build/dev/$(version) FLAGS="-O1 -g"
+	$(if $(ARGS),.ci/with $(version) build/dev/$(version) .ci/busted $(version) $(ARGS))
+
+asan: setup-specs            ## the same with the address and undefined behaviour sanitizers, and run the specs
+	@$(compile) TREE=build/asan/$(version) LINK="$(sanitize)" \
+	  FLAGS="-O1 -g -fno-omit-frame-pointer $(sanitize) -fno-sanitize-recover=undefined"
+	.ci/asan $(version) build/asan/$(version) $(ARGS)
 
 check-c:                     ## run the tests of the C floors (minutes); ONLY=unit runs one tool's
 	$(MAKE) -C spec/c test
@@ -49,35 +58,13 @@ storm:                       ## run the storm; KILLS=100000 for a long one
 	$(MAKE) -C spec/c storm KILLS=$(or $(KILLS),2000)
 
 bench: $(built)              ## run the benchmarks
-	$(with) $(interpreter) bench/run.lua $(ARGS)
+	$(with) $$(.ci/find interpreter $(version)) bench/run.lua $(ARGS)
 
-lint:                        ## read the sources as CI does
-	@.ci/lint
+lint:                        ## read the sources as CI does; ONLY=cppcheck does one thing alone
+	@.ci/lint $(ONLY)
 
 clean:                       ## remove all that was built
 	rm -rf build
-
-# --- for developers: only what has changed is compiled again ------------------------------------------
-
-dev_tree := build/dev/$(version)
-lua_name := $(if $(filter luajit,$(version)),5.1,$(version))
-lua_include := $(firstword $(wildcard $(LUA_INCDIR) $(if $(filter luajit,$(version)),/usr/include/luajit-2.1,/usr/include/lua$(version)) /usr/local/include))
-module_sources := $(shell grep -oE 'src/[a-z]+/[a-z_0-9]+\.c' shmseg-scm-1.rockspec)
-dev_objects := $(module_sources:src/%.c=$(dev_tree)/%.o)
-
-dev: $(dev_tree)/lib/lua/$(lua_name)/shmseg/core.so  ## build with -O1 -g in seconds; with ARGS= run specs
-	@mkdir -p $(dev_tree)/share/lua/$(lua_name) && ln -sfn $(CURDIR)/lua/shmseg $(dev_tree)/share/lua/$(lua_name)/shmseg
-	$(if $(ARGS),.ci/with $(version) $(dev_tree) .ci/busted $(interpreter) $(ARGS))
-
-$(dev_tree)/lib/lua/$(lua_name)/shmseg/core.so: $(dev_objects)
-	@mkdir -p $(@D)
-	@echo "  LD $@"
-	@$(CC) -shared -o $@ $^ -lm -lrt -ldl -lpthread
-
-$(dev_tree)/%.o: src/%.c
-	@mkdir -p $(@D)
-	@echo "  CC $<"
-	@$(CC) -std=gnu11 -O1 -g -fPIC -Wall -Wextra -D_FILE_OFFSET_BITS=64 -DSHMSEG_MODULE -Isrc -I$(lua_include) -MMD -MP -c -o $@ $<
 
 # --- the C library, which knows no Lua ----------------------------------------------------------------
 
@@ -85,7 +72,7 @@ PREFIX = /usr/local
 DESTDIR =
 CFLAGS ?= -O2
 library_version := $(shell sed -n 's/.*SHMSEG_VERSION "\(.*\)"/\1/p' src/shmseg/base.h)
-library_sources := $(filter-out src/binding/%,$(module_sources))
+library_sources := $(shell grep -oE 'src/(os|core|objects)/[a-z_0-9]+\.c' shmseg-scm-1.rockspec)
 library_objects := $(library_sources:src/%.c=build/lib/%.o)
 prefix := $(DESTDIR)$(PREFIX)
 
@@ -117,4 +104,4 @@ install: library             ## install libshmseg below PREFIX (/usr/local), its
 	  'Version: $(library_version)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lshmseg' \
 	  'Libs.private: -lrt -ldl -lpthread' >$(prefix)/lib/pkgconfig/shmseg.pc
 
--include $(dev_objects:.o=.d) $(library_objects:.o=.d)
+-include $(library_objects:.o=.d)

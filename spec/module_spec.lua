@@ -147,7 +147,7 @@ describe("the module", function()
       seg:slice(0):write(0, "text")
       local text = seg:read(0, 4)
       seg:close()
-      return loaded, message:gsub(path, "path", 1), text, path]],
+      return loaded, message:gsub(path:gsub("%p", "%%%0"), "path", 1), text, path]],
       copy
     )
     assert.False(loaded)
