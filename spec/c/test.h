@@ -7,8 +7,10 @@
  * A sentence with a `# skip reason` counts as passed. Several checks make one test: group them
  * between test_begin("sentence") and test_done(), with check(condition) for each.
  *
- * A program of many tests gives them names: each is a function TEST(name) { … }, and test_run calls
- * them in the order of the file. Then `program name` runs one, and `program --list` tells the names. */
+ * A program of many tests gives them names: each is a function TEST(name, "sentence") { … } with such
+ * checks, and test_run calls them in the order of the file. Then `program name` runs one, and
+ * `program --list` tells what there is. TEST_WITH has a fixture before and behind it; a function that
+ * is several tests is TESTS(name). */
 #ifndef SHMSEG_SPEC_TEST_H
 #define SHMSEG_SPEC_TEST_H
 
@@ -18,7 +20,7 @@
 #include <string.h>
 
 static int test_failures;
-static const char *test_name;
+static const char *test_name = "";
 static bool test_good;
 static bool test_found, test_passed_over; /* by the words of the command line */
 
@@ -81,18 +83,28 @@ static inline int test_end(void) {
 
 /* --- tests with names ------------------------------------------------------------------------- */
 
+typedef struct test_fixture {
+  void (*set_up)(void), (*tear_down)(void);
+} test_fixture;
+
 typedef struct test_case {
-  const char *name;
-  void (*run)(void);
+  const char *name, *sentence, *file;
   int line;
+  void (*run)(void);
+  const test_fixture *fixture;
 } test_case;
 
-#define TEST(function)                                                                             \
+#define TEST_CASE(function, sentence, fixture)                                                     \
   static void function(void);                                                                      \
-  static const test_case function##_case = { #function, function, __LINE__ };                      \
+  static const test_case function##_case = { #function, sentence, __FILE__,                        \
+                                             __LINE__,  function, fixture };                       \
   static const test_case *function##_entry __attribute__((section("test_cases"), used)) =          \
       &function##_case;                                                                            \
   static void function(void)
+
+#define TEST(function, sentence) TEST_CASE(function, sentence, NULL)
+#define TEST_WITH(fixture, function, sentence) TEST_CASE(function, sentence, &(fixture))
+#define TESTS(function) TEST_CASE(function, NULL, NULL)
 
 extern const test_case *__start_test_cases[] __attribute__((weak));
 extern const test_case *__stop_test_cases[] __attribute__((weak));
@@ -101,14 +113,27 @@ static inline int test_by_line(const void *a, const void *b) {
   return (*(const test_case *const *)a)->line - (*(const test_case *const *)b)->line;
 }
 
+static inline void test_run_one(const test_case *it) {
+  if (it->fixture)
+    it->fixture->set_up();
+  if (it->sentence)
+    test_begin(it->sentence);
+  it->run();
+  if (it->sentence)
+    test_line(test_name, test_good, it->file, it->line);
+  if (it->fixture)
+    it->fixture->tear_down();
+}
+
 /* Runs the tests of this program, or those that main's words name. */
 static inline void test_run(char **words) {
+  const test_case **all = __start_test_cases;
   size_t count = (size_t)(__stop_test_cases - __start_test_cases);
   if (count > 0)
-    qsort(__start_test_cases, count, sizeof *__start_test_cases, test_by_line);
+    qsort(all, count, sizeof *all, test_by_line);
   for (size_t i = 0; i < count; i++)
-    if (test_is_wanted(words, __start_test_cases[i]->name, ""))
-      __start_test_cases[i]->run();
+    if (test_is_wanted(words, all[i]->name, all[i]->sentence ? all[i]->sentence : ""))
+      test_run_one(all[i]);
 }
 
 #endif

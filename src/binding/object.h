@@ -38,6 +38,8 @@ enum {
   OBJECT_BUFFER = 8
 };
 
+_Static_assert(sizeof(object) % _Alignof(shmseg_object) == 0, "the handle lies behind it at once");
+
 /* The C handle of an object. */
 static inline shmseg_object *object_handle(object *o) {
   return (shmseg_object *)(o + 1);

@@ -3,8 +3,6 @@
  * named after a kind and know nothing of it but its descriptor. */
 #include "objects/kinds.h"
 
-#include <string.h>
-
 static const shmseg_kind *const kinds[] = {
 #define KIND(noun) &shmseg_##noun##_kind,
   SHMSEG_KINDS(KIND)
@@ -15,13 +13,6 @@ static const shmseg_kind *const kinds[] = {
 
 const shmseg_kind *shmseg_kinds_find(uint64_t number) {
   return number >= 1 && number <= COUNT ? kinds[number - 1] : NULL;
-}
-
-const shmseg_kind *shmseg_kinds_named(const char *name) {
-  for (size_t i = 0; i < COUNT; i++)
-    if (strcmp(kinds[i]->name, name) == 0)
-      return kinds[i];
-  return NULL;
 }
 
 /* --- geometry ----------------------------------------------------------------------------- */

@@ -66,9 +66,6 @@ struct shmseg_kind {
 /* The kind of that number, or NULL. */
 const shmseg_kind *shmseg_kinds_find(uint64_t number);
 
-/* The one of that name, or NULL. */
-const shmseg_kind *shmseg_kinds_named(const char *name);
-
 /* The number that options give, or 0. */
 uint64_t shmseg_kinds_number(const shmseg_object_options *options, const shmseg_number *number);
 

@@ -173,14 +173,17 @@ int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kin
   err = shmseg_object_open_until(object, kind, shmseg_segment_whole(segment),
                                  mode == SHMSEG_CREATE_ONLY ? SHMSEG_WRITE : mode, options,
                                  deadline, &is_built);
-  if (err == SHMSEG_INTERRUPTED)
+  if (err == SHMSEG_INTERRUPTED && !*created)
     return err;
-  if (err && *created)
-    shmseg_segment_unlink(segment);
-  if (err)
+  if (err) {
+    if (*created) /* it was complete: somebody has written over it, and is not waited for */
+      shmseg_segment_unlink(segment);
     shmseg_segment_close(segment);
+    *created = false;
+    return err == SHMSEG_INTERRUPTED ? SHMSEG_TIMEOUT : err;
+  }
   *created = *created || is_built;
-  return err;
+  return 0;
 }
 
 int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,

@@ -38,12 +38,11 @@ static int make(shmseg_place place, uint64_t size) {
   return fd;
 }
 
-TEST(published) {
+TEST(published,
+     "an object has no name until it is published, and then its permissions whatever the umask") {
   shmseg_place place = fresh_place();
   struct stat status;
   int fd, other;
-  test_begin(
-      "an object has no name until it is published, and then its permissions whatever the umask");
   mode_t mask = umask(077);
   must(shmseg_backing_build(place, &fd) == 0);
   umask(mask);
@@ -59,13 +58,11 @@ TEST(published) {
   close(other);
   check(shmseg_backing_unlink(place) == 0 && shmseg_backing_unlink(place) == ENOENT);
   close(fd);
-  test_done();
 }
 
-TEST(abandoned) {
+TEST(abandoned, "an object that is abandoned before it was published leaves nothing") {
   shmseg_place place = fresh_place();
   int fd, descriptors = count_descriptors();
-  test_begin("an object that is abandoned before it was published leaves nothing");
   must(shmseg_backing_build(place, &fd) == 0);
   shmseg_backing_abandon(fd, place);
   close(fd);
@@ -74,15 +71,13 @@ TEST(abandoned) {
   check(shmseg_backing_build(nowhere, &fd) == ENOENT);
   check(shmseg_backing_open(nowhere, true, &fd) == ENOENT);
   check(count_descriptors() == descriptors);
-  test_done();
 }
 
-TEST(strange_files) {
+TEST(strange_files,
+     "what is not a regular file is ENODEV, does not block, and a link at a name is not followed") {
   char folder[] = "/tmp/shmseg-unit-XXXXXX", path[64], link[64];
   struct stat status;
   int fd, descriptors = count_descriptors();
-  test_begin(
-      "what is not a regular file is ENODEV, does not block, and a link at a name is not followed");
   must(mkdtemp(folder));
   snprintf(path, sizeof path, "%s/fifo", folder);
   must(mkfifo(path, 0600) == 0);
@@ -100,14 +95,12 @@ TEST(strange_files) {
   check(shmseg_backing_stat(place_of(name), &status) == 0 && S_ISLNK(status.st_mode));
   unlink(link);
   check(count_descriptors() == descriptors);
-  test_done();
 }
 
-TEST(grown) {
+TEST(grown, "growing takes the memory or not as asked, and never makes an object shorter") {
   shmseg_place place = fresh_place();
   struct stat status;
   int fd = make(place, 3);
-  test_begin("growing takes the memory or not as asked, and never makes an object shorter");
   check(shmseg_backing_grow(fd, 3, 3 * PAGE, false) == 0 && size_of(fd) == 3 * PAGE);
   check(fstat(fd, &status) == 0 && status.st_blocks * 512 >= 3 * PAGE);
   check(shmseg_backing_grow(fd, 3 * PAGE, 100 * PAGE, true) == 0 && size_of(fd) == 100 * PAGE);
@@ -119,15 +112,13 @@ TEST(grown) {
   check(fstat(fd, &status) == 0 && status.st_blocks * 512 < 60 * PAGE);
   shmseg_backing_unlink(place);
   close(fd);
-  test_done();
 }
 
-TEST(locked) {
+TEST(locked, "one at a time has an object's lock, until it is unlocked") {
   shmseg_place place = fresh_place();
   shmseg_backing_lock lock, other;
   int fd = make(place, PAGE), descriptors;
   shmseg_identity identity = identity_of(fd);
-  test_begin("one at a time has an object's lock, until it is unlocked");
   descriptors = count_descriptors();
   check(shmseg_backing_lock_fd(fd, place, &lock) == 0 && lock.is_taken);
   check(shmseg_backing_lock_fd(fd, place, &other) == EAGAIN);
@@ -142,7 +133,6 @@ TEST(locked) {
   shmseg_backing_unlink(place);
   check(shmseg_backing_lock_place(place, &lock) == ENOENT && count_descriptors() == descriptors);
   close(fd);
-  test_done();
 }
 
 static void wait_for_end(void *unused) {
@@ -151,11 +141,11 @@ static void wait_for_end(void *unused) {
   pause();
 }
 
-TEST(unlocked_though_forked) {
+TEST(unlocked_though_forked,
+     "an unlocked object is free, also when a child was forked under the lock") {
   shmseg_place place = fresh_place();
   shmseg_backing_lock lock, other;
   int fd = make(place, PAGE);
-  test_begin("an unlocked object is free, also when a child was forked under the lock");
   must(shmseg_backing_lock_fd(fd, place, &lock) == 0);
   child heir = child_start(wait_for_end, NULL);
   must(child_hear(&heir) == '-');
@@ -166,7 +156,6 @@ TEST(unlocked_though_forked) {
   child_kill(&heir);
   shmseg_backing_unlink(place);
   close(fd);
-  test_done();
 }
 
 static void read_lock_all(int fd) {
@@ -174,12 +163,11 @@ static void read_lock_all(int fd) {
   must(fcntl(fd, F_OFD_SETLK, &everything) == 0);
 }
 
-TEST(locked_beside_readers) {
+TEST(locked_beside_readers, "who locks an object for reading holds up nobody") {
   shmseg_place place = fresh_place();
   shmseg_backing_lock lock;
   int fd = make(place, PAGE), reader;
   shmseg_identity identity = identity_of(fd);
-  test_begin("who locks an object for reading holds up nobody");
   must(shmseg_backing_open(place, false, &reader) == 0);
   read_lock_all(reader);
   check(shmseg_backing_lock_fd(fd, place, &lock) == 0 && !lock.is_taken);
@@ -187,7 +175,6 @@ TEST(locked_beside_readers) {
   check(shmseg_backing_remove_own(place, fd, &identity) == 0 && !present(place));
   close(reader);
   close(fd);
-  test_done();
 }
 
 /* As a user whom permissions bind: can the creator of an object that must not be written lock and remove it? */
@@ -216,19 +203,16 @@ static void leave_without_permission(void *unused) {
   _exit(work_without_permission());
 }
 
-TEST(locked_without_permission) {
-  test_begin(
-      "permissions that shut out the creator do not keep it from locking; a reader is refused");
+TEST(locked_without_permission,
+     "permissions that shut out the creator do not keep it from locking; a reader is refused") {
   child c = child_start(leave_without_permission, NULL);
   check(child_end(&c) == 0);
-  test_done();
 }
 
-TEST(raised) {
+TEST(raised, "no descriptor is one of the standard streams'") {
   int fd, saved = fcntl(0, F_DUPFD_CLOEXEC, 10);
   shmseg_place place = fresh_place();
   shmseg_listing listing;
-  test_begin("no descriptor is one of the standard streams'");
   must(saved >= 0);
   close(0);
   check(shmseg_backing_build(place, &fd) == 0 && fd > 2 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
@@ -243,16 +227,14 @@ TEST(raised) {
   must(dup2(saved, 0) == 0);
   close(saved);
   shmseg_backing_unlink(place);
-  test_done();
 }
 
-TEST(replaced) {
+TEST(replaced, "an empty file gives its name up, and one that is not empty does not") {
   char file[] = "/tmp/shmseg-unit-XXXXXX";
   int there = mkstemp(file), fd;
   struct stat status;
   must(there >= 0);
   shmseg_place place = { SHMSEG_FILE, file };
-  test_begin("an empty file gives its name up, and one that is not empty does not");
   must(shmseg_backing_build(place, &fd) == 0 && shmseg_backing_grow(fd, 0, PAGE, false) == 0);
   must(write(there, "x", 1) == 1);
   check(shmseg_backing_replace_empty(fd, place, 0640) == EAGAIN);
@@ -265,14 +247,12 @@ TEST(replaced) {
   unlink(file);
   close(there);
   close(fd);
-  test_done();
 }
 
-TEST(removed) {
+TEST(removed, "a name is removed only while it leads to the object that is meant") {
   shmseg_place place = fresh_place();
   int old = make(place, PAGE);
   shmseg_identity first = identity_of(old);
-  test_begin("a name is removed only while it leads to the object that is meant");
   must(shmseg_backing_unlink(place) == 0);
   int new = make(place, PAGE);
   shmseg_identity second = identity_of(new);
@@ -285,26 +265,22 @@ TEST(removed) {
   check(shmseg_backing_remove(place) == 0 && shmseg_backing_remove(place) == ENOENT);
   close(old);
   close(new);
-  test_done();
 }
 
-TEST(anonymous) {
+TEST(anonymous, "a sealed nameless object can grow and not shrink") {
   int fd;
-  test_begin("a sealed nameless object can grow and not shrink");
   must(shmseg_backing_anonymous(&fd) == 0);
   check(shmseg_backing_grow(fd, 0, PAGE, false) == 0 && shmseg_backing_seal(fd) == 0);
   check(ftruncate(fd, 10) == -1 && errno == EPERM);
   check(shmseg_backing_grow(fd, PAGE, 2 * PAGE, false) == 0 && size_of(fd) == 2 * PAGE);
   close(fd);
-  test_done();
 }
 
-TEST(listed) {
+TEST(listed, "a listing has each name once, and no name twice") {
   shmseg_place place = fresh_place();
   shmseg_listing listing;
   const char *name;
   int fd = make(place, PAGE), seen = 0;
-  test_begin("a listing has each name once, and no name twice");
   must(shmseg_backing_list(&listing) == 0);
   while (shmseg_backing_next(&listing, &name) == 0 && name)
     seen += strcmp(name, place.name) == 0;
@@ -313,7 +289,6 @@ TEST(listed) {
   shmseg_backing_list_close(&listing); /* twice is harmless */
   shmseg_backing_unlink(place);
   close(fd);
-  test_done();
 }
 
 typedef struct {
@@ -372,10 +347,10 @@ static void temporary(bool by_signal, const char *sentence) {
   test_done();
 }
 
-TEST(temporary_at_exit) {
+TESTS(temporary_at_exit) {
   temporary(false, "temporary names go at exit, those of others and of changed objects stay");
 }
 
-TEST(temporary_at_signal) {
+TESTS(temporary_at_signal) {
   temporary(true, "a fatal signal leaves temporary names");
 }

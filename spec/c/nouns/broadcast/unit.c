@@ -42,6 +42,8 @@ static void tear_down(void) {
   shmseg_segment_close(&reader);
 }
 
+static const test_fixture fresh = { set_up, tear_down };
+
 /* Publishes so many equal bytes; the sequence number, or 0. */
 static uint64_t publish(char byte, size_t count) {
   uint64_t number = 0;
@@ -73,10 +75,9 @@ static int subscribe(uint64_t from) {
   return shmseg_broadcast_subscribe(&r, from, &s);
 }
 
-TEST(sizes) {
+TEST(sizes, "a broadcast takes its capacity and a head; a capacity that cannot be is refused") {
   shmseg_broadcast b;
   bool created;
-  test_begin("a broadcast takes its capacity and a head; a capacity that cannot be is refused");
   check(shmseg_broadcast_size(OF_CAPACITY(1)) == 216 &&
         shmseg_broadcast_size(OF_CAPACITY(8)) == 216);
   check(shmseg_broadcast_size(OF_CAPACITY(9)) == 224 &&
@@ -100,16 +101,14 @@ TEST(sizes) {
             0 &&
         created);
   check(b.object.capacity == 16 && b.object.size == 224); /* what fits */
-  test_done();
   shmseg_segment_close(&ours);
 }
 
-TEST(geometry) {
+TEST_WITH(fresh, geometry,
+          "who attaches takes the broadcast's capacity, and what disagrees is named") {
   shmseg_broadcast b;
   shmseg_cell cell;
   bool created;
-  set_up();
-  test_begin("who attaches takes the broadcast's capacity, and what disagrees is named");
   check(shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL,
                               &created) == 0 &&
         !created);
@@ -130,11 +129,9 @@ TEST(geometry) {
   check(gets(1, 'a', CAPACITY, 0));
   err = shmseg_broadcast_open(&b, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL);
   check(disagrees(err, &b.object, "size") && shmseg_broadcast_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(messages) {
+TESTS(messages) {
   uint64_t number = 0;
   set_up();
   test_begin("messages of any size that fits, empty ones too, come whole, in order, with numbers");
@@ -157,9 +154,7 @@ TEST(messages) {
   tear_down();
 }
 
-TEST(subscriptions) {
-  set_up();
-  test_begin("a subscription begins at the new, at the oldest, or at a number");
+TEST_WITH(fresh, subscriptions, "a subscription begins at the new, at the oldest, or at a number") {
   check(subscribe(SHMSEG_FROM_OLDEST) == 0 && next(&s, 0) == SHMSEG_TIMEOUT);
   check(subscribe(1) == 0 && next(&s, 0) == SHMSEG_TIMEOUT);
   check(subscribe(2) == SHMSEG_OUT_OF_RANGE);
@@ -173,13 +168,9 @@ TEST(subscriptions) {
   check(subscribe(UINT64_MAX - 1) == SHMSEG_OUT_OF_RANGE);
   check(subscribe(2) == 0 && gets(6, '6', 8, 4) && gets(7, '7', 8, 0)); /* what is gone is lost */
   check(subscribe(1) == 0 && gets(6, '6', 8, 5));
-  test_done();
-  tear_down();
 }
 
-TEST(overwritten) {
-  set_up();
-  test_begin("who falls behind is told exactly how many were lost");
+TEST_WITH(fresh, overwritten, "who falls behind is told exactly how many were lost") {
   check(publish('a', 8) == 1 && gets(1, 'a', 8, 0));
   for (char i = 2; i <= 6; i++)
     check(publish((char)('a' + i), 8) == (uint64_t)i);
@@ -192,23 +183,16 @@ TEST(overwritten) {
   while (sequence < 1000)
     check(next(&s, 0) == 0 && lost == 0);
   check(next(&s, 0) == SHMSEG_TIMEOUT && !shmseg_broadcast_check(&r));
-  test_done();
-  tear_down();
 }
 
-TEST(read_only) {
-  set_up();
-  test_begin("a read-only handle subscribes, and neither publishes nor shuts");
+TEST_WITH(fresh, read_only, "a read-only handle subscribes, and neither publishes nor shuts") {
   check(shmseg_broadcast_publish(&r, "x", 1, &sequence) == SHMSEG_READ_ONLY);
   check(shmseg_broadcast_shutdown(&r) == SHMSEG_READ_ONLY);
   check(publish('a', 3) == 1 && gets(1, 'a', 3, 0) && !shmseg_broadcast_check(&r));
-  test_done();
-  tear_down();
 }
 
-TEST(shut) {
-  set_up();
-  test_begin("after a shutdown nothing is published, what is left is read, and then it is over");
+TEST_WITH(fresh, shut,
+          "after a shutdown nothing is published, what is left is read, and then it is over") {
   check(publish('a', 3) == 1 && publish('b', 3) == 2);
   check(shmseg_broadcast_shutdown(&a) == 0 && shmseg_broadcast_shutdown(&a) == 0);
   check(shmseg_broadcast_publish(&a, "x", 1, &sequence) == SHMSEG_SHUTDOWN);
@@ -217,8 +201,6 @@ TEST(shut) {
   check(subscribe(SHMSEG_FROM_OLDEST) == 0 && gets(1, 'a', 3, 0));
   check(subscribe(SHMSEG_FROM_NEW) == 0 && next(&s, 0) == SHMSEG_SHUTDOWN);
   check(!shmseg_broadcast_check(&a));
-  test_done();
-  tear_down();
 }
 
 static void wait_for_next(void *argument) {
@@ -230,11 +212,10 @@ static void wait_for_next(void *argument) {
   say(next(&own, in_ms(5000)) == SHMSEG_SHUTDOWN ? 's' : 'x');
 }
 
-TEST(woken) {
+TEST_WITH(
+    fresh, woken,
+    "a message and a shutdown wake all who wait, readers too; a wait ends with its deadline") {
   child children[4];
-  set_up();
-  test_begin(
-      "a message and a shutdown wake all who wait, readers too; a wait ends with its deadline");
   int64_t began = now_ms();
   check(next(&s, in_ms(120)) == SHMSEG_TIMEOUT);
   check(now_ms() - began >= 119 && now_ms() - began < 320);
@@ -254,8 +235,6 @@ TEST(woken) {
   for (int i = 0; i < 4; i++)
     check(child_hear(&children[i]) == 's' && child_end(&children[i]) == 0);
   check(now_ms() - began < 300);
-  test_done();
-  tear_down();
 }
 
 static void wait_often(void *argument) {
@@ -269,19 +248,14 @@ static bool publish_next(int round) {
   return publish('a', 1) == (uint64_t)round + 1;
 }
 
-TEST(woken_each_time) {
-  set_up();
-  test_begin("sleepers are woken each time, and do not depend on the end of their slice");
+TEST_WITH(fresh, woken_each_time,
+          "sleepers are woken each time, and do not depend on the end of their slice") {
   child c = child_start(wait_often, &a);
   check(wakes_each_time(&c, publish_next) && child_end(&c) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(dead_publisher) {
-  set_up();
-  test_begin(
-      "a publisher that dies half way publishes nothing; what it made room in counts as lost");
+TEST_WITH(fresh, dead_publisher,
+          "a publisher that dies half way publishes nothing; what it made room in counts as lost") {
   for (char i = 1; i <= 4; i++)
     check(publish((char)('0' + i), 8) == (uint64_t)i);
   child c = child_inside(&ours, LOCK);
@@ -294,13 +268,10 @@ TEST(dead_publisher) {
   int64_t began = now_ms();
   check(publish('5', 8) == 5 && now_ms() - began < 150);
   check(gets(4, '4', 8, 0) && gets(5, '5', 8, 0) && word_at(&ours, LOCK) == SHMSEG_LOCK_FREE);
-  test_done();
-  tear_down();
 }
 
-TEST(stopped_publisher) {
-  set_up();
-  test_begin("a publisher that is stopped keeps no subscriber, and not others from shutting down");
+TEST_WITH(fresh, stopped_publisher,
+          "a publisher that is stopped keeps no subscriber, and not others from shutting down") {
   check(publish('a', 8) == 1);
   child c = child_inside(&ours, LOCK);
   int64_t began = now_ms();
@@ -310,8 +281,6 @@ TEST(stopped_publisher) {
   check(now_ms() - began < 200);
   child_tell(&c);
   check(child_end(&c) == 0);
-  test_done();
-  tear_down();
 }
 
 /* With another value in a word of a broadcast of 4 messages, is publishing refused? */
@@ -344,7 +313,7 @@ static bool harmless(uint64_t offset, uint64_t value) {
   return good;
 }
 
-TEST(corrupt) {
+TESTS(corrupt) {
   set_up();
   test_begin("words that cannot be are corrupt for publishers, and no lock stays behind");
   for (char i = 1; i <= 4; i++)
@@ -370,9 +339,8 @@ TEST(corrupt) {
   tear_down();
 }
 
-TEST(endless) {
-  set_up();
-  test_begin("no number of messages that a peer makes up keeps a subscriber looking for one");
+TEST_WITH(fresh, endless,
+          "no number of messages that a peer makes up keeps a subscriber looking for one") {
   check(publish('a', 8) == 1);
   memset(ours.data + RING, 0, LENGTH); /* empty messages, one after another */
   set_number(&ours, RING, 1);
@@ -381,8 +349,6 @@ TEST(endless) {
   int64_t began = now_ms();
   check(subscribe((uint64_t)1 << 51) != 0 && now_ms() - began < 300);
   alarm(0);
-  test_done();
-  tear_down();
 }
 
 /* Counts up for ever what a subscriber looks at, below what it has seen. */
@@ -394,9 +360,8 @@ static void count_up(void *argument) {
     __atomic_store_n(word, i << 1, __ATOMIC_RELAXED);
 }
 
-TEST(restless) {
-  set_up();
-  test_begin("a peer that never stops changing the published word does not outlast a deadline");
+TEST_WITH(fresh, restless,
+          "a peer that never stops changing the published word does not outlast a deadline") {
   for (uint64_t i = 1; i <= 2000; i++)
     check(publish('a', 0) == i);
   check(subscribe(SHMSEG_FROM_NEW) == 0);
@@ -409,13 +374,10 @@ TEST(restless) {
   }
   alarm(0);
   child_kill(&c);
-  test_done();
-  tear_down();
 }
 
-TEST(truncated) {
-  set_up();
-  test_begin("after a cut a broadcast says so, and so does one whose segment is closed");
+TEST_WITH(fresh, truncated,
+          "after a cut a broadcast says so, and so does one whose segment is closed") {
   check(publish('a', 5) == 1);
   must(ftruncate(ours.fd, 0) == 0);
   check(next(&s, SHMSEG_FOREVER) == SHMSEG_TRUNCATED);
@@ -431,6 +393,4 @@ TEST(truncated) {
   check(next(&s, SHMSEG_FOREVER) == SHMSEG_CLOSED && subscribe(1) == SHMSEG_CLOSED);
   shmseg_broadcast_close(&a);
   check(shmseg_broadcast_publish(&a, "x", 1, &sequence) == SHMSEG_CLOSED);
-  test_done();
-  tear_down();
 }

@@ -47,10 +47,9 @@ static void set_up_many(void) {
     must(publish() == i);
 }
 
-TEST(many_found) {
+TEST(many_found,
+     "a long way to a number goes on where it was interrupted; the next one is found at once") {
   shmseg_broadcast_walk walk = { 0 };
-  test_begin(
-      "a long way to a number goes on where it was interrupted; the next one is found at once");
   set_up_many();
   check(shmseg_broadcast_subscribe_on(&a, MANY + 1, &walk, &s) == 0 && s.sequence == MANY + 1);
   check(next(0) == SHMSEG_TIMEOUT);
@@ -64,15 +63,14 @@ TEST(many_found) {
   set_number(&ours, FLOOR, number_at(&ours, FLOOR) + 16 * (MANY - 10)); /* overtaken: begins anew */
   set_number(&ours, RING + 16 * (MANY - 10), MANY - 9);
   check(shmseg_broadcast_subscribe_on(&a, MANY, &walk, &s) == 0 && next(MANY) == 0);
-  test_done();
   shmseg_segment_close(&ours);
 }
 
-TEST(room_made) {
+TEST(room_made,
+     "who needs the room of many messages makes it bit by bit, and lets others in between") {
   static unsigned char large[16 * MANY];
   uint64_t number = 0, old;
   int64_t deadline = 0;
-  test_begin("who needs the room of many messages makes it bit by bit, and lets others in between");
   set_up_many();
   for (int go = 1; go <= 2; go++) {
     old = number_at(&ours, FLOOR);
@@ -84,14 +82,12 @@ TEST(room_made) {
   check(publish() == MANY + 1);
   check(shmseg_broadcast_publish(&a, large, sizeof large - 16, &number) == 0);
   check(number == MANY + 2 && !shmseg_broadcast_check(&a));
-  test_done();
   shmseg_segment_close(&ours);
 }
 
-TEST(holes) {
+TEST(holes, "messages that nobody has ever written are corrupt, and looking takes no memory") {
   uint64_t capacity = ((uint64_t)1 << 33) - RING - 16 - 48, length = capacity + 16;
   struct stat before, after;
-  test_begin("messages that nobody has ever written are corrupt, and looking takes no memory");
   set_up_many();
   set_number(
       &ours, 16,
@@ -108,6 +104,5 @@ TEST(holes) {
   check(shmseg_broadcast_check(&a) && now_ms() - began < 2000);
   must(fstat(ours.fd, &after) == 0);
   check(after.st_blocks == before.st_blocks);
-  test_done();
   shmseg_segment_close(&ours);
 }

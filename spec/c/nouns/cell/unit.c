@@ -37,6 +37,8 @@ static void tear_down(void) {
   shmseg_segment_close(&reader);
 }
 
+static const test_fixture fresh = { set_up, tear_down };
+
 /* Sets a value of so many equal bytes; its version, or 0. */
 static uint64_t set(char byte, size_t count) {
   uint64_t now = 0;
@@ -63,10 +65,9 @@ static int wait_for_other(const shmseg_cell *cell, uint64_t seen, int64_t deadli
   return err;
 }
 
-TEST(sizes) {
+TEST(sizes, "a cell takes four buffers of its capacity, and a capacity that cannot be is refused") {
   shmseg_cell cell;
   bool created;
-  test_begin("a cell takes four buffers of its capacity, and a capacity that cannot be is refused");
   check(shmseg_cell_size(OF_CAPACITY(1)) == 448 && shmseg_cell_size(OF_CAPACITY(56)) == 448 &&
         shmseg_cell_size(OF_CAPACITY(57)) == 704);
   check(shmseg_cell_size(NULL) == shmseg_cell_size(OF_CAPACITY(1)) &&
@@ -90,16 +91,13 @@ TEST(sizes) {
             0 &&
         created);
   check(cell.object.capacity == 56 && cell.object.size == 448); /* what fits */
-  test_done();
   shmseg_segment_close(&ours);
 }
 
-TEST(geometry) {
+TEST_WITH(fresh, geometry, "who attaches takes the cell's capacity, and what disagrees is named") {
   shmseg_cell cell;
   shmseg_queue queue;
   bool created;
-  set_up();
-  test_begin("who attaches takes the cell's capacity, and what disagrees is named");
   check(shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL, &created) ==
             0 &&
         !created);
@@ -119,11 +117,9 @@ TEST(geometry) {
   check(set('a', CAPACITY + 1) == 0 && set('a', CAPACITY) == 1 && has(1, 'a', CAPACITY));
   err = shmseg_cell_open(&cell, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL);
   check(disagrees(err, &cell.object, "size") && shmseg_cell_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(values) {
+TESTS(values) {
   set_up();
   test_begin("a value is empty at first, then the latest, with versions from 1 on");
   check(shmseg_cell_get(&r, got, sizeof got, &size, &version) == SHMSEG_EMPTY);
@@ -145,35 +141,27 @@ TEST(values) {
   tear_down();
 }
 
-TEST(compared) {
-  set_up();
-  test_begin("cas sets what has the expected version, and tells the actual one otherwise");
+TEST_WITH(fresh, compared,
+          "cas sets what has the expected version, and tells the actual one otherwise") {
   check(shmseg_cell_cas(&a, 1, "x", 1, &version) == SHMSEG_CHANGED && version == 0);
   check(shmseg_cell_cas(&a, 0, "aaa", 3, &version) == 0 && version == 1 && has(1, 'a', 3));
   check(shmseg_cell_cas(&a, 0, "x", 1, &version) == SHMSEG_CHANGED && version == 1);
   check(shmseg_cell_cas(&a, 1, "bb", 2, &version) == 0 && version == 2);
   check(shmseg_cell_cas(&a, UINT64_MAX, "x", 1, &version) == SHMSEG_CHANGED);
   check(shmseg_cell_cas(&a, 2, bytes, CAPACITY + 1, &version) == EINVAL && has(2, 'b', 2));
-  test_done();
-  tear_down();
 }
 
-TEST(read_only) {
-  set_up();
-  test_begin("a read-only handle reads and waits, and cannot set");
+TEST_WITH(fresh, read_only, "a read-only handle reads and waits, and cannot set") {
   check(set('a', 5) == 1 && has(1, 'a', 5));
   check(shmseg_cell_set(&r, "x", 1, &version) == SHMSEG_READ_ONLY);
   check(shmseg_cell_cas(&r, 1, "x", 1, &version) == SHMSEG_READ_ONLY);
   check(shmseg_cell_wait(&r, 0, 0) == 0 && shmseg_cell_wait(&r, 1, 0) == SHMSEG_TIMEOUT);
   check(shmseg_cell_version(&r, &version) == 0 && version == 1 && has(1, 'a', 5));
-  test_done();
-  tear_down();
 }
 
-TEST(halves) {
+TEST_WITH(fresh, halves,
+          "what was peeked at is good for two more versions, and then confirm tells") {
   const unsigned char *where;
-  set_up();
-  test_begin("what was peeked at is good for two more versions, and then confirm tells");
   for (char i = 0; i < 5; i++)
     check(set((char)('a' + i), 9) != 0);
   check(shmseg_cell_peek(&r, &where, &size, &version) == 0 && size == 9 && version == 5);
@@ -182,8 +170,6 @@ TEST(halves) {
     check(set('x', 9) != 0);
   }
   check(shmseg_cell_confirm(&r, version) == SHMSEG_CHANGED);
-  test_done();
-  tear_down();
 }
 
 static void wait_for_two(void *argument) {
@@ -193,9 +179,7 @@ static void wait_for_two(void *argument) {
   say(err == 0 && shmseg_cell_version(cell, &version) == 0 && version == 2 ? 's' : 'x');
 }
 
-TEST(waits) {
-  set_up();
-  test_begin("a wait ends with a version that has not been seen, or with its deadline");
+TEST_WITH(fresh, waits, "a wait ends with a version that has not been seen, or with its deadline") {
   check(shmseg_cell_wait(&a, 0, 0) == SHMSEG_TIMEOUT);
   int64_t began = now_ms();
   check(wait_for_other(&a, 0, in_ms(120)) == SHMSEG_TIMEOUT);
@@ -213,8 +197,6 @@ TEST(waits) {
   for (int i = 0; i < 4; i++)
     check(child_hear(&children[i]) == 's' && child_end(&children[i]) == 0);
   check(now_ms() - began < 300);
-  test_done();
-  tear_down();
 }
 
 static void wait_often(void *argument) {
@@ -226,18 +208,14 @@ static bool set_next(int round) {
   return set('a', 1) == (uint64_t)round + 1;
 }
 
-TEST(woken) {
-  set_up();
-  test_begin("sleepers are woken each time, and do not depend on the end of their slice");
+TEST_WITH(fresh, woken,
+          "sleepers are woken each time, and do not depend on the end of their slice") {
   child c = child_start(wait_often, &a);
   check(wakes_each_time(&c, set_next) && child_end(&c) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(dead_writer) {
-  set_up();
-  test_begin("a writer that dies half way leaves the old value, and the next one sets");
+TEST_WITH(fresh, dead_writer,
+          "a writer that dies half way leaves the old value, and the next one sets") {
   check(set('a', 20) == 1);
   child c = child_inside(&ours, LOCK);
   set_number(&ours, BUFFER(2), CAPACITY); /* as far as it got */
@@ -248,14 +226,10 @@ TEST(dead_writer) {
   int64_t began = now_ms();
   check(set('b', 30) == 2 && has(2, 'b', 30) && now_ms() - began < 150);
   check(word_at(&ours, LOCK) == SHMSEG_LOCK_FREE && !shmseg_cell_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(stopped_writer) {
-  set_up();
-  test_begin(
-      "a writer that is stopped keeps others from writing for 5 seconds, readers not at all");
+TEST_WITH(fresh, stopped_writer,
+          "a writer that is stopped keeps others from writing for 5 seconds, readers not at all") {
   check(set('a', 20) == 1);
   child c = child_inside(&ours, LOCK);
   int64_t began = now_ms();
@@ -264,14 +238,11 @@ TEST(stopped_writer) {
   check(now_ms() - began >= 4900 && now_ms() - began < 5500);
   child_tell(&c);
   check(child_end(&c) == 0 && set('b', 30) == 2);
-  test_done();
-  tear_down();
 }
 
-TEST(corrupt) {
+TEST_WITH(fresh, corrupt,
+          "a version or a size that cannot be is corrupt, and no lock stays behind") {
   static const uint64_t words[] = { 0, ((uint64_t)1 << 53) + 1, UINT64_MAX };
-  set_up();
-  test_begin("a version or a size that cannot be is corrupt, and no lock stays behind");
   for (int i = 0; i < 3; i++) {
     set_number(&ours, VERSION, words[i]);
     check(shmseg_cell_get(&r, got, sizeof got, &size, &version) == SHMSEG_CORRUPT);
@@ -289,13 +260,9 @@ TEST(corrupt) {
   set_word(&ours, LOCK, 0);
   check(shmseg_cell_set(&a, "x", 1, &version) == SHMSEG_CORRUPT && word_at(&ours, LOCK) == 0);
   check(has(1, 'a', 5) && shmseg_cell_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(truncated) {
-  set_up();
-  test_begin("after a cut a cell says so, and so does one whose segment is closed");
+TEST_WITH(fresh, truncated, "after a cut a cell says so, and so does one whose segment is closed") {
   check(set('a', 5) == 1);
   must(ftruncate(ours.fd, 0) == 0);
   check(shmseg_cell_get(&r, got, sizeof got, &size, &version) == SHMSEG_TRUNCATED);
@@ -312,6 +279,4 @@ TEST(truncated) {
   shmseg_cell_close(&a);
   check(shmseg_cell_set(&a, "x", 1, &version) == SHMSEG_CLOSED);
   check(shmseg_cell_wait(&a, 0, SHMSEG_FOREVER) == SHMSEG_CLOSED);
-  test_done();
-  tear_down();
 }

@@ -26,10 +26,11 @@ static void tear_down(void) {
   shmseg_segment_close(&reader);
 }
 
-TEST(states) {
+static const test_fixture fresh = { set_up, tear_down };
+
+TEST_WITH(fresh, states,
+          "an event stays set until it is cleared, for readers too, who cannot change it") {
   bool set = true;
-  set_up();
-  test_begin("an event stays set until it is cleared, for readers too, who cannot change it");
   check(shmseg_event_is_set(&a, &set) == 0 && !set && wait_fully(&a, 0) == SHMSEG_TIMEOUT);
   check(shmseg_event_set(&a) == 0 && shmseg_event_set(&a) == 0);
   check(shmseg_event_is_set(&r, &set) == 0 && set);
@@ -40,21 +41,15 @@ TEST(states) {
   int64_t began = now_ms();
   check(wait_fully(&r, in_ms(120)) == SHMSEG_TIMEOUT);
   check(now_ms() - began >= 119 && now_ms() - began < 320);
-  test_done();
-  tear_down();
 }
 
-TEST(pulse) {
+TEST_WITH(fresh, pulse, "a wait that began before a set ends although it was cleared at once") {
   uint32_t began = 0;
-  set_up();
-  test_begin("a wait that began before a set ends although it was cleared at once");
   check(shmseg_event_wait(&r, &began, in_ms(10)) != 0 && began != 0);
   check(shmseg_event_set(&a) == 0 && shmseg_event_clear(&a) == 0);
   check(shmseg_event_wait(&r, &began, 0) == 0);
   began = 0; /* one that begins now does not know of it */
   check(shmseg_event_wait(&r, &began, 0) == SHMSEG_TIMEOUT);
-  test_done();
-  tear_down();
 }
 
 static void wait_long(void *argument) {
@@ -67,9 +62,7 @@ static void wait_long(void *argument) {
   say(err == 0 ? 's' : 'x');
 }
 
-TEST(woken) {
-  set_up();
-  test_begin("set wakes all who wait, readers too, within milliseconds");
+TEST_WITH(fresh, woken, "set wakes all who wait, readers too, within milliseconds") {
   child children[4];
   for (int i = 0; i < 4; i++) {
     children[i] = child_start(wait_long, i % 2 ? &a : &r);
@@ -81,14 +74,10 @@ TEST(woken) {
   for (int i = 0; i < 4; i++)
     check(child_hear(&children[i]) == 's' && child_end(&children[i]) == 0);
   check(now_ms() - began < 300);
-  test_done();
-  tear_down();
 }
 
-TEST(counts) {
+TEST_WITH(fresh, counts, "the count wraps past zero, and a word of zero is corrupt") {
   bool set;
-  set_up();
-  test_begin("the count wraps past zero, and a word of zero is corrupt");
   set_word(&ours, WORD, 0xfffffffe);
   check(shmseg_event_set(&a) == 0 && word_at(&ours, WORD) == 3 && !shmseg_event_check(&a));
   set_word(&ours, WORD, 0xffffffff);
@@ -99,14 +88,11 @@ TEST(counts) {
     check(wait_fully(&a, SHMSEG_FOREVER) == SHMSEG_CORRUPT && shmseg_event_check(&a));
     check(shmseg_event_is_set(&a, &set) == SHMSEG_CORRUPT && !set);
   }
-  test_done();
-  tear_down();
 }
 
-TEST(truncated) {
+TEST_WITH(fresh, truncated,
+          "after a cut an event says so, and so does one whose segment is closed") {
   bool set;
-  set_up();
-  test_begin("after a cut an event says so, and so does one whose segment is closed");
   must(ftruncate(ours.fd, 0) == 0);
   check(wait_fully(&r, SHMSEG_FOREVER) == SHMSEG_TRUNCATED);
   check(shmseg_event_set(&a) == SHMSEG_TRUNCATED);
@@ -115,6 +101,4 @@ TEST(truncated) {
   check(wait_fully(&r, SHMSEG_FOREVER) == SHMSEG_CLOSED);
   shmseg_event_close(&r);
   check(shmseg_event_set(&r) == SHMSEG_CLOSED);
-  test_done();
-  tear_down();
 }

@@ -76,14 +76,13 @@ static void meet_host(void *argument) {
 }
 
 /* Before any other test of this program: the host's handler has to be the earlier one. */
-TEST(host_first) {
+TESTS(host_first) {
   child c = child_start(meet_host, NULL);
   must(child_end(&c) == 0);
 }
 
-TEST(truncated) {
+TEST(truncated, "a page that a peer has cut off reads as zeroes, and the code is truncated") {
   mapping m = map_pages(8);
-  test_begin("a page that a peer has cut off reads as zeroes, and the code is truncated");
   memset((void *)(uintptr_t)m.bytes, 7, m.length);
   check(shmseg_fault_code(m.record) == 0);
   must(ftruncate(m.fd, 3 * PAGE) == 0);
@@ -92,13 +91,11 @@ TEST(truncated) {
   check(m.bytes[3 * PAGE - 1] == 7);
   m.bytes[7 * PAGE] = 1; /* the hole is private memory now, all of it */
   check(m.bytes[7 * PAGE] == 1 && m.bytes[3 * PAGE] == 0);
-  test_done();
   unmap(&m);
 }
 
-TEST(moved) {
+TEST(moved, "a mapping that was mapped again over a hole is whole, and its code is cleared") {
   mapping m = map_pages(4);
-  test_begin("a mapping that was mapped again over a hole is whole, and its code is cleared");
   must(ftruncate(m.fd, PAGE) == 0);
   m.bytes[3 * PAGE] = 1;
   check(shmseg_fault_code(m.record) == SHMSEG_TRUNCATED);
@@ -109,13 +106,11 @@ TEST(moved) {
   check(shmseg_fault_code(m.record) == 0 && m.bytes[3 * PAGE] == 0);
   must(ftruncate(m.fd, 0) == 0);
   check(m.bytes[0] == 0 && shmseg_fault_code(m.record) == SHMSEG_TRUNCATED);
-  test_done();
   unmap(&m);
 }
 
-TEST(told_apart) {
+TEST(told_apart, "of two mappings only the one that met a hole has a code") {
   mapping a = map_pages(2), b = map_pages(2);
-  test_begin("of two mappings only the one that met a hole has a code");
   must(ftruncate(b.fd, 0) == 0);
   check(b.bytes[PAGE] == 0);
   check(shmseg_fault_code(b.record) == SHMSEG_TRUNCATED && shmseg_fault_code(a.record) == 0);
@@ -123,7 +118,6 @@ TEST(told_apart) {
   unmap(&b);
   b = map_pages(2);
   check(b.record == record && shmseg_fault_code(b.record) == 0); /* records are used again */
-  test_done();
   unmap(&a);
   unmap(&b);
 }
@@ -155,7 +149,7 @@ static void fill_small_tmpfs(void *argument) {
   rmdir(folder);
 }
 
-TEST(full) {
+TESTS(full) {
   static const char sentence[] = "a full file system is ENOSPC, at creation or at the first write";
   child c = child_start(fill_small_tmpfs, NULL);
   char answer = child_hear(&c);
@@ -181,13 +175,11 @@ static void die_of_sent_signal(void *argument) {
   raise(SIGBUS);
 }
 
-TEST(chained) {
-  test_begin("a SIGBUS that is not ours goes to the handler before ours, or kills as ever");
+TEST(chained, "a SIGBUS that is not ours goes to the handler before ours, or kills as ever") {
   child c = child_start(die_of_foreign_fault, NULL);
   check(child_end(&c) == 256 + SIGBUS);
   c = child_start(die_of_sent_signal, NULL);
   check(child_end(&c) == 256 + SIGBUS);
-  test_done();
 }
 
 static void *cut_and_touch(void *good) {
@@ -203,20 +195,18 @@ static void *cut_and_touch(void *good) {
   return NULL;
 }
 
-TEST(threads) {
+TEST(threads, "threads that meet holes at the same time do not meet each other") {
   pthread_t ids[4];
   bool good[4];
-  test_begin("threads that meet holes at the same time do not meet each other");
   for (int i = 0; i < 4; i++) {
     good[i] = true;
     must(pthread_create(&ids[i], NULL, cut_and_touch, &good[i]) == 0);
   }
   for (int i = 0; i < 4; i++)
     check(pthread_join(ids[i], NULL) == 0 && good[i]);
-  test_done();
 }
 
-TEST(errno_kept) {
+TESTS(errno_kept) {
   mapping m = map_pages(1);
   must(ftruncate(m.fd, 0) == 0);
   errno = 77;
@@ -236,7 +226,7 @@ static void block_and_open(void *argument) {
   _exit(!sigismember(&seen, SIGBUS) && ftruncate(m.fd, 0) == 0 && m.bytes[PAGE] == 0 ? 0 : 1);
 }
 
-TEST(blocked) {
+TESTS(blocked) {
   child c = child_start(block_and_open, NULL);
   test("a thread that has SIGBUS blocked lets it through from its first mapping on",
        child_end(&c) == 0);

@@ -31,10 +31,9 @@ static bool dies(uint32_t id) {
   return !alive(id);
 }
 
-TEST(in_one_process) {
+TEST(in_one_process, "an identity lives until it is given up, and two of one process are two") {
   shmseg_member a = { 0 }, b = { 0 };
   int descriptors = count_descriptors();
-  test_begin("an identity lives until it is given up, and two of one process are two");
   check(shmseg_liveness_attach(segment.fd, segment.place, &a) == 0 &&
         shmseg_liveness_attach(segment.fd, segment.place, &b) == 0);
   check(a.id != b.id && a.id >= SHMSEG_ID_MIN && a.id <= SHMSEG_ID_MAX);
@@ -45,13 +44,11 @@ TEST(in_one_process) {
   shmseg_liveness_detach(&a); /* twice is harmless */
   shmseg_liveness_detach(&b);
   check(count_descriptors() == descriptors);
-  test_done();
 }
 
-TEST(refused) {
+TEST(refused,
+     "an identity needs a descriptor that is open for writing, and leaves nothing when refused") {
   shmseg_member member = { 0 };
-  test_begin(
-      "an identity needs a descriptor that is open for writing, and leaves nothing when refused");
   shmseg_segment reader;
   shmseg_options options = { 0 };
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
@@ -62,15 +59,13 @@ TEST(refused) {
   close(folder);
   check(count_descriptors() == descriptors);
   shmseg_segment_close(&reader);
-  test_done();
 }
 
-TEST(beside_readers) {
+TEST(beside_readers,
+     "who locks everything for reading keeps nobody from an identity, but can hide a death") {
   shmseg_member member = { 0 }, other = { 0 };
   struct flock everything = { .l_type = F_RDLCK, .l_whence = SEEK_SET };
   int reader;
-  test_begin(
-      "who locks everything for reading keeps nobody from an identity, but can hide a death");
   must(shmseg_backing_open(place_of(name), false, &reader) == 0);
   must(fcntl(reader, F_OFD_SETLK, &everything) == 0);
   check(shmseg_liveness_attach(segment.fd, segment.place, &member) == 0);
@@ -82,7 +77,6 @@ TEST(beside_readers) {
   close(reader);
   check(!alive(id) && alive(other.id));
   shmseg_liveness_detach(&other);
-  test_done();
 }
 
 static void take(void *argument) {
@@ -93,8 +87,7 @@ static void take(void *argument) {
   hear();
 }
 
-TEST(killed) {
-  test_begin("a process that was killed is dead, a stopped one is alive");
+TEST(killed, "a process that was killed is dead, a stopped one is alive") {
   child c = child_start(take, NULL);
   check(child_hear(&c) == 't' && *report != 0);
   uint32_t id = *report;
@@ -107,7 +100,6 @@ TEST(killed) {
   check(waitid(P_PID, (id_t)c.pid, &info, WEXITED | WNOWAIT) == 0);
   check(!alive(id)); /* still a zombie: its files are gone */
   check(child_end(&c) == 256 + SIGKILL);
-  test_done();
 }
 
 static void take_and_execute(void *argument) {
@@ -119,15 +111,13 @@ static void take_and_execute(void *argument) {
   execlp("sleep", "sleep", "20", (char *)NULL);
 }
 
-TEST(executed) {
-  test_begin("a process that executes another program is dead, though its number lives on");
+TEST(executed, "a process that executes another program is dead, though its number lives on") {
   child c = child_start(take_and_execute, NULL);
   check(child_hear(&c) == 't' && alive(*report));
   child_tell(&c);
   check(dies(*report));
   check(kill(c.pid, 0) == 0);
   check(child_kill(&c) == 256 + SIGKILL);
-  test_done();
 }
 
 static shmseg_member inherited;
@@ -146,8 +136,7 @@ static void look_at_inherited(void *argument) {
   say(alive(id) ? 'a' : 'd');
 }
 
-TEST(forked) {
-  test_begin("a forked child has none of its parent's identities, and does not keep them alive");
+TEST(forked, "a forked child has none of its parent's identities, and does not keep them alive") {
   must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   uint32_t id = inherited.id;
   child c = child_start(look_at_inherited, NULL);
@@ -160,11 +149,9 @@ TEST(forked) {
   check(child_hear(&c) == 'd' && child_hear(&c) == 'n' && child_hear(&c) == 'a');
   check(child_end(&c) == 0);
   inherited.id = 0;
-  test_done();
 }
 
-TEST(child_ends_first) {
-  test_begin("the end of a forked child leaves its parent's identity alive");
+TEST(child_ends_first, "the end of a forked child leaves its parent's identity alive") {
   must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   child c = child_start(take, NULL);
   check(child_hear(&c) == 't');
@@ -172,12 +159,10 @@ TEST(child_ends_first) {
   check(child_end(&c) == 0);
   check(alive(inherited.id) && shmseg_liveness_own(&inherited));
   shmseg_liveness_detach(&inherited);
-  test_done();
 }
 
 /* fork without the C library: no handler of pthread_atfork runs. */
-TEST(raw_clone) {
-  test_begin("a child of a raw clone knows that its parent's identity is not its own");
+TEST(raw_clone, "a child of a raw clone knows that its parent's identity is not its own") {
   must(shmseg_liveness_attach(segment.fd, segment.place, &inherited) == 0);
   *report = 0;
   long pid = syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
@@ -193,7 +178,6 @@ TEST(raw_clone) {
   check(*report == 6);
   check(alive(inherited.id) && shmseg_liveness_own(&inherited));
   shmseg_liveness_detach(&inherited);
-  test_done();
 }
 
 static void take_in_namespace(void *argument) {
@@ -209,7 +193,7 @@ static void take_in_namespace(void *argument) {
     waitpid(pid, NULL, 0);
 }
 
-TEST(other_namespace) {
+TESTS(other_namespace) {
   static const char sentence[] = "death is seen across PID namespaces";
   child c = child_start(take_in_namespace, NULL);
   char answer = child_hear(&c);
@@ -226,25 +210,22 @@ TEST(other_namespace) {
   test_done();
 }
 
-TEST(readers_locks) {
+TEST(readers_locks, "a peer that may only read cannot make an identity look alive") {
   struct flock lock = {
     .l_type = F_RDLCK, .l_whence = SEEK_SET, .l_start = ((off_t)1 << 62) + 12345, .l_len = 1
   };
   char path[64];
   snprintf(path, sizeof path, "/dev/shm/%s", name);
   int fd = open(path, O_RDONLY);
-  test_begin("a peer that may only read cannot make an identity look alive");
   check(fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0);
   check(!alive(12345));
   close(fd);
-  test_done();
 }
 
-TEST(many) {
+TEST(many, "hundreds of identities on one object are told apart, and their slots are used again") {
   enum { COUNT = 300 };
   static shmseg_member members[COUNT];
   int descriptors = count_descriptors(), live = 0;
-  test_begin("hundreds of identities on one object are told apart, and their slots are used again");
   for (int i = 0; i < COUNT; i++)
     check(shmseg_liveness_attach(segment.fd, segment.place, &members[i]) == 0);
   for (int i = 0; i < COUNT; i += 2) {
@@ -262,7 +243,6 @@ TEST(many) {
   for (int i = 0; i < COUNT; i++)
     shmseg_liveness_detach(&members[i]);
   check(count_descriptors() == descriptors);
-  test_done();
 }
 
 int main(int count, char **words) {

@@ -34,9 +34,10 @@ static void tear_down(void) {
   shmseg_segment_close(&theirs);
 }
 
-TEST(owners) {
-  set_up();
-  test_begin("a handle is the owner: one has the mutex, the other waits until its deadline");
+static const test_fixture fresh = { set_up, tear_down };
+
+TEST_WITH(fresh, owners,
+          "a handle is the owner: one has the mutex, the other waits until its deadline") {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0 && !abandoned && shmseg_mutex_holds(&a));
   check(shmseg_mutex_lock(&a, 0, &abandoned) == SHMSEG_HELD);
   check(shmseg_mutex_lock(&b, 0, &abandoned) == SHMSEG_TIMEOUT && !shmseg_mutex_holds(&b));
@@ -47,29 +48,22 @@ TEST(owners) {
   check(shmseg_mutex_unlock(&a) == SHMSEG_NOT_HELD);
   check(shmseg_mutex_lock(&b, 0, &abandoned) == 0 && !abandoned);
   check(shmseg_mutex_unlock(&b) == 0 && word_at(&ours, WORD) == SHMSEG_LOCK_FREE);
-  test_done();
-  tear_down();
 }
 
-TEST(two_on_one_handle) {
+TEST_WITH(fresh, two_on_one_handle,
+          "two mutex handles on one segment handle are one owner: locking by both is misuse") {
   shmseg_mutex second;
-  set_up();
-  test_begin("two mutex handles on one segment handle are one owner: locking by both is misuse");
   must(shmseg_mutex_open(&second, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   check(shmseg_mutex_lock(&second, 0, &abandoned) == SHMSEG_HELD);
   check(shmseg_mutex_unlock(&second) == SHMSEG_NOT_HELD && !shmseg_mutex_holds(&second));
   shmseg_mutex_close(&second);
   check(shmseg_mutex_holds(&a) && shmseg_mutex_unlock(&a) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(many_held) {
+TEST_WITH(fresh, many_held,
+          "a segment handle holds many mutexes, gives them back in any order, abandons the rest") {
   shmseg_mutex all[20];
-  set_up();
-  test_begin(
-      "a segment handle holds many mutexes, gives them back in any order, abandons the rest");
   for (int i = 0; i < 20; i++) {
     must(shmseg_mutex_open(&all[i], (shmseg_slice){ &ours, 192u + 128u * (unsigned)i, 128 },
                            SHMSEG_CREATE, NULL, NULL) == 0);
@@ -92,13 +86,10 @@ TEST(many_held) {
     check(shmseg_mutex_unlock(&b) == 0 && !shmseg_mutex_holds(&all[i]));
   }
   check(told == 13);
-  test_done();
-  tear_down();
 }
 
-TEST(closed_while_held) {
-  set_up();
-  test_begin("closing a handle that holds gives the mutex up as abandoned, told once");
+TEST_WITH(fresh, closed_while_held,
+          "closing a handle that holds gives the mutex up as abandoned, told once") {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   shmseg_mutex_close(&a);
   check(word_at(&theirs, WORD) == (SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY));
@@ -107,8 +98,6 @@ TEST(closed_while_held) {
   shmseg_segment_close(&theirs);
   must(shmseg_mutex_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0 && abandoned && shmseg_mutex_unlock(&a) == 0);
-  test_done();
-  tear_down();
 }
 
 static void lock_and_wait(void *argument) {
@@ -123,9 +112,8 @@ static void lock_and_wait(void *argument) {
     execlp("sleep", "sleep", "20", (char *)NULL);
 }
 
-TEST(killed) {
-  set_up();
-  test_begin("after its owner was killed the mutex is the next one's, abandoned, within 100 ms");
+TEST_WITH(fresh, killed,
+          "after its owner was killed the mutex is the next one's, abandoned, within 100 ms") {
   child c = child_start(lock_and_wait, NULL);
   must(child_hear(&c) == 'l');
   check(shmseg_mutex_lock(&a, 0, &abandoned) == SHMSEG_TIMEOUT);
@@ -142,13 +130,9 @@ TEST(killed) {
   check(lock_fully(&a, in_ms(5000), &abandoned) == 0 && abandoned);
   check(now_ms() - began < 150 && shmseg_mutex_unlock(&a) == 0);
   child_end(&c);
-  test_done();
-  tear_down();
 }
 
-TEST(executed) {
-  set_up();
-  test_begin("an owner that executes another program is dead");
+TEST_WITH(fresh, executed, "an owner that executes another program is dead") {
   child c = child_start(lock_and_wait, "exec");
   must(child_hear(&c) == 'l');
   child_tell(&c);
@@ -156,8 +140,6 @@ TEST(executed) {
   check(lock_fully(&a, in_ms(5000), &abandoned) == 0 && abandoned && now_ms() - began < 1000);
   check(kill(c.pid, 0) == 0);
   child_kill(&c);
-  test_done();
-  tear_down();
 }
 
 static void use_inherited(void *argument) {
@@ -172,9 +154,7 @@ static void use_inherited(void *argument) {
   hear();
 }
 
-TEST(forked) {
-  set_up();
-  test_begin("a forked child does not hold its parent's locks, and locks for itself");
+TEST_WITH(fresh, forked, "a forked child does not hold its parent's locks, and locks for itself") {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   child c = child_start(use_inherited, NULL);
   check(child_hear(&c) == '-' && child_hear(&c) == 'n' && child_hear(&c) == 't');
@@ -186,8 +166,6 @@ TEST(forked) {
   check(child_hear(&c) == 'u' && lock_fully(&a, in_ms(5000), &abandoned) == 0 && !abandoned);
   child_tell(&c);
   check(child_end(&c) == 0 && shmseg_mutex_holds(&a) && shmseg_mutex_unlock(&a) == 0);
-  test_done();
-  tear_down();
 }
 
 static void close_inherited(void *argument) {
@@ -197,16 +175,13 @@ static void close_inherited(void *argument) {
   say('c');
 }
 
-TEST(forked_closes) {
-  set_up();
-  test_begin("a forked child that closes its copies leaves its parent's lock alone");
+TEST_WITH(fresh, forked_closes,
+          "a forked child that closes its copies leaves its parent's lock alone") {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   child c = child_start(close_inherited, NULL);
   check(child_hear(&c) == 'c' && child_end(&c) == 0);
   check(shmseg_mutex_holds(&a) && shmseg_mutex_lock(&b, 0, &abandoned) == SHMSEG_TIMEOUT);
   check(shmseg_mutex_unlock(&a) == 0 && shmseg_mutex_lock(&b, 0, &abandoned) == 0 && !abandoned);
-  test_done();
-  tear_down();
 }
 
 /* Locks, forks a child that outlives it, and dies. */
@@ -221,9 +196,7 @@ static void leave_child_behind(void *argument) {
   pause();
 }
 
-TEST(parent_dies) {
-  set_up();
-  test_begin("a forked child does not keep its dead parent alive");
+TEST_WITH(fresh, parent_dies, "a forked child does not keep its dead parent alive") {
   child c = child_start(leave_child_behind, NULL);
   must(child_hear(&c) == 'l');
   check(shmseg_mutex_lock(&b, 0, &abandoned) == SHMSEG_TIMEOUT);
@@ -231,13 +204,10 @@ TEST(parent_dies) {
   check(lock_fully(&b, in_ms(2000), &abandoned) == 0 && abandoned);
   child_tell(&c);
   child_end(&c);
-  test_done();
-  tear_down();
 }
 
-TEST(truncated) {
-  set_up();
-  test_begin("a cut ends the holds of the handle, and its identity is dead for the peers");
+TEST_WITH(fresh, truncated,
+          "a cut ends the holds of the handle, and its identity is dead for the peers") {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   must(ftruncate(ours.fd, 0) == 0);
   check(shmseg_mutex_unlock(&a) == SHMSEG_TRUNCATED || ours.holds == NULL);
@@ -248,29 +218,23 @@ TEST(truncated) {
   shmseg_segment_refresh(&theirs);
   int err = shmseg_mutex_lock(&b, 0, &abandoned); /* zeroes are no lock word */
   check(err == SHMSEG_CORRUPT || err == SHMSEG_TRUNCATED);
-  test_done();
-  tear_down();
 }
 
-TEST(regrown) {
-  set_up();
-  test_begin("a lock that is a stranger's after a cut and regrowth is not freed by its old owner");
+TEST_WITH(fresh, regrown,
+          "a lock that is a stranger's after a cut and regrowth is not freed by its old owner") {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0);
   uint32_t id = ours.member.id;
   set_word(&ours, WORD, SHMSEG_LOCK_FREE); /* as if cut, grown and built anew: same bytes */
   check(shmseg_mutex_lock(&b, 0, &abandoned) == 0 && id != theirs.member.id);
   check(shmseg_mutex_unlock(&a) == SHMSEG_CORRUPT);
   check(word_at(&ours, WORD) == theirs.member.id && shmseg_mutex_unlock(&b) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(strange_words) {
+TEST_WITH(fresh, strange_words,
+          "a word that is no state is corrupt, at once, whatever the deadline") {
   static const uint32_t words[] = {
     0, 2, 15, SHMSEG_LOCK_DIRTY, SHMSEG_LOCK_WAITERS, SHMSEG_LOCK_WAITERS | SHMSEG_LOCK_DIRTY | 5
   };
-  set_up();
-  test_begin("a word that is no state is corrupt, at once, whatever the deadline");
   for (int i = 0; i < 6; i++) {
     set_word(&ours, WORD, words[i]);
     check(shmseg_mutex_lock(&a, SHMSEG_FOREVER, &abandoned) == SHMSEG_CORRUPT);
@@ -284,8 +248,6 @@ TEST(strange_words) {
   check(shmseg_mutex_lock(&a, 0, &abandoned) == 0 && abandoned);
   set_word(&ours, WORD, 0);
   check(shmseg_mutex_unlock(&a) == SHMSEG_CORRUPT && word_at(&ours, WORD) == 0);
-  test_done();
-  tear_down();
 }
 
 static void slow_owner(void *argument) {
@@ -300,15 +262,12 @@ static void slow_owner(void *argument) {
   must(shmseg_mutex_unlock(&mutex) == 0);
 }
 
-TEST(woken) {
-  set_up();
-  test_begin("who waits has the mutex as soon as its owner unlocks, and it is not abandoned");
+TEST_WITH(fresh, woken,
+          "who waits has the mutex as soon as its owner unlocks, and it is not abandoned") {
   child c = child_start(slow_owner, NULL);
   must(child_hear(&c) == 'l');
   int64_t began = now_ms();
   check(lock_fully(&a, SHMSEG_FOREVER, &abandoned) == 0 && !abandoned);
   check(now_ms() - began < 300);
   check(child_end(&c) == 0 && shmseg_mutex_unlock(&a) == 0);
-  test_done();
-  tear_down();
 }

@@ -37,10 +37,9 @@ static void build(void) {
   must(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0);
 }
 
-TEST(modes) {
+TEST(modes, "each mode attaches or builds as the table says, and building is told") {
   bool created = true;
   wipe();
-  test_begin("each mode attaches or builds as the table says, and building is told");
   check(open_at(0, PAGE, SHMSEG_READ, &created) == ENOENT && !created);
   check(attach() == ENOENT);
   check(open_at(0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
@@ -48,12 +47,10 @@ TEST(modes) {
   check(open_at(0, PAGE, SHMSEG_CREATE_ONLY, &created) == EEXIST && !created);
   check(open_at(0, PAGE, SHMSEG_READ, &created) == 0 && attach() == 0);
   check(open_at(128, PAGE - 128, SHMSEG_CREATE_ONLY, &created) == 0 && created);
-  test_done();
 }
 
-TEST(places) {
+TEST(places, "an object begins at a multiple of 64 and fits where it is opened") {
   wipe();
-  test_begin("an object begins at a multiple of 64 and fits where it is opened");
   check(open_at(8, PAGE - 8, SHMSEG_CREATE, NULL) == EINVAL);
   check(open_at(63, PAGE - 63, SHMSEG_CREATE, NULL) == EINVAL);
   check(open_at(0, PAGE + 1, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
@@ -71,7 +68,6 @@ TEST(places) {
   check(open_at(PAGE - 128, 128, SHMSEG_CREATE, NULL) == 0);
   build();
   check(open_at(0, 127, SHMSEG_WRITE, NULL) == SHMSEG_TOO_SMALL); /* it has 128 */
-  test_done();
 }
 
 /* With one word of a valid object changed, attaching names what is wrong. */
@@ -87,8 +83,7 @@ static bool refused(uint64_t offset, uint32_t value, const char *what) {
   return named && created == SHMSEG_INCOMPATIBLE && memcmp(before, segment.data, 256) == 0;
 }
 
-TEST(incompatible) {
-  test_begin("what is something else is incompatible, is named, and is not touched");
+TEST(incompatible, "what is something else is incompatible, is named, and is not touched") {
   check(refused(0, MAGIC + 1, "magic"));
   check(refused(0, 0x534d4853, "magic")); /* the other byte order */
   check(refused(0, 1, "magic") && refused(0, 0x7fffffff, "magic"));
@@ -98,13 +93,12 @@ TEST(incompatible) {
   check(refused(20, 1, "size")); /* the upper half */
   check(refused(24, 2, "size") && refused(24, 0, "size") && refused(28, 1, "size"));
   check(!mutex.object.segment && shmseg_mutex_lock(&mutex, 0, NULL) == SHMSEG_CLOSED);
-  test_done();
 }
 
-TEST(options_disagree) {
+TEST(options_disagree,
+     "an option that disagrees is incompatible by its name, and none takes what is there") {
   shmseg_semaphore semaphore;
   wipe();
-  test_begin("an option that disagrees is incompatible by its name, and none takes what is there");
   must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                              OF_PERMITS(3), NULL) == 0);
   shmseg_semaphore_close(&semaphore);
@@ -120,12 +114,10 @@ TEST(options_disagree) {
   check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                               OF_PERMITS(65536), NULL) == EINVAL);
   check(word_at(&segment, 0) == 0);
-  test_done();
 }
 
-TEST(not_zero) {
+TEST(not_zero, "a place that is not zero is not built upon") {
   bool good = true;
-  test_begin("a place that is not zero is not built upon");
   for (uint64_t offset = 4; offset < 128; offset++) {
     wipe();
     segment.data[offset] = 1;
@@ -137,7 +129,6 @@ TEST(not_zero) {
   segment.data[127] = 0;
   segment.data[128] = 1; /* behind the object: somebody else's */
   check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0 && segment.data[128] == 1);
-  test_done();
 }
 
 /* An identity that nobody has. */
@@ -150,10 +141,9 @@ static uint32_t dead_identity(void) {
   return id;
 }
 
-TEST(dead_builder) {
+TEST(dead_builder, "what a dead builder has left is built anew, however far it came") {
   uint32_t dead = dead_identity();
   bool created = false;
-  test_begin("what a dead builder has left is built anew, however far it came");
   wipe();
   set_word(&segment, 0, INIT | dead);
   check(attach() == ENOENT);
@@ -163,7 +153,6 @@ TEST(dead_builder) {
   set_word(&segment, 0, INIT | dead); /* all but published */
   check(open_at(0, PAGE, SHMSEG_CREATE, &created) == 0 && created);
   check(word_at(&segment, 64) == 1 && shmseg_mutex_check(&mutex) == NULL);
-  test_done();
 }
 
 /* A semaphore whose builder, for that many permits, has died when so much of it was written: first
@@ -204,10 +193,10 @@ static bool is_zero_behind(uint64_t offset) {
   return true;
 }
 
-TEST(other_capacity) {
+TEST(other_capacity,
+     "what a dead builder of another capacity has left is built anew, however far it came") {
   uint32_t dead = dead_identity();
   bool good = true;
-  test_begin("what a dead builder of another capacity has left is built anew, however far it came");
   for (int steps = 0; steps <= 45; steps++) {
     half_semaphore(40, dead, steps);
     good = good && rebuild_semaphore(PAGE, 3) == 0 && is_zero_behind(128 + 12);
@@ -217,13 +206,12 @@ TEST(other_capacity) {
     good = good && rebuild_semaphore(192, 3) == 0; /* a place that is shorter than the dead one's */
   }
   check(good);
-  test_done();
 }
 
 /* The 65th permit's word is not what a builder for 40 writes. */
-TEST(beyond_capacity) {
+TEST(beyond_capacity,
+     "what lies behind the words that a dead builder's capacity explains is not cleared") {
   uint32_t dead = dead_identity();
-  test_begin("what lies behind the words that a dead builder's capacity explains is not cleared");
   half_semaphore(40, dead, 45);
   set_word(&segment, 128 + 4 * 64, 1);
   check(rebuild_semaphore(PAGE, 90) == SHMSEG_INCOMPATIBLE);
@@ -234,7 +222,6 @@ TEST(beyond_capacity) {
   set_number(&segment, 24, 0); /* no capacity explains them */
   set_number(&segment, 16, 0);
   check(rebuild_semaphore(PAGE, 40) == SHMSEG_INCOMPATIBLE && word_at(&segment, 128) == 1);
-  test_done();
 }
 
 static bool kept(uint64_t offset, uint32_t value, uint32_t dead) {
@@ -245,9 +232,8 @@ static bool kept(uint64_t offset, uint32_t value, uint32_t dead) {
          word_at(&segment, 0) == (INIT | dead) && word_at(&segment, offset) == value;
 }
 
-TEST(looks_like_init) {
+TEST(looks_like_init, "data that only looks like what a builder leaves is not cleared") {
   uint32_t dead = dead_identity();
-  test_begin("data that only looks like what a builder leaves is not cleared");
   check(kept(4, shmseg_event_kind.number, dead) && kept(4, 77, dead));
   check(kept(8, 2, dead) && kept(12, 1, dead));
   check(kept(32, 1, dead) && kept(36, 1, dead) && kept(60, 1, dead));
@@ -257,7 +243,6 @@ TEST(looks_like_init) {
   wipe();
   memset(segment.data, 0xff, 256);
   check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == SHMSEG_INCOMPATIBLE && segment.data[77] == 0xff);
-  test_done();
 }
 
 static void take_identity(void *argument) {
@@ -278,9 +263,8 @@ static void take_identity(void *argument) {
   }
 }
 
-TEST(living_builder) {
-  test_begin(
-      "a living builder is waited for, a second at most; a killed one is taken over at once");
+TEST(living_builder,
+     "a living builder is waited for, a second at most; a killed one is taken over at once") {
   wipe();
   child c = child_start(take_identity, NULL);
   must(child_hear(&c) == 'b');
@@ -297,16 +281,14 @@ TEST(living_builder) {
   child_kill(&c);
   began = now_ms();
   check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0 && now_ms() - began < 200);
-  test_done();
 }
 
 static void nothing(int number) {
   (void)number;
 }
 
-TEST(alarmed) {
+TEST(alarmed, "who waits for a living builder waits its second, whatever signals come") {
   struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { { 0, 0 }, { 0, 0 } };
-  test_begin("who waits for a living builder waits its second, whatever signals come");
   wipe();
   child c = child_start(take_identity, NULL);
   must(child_hear(&c) == 'b');
@@ -320,7 +302,6 @@ TEST(alarmed) {
                                  SHMSEG_CREATE, NULL, &deadline, NULL) == SHMSEG_INTERRUPTED);
   check(deadline > 0);
   child_kill(&c);
-  test_done();
 }
 
 /* The parent is building: its copied identity is no licence for the child. */
@@ -330,9 +311,9 @@ static void open_inherited(void *argument) {
   say(err == SHMSEG_TIMEOUT && word_at(&segment, 0) == (INIT | segment.member.id) ? 'w' : '-');
 }
 
-TEST(parents_building) {
+TEST(parents_building,
+     "a child that was forked while its parent builds does not take the building over") {
   uint32_t id;
-  test_begin("a child that was forked while its parent builds does not take the building over");
   wipe();
   must(shmseg_owner_identity(&segment, &id) == 0);
   set_word(&segment, 0, INIT | id);
@@ -340,7 +321,6 @@ TEST(parents_building) {
   check(child_hear(&c) == 'w');
   check(child_end(&c) == 0);
   check(open_at(0, PAGE, SHMSEG_CREATE, NULL) == 0); /* the parent's own: from before */
-  test_done();
 }
 
 static void race(void *argument) {
@@ -355,9 +335,8 @@ static void race(void *argument) {
   say(err ? 'x' : created ? 'c' : 'a');
 }
 
-TEST(racing) {
+TEST(racing, "of processes that race to build, one does, and all have the same object") {
   int creators = 0, others = 0;
-  test_begin("of processes that race to build, one does, and all have the same object");
   for (int round = 0; round < 30; round++) {
     wipe();
     child children[3];
@@ -372,15 +351,13 @@ TEST(racing) {
     }
   }
   check(creators == 30 && others == 60);
-  test_done();
 }
 
-TEST(read_only) {
+TEST(read_only, "a read-only handle attaches and does not build") {
   shmseg_options options = { 0 };
   shmseg_mutex other;
   bool created;
   must(shmseg_segment_open(&reader, place_of(name), SHMSEG_READ, &options, NULL) == 0);
-  test_begin("a read-only handle attaches and does not build");
   wipe();
   check(shmseg_mutex_open(&other, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) ==
         SHMSEG_READ_ONLY);
@@ -393,14 +370,12 @@ TEST(read_only) {
   shmseg_segment_close(&reader);
   check(shmseg_mutex_open(&other, (shmseg_slice){ &reader, 0, PAGE }, SHMSEG_READ, NULL, NULL) ==
         SHMSEG_CLOSED);
-  test_done();
 }
 
-TEST(ended) {
+TEST(ended,
+     "an object ends when its segment closes or is cut, and not when the segment only grows") {
   build();
   bool abandoned;
-  test_begin(
-      "an object ends when its segment closes or is cut, and not when the segment only grows");
   check(shmseg_segment_resize(&segment, 4 * PAGE) == 0);
   check(shmseg_mutex_lock(&mutex, 0, &abandoned) == 0 && shmseg_mutex_unlock(&mutex) == 0);
   must(ftruncate(segment.fd, 0) == 0);
@@ -415,7 +390,6 @@ TEST(ended) {
   check(shmseg_mutex_unlock(&mutex) == SHMSEG_CLOSED && !shmseg_mutex_holds(&mutex));
   shmseg_mutex_close(&mutex);
   shmseg_mutex_close(&mutex); /* twice is harmless */
-  test_done();
 }
 
 int main(int count, char **words) {

@@ -31,12 +31,11 @@ static void check_header(const shmseg_segment *segment, uint32_t kind, uint64_t 
   check(zeroes(segment, size, segment->size));
 }
 
-TEST(mutex) {
+TEST(mutex, "a new mutex is its documented bytes") {
   shmseg_segment segment;
   shmseg_mutex mutex;
   bool created;
   new_anonymous(&segment, PAGE);
-  test_begin("a new mutex is its documented bytes");
   check(shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL,
                           &created) == 0 &&
         created);
@@ -44,16 +43,14 @@ TEST(mutex) {
   check_header(&segment, 1, 128, 1);
   check(word_at(&segment, 64) == 1);
   check(zeroes(&segment, 68, 128));
-  test_done();
   shmseg_mutex_close(&mutex);
   shmseg_segment_close(&segment);
 }
 
-TEST(rwlock) {
+TEST(rwlock, "a new rwlock is its documented bytes") {
   shmseg_segment segment;
   shmseg_rwlock rwlock;
   new_anonymous(&segment, PAGE);
-  test_begin("a new rwlock is its documented bytes");
   check(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL,
                            NULL) == 0);
   check(shmseg_rwlock_size(NULL) == 384);
@@ -62,16 +59,14 @@ TEST(rwlock) {
   check(zeroes(&segment, 72, 128));
   for (unsigned slot = 0; slot < 64; slot++)
     check(word_at(&segment, 128 + 4 * slot) == 1);
-  test_done();
   shmseg_rwlock_close(&rwlock);
   shmseg_segment_close(&segment);
 }
 
-TEST(semaphore) {
+TEST(semaphore, "a new semaphore is its documented bytes") {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_anonymous(&segment, PAGE);
-  test_begin("a new semaphore is its documented bytes");
   check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                               OF_PERMITS(17), NULL) == 0);
   check(shmseg_semaphore_size(OF_PERMITS(1)) == 192 &&
@@ -87,16 +82,14 @@ TEST(semaphore) {
   for (unsigned slot = 0; slot < 17; slot++)
     check(word_at(&segment, 128 + 4 * slot) == 1);
   check(zeroes(&segment, 128 + 4 * 17, 256));
-  test_done();
   shmseg_semaphore_close(&semaphore);
   shmseg_segment_close(&segment);
 }
 
-TEST(event) {
+TEST(event, "a new event is its documented bytes") {
   shmseg_segment segment;
   shmseg_event event;
   new_anonymous(&segment, PAGE);
-  test_begin("a new event is its documented bytes");
   check(shmseg_event_open(&event, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) ==
         0);
   check(shmseg_event_size(NULL) == 128);
@@ -105,7 +98,6 @@ TEST(event) {
   check(zeroes(&segment, 68, 128));
   check(shmseg_event_set(&event) == 0 && word_at(&segment, 64) == 5);
   check(shmseg_event_clear(&event) == 0 && word_at(&segment, 64) == 4);
-  test_done();
   shmseg_event_close(&event);
   shmseg_segment_close(&segment);
 }
@@ -115,12 +107,11 @@ static bool is_abc(const shmseg_segment *segment, uint64_t offset) {
   return memcmp(segment->data + offset, "abc", 3) == 0;
 }
 
-TEST(cell) {
+TEST(cell, "a new cell is its documented bytes, and so is its first value") {
   shmseg_segment segment;
   shmseg_cell cell;
   uint64_t version;
   new_anonymous(&segment, PAGE);
-  test_begin("a new cell is its documented bytes, and so is its first value");
   check(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(57),
                          NULL) == 0);
   check_header(&segment, 5, 704, 57);
@@ -130,15 +121,13 @@ TEST(cell) {
   check(shmseg_cell_set(&cell, "abc", 3, &version) == 0);
   check(number_at(&segment, 128) == 2 && word_at(&segment, 64) == 1);
   check(number_at(&segment, 192 + 128) == 3 && is_abc(&segment, 192 + 128 + 8));
-  test_done();
   shmseg_segment_close(&segment);
 }
 
-TEST(queue) {
+TEST(queue, "a new queue is its documented bytes, and so is its first message") {
   shmseg_segment segment;
   shmseg_queue queue;
   new_anonymous(&segment, PAGE);
-  test_begin("a new queue is its documented bytes, and so is its first message");
   check(shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                           OF_CAPACITY(25), NULL) == 0);
   check_header(&segment, 6, 360, 25);
@@ -151,16 +140,14 @@ TEST(queue) {
   check(shmseg_queue_push(&queue, "abc", 3, 0) == 0 && number_at(&segment, 128) == 112);
   check(number_at(&segment, 320) == 3 && is_abc(&segment, 328));
   check(shmseg_queue_shutdown(&queue) == 0 && number_at(&segment, 128) == 113);
-  test_done();
   shmseg_segment_close(&segment);
 }
 
-TEST(broadcast) {
+TEST(broadcast, "a new broadcast is its documented bytes, and so is its first message") {
   shmseg_segment segment;
   shmseg_broadcast broadcast;
   uint64_t sequence;
   new_anonymous(&segment, PAGE);
-  test_begin("a new broadcast is its documented bytes, and so is its first message");
   check(shmseg_broadcast_open(&broadcast, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                               OF_CAPACITY(25), NULL) == 0);
   check_header(&segment, 7, 240, 25);
@@ -173,6 +160,5 @@ TEST(broadcast) {
   check(number_at(&segment, 192) == 1 && number_at(&segment, 200) == 3);
   check(is_abc(&segment, 208));
   check(shmseg_broadcast_shutdown(&broadcast) == 0 && number_at(&segment, 128) == 5);
-  test_done();
   shmseg_segment_close(&segment);
 }

@@ -29,13 +29,12 @@ static bool is_there(const char *name) {
   return stat(path, &status) == 0;
 }
 
-TEST(makes) {
+TEST(makes, "one call makes a queue with its segment, and another one attaches to it") {
   const char *name = fresh_name();
   bool created = false;
   char got[16];
   size_t used = 0;
   struct stat status;
-  test_begin("one call makes a queue with its segment, and another one attaches to it");
   check(open_queue(name, SHMSEG_CREATE, 64, &created) == 0 && created);
   check(queue.object.capacity == 64 && segment.size == shmseg_queue_size(OF_CAPACITY(64)));
   check(fstat(segment.fd, &status) == 0 && (status.st_mode & 0777) == 0600);
@@ -49,21 +48,18 @@ TEST(makes) {
   shmseg_queue_close(&peer);
   shmseg_segment_close(&other);
   close_queue();
-  test_done();
 }
 
-TEST(options) {
+TEST(options, "the segment's options count, but for its size") {
   const char *name = fresh_name();
   shmseg_options own = { .perm = 0640, .size = 1, .temporary = true };
   struct stat status;
-  test_begin("the segment's options count, but for its size");
   check(shmseg_object_open_named(&queue.object, &shmseg_queue_kind, &segment, name,
                                  SHMSEG_CREATE_ONLY, OF_CAPACITY(64), &own, NULL) == 0);
   check(fstat(segment.fd, &status) == 0 && (status.st_mode & 0777) == 0640);
   check(segment.size == shmseg_queue_size(OF_CAPACITY(64)) && is_there(name));
   close_queue();
   check(!is_there(name));
-  test_done();
 }
 
 /* Has it failed with that, and is nothing left of it? */
@@ -72,11 +68,10 @@ static bool fails(int err, int expected, const char *name, bool there, int descr
          is_there(name) == there && count_descriptors() == descriptors;
 }
 
-TEST(failures) {
+TEST(failures, "a failure leaves nothing behind, and tells the segment's from the object's") {
   const char *name = fresh_name(), *none = fresh_name();
   shmseg_mutex mutex;
   int descriptors = count_descriptors();
-  test_begin("a failure leaves nothing behind, and tells the segment's from the object's");
   check(fails(open_queue(none, SHMSEG_WRITE, 0, NULL), ENOENT, none, false, descriptors));
   check(queue.object.kind == NULL);
   check(fails(open_queue(none, SHMSEG_CREATE, SHMSEG_CAPACITY_MAX + 1, NULL), EINVAL, none, false,
@@ -95,13 +90,11 @@ TEST(failures) {
   check(shmseg_segment_unlink(&other) == 0);
   shmseg_mutex_close(&mutex);
   shmseg_segment_close(&other);
-  test_done();
 }
 
-TEST(zeroes) {
+TEST(zeroes, "a segment of zeroes that is there already gets its object, which is told") {
   shmseg_place place = fresh_place();
   bool created = false;
-  test_begin("a segment of zeroes that is there already gets its object, which is told");
   new_segment(&other, place, 8192);
   check(open_queue(place.name, SHMSEG_WRITE, 64, &created) == ENOENT && !created);
   check(queue.object.kind == &shmseg_queue_kind && is_there(place.name));
@@ -110,15 +103,13 @@ TEST(zeroes) {
   close_queue();
   check(shmseg_segment_unlink(&other) == 0);
   shmseg_segment_close(&other);
-  test_done();
 }
 
-TEST(interrupted) {
+TEST(interrupted, "behind a living builder the call comes back, and goes on where it was") {
   shmseg_place place = fresh_place();
   uint32_t id;
   int64_t deadline = 0;
   bool created = false;
-  test_begin("behind a living builder the call comes back, and goes on where it was");
   new_segment(&other, place, 8192);
   must(shmseg_owner_identity(&other, &id) == 0);
   set_word(&other, 0, SHMSEG_HEADER_INIT | id);
@@ -139,5 +130,4 @@ TEST(interrupted) {
 #undef OPEN
   check(shmseg_segment_unlink(&other) == 0);
   shmseg_segment_close(&other);
-  test_done();
 }

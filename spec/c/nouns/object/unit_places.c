@@ -17,12 +17,12 @@ static int open_queue(shmseg_segment *large, uint64_t capacity, shmseg_queue *qu
                            OF_CAPACITY(capacity), NULL);
 }
 
-TEST(data_far_behind) {
+TEST(
+    data_far_behind,
+    "all of a place is looked at before it is built upon, and the first of what is there is told") {
   shmseg_segment large;
   shmseg_queue queue;
   bool good = true;
-  test_begin("all of a place is looked at before it is built upon, and the first of what is there "
-             "is told");
   new_segment(&large, fresh_place(), LARGE);
   for (uint64_t at = 64 + 8; at < LARGE; at += at < 256 ? 60 : 4093) {
     large.data[at] = 1;
@@ -37,7 +37,6 @@ TEST(data_far_behind) {
   large.data[0] = 1;
   check(open_queue(&large, RING_OF(LARGE - 64), &queue) == 0);
   shmseg_segment_close(&large);
-  test_done();
 }
 
 static uint64_t allocated(const shmseg_segment *of) {
@@ -70,19 +69,16 @@ static uint64_t taken_by_building(uint64_t offset) {
   return taken;
 }
 
-TEST(holes) {
-  test_begin("to look at a place and to build on it takes no memory but for the words of the kind");
+TEST(holes, "to look at a place and to build on it takes no memory but for the words of the kind") {
   check(taken_by_building(0) <= PAGE);
   check(taken_by_building(64) <= PAGE);
   check(taken_by_building(3 * PAGE - 64) <= 2 * PAGE);
-  test_done();
 }
 
 /* 32-bit floats: -1.0, zeroes, and numbers. */
-TEST(numbers_like_init) {
+TEST(numbers_like_init, "numbers behind one that looks like a dead builder are not cleared") {
   shmseg_segment large;
   shmseg_queue queue;
-  test_begin("numbers behind one that looks like a dead builder are not cleared");
   new_segment(&large, fresh_place(), LARGE);
   set_word(&large, 64, 0xbf800000);
   for (uint64_t at = LARGE - 4; at >= 128; at -= 4)
@@ -95,5 +91,4 @@ TEST(numbers_like_init) {
   check(disagrees(open_queue(&large, RING_OF(LARGE - 64), &queue), &queue.object, "magic"));
   check(word_at(&large, 64) == 0xbf800000 && word_at(&large, LARGE - 4) == 0x3f800000);
   shmseg_segment_close(&large);
-  test_done();
 }

@@ -34,10 +34,9 @@ static int touch_signal(void *address) {
   return child_end(&c);
 }
 
-TEST(map) {
+TEST(map, "a mapping with room for growth can be touched up to its length and not behind") {
   void *base;
   int fd = memory(2 * PAGE);
-  test_begin("a mapping with room for growth can be touched up to its length and not behind");
   check(shmseg_map_page() == PAGE && shmseg_map_round(1) == PAGE && shmseg_map_round(PAGE) == PAGE);
   check(shmseg_map_round(0) == 0 && shmseg_map_round(SIZE_MAX) == 0);
   check(shmseg_map_round(SIZE_MAX - PAGE + 1) == SIZE_MAX - PAGE + 1);
@@ -52,14 +51,13 @@ TEST(map) {
   check(shmseg_map_again(base, 8 * PAGE, 0, fd, true) == 0);
   check(touch_signal(bytes) == 256 + SIGSEGV);
   shmseg_map_close(base, 8 * PAGE);
-  test_done();
   close(fd);
 }
 
-TEST(map_modes) {
+TEST(map_modes,
+     "a read-only mapping refuses writes; populate, pin, flush and advise work on both") {
   void *base;
   int fd = memory(2 * PAGE);
-  test_begin("a read-only mapping refuses writes; populate, pin, flush and advise work on both");
   must(shmseg_map_open(&base, 2 * PAGE, 2 * PAGE, fd, false) == 0);
   check(touch_signal(base) == 256 + SIGSEGV);
   check(shmseg_map_populate(base, 0, 2 * PAGE, fd, false) == 0);
@@ -77,7 +75,6 @@ TEST(map_modes) {
   shmseg_map_close(base, 2 * PAGE);
   check(shmseg_map_open(&base, PAGE, PAGE, -1, true) == EBADF);
   check(shmseg_map_open(&base, 2 * PAGE, PAGE, -1, true) == EBADF);
-  test_done();
   close(fd);
 }
 
@@ -85,8 +82,8 @@ static void nothing(int number) {
   (void)number;
 }
 
-TEST(clock_forward) {
-  test_begin("the clock goes forward, a sleep lasts as long as it should and a signal ends it");
+TEST(clock_forward,
+     "the clock goes forward, a sleep lasts as long as it should and a signal ends it") {
   int64_t began = shmseg_clock_now();
   check(shmseg_clock_sleep(20 * MILLISECOND) == 0);
   int64_t slept = shmseg_clock_now() - began;
@@ -102,13 +99,12 @@ TEST(clock_forward) {
   check(shmseg_clock_sleep(5000 * MILLISECOND) == EINTR);
   check(shmseg_clock_now() - began < 2000 * MILLISECOND);
   timer_delete(timer);
-  test_done();
 }
 
-TEST(signals_caught) {
+TEST(signals_caught,
+     "caught signals are kept until they are taken, and the old handlers come back") {
   const int both[] = { SIGUSR1, SIGUSR2, SIGUSR1 };
   struct sigaction before = { .sa_handler = nothing }, after;
-  test_begin("caught signals are kept until they are taken, and the old handlers come back");
   must(sigaction(SIGUSR1, &before, NULL) == 0);
   check(shmseg_signals_catch(both, 3) == 0 && !shmseg_signals_pending());
   check(shmseg_signals_catch(both, 1) == EBUSY);
@@ -122,14 +118,13 @@ TEST(signals_caught) {
   shmseg_signals_release();
   check(sigaction(SIGUSR1, NULL, &after) == 0 && after.sa_handler == nothing);
   check(sigaction(SIGUSR2, NULL, &after) == 0 && after.sa_handler == SIG_DFL);
-  test_done();
 }
 
-TEST(signals_refused) {
+TEST(signals_refused,
+     "a set with a signal that cannot be caught changes nothing; a newer handler stays") {
   const int bad[] = { SIGUSR1, SIGKILL };
   const int good[] = { SIGUSR1 };
   struct sigaction other = { .sa_handler = nothing }, after;
-  test_begin("a set with a signal that cannot be caught changes nothing; a newer handler stays");
   signal(SIGUSR1, SIG_IGN);
   check(shmseg_signals_catch(bad, 2) == EINVAL);
   check(sigaction(SIGUSR1, NULL, &after) == 0 && after.sa_handler == SIG_IGN);
@@ -143,7 +138,6 @@ TEST(signals_refused) {
   check(shmseg_signals_number("INT") == SIGINT && shmseg_signals_number("KILL") == 0);
   check(strcmp(shmseg_signals_name(SIGTERM), "TERM") == 0 && !shmseg_signals_name(SIGKILL));
   check(shmseg_signals_number("") == 0 && shmseg_signals_number("SIGINT") == 0);
-  test_done();
 }
 
 static uint32_t futex_word = 5;
@@ -157,9 +151,8 @@ static void *change_and_wake(void *argument) {
   return NULL;
 }
 
-TEST(futex) {
+TEST(futex, "a futex sleeps while the word is what was seen, and until a wake") {
   pthread_t thread;
-  test_begin("a futex sleeps while the word is what was seen, and until a wake");
   check(shmseg_futex_wait(&futex_word, 4, 1000 * MILLISECOND) == 0);
   int64_t began = now_ms();
   check(shmseg_futex_wait(&futex_word, 5, 20 * MILLISECOND) == ETIMEDOUT);
@@ -176,18 +169,15 @@ TEST(futex) {
   check(shmseg_futex_wait(hole, 0, MILLISECOND) == EFAULT && shmseg_futex_wake(hole, 1) == -1);
   munmap(hole, PAGE);
   close(fd);
-  test_done();
 }
 
-TEST(rest) {
+TEST(rest, "numbers are drawn, and the platform's features have names") {
   uint64_t a = 0, b = 0;
-  test_begin("numbers are drawn, and the platform's features have names");
   check(shmseg_random_draw(&a) == 0 && shmseg_random_draw(&b) == 0 && a != b);
   int count = 0;
   while (shmseg_features[count].name)
     count++;
   check(count >= 7 && strcmp(shmseg_platform, "linux") == 0);
-  test_done();
 }
 
 /* Looks of somebody who waits, once the process has waited often enough to have noticed. */
@@ -203,7 +193,7 @@ static unsigned looks(void) {
   return count;
 }
 
-TEST(pinned) {
+TESTS(pinned) {
   static const char sentence[] =
       "who is pinned to one processor does not spin, until it is let loose";
   cpu_set_t all, one;

@@ -136,8 +136,7 @@ static const struct {
 
 #define WAYS (sizeof ways / sizeof *ways)
 
-TEST(dead_already) {
-  test_begin("what a dead owner holds is taken without a sleep, and with one question");
+TEST(dead_already, "what a dead owner holds is taken without a sleep, and with one question") {
   for (size_t i = 0; i < WAYS; i++) {
     set_up();
     if (!check(ways[i].open() == 0))
@@ -148,11 +147,9 @@ TEST(dead_already) {
         !check(fake.calls[FAKE_PROBE] == asked + 1))
       printf("# %s\n", ways[i].what);
   }
-  test_done();
 }
 
-TEST(alive) {
-  test_begin("about an owner who lives the kernel is asked once in each slice, before the sleep");
+TEST(alive, "about an owner who lives the kernel is asked once in each slice, before the sleep") {
   for (size_t i = 0; i < WAYS; i++) {
     set_up();
     if (!check(ways[i].open() == 0))
@@ -167,11 +164,10 @@ TEST(alive) {
     fake_died(STRANGER);
     check(ways[i].act() == 0 && sleeps() == 3);
   }
-  test_done();
 }
 
-TEST(dies_in_last_slice) {
-  test_begin("an owner who dies in the last slice is found before the deadline is told");
+TEST(dies_in_last_slice,
+     "an owner who dies in the last slice is found before the deadline is told") {
   set_up();
   check(open_mutex() == 0);
   set_word(WORD, STRANGER);
@@ -180,15 +176,12 @@ TEST(dies_in_last_slice) {
   check(shmseg_mutex_lock(&mutex, deadline, &abandoned) == SHMSEG_INTERRUPTED);
   fake_died(STRANGER);
   check(fake.now >= deadline && shmseg_mutex_lock(&mutex, deadline, &abandoned) == 0 && abandoned);
-  test_done();
 }
 
-TEST(builder) {
-  test_begin("what a dead builder has left is built anew without a sleep");
+TEST(builder, "what a dead builder has left is built anew without a sleep") {
   set_up();
   set_word(0, SHMSEG_HEADER_INIT | STRANGER);
   check(open_mutex() == 0 && sleeps() == 0);
-  test_done();
 }
 
 int main(int count, char **words) {

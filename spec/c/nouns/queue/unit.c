@@ -42,6 +42,8 @@ static void tear_down(void) {
   shmseg_segment_close(&reader);
 }
 
+static const test_fixture fresh = { set_up, tear_down };
+
 /* Handles that have seen nothing yet. */
 static void reopen(void) {
   must(shmseg_queue_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
@@ -72,10 +74,9 @@ static bool pops(char byte, size_t size) {
   return take(1) == 0 && used == SHMSEG_RECORD(size) && is_record(0, byte, size);
 }
 
-TEST(sizes) {
+TEST(sizes, "a queue takes its capacity and a head, and a capacity that cannot be is refused") {
   shmseg_queue queue;
   bool created;
-  test_begin("a queue takes its capacity and a head, and a capacity that cannot be is refused");
   check(shmseg_queue_size(OF_CAPACITY(1)) == 336 && shmseg_queue_size(OF_CAPACITY(8)) == 336 &&
         shmseg_queue_size(OF_CAPACITY(9)) == 344);
   check(shmseg_queue_size(NULL) == shmseg_queue_size(OF_CAPACITY(1)) &&
@@ -98,16 +99,13 @@ TEST(sizes) {
             0 &&
         created);
   check(queue.object.capacity == 16 && queue.object.size == 344); /* what fits */
-  test_done();
   shmseg_segment_close(&ours);
 }
 
-TEST(geometry) {
+TEST_WITH(fresh, geometry, "who attaches takes the queue's capacity, and what disagrees is named") {
   shmseg_queue queue;
   shmseg_broadcast broadcast;
   bool created;
-  set_up();
-  test_begin("who attaches takes the queue's capacity, and what disagrees is named");
   check(shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_CREATE, NULL,
                           &created) == 0 &&
         !created);
@@ -127,13 +125,10 @@ TEST(geometry) {
   check(push('a', CAPACITY + 1) == EINVAL && push('a', CAPACITY) == 0 && pops('a', CAPACITY));
   err = shmseg_queue_open(&queue, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL);
   check(disagrees(err, &queue.object, "size") && shmseg_queue_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(messages) {
-  set_up();
-  test_begin("messages of any size that fits, empty ones too, come out whole and in order");
+TEST_WITH(fresh, messages,
+          "messages of any size that fits, empty ones too, come out whole and in order") {
   check(take(1) == SHMSEG_TIMEOUT && used == 0);
   for (size_t lap = 0; lap < 8; lap++) /* each size begins at each place of the ring */
     for (size_t size = 0; size <= CAPACITY; size++) {
@@ -145,13 +140,10 @@ TEST(messages) {
     }
   check(push('x', CAPACITY + 1) == EINVAL && take(1) == SHMSEG_TIMEOUT);
   check(shmseg_queue_push(&a, bytes, SIZE_MAX, 0) == EINVAL);
-  test_done();
-  tear_down();
 }
 
-TEST(several) {
-  set_up();
-  test_begin("take gives as many as were asked for, and as the buffer holds, but one at least");
+TEST_WITH(fresh, several,
+          "take gives as many as were asked for, and as the buffer holds, but one at least") {
   for (size_t i = 1; i <= 6; i++)
     check(push((char)('0' + i), i) == 0);
   check(take(2) == 0 && used == 32 && is_record(0, '1', 1) && is_record(2, '2', 2));
@@ -161,15 +153,12 @@ TEST(several) {
   check(shmseg_queue_take(&b, got, 0, 1, &used, 0) == SHMSEG_TOO_SMALL && used == 16);
   check(take(UINT64_MAX) == 0 && used == 32 && is_record(0, '5', 5) && is_record(2, '6', 6));
   check(take(1) == SHMSEG_TIMEOUT && used == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(full_and_empty) {
+TEST_WITH(fresh, full_and_empty,
+          "a full queue and an empty one wait until the deadline, and say what is in them") {
   shmseg_queue_stats stats;
   uint64_t count;
-  set_up();
-  test_begin("a full queue and an empty one wait until the deadline, and say what is in them");
   check(push('a', CAPACITY) == 0 && push('b', 0) == SHMSEG_TIMEOUT);
   check(shmseg_queue_bytes(&r, &count) == 0 && count == LENGTH);
   int64_t began = now_ms();
@@ -180,14 +169,11 @@ TEST(full_and_empty) {
   check(take_fully(&b, got, sizeof got, 1, &used, in_ms(120)) == SHMSEG_TIMEOUT);
   check(now_ms() - began >= 238 && now_ms() - began < 640);
   check(shmseg_queue_bytes(&r, &count) == 0 && count == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(shut) {
+TEST_WITH(fresh, shut,
+          "after a shutdown nothing is pushed, what is left is taken, and then it is over") {
   shmseg_queue_stats stats;
-  set_up();
-  test_begin("after a shutdown nothing is pushed, what is left is taken, and then it is over");
   check(push('a', 3) == 0 && push('b', 3) == 0);
   check(shmseg_queue_shutdown(&b) == 0 && shmseg_queue_shutdown(&b) == 0);
   check(push('x', 1) == SHMSEG_SHUTDOWN);
@@ -196,21 +182,15 @@ TEST(shut) {
   check(pops('a', 3) && pops('b', 3) && take(1) == SHMSEG_SHUTDOWN && used == 0);
   check(take_fully(&b, got, sizeof got, 1, &used, SHMSEG_FOREVER) == SHMSEG_SHUTDOWN);
   check(!shmseg_queue_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(read_only) {
+TEST_WITH(fresh, read_only, "a read-only handle looks, and neither pushes nor takes nor shuts") {
   uint64_t count;
-  set_up();
-  test_begin("a read-only handle looks, and neither pushes nor takes nor shuts");
   check(push('a', 3) == 0 && shmseg_queue_bytes(&r, &count) == 0 && count == 16);
   check(shmseg_queue_push(&r, "x", 1, 0) == SHMSEG_READ_ONLY);
   check(shmseg_queue_take(&r, got, sizeof got, 1, &used, 0) == SHMSEG_READ_ONLY);
   check(shmseg_queue_shutdown(&r) == SHMSEG_READ_ONLY && !shmseg_queue_check(&r));
   check(pops('a', 3));
-  test_done();
-  tear_down();
 }
 
 static void pop_one(void *argument) {
@@ -234,7 +214,7 @@ static child start_waiting(void (*body)(void *argument)) {
   return c;
 }
 
-TEST(woken) {
+TESTS(woken) {
   set_up();
   test_begin("a push wakes who waits for a message, a take who waits for room");
   child c = start_waiting(pop_one);
@@ -287,22 +267,18 @@ static bool take_next(int round) {
   return take(1) == 0;
 }
 
-TEST(woken_each_time) {
-  set_up();
-  test_begin("both ends are woken each time, and do not depend on the end of their slice");
+TEST_WITH(fresh, woken_each_time,
+          "both ends are woken each time, and do not depend on the end of their slice") {
   child c = child_start(pop_often, NULL);
   check(wakes_each_time(&c, push_next) && child_end(&c) == 0);
   check(push('b', CAPACITY) == 0);
   c = child_start(push_often, NULL);
   check(wakes_each_time(&c, take_next) && child_end(&c) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(dead_ends) {
-  set_up();
-  test_begin(
-      "a producer or a consumer that dies half way has done nothing, and the next one goes on");
+TEST_WITH(
+    fresh, dead_ends,
+    "a producer or a consumer that dies half way has done nothing, and the next one goes on") {
   check(push('a', 5) == 0);
   child c = child_inside(&ours, PRODUCERS), d = child_inside(&ours, CONSUMERS);
   memset(ours.data + RING + 16, 'x', 40); /* as far as the producer got */
@@ -312,13 +288,10 @@ TEST(dead_ends) {
   check(push('b', 6) == 0 && pops('a', 5) && pops('b', 6) && now_ms() - began < 200);
   check(word_at(&ours, PRODUCERS) == SHMSEG_LOCK_FREE);
   check(word_at(&ours, CONSUMERS) == SHMSEG_LOCK_FREE && !shmseg_queue_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(stopped_ends) {
-  set_up();
-  test_begin("who is stopped inside keeps others until their deadline, and from no shutdown");
+TEST_WITH(fresh, stopped_ends,
+          "who is stopped inside keeps others until their deadline, and from no shutdown") {
   child c = child_inside(&ours, PRODUCERS), d = child_inside(&ours, CONSUMERS);
   int64_t began = now_ms();
   check(push('x', 1) == SHMSEG_TIMEOUT && take(1) == SHMSEG_TIMEOUT);
@@ -333,20 +306,14 @@ TEST(stopped_ends) {
   child_tell(&c);
   child_tell(&d);
   check(child_end(&c) == 0 && child_end(&d) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(forked) {
-  set_up();
-  test_begin("a forked child uses the queue as a process of its own");
+TEST_WITH(fresh, forked, "a forked child uses the queue as a process of its own") {
   check(push('a', 5) == 0 && pops('a', 5));
   child c = start_waiting(pop_one);
   check(push('a', 5) == 0 && child_hear(&c) == 't' && child_end(&c) == 0);
   c = start_waiting(push_one);
   check(child_hear(&c) == 'p' && child_end(&c) == 0 && pops('c', 5));
-  test_done();
-  tear_down();
 }
 
 /* Neither end goes on with these two words, and none keeps its lock. */
@@ -363,7 +330,7 @@ static bool refuses(uint64_t tail, uint64_t head) {
   return good && shmseg_queue_count(&r, &stats) == SHMSEG_CORRUPT && shmseg_queue_check(&a);
 }
 
-TEST(corrupt) {
+TESTS(corrupt) {
   shmseg_queue_stats stats;
   set_up();
   test_begin("a head or a tail that cannot be is corrupt, and no lock stays behind");
@@ -391,23 +358,18 @@ TEST(corrupt) {
   tear_down();
 }
 
-TEST(far_away) {
-  set_up();
-  test_begin("positions may be as high as they like");
+TEST_WITH(fresh, far_away, "positions may be as high as they like") {
   uint64_t start = ((uint64_t)1 << 62) - ((uint64_t)1 << 62) % LENGTH + 56;
   set_number(&ours, TAIL, start << 1);
   set_number(&ours, HEAD, start);
   reopen();
   for (size_t size = 0; size <= CAPACITY; size++)
     check(push('a', size) == 0 && pops('a', size) && !shmseg_queue_check(&a));
-  test_done();
-  tear_down();
 }
 
-TEST(truncated) {
+TEST_WITH(fresh, truncated,
+          "after a cut a queue says so, and so does one whose segment is closed") {
   uint64_t count;
-  set_up();
-  test_begin("after a cut a queue says so, and so does one whose segment is closed");
   check(push('a', 5) == 0);
   must(ftruncate(ours.fd, 0) == 0);
   check(take_fully(&b, got, sizeof got, 1, &used, SHMSEG_FOREVER) == SHMSEG_TRUNCATED);
@@ -423,6 +385,4 @@ TEST(truncated) {
   check(push('x', 1) == SHMSEG_CLOSED && take(1) == SHMSEG_CLOSED && used == 0);
   shmseg_queue_close(&a);
   check(push('x', 1) == SHMSEG_CLOSED && shmseg_queue_shutdown(&a) == SHMSEG_CLOSED);
-  test_done();
-  tear_down();
 }

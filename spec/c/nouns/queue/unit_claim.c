@@ -46,6 +46,8 @@ static void tear_down(void) {
   shmseg_segment_close(&reader);
 }
 
+static const test_fixture fresh = { set_up, tear_down };
+
 /* Empty, at that position, and handles that have seen nothing yet. */
 static void move_to(uint64_t head, uint64_t tail) {
   set_number(&ours, HEAD, head);
@@ -111,7 +113,7 @@ static bool is_whole_at(uint64_t place, uint64_t size) {
 
 /* --- messages ----------------------------------------------------------------------------- */
 
-TEST(at_each_place) {
+TESTS(at_each_place) {
   set_up();
   test_begin("a message of any size is shown and claimed, unless it wraps; then it can be taken");
   check(peek(&b) == SHMSEG_CHANGED);
@@ -139,9 +141,8 @@ TEST(at_each_place) {
   tear_down();
 }
 
-TEST(in_order) {
-  set_up();
-  test_begin("messages are claimed one after the other, by sight and by taking in turn");
+TEST_WITH(fresh, in_order,
+          "messages are claimed one after the other, by sight and by taking in turn") {
   for (int round = 0; round < 50; round++) {
     move_to(LENGTH, LENGTH);
     for (size_t i = 0; i < 4; i++)
@@ -151,25 +152,19 @@ TEST(in_order) {
     check(shows('c', 11) && is_claimed() && push('e', 20) == 0 && shows('d', 12) && is_claimed());
     check(take() == 0 && peek(&b) == SHMSEG_CHANGED);
   }
-  test_done();
-  tear_down();
 }
 
-TEST(shut) {
-  set_up();
-  test_begin("what is left after a shutdown is claimed, and then there is nothing to see");
+TEST_WITH(fresh, shut,
+          "what is left after a shutdown is claimed, and then there is nothing to see") {
   check(push('a', 3) == 0 && push('b', 4) == 0 && shmseg_queue_shutdown(&a) == 0);
   check(shows('a', 3) && is_claimed() && shows('b', 4));
   check(take() == 0 && is_refused() && peek(&b) == SHMSEG_CHANGED && take() == SHMSEG_SHUTDOWN);
-  test_done();
-  tear_down();
 }
 
 /* --- others ------------------------------------------------------------------------------- */
 
-TEST(too_late) {
-  set_up();
-  test_begin("a message that somebody else has taken is not claimed, whatever is there now");
+TEST_WITH(fresh, too_late,
+          "a message that somebody else has taken is not claimed, whatever is there now") {
   check(push('a', 8) == 0 && push('b', 8) == 0 && shows('a', 8));
   check(take() == 0 && is_refused() && take() == 0 && is_refused());
   check(push('c', 8) == 0 && shows('c', 8) && is_claimed() && is_refused()); /* twice */
@@ -181,13 +176,9 @@ TEST(too_late) {
   for (int i = 0; i < 5; i++)
     check(shmseg_queue_claim(&b, wrong[i], 8) == SHMSEG_CHANGED);
   check(is_claimed() && is_refused());
-  test_done();
-  tear_down();
 }
 
-TEST(locked) {
-  set_up();
-  test_begin("nothing is claimed while another one is inside, or has died there");
+TEST_WITH(fresh, locked, "nothing is claimed while another one is inside, or has died there") {
   check(push('a', 5) == 0 && push('b', 6) == 0);
   child c = child_inside(&ours, CONSUMERS);
   int64_t began = now_ms();
@@ -207,8 +198,6 @@ TEST(locked) {
     set_word(&ours, CONSUMERS, SHMSEG_LOCK_FREE);
     check(is_claimed());
   }
-  test_done();
-  tear_down();
 }
 
 static void claim_one(void *argument) {
@@ -229,35 +218,24 @@ static bool claim_next(int round) {
   return whole && peek(&b) == 0 && claim() == 0;
 }
 
-TEST(wakes) {
-  set_up();
-  test_begin("a claim wakes who waits for room each time");
+TEST_WITH(fresh, wakes, "a claim wakes who waits for room each time") {
   check(push('a', CAPACITY) == 0);
   child c = child_start(push_often, NULL);
   check(wakes_each_time(&c, claim_next) && child_end(&c) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(forked) {
-  set_up();
-  test_begin("a forked child claims as one of its own, and not what its parent has claimed");
+TEST_WITH(fresh, forked,
+          "a forked child claims as one of its own, and not what its parent has claimed") {
   check(push('a', CAPACITY) == 0 && shows('a', CAPACITY));
   child c = child_start(claim_one, NULL);
   check(child_hear(&c) == 'c' && child_end(&c) == 0 && is_refused());
-  test_done();
-  tear_down();
 }
 
-TEST(read_only) {
-  set_up();
-  test_begin("a read-only handle is shown the message, and does not claim it");
+TEST_WITH(fresh, read_only, "a read-only handle is shown the message, and does not claim it") {
   check(peek(&r) == SHMSEG_CHANGED && push('a', 3) == 0 && peek(&r) == 0);
   check(shown_size == 3 && shown[2] == 'a' && is_inside(&reader));
   check(shmseg_queue_claim(&r, shown_at, shown_size) == SHMSEG_READ_ONLY);
   check(shows('a', 3) && is_claimed());
-  test_done();
-  tear_down();
 }
 
 /* --- damage ------------------------------------------------------------------------------- */
@@ -273,11 +251,9 @@ static bool is_judged(uint64_t head, uint64_t tail, uint64_t size) {
   return err == 0 && shown_size == size && shown_at == head && is_inside(&ours);
 }
 
-TEST(sizes) {
+TEST_WITH(fresh, sizes, "nothing outside the ring is shown, whatever the size, head and tail say") {
   static const uint64_t wrong[] = { CAPACITY + 1,   LENGTH,          UINT64_MAX,     UINT64_MAX - 7,
                                     UINT64_MAX - 8, UINT64_MAX - 15, UINT64_MAX / 2, 1u << 31 };
-  set_up();
-  test_begin("nothing outside the ring is shown, whatever the size, head and tail say");
   for (uint64_t head = LENGTH; head < 2 * LENGTH; head += 8)
     for (uint64_t tail = head + 8; tail <= head + LENGTH; tail += 8) {
       set_number(&ours, HEAD, head);
@@ -287,11 +263,10 @@ TEST(sizes) {
       for (int i = 0; i < 8; i++)
         check(is_judged(head, tail, wrong[i]));
     }
-  test_done();
-  tear_down();
 }
 
-TEST(positions) {
+TEST_WITH(fresh, positions,
+          "a head or a tail that cannot be shows nothing, also to who has seen better ones") {
   static const uint64_t wrong[][2] = {
     { 0, 0 },
     { 0, LENGTH },
@@ -305,8 +280,6 @@ TEST(positions) {
     { LENGTH, UINT64_MAX / 2 - 7 },
     { UINT64_MAX, UINT64_MAX / 2 },
   };
-  set_up();
-  test_begin("a head or a tail that cannot be shows nothing, also to who has seen better ones");
   for (int i = 0; i < 11; i++) {
     move_to(LENGTH, LENGTH);
     check(push('a', 8) == 0 && push('b', 8) == 0 && shows('a', 8));
@@ -320,17 +293,15 @@ TEST(positions) {
   uint64_t far = ((uint64_t)1 << 62) - ((uint64_t)1 << 62) % LENGTH;
   move_to(far, far);
   check(push('a', CAPACITY) == 0 && shows('a', CAPACITY) && is_claimed());
-  test_done();
-  tear_down();
 }
 
 /* Head and locks lie on the first page, and the message on the second. */
-TEST(half_truncated) {
+TEST(half_truncated,
+     "a message of which a cut has taken a part, while it was copied, is not claimed") {
   static const char message[PAGE + PAGE / 2] = "message";
   new_segment(&ours, place_of(fresh_name()), 3 * PAGE);
   must(shmseg_queue_open(&b, (shmseg_slice){ &ours, 0, 3 * PAGE }, SHMSEG_CREATE,
                          OF_CAPACITY(2 * PAGE), NULL) == 0);
-  test_begin("a message of which a cut has taken a part, while it was copied, is not claimed");
   check(shmseg_queue_push(&b, message, sizeof message, 0) == 0 && peek(&b) == 0);
   must(ftruncate(ours.fd, PAGE) == 0);
   char copy[sizeof message];
@@ -339,7 +310,6 @@ TEST(half_truncated) {
   check(claim() == SHMSEG_TRUNCATED && number_at(&ours, HEAD) == head && head == shown_at);
   check((word_at(&ours, CONSUMERS) & SHMSEG_LOCK_STATE) == SHMSEG_LOCK_FREE);
   check(peek(&b) == SHMSEG_TRUNCATED);
-  test_done();
   shmseg_queue_close(&b);
   shmseg_segment_close(&ours);
 }
@@ -350,9 +320,8 @@ static bool is_gone(void) {
          (claimed == SHMSEG_TRUNCATED || claimed == SHMSEG_CHANGED) && take() == SHMSEG_TRUNCATED;
 }
 
-TEST(truncated) {
-  set_up();
-  test_begin("after a cut nothing is shown or claimed, nor when the segment is closed");
+TEST_WITH(fresh, truncated,
+          "after a cut nothing is shown or claimed, nor when the segment is closed") {
   check(push('a', 5) == 0 && shows('a', 5));
   must(ftruncate(ours.fd, 0) == 0);
   check(is_gone() && is_gone());
@@ -364,6 +333,4 @@ TEST(truncated) {
   check(peek(&b) == SHMSEG_CLOSED && claim() == SHMSEG_CLOSED);
   shmseg_queue_close(&b);
   check(peek(&b) == SHMSEG_CLOSED && claim() == SHMSEG_CLOSED);
-  test_done();
-  tear_down();
 }

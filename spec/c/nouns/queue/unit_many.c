@@ -30,11 +30,10 @@ static void set_up_many(void) {
     must(shmseg_queue_push(&a, "", 0, 0) == 0);
 }
 
-TEST(many_counted) {
+TEST(many_counted,
+     "a long count goes on where it was interrupted, also when messages are taken meanwhile") {
   shmseg_queue_stats stats;
   shmseg_queue_walk walk = { 0 };
-  test_begin(
-      "a long count goes on where it was interrupted, also when messages are taken meanwhile");
   set_up_many();
   check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_INTERRUPTED);
   check(shmseg_queue_take(&a, got, sizeof got, 10, &used, 0) == 0 && used == 80);
@@ -51,7 +50,6 @@ TEST(many_counted) {
   check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_INTERRUPTED);
   shmseg_segment_close(&ours);
   check(shmseg_queue_count_on(&a, &walk, &stats) == SHMSEG_CLOSED);
-  test_done();
 }
 
 static uint64_t allocated(void) {
@@ -60,11 +58,10 @@ static uint64_t allocated(void) {
   return (uint64_t)status.st_blocks * 512;
 }
 
-TEST(holes) {
+TEST(holes,
+     "holes are counted as the empty messages that they read as, and looking takes no memory") {
   shmseg_queue_stats stats;
   uint64_t capacity = ((uint64_t)1 << 33) - RING - 8 - 56, length = capacity + 8, count;
-  test_begin(
-      "holes are counted as the empty messages that they read as, and looking takes no memory");
   set_up_many();
   set_number(&ours, 16,
              shmseg_queue_size(OF_CAPACITY(capacity))); /* as if the rest were of the queue */
@@ -83,6 +80,5 @@ TEST(holes) {
   }
   lseek(ours.fd, 77, SEEK_SET);
   check(shmseg_queue_count(&a, &stats) == 0 && lseek(ours.fd, 0, SEEK_CUR) == 77);
-  test_done();
   shmseg_segment_close(&ours);
 }

@@ -32,6 +32,8 @@ static void tear_down(void) {
   shmseg_segment_close(&theirs);
 }
 
+static const test_fixture fresh = { set_up, tear_down };
+
 static int taken(void) {
   int count = 0;
   for (unsigned slot = 0; slot < READERS; slot++)
@@ -43,9 +45,7 @@ static bool is_idle(void) {
   return word_at(&ours, WORD) == SHMSEG_LOCK_FREE && taken() == 0 && !shmseg_rwlock_check(&a);
 }
 
-TEST(shares) {
-  set_up();
-  test_begin("readers share, a writer excludes readers and writers");
+TEST_WITH(fresh, shares, "readers share, a writer excludes readers and writers") {
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && !abandoned && shmseg_rwlock_holds(&a));
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && taken() == 2);
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == SHMSEG_HELD);
@@ -62,8 +62,6 @@ TEST(shares) {
   check(shmseg_rwlock_unlock(&b) == SHMSEG_NOT_HELD && shmseg_rwlock_unlock(&a) == 0);
   check(shmseg_rwlock_write_lock(&b, 0, &abandoned) == 0 && !abandoned);
   check(shmseg_rwlock_unlock(&b) == 0 && is_idle());
-  test_done();
-  tear_down();
 }
 
 static void read_lock_late(void *argument) {
@@ -77,10 +75,9 @@ static void read_lock_late(void *argument) {
   say(shmseg_rwlock_unlock(&rwlock) == 0 ? 'u' : 'x');
 }
 
-TEST(full_house) {
-  set_up();
+TEST_WITH(fresh, full_house,
+          "64 readers read at once; the 65th waits and gets in when one leaves") {
   int locked = 0;
-  test_begin("64 readers read at once; the 65th waits and gets in when one leaves");
   for (int i = 0; i < READERS; i++) {
     same_segment(&extra[i], &ours);
     must(shmseg_rwlock_open(&readers[i], (shmseg_slice){ &extra[i], 0, PAGE }, SHMSEG_WRITE, NULL,
@@ -100,17 +97,14 @@ TEST(full_house) {
     shmseg_segment_close(&extra[i]);
   }
   check(is_idle() && shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
-  test_done();
-  tear_down();
 }
 
-TEST(writers_first) {
+TEST(writers_first, "a writer that waits keeps its place before new readers until it gives up") {
   set_up();
   shmseg_segment third;
   shmseg_rwlock late;
   same_segment(&third, &ours);
   must(shmseg_rwlock_open(&late, (shmseg_slice){ &third, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
-  test_begin("a writer that waits keeps its place before new readers until it gives up");
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
   check(shmseg_rwlock_write_lock(&b, in_ms(1000), &abandoned) == SHMSEG_INTERRUPTED);
   check(b.draining && shmseg_rwlock_unlock(&b) == SHMSEG_NOT_HELD);
@@ -125,7 +119,6 @@ TEST(writers_first) {
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && !abandoned); /* it has written nothing */
   check(write_fully(&b, in_ms(60), &abandoned) == SHMSEG_TIMEOUT && !b.draining);
   check(shmseg_rwlock_unlock(&late) == 0 && shmseg_rwlock_unlock(&a) == 0 && is_idle());
-  test_done();
   shmseg_rwlock_close(&late);
   shmseg_segment_close(&third);
   tear_down();
@@ -151,9 +144,8 @@ static void kill_with(char how) {
   child_kill(&c);
 }
 
-TEST(dead_readers) {
-  set_up();
-  test_begin("a dead reader blocks nobody and is silent, with no time to wait either");
+TEST_WITH(fresh, dead_readers,
+          "a dead reader blocks nobody and is silent, with no time to wait either") {
   kill_with('r');
   check(taken() == 1);
   check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
@@ -162,13 +154,10 @@ TEST(dead_readers) {
     set_word(&ours, SLOTS + 4 * slot, 123456);
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && !abandoned && taken() == 1);
   check(shmseg_rwlock_unlock(&b) == 0 && is_idle());
-  test_done();
-  tear_down();
 }
 
-TEST(dead_writer) {
-  set_up();
-  test_begin("after a writer's death everybody is told, until a writer has unlocked");
+TEST_WITH(fresh, dead_writer,
+          "after a writer's death everybody is told, until a writer has unlocked") {
   kill_with('w');
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && abandoned);
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && abandoned);
@@ -185,13 +174,10 @@ TEST(dead_writer) {
   check(shmseg_rwlock_unlock(&b) == 0);
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && !abandoned);
   check(shmseg_rwlock_unlock(&b) == 0 && is_idle());
-  test_done();
-  tear_down();
 }
 
-TEST(closed_while_written) {
-  set_up();
-  test_begin("a writer that closes its handle gives up and is told; a reader that does is not");
+TEST_WITH(fresh, closed_while_written,
+          "a writer that closes its handle gives up and is told; a reader that does is not") {
   check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
   shmseg_rwlock_close(&a);
   check(shmseg_rwlock_read_lock(&b, 0, &abandoned) == 0 && abandoned);
@@ -202,13 +188,10 @@ TEST(closed_while_written) {
   shmseg_segment_close(&theirs);
   must(shmseg_rwlock_open(&a, (shmseg_slice){ &ours, 0, PAGE }, SHMSEG_WRITE, NULL, NULL) == 0);
   check(is_idle() && shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0 && !abandoned);
-  test_done();
-  tear_down();
 }
 
-TEST(draining_writer_told) {
-  set_up();
-  test_begin("a writer that gives up waiting leaves an earlier writer's death to be told");
+TEST_WITH(fresh, draining_writer_told,
+          "a writer that gives up waiting leaves an earlier writer's death to be told") {
   set_word(&ours, WORD, SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY);
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && abandoned);
   check(shmseg_rwlock_write_lock(&b, 0, &abandoned) == SHMSEG_TIMEOUT);
@@ -217,8 +200,6 @@ TEST(draining_writer_told) {
   shmseg_segment_close(&theirs);
   check(word_at(&ours, WORD) == (SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY));
   check(shmseg_rwlock_unlock(&a) == 0);
-  test_done();
-  tear_down();
 }
 
 static void use_inherited(void *argument) {
@@ -232,9 +213,8 @@ static void use_inherited(void *argument) {
   shmseg_segment_close(&theirs);
 }
 
-TEST(forked) {
-  set_up();
-  test_begin("a forked child has none of its parent's reads and writes, and leaves them alone");
+TEST_WITH(fresh, forked,
+          "a forked child has none of its parent's reads and writes, and leaves them alone") {
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
   child c = child_start(use_inherited, NULL);
   check(child_hear(&c) == 'n' && child_hear(&c) == 'r' && child_hear(&c) == 't');
@@ -244,13 +224,10 @@ TEST(forked) {
   check(child_hear(&c) == 'n' && child_hear(&c) == 't' && child_hear(&c) == 't');
   check(child_end(&c) == 0 && shmseg_rwlock_holds(&a) && shmseg_rwlock_unlock(&a) == 0);
   check(is_idle());
-  test_done();
-  tear_down();
 }
 
-TEST(forked_while_draining) {
-  set_up();
-  test_begin("a child that was forked while its parent waits as a writer does not give that up");
+TEST_WITH(fresh, forked_while_draining,
+          "a child that was forked while its parent waits as a writer does not give that up") {
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0);
   check(shmseg_rwlock_write_lock(&b, in_ms(1000), &abandoned) == SHMSEG_INTERRUPTED);
   child c = child_start(use_inherited, NULL);
@@ -258,13 +235,10 @@ TEST(forked_while_draining) {
   check(child_end(&c) == 0);
   check(shmseg_rwlock_unlock(&a) == 0 && write_fully(&b, 0, &abandoned) == 0 && !abandoned);
   check(shmseg_rwlock_unlock(&b) == 0 && is_idle());
-  test_done();
-  tear_down();
 }
 
-TEST(strange_bytes) {
-  set_up();
-  test_begin("strange words are corrupt, strange slots end with their owner's lock, both at once");
+TEST_WITH(fresh, strange_bytes,
+          "strange words are corrupt, strange slots end with their owner's lock, both at once") {
   set_word(&ours, WORD, 0);
   check(shmseg_rwlock_read_lock(&a, SHMSEG_FOREVER, &abandoned) == SHMSEG_CORRUPT);
   check(shmseg_rwlock_write_lock(&a, SHMSEG_FOREVER, &abandoned) == SHMSEG_CORRUPT);
@@ -283,15 +257,9 @@ TEST(strange_bytes) {
   check(shmseg_rwlock_write_lock(&b, in_ms(20), &abandoned) != 0);
   shmseg_rwlock_cancel(&b);
   check(shmseg_rwlock_unlock(&a) == 0);
-  test_done();
-  tear_down();
 }
 
-TEST(zero_slots) {
-  set_up();
-  test_begin("a slot of zeroes, which nobody can own, blocks no writer for ever");
+TEST_WITH(fresh, zero_slots, "a slot of zeroes, which nobody can own, blocks no writer for ever") {
   set_word(&ours, SLOTS + 20, 0);
   check(shmseg_rwlock_write_lock(&a, 0, &abandoned) == 0);
-  test_done();
-  tear_down();
 }

@@ -18,11 +18,10 @@ static int open_as(shmseg_segment *segment, shmseg_place place, shmseg_mode mode
   return shmseg_segment_open(segment, place, mode, &options, created);
 }
 
-TEST(modes) {
+TEST(modes, "each mode does what the table says, on an absent and on a present object") {
   shmseg_segment a, b;
   shmseg_place place = fresh_place();
   bool created = true;
-  test_begin("each mode does what the table says, on an absent and on a present object");
   check(open_as(&a, place, SHMSEG_READ, 0, &created) == ENOENT && !created &&
         !shmseg_segment_is_open(&a));
   check(open_as(&a, place, SHMSEG_WRITE, 0, &created) == ENOENT);
@@ -44,14 +43,12 @@ TEST(modes) {
   check(shmseg_segment_unlink(&a) == SHMSEG_RENAMED);
   shmseg_segment_close(&a);
   shmseg_segment_close(&b);
-  test_done();
 }
 
-TEST(names) {
+TEST(names, "names that cannot be are refused, and the longest that can be is taken") {
   static const char *const bad[] = { "", "/", "a/b", ".", ".." };
   char longest[257];
   shmseg_segment segment;
-  test_begin("names that cannot be are refused, and the longest that can be is taken");
   for (int i = 0; i < 5; i++) {
     check(open_as(&segment, place_of(bad[i]), SHMSEG_CREATE, 10, NULL) == EINVAL);
     check(shmseg_segment_remove(place_of(bad[i])) == EINVAL);
@@ -65,15 +62,13 @@ TEST(names) {
   check(shmseg_segment_unlink(&segment) == 0);
   shmseg_segment_close(&segment);
   check(open_as(&segment, (shmseg_place){ SHMSEG_FILE, "" }, SHMSEG_CREATE, 10, NULL) == ENOENT);
-  test_done();
 }
 
-TEST(bounds) {
+TEST(bounds, "reads and writes stay in the segment, for any offset and count") {
   shmseg_segment segment, reader;
   shmseg_place place = fresh_place();
   unsigned char bytes[100] = { 0 };
   new_segment(&segment, place, 100);
-  test_begin("reads and writes stay in the segment, for any offset and count");
   check(shmseg_segment_write(&segment, 90, "0123456789", 10) == 0);
   check(shmseg_segment_read(&segment, 95, bytes, 5) == 0 && memcmp(bytes, "56789", 5) == 0);
   check(shmseg_segment_read(&segment, 100, bytes, 0) == 0);
@@ -95,15 +90,13 @@ TEST(bounds) {
   check(shmseg_segment_refresh(&reader) == SHMSEG_CLOSED);
   check(shmseg_segment_unlink(&reader) == SHMSEG_CLOSED && shmseg_segment_status(&reader) == 0);
   shmseg_segment_close(&segment);
-  test_done();
 }
 
-TEST(sizes) {
+TEST(sizes, "one handle's growth is seen by another's refresh, and never undone by its own") {
   shmseg_segment a, b;
   unsigned char byte = 0;
   new_anonymous(&a, PAGE);
   same_segment(&b, &a);
-  test_begin("one handle's growth is seen by another's refresh, and never undone by its own");
   check(shmseg_segment_resize(&a, 0) == EINVAL && shmseg_segment_resize(&a, SIZE_MAX) == EFBIG);
   check(shmseg_segment_resize(&a, 10 * PAGE + 1) == 0 && a.size == 10 * PAGE + 1);
   check(shmseg_segment_write(&a, 10 * PAGE, "x", 1) == 0);
@@ -114,16 +107,14 @@ TEST(sizes) {
   check(shmseg_segment_refresh(&a) == 0 && a.size == 10 * PAGE + 1);
   shmseg_segment_close(&a);
   shmseg_segment_close(&b);
-  test_done();
 }
 
-TEST(shrunk) {
+TEST(shrunk, "a handle that met a hole says so until it is refreshed, and then has the new size") {
   shmseg_segment a, b;
   shmseg_place place = fresh_place();
   unsigned char byte = 1;
   new_segment(&a, place, 4 * PAGE);
   must(open_as(&b, place, SHMSEG_WRITE, 0, NULL) == 0);
-  test_begin("a handle that met a hole says so until it is refreshed, and then has the new size");
   check(shmseg_segment_resize(&a, PAGE) == 0 && a.size == PAGE);
   check(shmseg_segment_read(&b, 0, &byte, 1) == 0);
   check(shmseg_segment_read(&b, 3 * PAGE, &byte, 1) == SHMSEG_TRUNCATED && byte == 0);
@@ -140,14 +131,12 @@ TEST(shrunk) {
   check(shmseg_segment_refresh(&a) == 0 && a.size == 2 * PAGE);
   shmseg_segment_close(&a);
   shmseg_segment_close(&b);
-  test_done();
 }
 
-TEST(room) {
+TEST(room, "a segment with room for growth grows in its place") {
   shmseg_segment segment;
   shmseg_options options = { .size = 10, .max = 64 * PAGE, .perm = 0600 };
   must(shmseg_segment_open(&segment, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);
-  test_begin("a segment with room for growth grows in its place");
   unsigned char *data = segment.data;
   check(segment.reserved == 64 * PAGE);
   check(shmseg_segment_resize(&segment, 64 * PAGE) == 0 && segment.data == data);
@@ -156,7 +145,6 @@ TEST(room) {
   check(segment.data[64 * PAGE - 1] == 'x');
   check(shmseg_segment_resize(&segment, 1) == 0 && segment.size == 1);
   shmseg_segment_close(&segment);
-  test_done();
 }
 
 static int fail_in_init(shmseg_segment *segment, void *context) {
@@ -179,13 +167,12 @@ static int lose_race_in_init(shmseg_segment *segment, void *context) {
   return shmseg_segment_write(context, 0, "w", 1);
 }
 
-TEST(filled) {
+TEST(filled, "a new object is filled before anyone can see it, or given up without a trace") {
   shmseg_segment segment, winner;
   shmseg_place place = init_place = fresh_place();
   int code = 77, descriptors = count_descriptors();
   bool created = true;
   shmseg_options options = { .size = 10, .perm = 0600, .init = fail_in_init, .context = &code };
-  test_begin("a new object is filled before anyone can see it, or given up without a trace");
   check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, &options, &created) == 77 && !created);
   check(!shmseg_segment_is_open(&segment) &&
         open_as(&segment, place, SHMSEG_READ, 0, NULL) == ENOENT);
@@ -207,13 +194,11 @@ TEST(filled) {
   check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, &options, NULL) == SHMSEG_TOO_SMALL);
   shmseg_segment_close(&winner);
   check(count_descriptors() == descriptors);
-  test_done();
 }
 
-TEST(from_descriptor) {
+TEST(from_descriptor, "a descriptor stays the caller's, and one that is no object is refused") {
   shmseg_segment a, b;
   int descriptors = count_descriptors();
-  test_begin("a descriptor stays the caller's, and one that is no object is refused");
   new_anonymous(&a, PAGE);
   check(shmseg_segment_from_fd(&b, a.fd, false) == 0 && b.fd != a.fd && b.size == PAGE);
   check(shmseg_segment_unlink(&b) == EINVAL);
@@ -231,14 +216,12 @@ TEST(from_descriptor) {
   check(shmseg_segment_anonymous(&b, &none) == EINVAL);
   shmseg_segment_close(&a);
   check(count_descriptors() == descriptors);
-  test_done();
 }
 
-TEST(temporary) {
+TEST(temporary, "a temporary object's name goes with the handle that opened it so") {
   shmseg_segment a, b;
   shmseg_place place = fresh_place();
   shmseg_options options = { .size = 10, .perm = 0600, .temporary = true };
-  test_begin("a temporary object's name goes with the handle that opened it so");
   must(shmseg_segment_open(&a, place, SHMSEG_CREATE, &options, NULL) == 0);
   must(open_as(&b, place, SHMSEG_WRITE, 0, NULL) == 0);
   shmseg_segment_close(&b);
@@ -247,14 +230,12 @@ TEST(temporary) {
   check(shmseg_segment_write(&b, 0, "x", 1) == 0);
   check(open_as(&a, place, SHMSEG_WRITE, 0, NULL) == ENOENT);
   shmseg_segment_close(&b);
-  test_done();
 }
 
-TEST(pages) {
+TEST(pages, "pages are taken, populated, pinned or left away as the options say") {
   shmseg_segment segment;
   shmseg_options options = { .size = 4 * PAGE, .perm = 0600, .populate = true, .pin = true };
   struct stat status;
-  test_begin("pages are taken, populated, pinned or left away as the options say");
   must(shmseg_segment_open(&segment, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);
   check(fstat(segment.fd, &status) == 0 && status.st_blocks >= 32);
   shmseg_segment_close(&segment);
@@ -265,7 +246,6 @@ TEST(pages) {
   options = (shmseg_options){ .size = SIZE_MAX / 4, .perm = 0600 };
   check(shmseg_segment_open(&segment, fresh_place(), SHMSEG_CREATE, &options, NULL) == ENOSPC);
   check(shmseg_segment_anonymous(&segment, &options) == ENOMEM);
-  test_done();
 }
 
 /* Keeps the name busy: here now, gone when somebody looks. */
@@ -280,10 +260,9 @@ static void create_and_unlink(void *argument) {
     }
 }
 
-TEST(busy_name) {
+TEST(busy_name, "creators and unlinkers of one name at full speed end with an object or EAGAIN") {
   shmseg_place place = fresh_place();
   int descriptors = count_descriptors(), errors = 0;
-  test_begin("creators and unlinkers of one name at full speed end with an object or EAGAIN");
   child c = child_start(create_and_unlink, &place);
   child_hear(&c);
   for (int i = 0; i < 2000; i++) {
@@ -300,5 +279,4 @@ TEST(busy_name) {
   }
   check(child_end(&c) == 0 && errors == 0);
   check(count_descriptors() == descriptors);
-  test_done();
 }

@@ -144,13 +144,12 @@ static bool survives(void (*body)(void *argument), void *argument) {
   return child_end(&c) == 0;
 }
 
-TEST(without_mappings) {
-  test_begin("where no mapping is left to be had a hole is mended: one, many, in threads, forked");
+TEST(without_mappings,
+     "where no mapping is left to be had a hole is mended: one, many, in threads, forked") {
   check(survives(exhaust, NULL));
   check(survives(exhaust_advised, NULL));
   check(survives(exhaust_in_threads, NULL));
   check(survives(exhaust_forked, NULL));
-  test_done();
 }
 
 /* From now on this process is nobody, to whom limits apply. */
@@ -191,16 +190,14 @@ static void meet_limit(void *argument) {
   _exit(ftruncate(m.fd, 4 * PAGE) == 0 && meets_hole(&m, 4) ? 0 : 1);
 }
 
-TEST(without_locked_memory) {
+TEST(without_locked_memory, "where no memory can be locked, or had as data, a hole is mended") {
   limits late = { 0 }, early = { .locked_first = true }, all = { .current = true },
          both = { .and_mappings = true }, data = { .data = true },
          data_and = { .data = true, .and_mappings = true };
-  test_begin("where no memory can be locked, or had as data, a hole is mended");
   check(survives(meet_limit, &late));
   check(survives(meet_limit, &early));
   check(survives(meet_limit, &all));
   check(survives(meet_limit, &both));
   check(survives(meet_limit, &data));
   check(survives(meet_limit, &data_and));
-  test_done();
 }

@@ -35,9 +35,8 @@ static uint32_t free_now(void) {
   return shmseg_semaphore_value(&b, &value) == 0 ? value : UINT32_MAX;
 }
 
-TEST(permits) {
+TEST(permits, "as many acquire as there are permits; who has none cannot release") {
   set_up(3);
-  test_begin("as many acquire as there are permits; who has none cannot release");
   check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
   check(shmseg_semaphore_release(&b) == SHMSEG_NOT_HELD);
@@ -52,12 +51,10 @@ TEST(permits) {
     check(shmseg_semaphore_release(&a) == 0);
   check(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD && free_now() == 3);
   check(!shmseg_semaphore_check(&a));
-  test_done();
   tear_down();
 }
 
-TEST(extremes) {
-  test_begin("one permit and 65,535 permits work alike");
+TEST(extremes, "one permit and 65,535 permits work alike") {
   set_up(1);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&b, 0) == SHMSEG_TIMEOUT);
   check(shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_acquire(&b, 0) == 0);
@@ -72,14 +69,12 @@ TEST(extremes) {
   shmseg_semaphore_close(&a);
   check(free_now() == SHMSEG_PERMITS_MAX - 1);
   tear_down();
-  test_done();
 }
 
-TEST(what_fits) {
+TEST(what_fits, "without a number of permits a new semaphore has those that fit") {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_anonymous(&segment, 512);
-  test_begin("without a number of permits a new semaphore has those that fit");
   check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, 512 }, SHMSEG_CREATE, NULL,
                               NULL) == 0);
   check(semaphore.object.capacity == 96 && shmseg_semaphore_size(OF_PERMITS(96)) == 512);
@@ -87,7 +82,6 @@ TEST(what_fits) {
   check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 256, 128 }, SHMSEG_CREATE, NULL,
                               NULL) != 0);
   shmseg_segment_close(&segment);
-  test_done();
 }
 
 static void acquire_and_wait(void *argument) {
@@ -104,10 +98,9 @@ static void acquire_and_wait(void *argument) {
   hear();
 }
 
-TEST(dead_holders) {
+TEST(dead_holders, "a dead process's permits come back, those of the living stay") {
   set_up(5);
   int two = 2, three = 3;
-  test_begin("a dead process's permits come back, those of the living stay");
   child c = child_start(acquire_and_wait, &two), d = child_start(acquire_and_wait, &three);
   must(child_hear(&c) == 'a' && child_hear(&d) == 'a');
   check(free_now() == 0 && shmseg_semaphore_acquire(&a, 0) == SHMSEG_TIMEOUT);
@@ -116,14 +109,12 @@ TEST(dead_holders) {
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&b, 0) == SHMSEG_TIMEOUT);
   child_kill(&d);
   check(free_now() == 3); /* nobody waited */
-  test_done();
   tear_down();
 }
 
-TEST(woken) {
+TEST(woken, "who waits gets the permit as soon as it is released") {
   set_up(1);
   int one = 1;
-  test_begin("who waits gets the permit as soon as it is released");
   check(shmseg_semaphore_acquire(&a, 0) == 0);
   child c = child_start(acquire_and_wait, &one);
   usleep(30000);
@@ -131,13 +122,12 @@ TEST(woken) {
   int64_t began = now_ms();
   check(child_hear(&c) == 'a' && now_ms() - began < 300);
   child_kill(&c);
-  test_done();
   tear_down();
 }
 
-TEST(closed_while_held) {
+TEST(closed_while_held,
+     "a handle or a segment that closes gives its permits back, and nobody else's") {
   set_up(4);
-  test_begin("a handle or a segment that closes gives its permits back, and nobody else's");
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
   check(shmseg_semaphore_acquire(&b, 0) == 0 && free_now() == 1);
   shmseg_semaphore_close(&a);
@@ -147,14 +137,13 @@ TEST(closed_while_held) {
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
   shmseg_segment_close(&ours);
   check(free_now() == 3 && shmseg_semaphore_release(&a) == SHMSEG_CLOSED);
-  test_done();
   tear_down();
 }
 
-TEST(two_on_one_handle) {
+TEST(two_on_one_handle,
+     "permits belong to the handle that acquired them, also of two on one segment handle") {
   shmseg_semaphore second;
   set_up(4);
-  test_begin("permits belong to the handle that acquired them, also of two on one segment handle");
   must(shmseg_semaphore_open(&second, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&second, 0) == 0);
   check(shmseg_semaphore_acquire(&second, 0) == 0 && free_now() == 1);
@@ -162,7 +151,6 @@ TEST(two_on_one_handle) {
   check(free_now() == 2);
   shmseg_semaphore_close(&second);
   check(free_now() == 4);
-  test_done();
   tear_down();
 }
 
@@ -174,22 +162,20 @@ static void use_inherited(void *argument) {
   say(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD ? 'n' : 'x');
 }
 
-TEST(forked) {
+TEST(forked, "a forked child has none of its parent's permits, and can acquire its own") {
   set_up(3);
-  test_begin("a forked child has none of its parent's permits, and can acquire its own");
   check(shmseg_semaphore_acquire(&a, 0) == 0 && shmseg_semaphore_acquire(&a, 0) == 0);
   child c = child_start(use_inherited, NULL);
   check(child_hear(&c) == 'n' && child_hear(&c) == 'a' && child_hear(&c) == 'r');
   check(child_hear(&c) == 'n' && child_end(&c) == 0);
   check(free_now() == 1 && shmseg_semaphore_release(&a) == 0 && shmseg_semaphore_release(&a) == 0);
   check(free_now() == 3);
-  test_done();
   tear_down();
 }
 
-TEST(strange_slots) {
+TEST(strange_slots,
+     "slots that a peer has scribbled over come back, and a stolen permit is corrupt") {
   set_up(4);
-  test_begin("slots that a peer has scribbled over come back, and a stolen permit is corrupt");
   set_word(&ours, SLOTS, 2);
   set_word(&ours, SLOTS + 4, 0xffffffff);
   check(shmseg_semaphore_check(&a) != NULL && free_now() == 4);
@@ -199,17 +185,15 @@ TEST(strange_slots) {
   check(shmseg_semaphore_release(&a) == SHMSEG_CORRUPT);
   check(shmseg_semaphore_release(&a) == SHMSEG_NOT_HELD);
   must(ftruncate(ours.fd, PAGE) == -1); /* sealed, so no cut here */
-  test_done();
   tear_down();
 }
 
-TEST(truncated) {
+TEST(truncated, "after a cut no permit is held, and the semaphore is to be opened anew") {
   shmseg_segment segment;
   shmseg_semaphore semaphore;
   new_segment(&segment, fresh_place(), PAGE);
   must(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                              OF_PERMITS(2), NULL) == 0);
-  test_begin("after a cut no permit is held, and the semaphore is to be opened anew");
   check(shmseg_semaphore_acquire(&semaphore, 0) == 0);
   must(ftruncate(segment.fd, 0) == 0);
   check(shmseg_semaphore_acquire(&semaphore, 0) == SHMSEG_TRUNCATED);
@@ -223,5 +207,4 @@ TEST(truncated) {
   check(shmseg_semaphore_acquire(&semaphore, 0) == 0 && semaphore.permits == 1);
   shmseg_semaphore_close(&semaphore);
   shmseg_segment_close(&segment);
-  test_done();
 }

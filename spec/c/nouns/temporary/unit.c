@@ -52,7 +52,7 @@ static void scribble(void *place) {
   exit(present(*(shmseg_place *)place) ? 0 : 8);
 }
 
-TEST(own_names) {
+TESTS(own_names) {
   shmseg_place place = fresh_place();
   test("what exit needs is its own: the name that it was given may be gone by then",
        goes(scribble, &place));
@@ -65,7 +65,7 @@ static void exit_without_descriptor(void *place) {
   exit(setrlimit(RLIMIT_NOFILE, &none) == 0 ? 0 : 8);
 }
 
-TEST(no_descriptor) {
+TESTS(no_descriptor) {
   shmseg_place place = fresh_place();
   test("exit unlinks when no descriptor is free", goes(exit_without_descriptor, &place));
 }
@@ -78,10 +78,9 @@ static void exit_busy(void *place) {
   exit(0);
 }
 
-TEST(busy) {
+TEST(busy, "exit unlinks when a peer is at the object: afterwards, or in the end all the same") {
   shmseg_backing_lock lock;
   shmseg_place place = fresh_place();
-  test_begin("exit unlinks when a peer is at the object: afterwards, or in the end all the same");
   child c = child_start(exit_busy, &place);
   check(child_hear(&c) == 'o' && shmseg_backing_lock_place(place, &lock) == 0);
   child_tell(&c);
@@ -95,7 +94,6 @@ TEST(busy) {
   child_tell(&c);
   check(child_end(&c) == 0 && !present(place));
   shmseg_backing_unlock(&lock);
-  test_done();
 }
 
 /* From now on the kernel refuses locks to this process. */
@@ -128,12 +126,10 @@ static void close_refused(void *place) {
   _exit(0);
 }
 
-TEST(refused) {
+TEST(refused, "exit and close unlink where a sandbox refuses locks") {
   shmseg_place place = fresh_place();
-  test_begin("exit and close unlink where a sandbox refuses locks");
   check(goes(exit_refused, &place));
   check(goes(close_refused, &place));
-  test_done();
 }
 
 static const char *own_namespace(void) {
@@ -168,7 +164,7 @@ static void make_first(void *place) {
   _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 5);
 }
 
-TEST(namespaces) {
+TESTS(namespaces) {
   static const char sentence[] =
       "a child with its parent's process number, in a namespace of its own, unlinks nothing";
   shmseg_place place = fresh_place();
@@ -185,19 +181,17 @@ TEST(namespaces) {
   shmseg_backing_unlink(place);
 }
 
-TEST(unlimited) {
+TEST(unlimited, "10,000 names wait for exit, each with a ticket of its own") {
   enum { COUNT = 10000 };
   static shmseg_temporary *all[COUNT];
   shmseg_place place = { SHMSEG_NAME, "shmseg-unit-never-made" };
   shmseg_identity identity = { 1, 1 };
   int taken = 0, given = 0;
-  test_begin("10,000 names wait for exit, each with a ticket of its own");
   for (int i = 0; i < COUNT; i++)
     taken += shmseg_temporary_add(place, identity, -1, &all[i]) == 0;
   for (int i = 0; i < COUNT; i++)
     given += shmseg_temporary_remove(all[i]) && !shmseg_temporary_remove(all[i]);
   check(taken == COUNT && given == COUNT);
-  test_done();
 }
 
 static void exit_from_elsewhere(void *place) {
@@ -215,10 +209,9 @@ static void close_elsewhere(void *place) {
   _exit(0);
 }
 
-TEST(elsewhere) {
+TEST(elsewhere, "a file of a relative path goes, wherever the process is by then") {
   char folder[] = "/tmp/shmseg-unit-XXXXXX", before[SHMSEG_PATH_MAX], deep[300] = "deep/";
   shmseg_place place = { SHMSEG_FILE, "memory.bin" };
-  test_begin("a file of a relative path goes, wherever the process is by then");
   must(getcwd(before, sizeof before) && mkdtemp(folder) && chdir(folder) == 0);
   check(goes(exit_from_elsewhere, &place) && goes(close_elsewhere, &place));
   must(mkdir("deep", 0700) == 0);
@@ -226,7 +219,6 @@ TEST(elsewhere) {
   place.name = deep;
   check(goes(exit_from_elsewhere, &place) && goes(close_elsewhere, &place));
   must(rmdir("deep") == 0 && chdir(before) == 0 && rmdir(folder) == 0);
-  test_done();
 }
 
 #define THREADS 3
@@ -278,9 +270,8 @@ static int count_and_unlink(const char *beginning) {
   return count;
 }
 
-TEST(among_threads) {
+TEST(among_threads, "threads that go on opening while the process exits leave no name") {
   int left = 0;
-  test_begin("threads that go on opening while the process exits leave no name");
   prefix = fresh_name();
   for (int round = 0; round < 100; round++) {
     child c = child_start(exit_among_threads, NULL);
@@ -291,7 +282,6 @@ TEST(among_threads) {
     left += count_and_unlink(prefix);
   }
   check(left == 0);
-  test_done();
 }
 
 /* Exits in the middle of its own opening: nobody else will name the object. */
@@ -306,12 +296,10 @@ static void exit_inside(void *place) {
   shmseg_segment_open(&segment, *(shmseg_place *)place, SHMSEG_CREATE_ONLY, &options, NULL);
 }
 
-TEST(from_init) {
+TEST(from_init, "exit out of init leaves nothing, and waits for nobody") {
   shmseg_place place = fresh_place();
   int64_t began = now_ms();
-  test_begin("exit out of init leaves nothing, and waits for nobody");
   for (int i = 0; i < 20; i++)
     check(goes(exit_inside, &place));
   check(now_ms() - began < 15000); /* it would wait a second each time */
-  test_done();
 }

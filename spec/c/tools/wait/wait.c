@@ -110,7 +110,7 @@ static void echo(board *b, uint32_t seed) {
   }
 }
 
-static void test_two_processes(void) {
+TEST(two_processes, "no wake between two processes is lost") {
   board *b = open_board();
   uint32_t seed = 0x9E3779B9;
   pid_t child = start(echo, b, 0x85EBCA6B);
@@ -136,7 +136,7 @@ static void join_in(board *b, uint32_t seed) {
   }
 }
 
-static void test_crowd(void) {
+TEST(crowd, "no wake of a crowd is lost") {
   board *b = open_board();
   pid_t children[CROWD];
   uint32_t seed = 0x9E3779B9;
@@ -162,7 +162,7 @@ static void store_silently(board *b, uint32_t seed) {
   store_ordered(&b->ping, 1);
 }
 
-static void test_late_is_counted(void) {
+TEST(late_is_counted, "a wake that never comes is counted as a late wait") {
   board *b = open_board();
   pid_t child = start(store_silently, b, 0);
   post(&b->pong, 1);
@@ -174,7 +174,7 @@ static void test_late_is_counted(void) {
 
 /* --- results ------------------------------------------------------------------------------ */
 
-static void test_results(void) {
+TEST(results, "a wait tells whether the word differs or the deadline is over") {
   board *b = open_board();
   check(shmseg_wait_word(&segment, &b->ping, 7, SHMSEG_FOREVER) == 0);
   check(shmseg_wait_word(&segment, &b->ping, 7, 0) == 0);
@@ -190,14 +190,14 @@ static void test_results(void) {
   shmseg_segment_close(&segment);
 }
 
-static void test_wakes(void) {
+TEST(wakes, "a wake where nobody waits wakes nobody") {
   board *b = open_board();
   check(shmseg_wait_wake(&b->ping, SHMSEG_WAKE_ALL) == 0);
   check(shmseg_wait_wake(&b->ping, 1) == 0);
   shmseg_segment_close(&segment);
 }
 
-static void test_deadlines(void) {
+TEST(deadlines, "a deadline never overflows") {
   int64_t now = shmseg_clock_now();
   check(shmseg_wait_deadline(0) >= now);
   check(shmseg_wait_deadline(MILLISECOND) >= now + MILLISECOND);
@@ -206,7 +206,7 @@ static void test_deadlines(void) {
   check(shmseg_wait_deadline(SHMSEG_FOREVER / 2) > now);
 }
 
-static void test_sleeps(void) {
+TEST(sleeps, "a sleep lasts until its deadline") {
   check(shmseg_wait_sleep(0) == SHMSEG_TIMEOUT);
   check(shmseg_wait_pause(0) == SHMSEG_TIMEOUT);
   int64_t deadline = soon();
@@ -256,17 +256,17 @@ static void meet_signal(int flags) {
   shmseg_segment_close(&segment);
 }
 
-static void test_signal(void) {
+TEST(signal, "a signal interrupts a wait and a sleep") {
   meet_signal(0);
 }
 
 /* A sleep with a timeout is not begun anew. */
-static void test_signal_that_restarts(void) {
+TEST(signal_that_restarts, "so does one whose handler restarts system calls") {
   meet_signal(SA_RESTART);
 }
 
 /* Cuts a temporary file under its mapping. */
-static void test_truncation(void) {
+TEST(truncation, "a wait ends when the object is cut") {
   char path[] = "/tmp/shmseg-test-XXXXXX";
   int fd = mkstemp(path);
   if (!check(fd >= 0))
@@ -282,35 +282,9 @@ static void test_truncation(void) {
   close(fd);
 }
 
-typedef struct {
-  const char *name, *sentence;
-  void (*run)(void);
-} promise;
-
-#define PROMISE(name, sentence)                                                                    \
-  { #name, sentence, test_##name }
-
 int main(int count, char **words) {
   (void)count;
-  static const promise promises[] = {
-    PROMISE(results, "a wait tells whether the word differs or the deadline is over"),
-    PROMISE(wakes, "a wake where nobody waits wakes nobody"),
-    PROMISE(deadlines, "a deadline never overflows"),
-    PROMISE(sleeps, "a sleep lasts until its deadline"),
-    PROMISE(signal, "a signal interrupts a wait and a sleep"),
-    PROMISE(signal_that_restarts, "so does one whose handler restarts system calls"),
-    PROMISE(truncation, "a wait ends when the object is cut"),
-    PROMISE(late_is_counted, "a wake that never comes is counted as a late wait"),
-    PROMISE(two_processes, "no wake between two processes is lost"),
-    PROMISE(crowd, "no wake of a crowd is lost"),
-  };
   alarm(LIMIT);
-  for (size_t i = 0; i < sizeof promises / sizeof *promises; i++) {
-    if (!test_is_wanted(words, promises[i].name, promises[i].sentence))
-      continue;
-    test_begin(promises[i].sentence);
-    promises[i].run();
-    test_done();
-  }
+  test_run(words);
   return test_end();
 }
