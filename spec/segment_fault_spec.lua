@@ -333,14 +333,14 @@ describe("when a peer cuts the object during", function()
       for _, rest in ipairs { 0, size / 2 } do
         local wait = took
         local done, code
-        for _ = 1, 50 do
+        for _ = 1, 400 do -- on a busy machine many cuts come too late
           other:call(again and prepare or "")
           flag:set_u8(0, 0)
           other:send(call)
           if way == "watch" then
             await_change(cutter, size)
           else
-            wait = wait / 2
+            wait = wait > took / 256 and wait / 2 or took / 2
             await_time(flag, wait)
           end
           cut(cutter, rest)

@@ -256,7 +256,7 @@ static void meet_signal(int flags) {
   shmseg_segment_close(&segment);
 }
 
-TEST(signal, "a signal interrupts a wait and a sleep") {
+TEST(signalled, "a signal interrupts a wait and a sleep") {
   meet_signal(0);
 }
 
