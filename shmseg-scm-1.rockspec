@@ -134,5 +134,5 @@ build = {
 
 test = {
   type = "command",
-  command = "make test",
+  script = ".ci/test.lua",
 }

@@ -1,2 +1,2 @@
--- busted's own command line, on whatever Lua runs this file (Debian's /usr/bin/busted is bound to one).
+-- busted's own command line, on the Lua that runs this file (Debian's busted is bound to one).
 require "busted.runner"({ standalone = false })

@@ -209,7 +209,7 @@ static void read_values(long count) {
 }
 
 static void publish(uint32_t id, uint32_t count, size_t max) {
-  uint64_t sequence;
+  uint64_t sequence = 0;
   for (uint32_t number = 1; number <= count; number++) {
     size_t size = compose(id, number, max);
     check("publish", shmseg_broadcast_publish(&broadcast, buffer, size, &sequence));

@@ -20,7 +20,7 @@ static int open_as(const char *symbol, const char *path, int flags, mode_t mode)
 }
 
 static mode_t mode_of(int flags, va_list rest) {
-  return flags & O_CREAT ? va_arg(rest, mode_t) : 0;
+  return (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;
 }
 
 int open(const char *path, int flags, ...) {

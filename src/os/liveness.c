@@ -179,6 +179,6 @@ void shmseg_liveness_renew(shmseg_member *member) {
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {
   /* as a rule a lock for reading, which everybody can have, is no sign of life */
-  struct flock lock = liveness_byte_of(id, id & SHMSEG_ID_SHARED ? F_WRLCK : F_RDLCK);
+  struct flock lock = liveness_byte_of(id, (id & SHMSEG_ID_SHARED) ? F_WRLCK : F_RDLCK);
   return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }
