@@ -52,14 +52,21 @@ function process:signal(name)
   shell.run("kill -" .. name .. " " .. self.pid)
 end
 
--- "R" when it runs, "S" when it sleeps, …; nil when it is gone.
-local function state_of(pid)
-  local file = io.open("/proc/" .. pid .. "/stat")
-  local state = file and file:read("*a"):match("%) (%a)")
+-- What the kernel tells of a process; nil when it is gone, which it can also be between opening and
+-- reading.
+local function told_of(pid, leaf)
+  local file = io.open("/proc/" .. pid .. "/" .. leaf)
+  local text = file and file:read("*a")
   if file then
     file:close()
   end
-  return state
+  return text
+end
+
+-- "R" when it runs, "S" when it sleeps, …; nil when it is gone.
+local function state_of(pid)
+  local text = told_of(pid, "stat")
+  return text and text:match("%) (%a)")
 end
 
 --- Returns once the process sleeps in the kernel.
@@ -73,11 +80,8 @@ end
 function process:await_signals()
   local pending
   repeat
-    local file = io.open("/proc/" .. self.pid .. "/status")
-    pending = file and file:read("*a"):match("ShdPnd:%s*(%x+)")
-    if file then
-      file:close()
-    end
+    local text = told_of(self.pid, "status")
+    pending = text and text:match("ShdPnd:%s*(%x+)")
   until not pending or pending:find("^0+$")
 end
 
