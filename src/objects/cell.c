@@ -128,9 +128,9 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *byte
   uint32_t id;
   bool dirty;
   const shmseg_segment *segment = cell->object.segment;
-  if (size > cell->object.capacity)
-    return EINVAL;
   int err = shmseg_object_ready(&cell->object);
+  if (!err && size > cell->object.capacity)
+    err = EINVAL;
   if (!err)
     err = shmseg_owner_identity(cell->object.segment, &id);
   if (!err)

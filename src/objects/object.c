@@ -93,6 +93,8 @@ int shmseg_object_why(const shmseg_object *object) {
 }
 
 const char *shmseg_object_check(const shmseg_object *object) {
+  if (!object->segment)
+    return "the handle is closed";
   const char *wrong = shmseg_header_check(object);
   return wrong ? wrong : object->kind->check(object);
 }

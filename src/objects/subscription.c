@@ -227,6 +227,8 @@ static int subscription_try_next(shmseg_subscription *s, void *buffer, size_t av
 int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t available, size_t *size,
                              uint64_t *sequence, uint64_t *lost, int64_t deadline) {
   int64_t patience = 0; /* begins when a publisher has been faster */
+  if (!s->broadcast)
+    return SHMSEG_CLOSED;
   for (int i = 0; i < SHMSEG_TRIES; i++) {
     uint64_t word = 0;
     int err = shmseg_object_ready(&s->broadcast->object);

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* A handle of zeroes is a closed one, of every kind. */
+#include <errno.h>
+
+#include "objects/kinds.h"
+#include "unit/help.h"
+
+static shmseg_segment segment;
+static shmseg_mutex mutex;
+static shmseg_rwlock rwlock;
+static shmseg_semaphore semaphore;
+static shmseg_event event;
+static shmseg_cell cell;
+static shmseg_queue queue;
+static shmseg_broadcast broadcast;
+static shmseg_subscription subscription;
+
+static char bytes[64];
+static size_t size;
+static uint64_t number;
+static int64_t deadline;
+static bool told;
+
+TEST(segments, "a segment of zeroes is closed: it gives no bytes and no size, and harms nothing") {
+  check(!shmseg_segment_is_open(&segment) && shmseg_segment_status(&segment) == 0);
+  check(shmseg_segment_read(&segment, 0, bytes, 1) == SHMSEG_CLOSED);
+  check(shmseg_segment_write(&segment, 0, bytes, 1) == SHMSEG_CLOSED);
+  check(shmseg_segment_flush(&segment, 0, 0) == SHMSEG_CLOSED);
+  check(shmseg_segment_resize(&segment, 64) == SHMSEG_CLOSED);
+  check(shmseg_segment_refresh(&segment) == SHMSEG_CLOSED);
+  check(shmseg_segment_unlink(&segment) == SHMSEG_CLOSED);
+  check(shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) ==
+        SHMSEG_CLOSED);
+  int descriptors = count_descriptors();
+  shmseg_segment_close(&segment);
+  check(count_descriptors() == descriptors); /* standard input stays */
+}
+
+TEST(locks, "locks of zeroes are closed") {
+  check(shmseg_mutex_lock(&mutex, 0, &told) == SHMSEG_CLOSED);
+  check(shmseg_mutex_unlock(&mutex) == SHMSEG_CLOSED && !shmseg_mutex_holds(&mutex));
+  check(shmseg_rwlock_read_lock(&rwlock, 0, &told) == SHMSEG_CLOSED);
+  check(shmseg_rwlock_write_lock(&rwlock, 0, &told) == SHMSEG_CLOSED);
+  shmseg_rwlock_cancel(&rwlock);
+  check(shmseg_rwlock_unlock(&rwlock) == SHMSEG_CLOSED && !shmseg_rwlock_holds(&rwlock));
+  uint32_t value, began = 0;
+  check(shmseg_semaphore_acquire(&semaphore, 0) == SHMSEG_CLOSED);
+  check(shmseg_semaphore_release(&semaphore) == SHMSEG_CLOSED);
+  check(shmseg_semaphore_value(&semaphore, &value) == SHMSEG_CLOSED);
+  check(shmseg_event_set(&event) == SHMSEG_CLOSED && shmseg_event_clear(&event) == SHMSEG_CLOSED);
+  check(shmseg_event_is_set(&event, &told) == SHMSEG_CLOSED);
+  check(shmseg_event_wait(&event, &began, 0) == SHMSEG_CLOSED);
+}
+
+TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed") {
+  const unsigned char *where;
+  shmseg_queue_stats stats;
+  check(shmseg_cell_set(&cell, "x", 1, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_cas(&cell, 1, "x", 1, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_set_until(&cell, 1, "x", 1, &deadline, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_get(&cell, bytes, sizeof bytes, &size, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_peek(&cell, &where, &size, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_version(&cell, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_wait(&cell, 0, 0) == SHMSEG_CLOSED);
+  check(shmseg_queue_push(&queue, "x", 1, 0) == SHMSEG_CLOSED);
+  check(shmseg_queue_take(&queue, bytes, sizeof bytes, 1, &size, 0) == SHMSEG_CLOSED);
+  check(shmseg_queue_peek(&queue, &where, &size, &number) == SHMSEG_CLOSED);
+  check(shmseg_queue_claim(&queue, 0, 0) == SHMSEG_CLOSED);
+  check(shmseg_queue_shutdown(&queue) == SHMSEG_CLOSED);
+  check(shmseg_queue_bytes(&queue, &number) == SHMSEG_CLOSED);
+  check(shmseg_queue_count(&queue, &stats) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_publish(&broadcast, "x", 1, &number) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_shutdown(&broadcast) == SHMSEG_CLOSED);
+  check(shmseg_subscription_next(&subscription, bytes, sizeof bytes, &size, &number, &number, 0) ==
+        SHMSEG_CLOSED);
+  check(shmseg_broadcast_subscribe(&broadcast, SHMSEG_FROM_NEW, &subscription) == SHMSEG_CLOSED);
+}
+
+TEST(closing, "closing and checking handles of zeroes does no harm") {
+#define CLOSE(noun)                                                                                \
+  check(shmseg_##noun##_check(&noun) != NULL);                                                     \
+  shmseg_##noun##_close(&noun);
+  SHMSEG_KINDS(CLOSE)
+#undef CLOSE
+}
