@@ -118,9 +118,8 @@ int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, ui
 
 int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                              int64_t patience, int64_t *deadline, bool *dirty) {
-  if (*deadline == 0)
-    *deadline = shmseg_wait_deadline(patience);
-  return shmseg_lock_take_slowly(segment, word, id, 0, *deadline, dirty);
+  return shmseg_lock_take_slowly(segment, word, id, 0, shmseg_wait_patience(deadline, patience),
+                                 dirty);
 }
 
 int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,

@@ -265,11 +265,8 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
 /* A peer has the lock, and *deadline, 0 at first, says until when to wait: 0 to try again;
  * SHMSEG_TIMEOUT; SHMSEG_INTERRUPTED when the caller should look around, at the end of *slice. */
 static int segment_wait_for_peer(int64_t *deadline, int64_t *slice) {
-  if (*deadline == 0)
-    *deadline = shmseg_wait_deadline(LOCK_PATIENCE);
-  if (*slice == 0)
-    *slice = shmseg_wait_deadline(LOCK_SLICE);
-  int err = shmseg_wait_pause(*deadline);
+  shmseg_wait_patience(slice, LOCK_SLICE);
+  int err = shmseg_wait_pause(shmseg_wait_patience(deadline, LOCK_PATIENCE));
   return err ? err : shmseg_wait_left(*slice) ? 0 : SHMSEG_INTERRUPTED;
 }
 

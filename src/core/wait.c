@@ -28,6 +28,12 @@ int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   return nanoseconds > SHMSEG_FOREVER - now ? SHMSEG_FOREVER : now + nanoseconds;
 }
 
+int64_t shmseg_wait_patience(int64_t *deadline, int64_t nanoseconds) {
+  if (*deadline == 0)
+    *deadline = shmseg_wait_deadline(nanoseconds);
+  return *deadline;
+}
+
 /* Nanoseconds to sleep: what is left, at most limit; 0 when nothing is left. */
 static int64_t wait_left(int64_t deadline, int64_t limit) {
   int64_t now = shmseg_clock_now();

@@ -14,6 +14,10 @@
 
 #pragma GCC visibility push(hidden)
 
+/* The deadline of an operation that sets its own when it first has to wait: *deadline, which is 0 before
+ * and then so many nanoseconds from now. */
+int64_t shmseg_wait_patience(int64_t *deadline, int64_t nanoseconds);
+
 /* Sleeps until the deadline: SHMSEG_TIMEOUT when it is reached, or SHMSEG_INTERRUPTED. */
 int shmseg_wait_sleep(int64_t deadline);
 

@@ -56,9 +56,7 @@ int shmseg_object_open_until(shmseg_object *object, const shmseg_kind *kind, shm
   object->segment = NULL;
   if (err != SHMSEG_INTERRUPTED)
     return err;
-  if (*deadline == 0)
-    *deadline = shmseg_wait_deadline(BUILD_PATIENCE);
-  err = shmseg_wait_pause(*deadline);
+  err = shmseg_wait_pause(shmseg_wait_patience(deadline, BUILD_PATIENCE));
   return err ? err : SHMSEG_INTERRUPTED;
 }
 
