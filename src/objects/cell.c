@@ -193,6 +193,8 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 }
 
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
+  if (!cell->object.segment)
+    return SHMSEG_CLOSED;
   fence_acquire(); /* what was copied was loaded before this */
   uint64_t now = load_relaxed(cell_version_of(cell)) - 1;
   int err = segment_status(cell->object.segment);

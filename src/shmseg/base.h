@@ -5,7 +5,8 @@
 
 #include <stdint.h>
 
-/* What the shared library exports. The Lua module exports its open function alone. */
+/* What the shared library exports; its build hides the rest. The Lua module exports its open function
+ * alone: LuaRocks cannot pass a flag that hides, so the headers that are not public say it themselves. */
 #if defined(SHMSEG_MODULE)
 #define SHMSEG_API __attribute__((visibility("hidden")))
 #elif defined(__GNUC__)
@@ -45,8 +46,8 @@ enum {
   SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
 };
 
-/* What a code means, in English: a string that stays. For errno values it is what strerror() says,
- * but for a few that mean something of their own here. */
+/* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what strerror()
+ * says, but for a few that mean something of their own here. */
 SHMSEG_API const char *shmseg_strerror(int code);
 
 /* Nanoseconds since a moment in the past that is the same for all processes of the machine. */

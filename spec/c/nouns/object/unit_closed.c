@@ -60,6 +60,7 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
   check(shmseg_cell_set_until(&cell, 1, "x", 1, &deadline, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_get(&cell, bytes, sizeof bytes, &size, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_peek(&cell, &where, &size, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_confirm(&cell, 0) == SHMSEG_CLOSED);
   check(shmseg_cell_version(&cell, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_wait(&cell, 0, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_push(&queue, "x", 1, 0) == SHMSEG_CLOSED);
