@@ -28,9 +28,7 @@ static int push_composite(lua_State *L, const array *a, uint64_t i) {
   }
   unsigned char *copy = lua_newuserdata(L, a->element.size);
   memcpy(copy, check_bytes(L, &a->view, 1, offset, a->element.size), a->element.size);
-  int err = view_status(&a->view);
-  if (err)
-    return view_raise(L, &a->view, err);
+  check_status(L, &a->view);
   element_push(L, &a->element, copy);
   return 1;
 }
@@ -49,9 +47,7 @@ static int index_slowly(lua_State *L, const array *a) {
     return push_composite(L, a, i);
   scalar type = (scalar)a->element.type;
   scalar_value value = scalar_load(bytes, type);
-  int err = view_status(&a->view);
-  if (err)
-    return view_raise(L, &a->view, err);
+  check_status(L, &a->view);
   scalar_push(L, type, value); /* one that is not plain */
   return 1;
 }
@@ -88,7 +84,7 @@ static int index_error(lua_State *L, const array *a, uint64_t i) {
 }
 
 /* a[i] = value that is no scalar */
-static int set_composite(lua_State *L, const array *a, uint64_t i) {
+static int array_set_composite(lua_State *L, const array *a, uint64_t i) {
   unsigned char *mask;
   size_t size = a->element.size;
   lua_settop(L, 3);
@@ -107,7 +103,7 @@ static int array_newindex(lua_State *L) {
   array *a = check_array(L, 1);
   uint64_t i = (uint64_t)check_integer(L, 2);
   if (a->element.type >= SCALARS) {
-    set_composite(L, a, i);
+    array_set_composite(L, a, i);
   } else {
     scalar_value value = scalar_check(L, 3, (scalar)a->element.type);
     check_writable(L, &a->view);
@@ -116,8 +112,8 @@ static int array_newindex(lua_State *L) {
       return index_error(L, a, i);
     scalar_store(bytes, (scalar)a->element.type, value);
   }
-  int err = view_status(&a->view);
-  return err ? view_raise(L, &a->view, err) : 0;
+  check_status(L, &a->view);
+  return 0;
 }
 
 static int array_len(lua_State *L) {

@@ -33,13 +33,8 @@ static unsigned char *bytes_of(const array *a, range r) {
   return a->view.segment->data + a->view.offset + r.first * a->element.size;
 }
 
-static int finish_bulk(lua_State *L, const array *a, int results) {
-  int err = view_status(&a->view);
-  return err ? push_view_failure(L, &a->view, err) : results;
-}
-
 /* A private copy of the range's bytes, which is pushed. */
-static const unsigned char *push_copy(lua_State *L, const array *a, range r) {
+static const unsigned char *array_push_copy(lua_State *L, const array *a, range r) {
   unsigned char *copy = lua_newuserdata(L, r.count * a->element.size + 1);
   array_check_present(L, a);
   memcpy(copy, bytes_of(a, r), r.count * a->element.size);
@@ -50,7 +45,7 @@ static const unsigned char *push_copy(lua_State *L, const array *a, range r) {
  * which is pushed. Plain ones can be pushed from here on without an allocation. */
 static const unsigned char *push_source(lua_State *L, const array *a, range r) {
   if (a->element.type >= SCALARS || !scalar_type_is_plain((scalar)a->element.type))
-    return push_copy(L, a, r);
+    return array_push_copy(L, a, r);
   array_check_present(L, a);
   return bytes_of(a, r);
 }
@@ -74,11 +69,11 @@ static int array_get(lua_State *L) {
   range r = check_range(L, a, i, opt_integer(L, 3, i));
   luaL_checkstack(L, (int)r.count + 4, "too many values");
   if (!push_plain(L, a, r)) {
-    const unsigned char *bytes = push_copy(L, a, r);
+    const unsigned char *bytes = array_push_copy(L, a, r);
     for (uint64_t k = 0; k < r.count; k++)
       element_push(L, &a->element, bytes + k * a->element.size);
   }
-  return finish_bulk(L, a, (int)r.count);
+  return view_finish(L, &a->view, (int)r.count);
 }
 
 /* Up to so many scalars become a table by way of the stack, where C code has that much of it. */
@@ -117,7 +112,7 @@ int array_totable(lua_State *L) {
     lua_rawseti(L, 4, (int)k + 1);
   }
   lua_settop(L, 4);
-  return finish_bulk(L, a, 1);
+  return view_finish(L, &a->view, 1);
 }
 
 /* The values that stand from index 3 on, or in the table there. */
@@ -190,7 +185,7 @@ static size_t encode_all(lua_State *L, int index, size_t count, scalar type, uns
 #undef ENCODE
 
 /* Raises that value k, from 0, which stands at index, is no such scalar. */
-static void value_error(lua_State *L, const array *a, int index, size_t k) {
+static void array_value_error(lua_State *L, const array *a, int index, size_t k) {
   element_error(L, index, &(where){ NULL, NULL, k + 1 }, scalar_names[a->element.type]);
 }
 
@@ -202,7 +197,7 @@ static const unsigned char *check_scalars(lua_State *L, const array *a, source s
   if (!s.in_table) {
     size_t good = encode_all(L, 3, s.count, type, image);
     if (good < s.count)
-      value_error(L, a, 3 + (int)good, good);
+      array_value_error(L, a, 3 + (int)good, good);
     return image;
   }
   luaL_checkstack(L, BATCH + 2, "too many values");
@@ -211,7 +206,7 @@ static const unsigned char *check_scalars(lua_State *L, const array *a, source s
     push_from_table(L, s, k, count);
     size_t good = encode_all(L, top + 1, count, type, image + k * a->element.size);
     if (good < count)
-      value_error(L, a, top + 1 + (int)good, k + good);
+      array_value_error(L, a, top + 1 + (int)good, k + good);
     lua_settop(L, top);
   }
   return image;
@@ -255,7 +250,7 @@ static int array_set(lua_State *L) {
       element_write(bytes_of(a, r), image, mask, size);
   }
   lua_pushboolean(L, 1);
-  return finish_bulk(L, a, 1);
+  return view_finish(L, &a->view, 1);
 }
 
 /* fill(value) -> true */
@@ -272,7 +267,7 @@ static int array_fill(lua_State *L) {
   for (uint64_t k = 0; k < a->count; k++)
     element_write(bytes + k * size, image, mask, size);
   lua_pushboolean(L, 1);
-  return finish_bulk(L, a, 1);
+  return view_finish(L, &a->view, 1);
 }
 
 const luaL_Reg array_bulk_methods[] = {

@@ -175,11 +175,7 @@ static int atomic_store(lua_State *L) {
     store_ordered((uint64_t *)word, bits);
   else
     store_ordered((uint32_t *)word, (uint32_t)bits);
-  int err = view_status(&n->view);
-  if (err)
-    return push_view_failure(L, &n->view, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_view_done(L, &n->view, view_status(&n->view));
 }
 
 /* cas(expected, new) -> true | false, actual */

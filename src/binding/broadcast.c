@@ -34,11 +34,7 @@ static int broadcast_publish(lua_State *L) {
 /* shutdown() -> true */
 static int broadcast_shutdown(lua_State *L) {
   broadcast *b = check_object(L, &class);
-  int err = shmseg_broadcast_shutdown(&b->broadcast);
-  if (err)
-    return push_object_failure(L, &b->object, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_object_done(L, &b->object, shmseg_broadcast_shutdown(&b->broadcast));
 }
 
 /* subscribe([from]) -> subscription; "new", "oldest" or a sequence number */

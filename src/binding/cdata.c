@@ -27,12 +27,12 @@ static bool push_tools(lua_State *L) {
 }
 
 /* The table at index 1 gets field of the library at index 2 as an element. */
-static void take_function(lua_State *L, const char *field, int element) {
+static void cdata_take_function(lua_State *L, const char *field, int element) {
   lua_getfield(L, 2, field);
   lua_rawseti(L, 1, element);
 }
 
-static void take_type(lua_State *L, const char *name, int element) {
+static void cdata_take_type(lua_State *L, const char *name, int element) {
   lua_getfield(L, 2, "typeof");
   lua_pushstring(L, name);
   lua_call(L, 1, 1);
@@ -45,10 +45,10 @@ static int make_tools(lua_State *L) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "ffi");
   lua_call(L, 1, 1);
-  take_function(L, "istype", ISTYPE);
-  take_function(L, "new", NEW);
-  take_type(L, "int64_t", SIGNED);
-  take_type(L, "uint64_t", UNSIGNED);
+  cdata_take_function(L, "istype", ISTYPE);
+  cdata_take_function(L, "new", NEW);
+  cdata_take_type(L, "int64_t", SIGNED);
+  cdata_take_type(L, "uint64_t", UNSIGNED);
   lua_rawgeti(L, 1, SIGNED);
   luaL_argcheck(L, lua_type(L, -1) == TYPE_CDATA, 1, "not LuaJIT's FFI");
   lua_pushvalue(L, 1);

@@ -79,7 +79,7 @@ static int copy_value(lua_State *L, cell *c, size_t *size, uint64_t *version) {
 }
 
 /* Pushes the value by way of the buffer. */
-static int push_copy(lua_State *L, cell *c, uint64_t *version) {
+static int cell_push_copy(lua_State *L, cell *c, uint64_t *version) {
   for (;;) {
     size_t size;
     int err = copy_value(L, c, &size, version);
@@ -101,7 +101,7 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
   if (err)
     return err;
   if (!push_shared(L, bytes, size))
-    return push_copy(L, c, version);
+    return cell_push_copy(L, c, version);
   if (!c->cell.object.segment || !shmseg_segment_is_open(c->cell.object.segment))
     return SHMSEG_CLOSED; /* by a finalizer */
   return shmseg_cell_confirm(&c->cell, *version);
@@ -112,7 +112,7 @@ static int push_current(lua_State *L, cell *c) {
   uint64_t version;
   int err = push_try(L, c, &version);
   if (err == SHMSEG_CHANGED)
-    err = push_copy(L, c, &version);
+    err = cell_push_copy(L, c, &version);
   if (err)
     return push_object_failure(L, &c->object, err);
   decode_value(L, &c->object, 1);

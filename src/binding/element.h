@@ -31,7 +31,7 @@ typedef struct {
 
 /* The layout of a struct. It lives as long as the Lua state. */
 struct shape {
-  const void *tag;  /* tells our userdata from others' */
+  const void *tag;
   int record_class; /* the records' metatable, in the registry */
   /* Makes a record of the shape among the parts whose table is at index views; it is to be aimed. */
   void *(*push_record)(lua_State *L, int views, const shape *s);

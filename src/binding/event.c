@@ -11,23 +11,16 @@ typedef struct {
 
 static const object_class class = { &shmseg_event_kind, "shmseg.event", sizeof(event) };
 
-static int push_done(lua_State *L, event *e, int err) {
-  if (err)
-    return push_object_failure(L, &e->object, err);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 /* set() -> true | nil, message, code */
 static int event_set(lua_State *L) {
   event *e = check_object(L, &class);
-  return push_done(L, e, shmseg_event_set(&e->event));
+  return push_object_done(L, &e->object, shmseg_event_set(&e->event));
 }
 
 /* clear() -> true | nil, message, code */
 static int event_clear(lua_State *L) {
   event *e = check_object(L, &class);
-  return push_done(L, e, shmseg_event_clear(&e->event));
+  return push_object_done(L, &e->object, shmseg_event_clear(&e->event));
 }
 
 /* is_set() -> boolean | nil, message, code */
@@ -50,7 +43,7 @@ static int event_wait(lua_State *L) {
   do
     err = shmseg_event_wait(&e->event, &began, wait.deadline);
   while (wait_again(L, &wait, &err));
-  return push_done(L, e, err);
+  return push_object_done(L, &e->object, err);
 }
 
 static const luaL_Reg methods[] = {

@@ -11,7 +11,7 @@
 static const char guard_tag;
 
 typedef struct {
-  view view;
+  const void *tag;
   object *object;
   void (*unlock)(object *o);
 } guard;
@@ -32,7 +32,7 @@ void push_guard(lua_State *L, object *o, void (*unlock)(object *o)) {
     lua_pop(L, 1);
     guard *g = lua_newuserdata(L, sizeof *g);
     memset(g, 0, sizeof *g);
-    g->view.tag = &guard_tag;
+    g->tag = &guard_tag;
     g->object = o;
     g->unlock = unlock;
     luaL_getmetatable(L, GUARD_CLASS);

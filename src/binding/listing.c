@@ -13,7 +13,7 @@
 static const char listing_tag;
 
 typedef struct {
-  view view; /* of nothing: the tag is what counts */
+  const void *tag;
   shmseg_listing names;
 } listing;
 
@@ -30,7 +30,7 @@ static int module_list(lua_State *L) {
   const char *name;
   listing *l = lua_newuserdata(L, sizeof *l);
   memset(l, 0, sizeof *l);
-  l->view.tag = &listing_tag;
+  l->tag = &listing_tag;
   luaL_getmetatable(L, LISTING_CLASS);
   lua_setmetatable(L, -2);
   lua_newtable(L);

@@ -12,7 +12,7 @@ typedef struct {
 
 static const object_class class = { &shmseg_mutex_kind, "shmseg.mutex", sizeof(mutex) };
 
-static void unlock_at_scope_end(object *o) {
+static void mutex_unlock_at_scope_end(object *o) {
   if (shmseg_mutex_holds(&((mutex *)o)->mutex))
     shmseg_mutex_unlock(&((mutex *)o)->mutex);
 }
@@ -31,7 +31,7 @@ static int mutex_lock(lua_State *L) {
   mutex *m = check_object(L, &class);
   int64_t deadline = opt_deadline(L, 2);
   bool abandoned = false;
-  push_guard(L, &m->object, unlock_at_scope_end);
+  push_guard(L, &m->object, mutex_unlock_at_scope_end);
   int err = lock(L, m, deadline, &abandoned);
   return push_lock_result(L, &m->object, err, abandoned);
 }
@@ -39,11 +39,7 @@ static int mutex_lock(lua_State *L) {
 /* unlock() -> true | nil, message, code */
 static int mutex_unlock(lua_State *L) {
   mutex *m = check_object(L, &class);
-  int err = shmseg_mutex_unlock(&m->mutex);
-  if (err)
-    return push_object_failure(L, &m->object, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_object_done(L, &m->object, shmseg_mutex_unlock(&m->mutex));
 }
 
 /* is_held() -> does this handle hold the lock? */
@@ -104,7 +100,7 @@ static int mutex_with(lua_State *L) {
     return luaL_error(L, "bad argument #1 to 'with' (function expected, got nil)");
   lua_settop(L, FUNCTION);
   lua_pushliteral(L, "abandoned"); /* now: nothing may allocate once the lock is held */
-  push_guard(L, &m->object, unlock_at_scope_end);
+  push_guard(L, &m->object, mutex_unlock_at_scope_end);
   int err = lock(L, m, SHMSEG_FOREVER, &abandoned);
   if (err)
     return object_raise(L, &m->object, err);

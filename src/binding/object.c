@@ -50,6 +50,13 @@ int push_object_failure(lua_State *L, const object *o, int err) {
   return push_failure(L, err, push_object_subject(L, o), NULL);
 }
 
+int push_object_done(lua_State *L, const object *o, int err) {
+  if (err)
+    return push_object_failure(L, o, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 /* --- opening and closing ------------------------------------------------------------------ */
 
 static shmseg_mode check_mode(lua_State *L, int arg, const view *where) {

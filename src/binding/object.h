@@ -60,6 +60,9 @@ int object_raise(lua_State *L, const object *o, int err);
  * misuse. */
 int push_object_failure(lua_State *L, const object *o, int err);
 
+/* true, or what push_object_failure() says of err. */
+int push_object_done(lua_State *L, const object *o, int err);
+
 /* Adds the class to the module's table, which is at the top, as a table { open, open_named, size_for,
  * numbers, methods } under the kind's name. */
 void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg *methods);

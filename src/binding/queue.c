@@ -28,13 +28,6 @@ typedef struct {
 
 static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue) };
 
-static int push_result(lua_State *L, queue *q, int err) {
-  if (err)
-    return push_object_failure(L, &q->object, err);
-  lua_pushboolean(L, 1);
-  return 1;
-}
-
 /* --- producers ---------------------------------------------------------------------------- */
 
 /* push(value [, timeout]) -> true | nil, "timeout" | "shutdown" */
@@ -47,20 +40,21 @@ static int queue_push(lua_State *L) {
   do
     err = shmseg_queue_push(&q->queue, bytes, size, wait.deadline);
   while (wait_again(L, &wait, &err));
-  return err == EINVAL ? value_too_large(L, &q->object, 2, size) : push_result(L, q, err);
+  return err == EINVAL ? value_too_large(L, &q->object, 2, size)
+                       : push_object_done(L, &q->object, err);
 }
 
 /* shutdown() -> true */
 static int queue_shutdown(lua_State *L) {
   queue *q = check_object(L, &class);
-  return push_result(L, q, shmseg_queue_shutdown(&q->queue));
+  return push_object_done(L, &q->object, shmseg_queue_shutdown(&q->queue));
 }
 
 /* --- consumers ---------------------------------------------------------------------------- */
 
 /* Takes at most max messages into the empty buffer; with SHMSEG_TOO_SMALL *used is what the first
  * needs. */
-static int take(lua_State *L, queue *q, uint64_t max, size_t *used, int64_t deadline) {
+static int queue_take(lua_State *L, queue *q, uint64_t max, size_t *used, int64_t deadline) {
   wait wait = wait_until(deadline);
   int err;
   do {
@@ -77,7 +71,7 @@ static int refill(lua_State *L, queue *q, uint64_t max, size_t size, int64_t dea
   int err;
   if (q->buffer.available < size)
     grow_buffer(L, &q->buffer, size);
-  while ((err = take(L, q, max, &used, deadline)) == SHMSEG_TOO_SMALL)
+  while ((err = queue_take(L, q, max, &used, deadline)) == SHMSEG_TOO_SMALL)
     grow_buffer(L, &q->buffer, used + used / 2);
   q->changes++;
   q->begin = 0;
@@ -143,7 +137,7 @@ static int queue_pop(lua_State *L) {
       err = SHMSEG_CLOSED;
     }
     if (err)
-      return push_result(L, q, err);
+      return push_object_failure(L, &q->object, err);
   } while (!push_first(L, q));
   return 1;
 }
@@ -199,7 +193,7 @@ static int queue_drain(lua_State *L) {
   uint64_t there;
   int err = shmseg_queue_bytes(&q->queue, &there);
   if (err)
-    return push_result(L, q, err);
+    return push_object_failure(L, &q->object, err);
   for (int count = 0; count < max;) {
     if (!has_records(q)) {
       if (count > 0 && wait_run_hooks(L)) /* all that is there can be much */
@@ -207,7 +201,7 @@ static int queue_drain(lua_State *L) {
       err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
       there -= q->end < there ? q->end : there;
       if (err && err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN && count == 0)
-        return push_result(L, q, err);
+        return push_object_failure(L, &q->object, err);
       if (err)
         break;
     }

@@ -91,9 +91,7 @@ static int push_string_field(lua_State *L, const record *r, const field *f) {
   size_t size = f->element.size;
   unsigned char *copy = size <= SMALL ? small : lua_newuserdata(L, size);
   memcpy(copy, check_field_bytes(L, r, f), size);
-  int err = view_status(&r->view);
-  if (err)
-    return view_raise(L, &r->view, err);
+  check_status(L, &r->view);
   element_push(L, &f->element, copy);
   return 1;
 }
@@ -110,15 +108,13 @@ static int record_index(lua_State *L) {
     return push_string_field(L, r, f);
   scalar type = (scalar)f->element.type;
   scalar_value value = scalar_load(check_field_bytes(L, r, f), type);
-  int err = view_status(&r->view);
-  if (err)
-    return view_raise(L, &r->view, err);
+  check_status(L, &r->view);
   scalar_push(L, type, value);
   return 1;
 }
 
 /* record.field = value, of a field that is no plain scalar */
-static void set_composite(lua_State *L, const record *r, const field *f) {
+static void record_set_composite(lua_State *L, const record *r, const field *f) {
   unsigned char *mask;
   size_t size = (size_t)(f->element.size * f->count);
   unsigned char *image = push_image(L, size, &mask);
@@ -131,7 +127,7 @@ static int record_newindex(lua_State *L) {
   record *r = check_record(L, 1);
   const field *f = check_field(L, r);
   if (f->is_array || f->element.type >= SCALARS) {
-    set_composite(L, r, f);
+    record_set_composite(L, r, f);
   } else {
     scalar_value value;
     if (!scalar_try(L, 3, (scalar)f->element.type, &value))
@@ -139,8 +135,8 @@ static int record_newindex(lua_State *L) {
     check_writable(L, &r->view);
     scalar_store(check_field_bytes(L, r, f), (scalar)f->element.type, value);
   }
-  int err = view_status(&r->view);
-  return err ? view_raise(L, &r->view, err) : 0;
+  check_status(L, &r->view);
+  return 0;
 }
 
 static int record_tostring(lua_State *L) {

@@ -12,7 +12,7 @@ typedef struct {
 
 static const object_class class = { &shmseg_rwlock_kind, "shmseg.rwlock", sizeof(rwlock) };
 
-static void unlock_at_scope_end(object *o) {
+static void rwlock_unlock_at_scope_end(object *o) {
   if (shmseg_rwlock_holds(&((rwlock *)o)->rwlock))
     shmseg_rwlock_unlock(&((rwlock *)o)->rwlock);
 }
@@ -22,12 +22,12 @@ static void cancel(void *handle) {
 }
 
 /* how: shmseg_rwlock_read_lock or shmseg_rwlock_write_lock. */
-static int take(lua_State *L, int (*how)(shmseg_rwlock *, int64_t, bool *)) {
+static int rwlock_take(lua_State *L, int (*how)(shmseg_rwlock *, int64_t, bool *)) {
   rwlock *rw = check_object(L, &class);
   wait wait = wait_until(opt_deadline(L, 2));
   bool abandoned = false;
   int err;
-  push_guard(L, &rw->object, unlock_at_scope_end);
+  push_guard(L, &rw->object, rwlock_unlock_at_scope_end);
   wait.cancel = cancel;
   wait.handle = rw;
   do
@@ -38,22 +38,18 @@ static int take(lua_State *L, int (*how)(shmseg_rwlock *, int64_t, bool *)) {
 
 /* read_lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
 static int rwlock_read_lock(lua_State *L) {
-  return take(L, shmseg_rwlock_read_lock);
+  return rwlock_take(L, shmseg_rwlock_read_lock);
 }
 
 /* write_lock([timeout]) -> guard | guard, "abandoned" | nil, "timeout" */
 static int rwlock_write_lock(lua_State *L) {
-  return take(L, shmseg_rwlock_write_lock);
+  return rwlock_take(L, shmseg_rwlock_write_lock);
 }
 
 /* unlock() -> true | nil, message, code */
 static int rwlock_unlock(lua_State *L) {
   rwlock *rw = check_object(L, &class);
-  int err = shmseg_rwlock_unlock(&rw->rwlock);
-  if (err)
-    return push_object_failure(L, &rw->object, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_object_done(L, &rw->object, shmseg_rwlock_unlock(&rw->rwlock));
 }
 
 static const luaL_Reg methods[] = {

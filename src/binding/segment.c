@@ -197,10 +197,7 @@ static int segment_unlink(lua_State *L) {
   do
     err = shmseg_segment_unlink_until(&r->segment, &wait.deadline);
   while (wait_again(L, &wait, &err));
-  if (err)
-    return push_view_failure(L, &r->view, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_view_done(L, &r->view, err);
 }
 
 /* --- size and growth ---------------------------------------------------------------------- */

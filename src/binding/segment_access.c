@@ -40,12 +40,6 @@ void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t co
 #endif
 }
 
-/* The failure of an access, or the results that are on the stack. */
-static int finish(lua_State *L, const view *v, int results) {
-  int err = view_status(v);
-  return err ? push_view_failure(L, v, err) : results;
-}
-
 /* read([offset [, count]]) -> string */
 static int segment_read(lua_State *L) {
   view *v = check_view(L, 1);
@@ -57,7 +51,7 @@ static int segment_read(lua_State *L) {
     push_bytes(L, v, 2, offset, (size_t)count);
   if (view_is_closed(v))
     check_open(L, v); /* making the string may have run a finalizer that closed it */
-  return finish(L, v, 1);
+  return view_finish(L, v, 1);
 }
 
 /* write(offset, data) -> next offset */
@@ -71,7 +65,7 @@ static int segment_write(lua_State *L) {
   if (count > 0)
     memcpy(bytes, data, count);
   push_uint64(L, offset + count);
-  return finish(L, v, 1);
+  return view_finish(L, v, 1);
 }
 
 /* fill(offset, count [, byte]) -> next offset */
@@ -86,7 +80,7 @@ static int segment_fill(lua_State *L) {
   if (count > 0)
     memset(bytes, (int)byte, (size_t)count);
   push_uint64(L, offset + count);
-  return finish(L, v, 1);
+  return view_finish(L, v, 1);
 }
 
 /* Two mappings of one object, as far as the numbers tell: on an overlay file system they can be of
@@ -123,8 +117,8 @@ static int segment_copy(lua_State *L) {
   else if (count > 0)
     memmove(output, input, (size_t)count);
   push_uint64(L, offset + count);
-  int err = shmseg_segment_status(source->segment);
-  return err ? push_view_failure(L, source, err) : finish(L, v, 1);
+  int err = view_status(source);
+  return err ? push_view_failure(L, source, err) : view_finish(L, v, 1);
 }
 
 /* -1, 0 or 1, and in *at the first difference. Bytes that differ no more at the second look,
@@ -160,13 +154,13 @@ static int segment_compare(lua_State *L) {
   }
   const unsigned char *own = check_bytes(L, v, 2, offset, count);
   int order = compare(own, other, count, &at);
-  if (source && shmseg_segment_status(source->segment) != 0)
-    return push_view_failure(L, source, shmseg_segment_status(source->segment));
+  if (source && view_status(source) != 0)
+    return push_view_failure(L, source, view_status(source));
   lua_pushinteger(L, order);
   if (order == 0)
-    return finish(L, v, 1);
+    return view_finish(L, v, 1);
   push_uint64(L, offset + at);
-  return finish(L, v, 2);
+  return view_finish(L, v, 2);
 }
 
 /* find(bytes [, offset [, count]]) -> offset | nil */
@@ -183,7 +177,7 @@ static int segment_find(lua_State *L) {
     push_uint64(L, length == 0 ? offset : offset + (uint64_t)(found - bytes));
   else
     lua_pushnil(L);
-  return finish(L, v, 1);
+  return view_finish(L, v, 1);
 }
 
 /* flush([offset [, count]]) -> true */
@@ -192,10 +186,7 @@ static int segment_flush(lua_State *L) {
   uint64_t offset, count;
   check_span(L, v, 2, &offset, &count);
   int err = shmseg_segment_flush(v->segment, (size_t)(v->offset + offset), (size_t)count);
-  if (err)
-    return push_view_failure(L, v, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_view_done(L, v, err);
 }
 
 /* advise(hint) -> true | nil, message, code; for a slice, the pages that it lies on */
@@ -207,10 +198,7 @@ static int segment_advise(lua_State *L) {
   unsigned char *bytes = check_bytes(L, v, 1, 0, count);
   size_t before = (size_t)((uintptr_t)bytes % shmseg_map_page());
   int err = count == 0 ? 0 : shmseg_map_advise(bytes - before, (size_t)count + before, hint);
-  if (err)
-    return push_view_failure(L, v, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_view_done(L, v, err);
 }
 
 const luaL_Reg segment_access_methods[] = {

@@ -51,8 +51,7 @@ static int segment_dump(lua_State *L) {
   luaL_addstring(&buffer, text);
   luaL_pushresult(&buffer);
   check_open(L, v);
-  int err = shmseg_segment_status(v->segment);
-  return err ? push_view_failure(L, v, err) : 1;
+  return view_finish(L, v, 1);
 }
 
 const luaL_Reg segment_dump_methods[] = { { "dump", segment_dump }, { NULL, NULL } };

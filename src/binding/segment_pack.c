@@ -325,11 +325,8 @@ static int segment_pack(lua_State *L) {
   } else {
     write_items(L, offset, to);
   }
-  int err = view_status(v);
-  if (err)
-    return push_view_failure(L, v, err);
   push_uint64(L, offset + total);
-  return 1;
+  return view_finish(L, v, 1);
 }
 
 /* --- unpacking ---------------------------------------------------------------------------- */
@@ -362,8 +359,8 @@ static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, boo
 }
 
 /* A private copy of an item's bytes: a peer may change the shared ones between two looks. */
-static const unsigned char *fetch(lua_State *L, const view *v, uint64_t position, uint64_t size,
-                                  unsigned char *copy) {
+static const unsigned char *fetch_item(lua_State *L, const view *v, uint64_t position,
+                                       uint64_t size, unsigned char *copy) {
   const unsigned char *from = check_bytes(L, v, 2, position, size);
   if (size == 4)
     memcpy(copy, from, 4);
@@ -379,7 +376,7 @@ static uint64_t push_item(format *f, const view *v, uint64_t position, item it) 
   lua_State *L = f->L;
   unsigned char copy[INTEGER_MAX];
   if (it.type <= ITEM_DOUBLE || it.type == ITEM_STRING)
-    fetch(L, v, position, it.size, copy);
+    fetch_item(L, v, position, it.size, copy);
   switch (it.type) {
   case ITEM_SIGNED: push_int64(L, (int64_t)integer_of(L, copy, it, f->little)); break;
   case ITEM_UNSIGNED: push_uint64(L, integer_of(L, copy, it, f->little)); break;
@@ -439,11 +436,8 @@ static int segment_unpack(lua_State *L) {
     results += takes_argument(it.type);
   }
   check_open(L, v); /* making a string may have run a finalizer that closed it */
-  int err = view_status(v);
-  if (err)
-    return push_view_failure(L, v, err);
   push_uint64(L, position);
-  return results;
+  return view_finish(L, v, results);
 }
 
 const luaL_Reg segment_pack_methods[] = {

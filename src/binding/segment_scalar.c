@@ -20,11 +20,8 @@ ALWAYS_INLINE int set(lua_State *L, scalar type) {
   scalar_value value = scalar_check(L, 3, type);
   check_writable(L, v);
   memcpy(check_bytes(L, v, 2, offset, scalar_size(type)), &value, scalar_size(type));
-  int err = view_status(v);
-  if (err)
-    return push_view_failure(L, v, err);
   push_uint64(L, offset + scalar_size(type));
-  return 1;
+  return view_finish(L, v, 1);
 }
 
 /* The two methods of one type. */

@@ -31,10 +31,7 @@ static int semaphore_release(lua_State *L) {
   if (err == SHMSEG_NOT_HELD)
     return luaL_error(L, "%s: this handle has no permit to release",
                       push_object_subject(L, &s->object));
-  if (err)
-    return push_object_failure(L, &s->object, err);
-  lua_pushboolean(L, 1);
-  return 1;
+  return push_object_done(L, &s->object, err);
 }
 
 /* value() -> permits that are free at this moment | nil, message, code */

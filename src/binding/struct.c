@@ -61,7 +61,7 @@ static int struct_read(lua_State *L) {
   uint64_t offset = check_size(L, 3);
   unsigned char *copy = lua_newuserdata(L, (size_t)s->size);
   memcpy(copy, check_bytes(L, v, 3, offset, s->size), (size_t)s->size);
-  int err = shmseg_segment_status(v->segment);
+  int err = view_status(v);
   if (err)
     return push_view_failure(L, v, err);
   element e = whole(s);
@@ -87,11 +87,8 @@ static int struct_write(lua_State *L) {
   unsigned char *image = check_table(L, 4, s, &mask);
   check_writable(L, v);
   element_write(check_bytes(L, v, 3, offset, s->size), image, mask, (size_t)s->size);
-  int err = shmseg_segment_status(v->segment);
-  if (err)
-    return push_view_failure(L, v, err);
   push_uint64(L, offset + s->size);
-  return 1;
+  return view_finish(L, v, 1);
 }
 
 /* Point:array(segment, offset [, count]) -> array of records */
@@ -157,9 +154,7 @@ static uint64_t check_count(lua_State *L, int number, const char *key, uint64_t 
 }
 
 static const shape *test_shape(lua_State *L, int index) {
-  const shape *s = lua_touserdata(L, index);
-  bool is_shape = s && lua_rawlen(L, index) >= sizeof *s && s->tag == &shape_tag;
-  return is_shape ? s : NULL;
+  return test_tag(L, index, &shape_tag);
 }
 
 /* The type of the element that the table at the top describes: a shape, or else a scalar's name or

@@ -16,7 +16,7 @@ static const char subscription_tag;
 #define BROADCAST 1 /* of the user value, a table of its own with the buffer, too */
 
 typedef struct {
-  view view;            /* its tag alone */
+  const void *tag;
   broadcast *broadcast; /* NULL: closed */
   shmseg_subscription subscription;
   buffer buffer;
@@ -85,7 +85,7 @@ static int await(lua_State *L, subscription *s, int64_t deadline) {
 }
 
 /* The same, into a buffer that is large enough. */
-static int fetch(lua_State *L, subscription *s, int64_t deadline) {
+static int subscription_fetch(lua_State *L, subscription *s, int64_t deadline) {
   int err;
   if (s->buffer.available == 0)
     grow_buffer(L, &s->buffer, BUFFER_MIN);
@@ -101,7 +101,7 @@ static int subscription_next(lua_State *L) {
   int64_t deadline = opt_deadline(L, 2);
   do {
     luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
-    int err = s->pending ? 0 : fetch(L, s, deadline);
+    int err = s->pending ? 0 : subscription_fetch(L, s, deadline);
     luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
     if (err)
       return push_object_failure(L, &s->broadcast->object, err);
@@ -124,7 +124,7 @@ int push_subscription(lua_State *L, broadcast *b) {
   uint64_t from = check_from(L);
   subscription *s = lua_newuserdata(L, sizeof *s);
   memset(s, 0, sizeof *s);
-  s->view.tag = &subscription_tag;
+  s->tag = &subscription_tag;
   luaL_getmetatable(L, SUBSCRIPTION_CLASS);
   lua_setmetatable(L, -2);
   lua_createtable(L, BROADCAST, 1);

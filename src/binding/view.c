@@ -43,6 +43,13 @@ int push_view_failure(lua_State *L, const view *v, int err) {
   return push_failure(L, err, push_subject(L, "segment", name), hint);
 }
 
+int push_view_done(lua_State *L, const view *v, int err) {
+  if (err)
+    return push_view_failure(L, v, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
 int view_raise(lua_State *L, const view *v, int err) {
   push_view_failure(L, v, err);
   return luaL_error(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));

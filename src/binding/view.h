@@ -10,9 +10,9 @@
 #pragma GCC visibility push(hidden)
 
 /* The head of every userdata through which a segment's bytes are reached: the segment itself and
- * its parts (slices, arrays, records, atomics). */
+ * its parts (slices, arrays, records, atomics, objects). */
 typedef struct view {
-  const void *tag;         /* the address of a constant: tells our userdata from others' */
+  const void *tag;         /* every userdata of ours begins with one: see test_tag() */
   shmseg_segment *segment; /* NULL: a slice that was closed, or a part that is not aimed yet */
   uint64_t offset, size;   /* of a part, from the segment's first byte */
   bool is_part;
@@ -21,11 +21,12 @@ typedef struct view {
 
 extern const char segment_tag; /* segments and slices, which have the same methods */
 
-/* The userdata at arg when it is with that tag, or NULL. */
+/* The userdata at arg when its tag is that one, or NULL. A tag is the address of a constant of ours,
+ * which the memory of no other library's userdata begins with. A light userdata has no length. */
 static inline void *test_tag(lua_State *L, int arg, const void *tag) {
-  view *v = lua_touserdata(L, arg);
-  /* a light userdata has no length */
-  return v && lua_rawlen(L, arg) >= sizeof(view) && v->tag == tag ? v : NULL;
+  const void **userdata = lua_touserdata(L, arg);
+  bool is_ours = userdata && lua_rawlen(L, arg) >= sizeof *userdata && *userdata == tag;
+  return is_ours ? userdata : NULL;
 }
 
 static inline view *test_view(lua_State *L, int arg) {
@@ -97,8 +98,25 @@ static inline void check_writable(lua_State *L, const view *v) {
 /* nil, message, code for a failure of the view's segment. */
 int push_view_failure(lua_State *L, const view *v, int err);
 
-/* The same as an error "code: message", where results are no place for it. */
+/* true, or what push_view_failure() says of err. */
+int push_view_done(lua_State *L, const view *v, int err);
+
+/* The end of a method: the results, which are on the stack, or the failure of its accesses. */
+static inline int view_finish(lua_State *L, const view *v, int results) {
+  int err = view_status(v);
+  return err ? push_view_failure(L, v, err) : results;
+}
+
+/* Raises a failure of the view's segment as an error "code: message". */
 int view_raise(lua_State *L, const view *v, int err);
+
+/* Raises the failure of the accesses before this call: for a[i] and record.field, whose results leave no
+ * place for one. */
+static inline void check_status(lua_State *L, const view *v) {
+  int err = view_status(v);
+  if (err)
+    view_raise(L, v, err);
+}
 
 /* Pushes the table of views of the segment that the segment or slice at arg belongs to. */
 void push_views(lua_State *L, int arg);
