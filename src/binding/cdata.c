@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The 64-bit integers of LuaJIT's FFI.
  *
- * LuaJIT has no C functions for cdata: its own Lua functions are called. ffi.istype tells the type,
- * but takes a ctype for a value of it; the text of that begins with "ctype". ffi.new makes a copy
- * of a value, also of what a reference leads to, and lua_topointer gives the address of the copy's
- * bytes, which nobody else knows. 5.1 itself and a LuaJIT without its FFI have no such values. */
+ * LuaJIT has no C functions for cdata, so the Lua functions of its FFI are called. ffi.istype tells the
+ * type of a value; but it takes a ctype for a value of that type, so tostring tells these apart (a
+ * ctype's text begins with "ctype"). ffi.new copies a value, or what a reference refers to, and
+ * lua_topointer gives the address of the copy's bytes, which nobody else has. Lua 5.1 itself, and a
+ * LuaJIT without its FFI, have no such values. */
 #include "binding/cdata.h"
 #include "binding/lua.h"
 #include "binding/module.h"
@@ -20,13 +21,13 @@ enum { ISTYPE = 1, NEW = 2, SIGNED = 3, UNSIGNED = 4 }; /* of the table of tools
 
 /* --- the tools ---------------------------------------------------------------------------- */
 
-/* Pushes a table, or nil. */
+/* Pushes the table of tools, or nil. */
 static bool push_tools(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, TOOLS);
   return !lua_isnil(L, -1);
 }
 
-/* The table at index 1 gets field of the library at index 2 as an element. */
+/* Sets an element of the table at index 1 to a function of the library at index 2. */
 static void cdata_take_function(lua_State *L, const char *field, int element) {
   lua_getfield(L, 2, field);
   lua_rawseti(L, 1, element);
@@ -39,7 +40,7 @@ static void cdata_take_type(lua_State *L, const char *name, int element) {
   lua_rawseti(L, 1, element);
 }
 
-/* Raises where there is no FFI, or another one. */
+/* Raises where there is no FFI, or one that is not LuaJIT's. */
 static int make_tools(lua_State *L) {
   lua_newtable(L);
   lua_getglobal(L, "require");

@@ -14,12 +14,12 @@
 /* Is the value at index cdata of any type? */
 bool cdata_is(lua_State *L, int index);
 
-/* The bits of an int64_t or uint64_t; false when something else stands at index, which is not
- * negative. May run hooks and finalizers. */
+/* Gives the bits of the int64_t or uint64_t at index, which must not be negative. False when the
+ * value is something else. May run hooks and finalizers. */
 bool cdata_read(lua_State *L, int index, uint64_t *bits, bool *is_signed);
 
-/* Pushes a new int64_t or uint64_t and returns the address of its bytes; NULL, and nothing is
- * pushed, where there is no cdata. May run hooks and finalizers. */
+/* Pushes a new int64_t or uint64_t and returns the address of its bytes. Where there is no cdata it
+ * pushes nothing and returns NULL. May run hooks and finalizers. */
 void *cdata_push(lua_State *L, bool is_signed);
 #else
 static inline bool cdata_is(lua_State *L, int index) {

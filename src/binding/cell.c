@@ -8,14 +8,14 @@
 #include "binding/value.h"
 #include "binding/waiting.h"
 
-/* Private memory to begin with. */
+/* Bytes of the first private buffer. */
 #define BUFFER_MIN 256
 
 typedef struct {
   object object;
   shmseg_cell cell;
   buffer buffer;
-  uint64_t copies; /* into it */
+  uint64_t copies; /* into the buffer, so far */
 } cell;
 
 static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell) };
@@ -29,7 +29,7 @@ static int push_version(lua_State *L, cell *c, int err, size_t size, int arg, ui
   return 1;
 }
 
-/* Sets the value at arg, of *size bytes, if the version is still expected. */
+/* Sets the cell to the value at arg if its version is the expected one. *size: bytes of the value. */
 static int set(lua_State *L, cell *c, int arg, uint64_t expected, size_t *size, uint64_t *version) {
   const char *bytes = check_value(L, &c->object, arg, size);
   wait wait = wait_patiently();
@@ -64,13 +64,13 @@ static int cell_cas(lua_State *L) {
   return 2;
 }
 
-/* Copies the value into the buffer. What a reader copies into new memory, page by page, two writes
- * may overtake each time: the buffer is warm from the second try on. */
+/* Copies the value into the buffer. The first copy into new memory is slow, since each page faults;
+ * two writes may overtake it. From the second try on the pages are there. */
 static int copy_value(lua_State *L, cell *c, size_t *size, uint64_t *version) {
   int err;
   if (c->buffer.available == 0)
     grow_buffer(L, &c->buffer, BUFFER_MIN);
-  /* growing may run finalizers: get looks again */
+  /* growing may run finalizers, so shmseg_cell_get() checks the handle each time */
   while ((err = shmseg_cell_get(&c->cell, c->buffer.bytes, c->buffer.available, size, version)) ==
          SHMSEG_TOO_SMALL)
     grow_buffer(L, &c->buffer, *size + *size / 2);
@@ -93,7 +93,8 @@ static int cell_push_copy(lua_State *L, cell *c, uint64_t *version) {
   }
 }
 
-/* Pushes the value if it can be had at once; SHMSEG_CHANGED: what was pushed is not it. */
+/* Pushes the value straight from the cell. SHMSEG_CHANGED: a writer came between, so it is not
+ * valid. */
 static int push_try(lua_State *L, cell *c, uint64_t *version) {
   const unsigned char *bytes;
   size_t size;
@@ -107,7 +108,7 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
   return shmseg_cell_confirm(&c->cell, *version);
 }
 
-/* Pushes value and version; or what err says. */
+/* Pushes value and version; or a failure. */
 static int push_current(lua_State *L, cell *c) {
   uint64_t version;
   int err = push_try(L, c, &version);

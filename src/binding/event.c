@@ -34,7 +34,7 @@ static int event_is_set(lua_State *L) {
   return 1;
 }
 
-/* wait([timeout]) -> true | nil, "timeout"; no lock, so what the world refuses is returned */
+/* wait([timeout]) -> true | nil, "timeout" | nil, message, code: unlike locks it raises no failure */
 static int event_wait(lua_State *L) {
   event *e = check_object(L, &class);
   wait wait = wait_until(opt_deadline(L, 2));

@@ -16,7 +16,7 @@ typedef struct {
   void (*unlock)(object *o);
 } guard;
 
-/* Unlocks if still locked; never raises, for a scope may end with an error of its own. */
+/* Unlocks if the lock is still held. Never raises: the scope may end with an error of its own. */
 static int guard_close(lua_State *L) {
   guard *g = test_tag(L, 1, &guard_tag);
   if (!g)

@@ -7,12 +7,12 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Pushes the guard of the lock at index 1, made at the first call: before the lock is taken. Its end
- * calls unlock, whatever that says. */
+/* Pushes the guard of the lock at index 1, which is made at the first call. Call this before the
+ * lock is taken: it allocates. The guard's end calls unlock. */
 void push_guard(lua_State *L, object *o, void (*unlock)(object *o));
 
-/* A lock's results, when the guard is at the top: it and perhaps "abandoned", or nil, "timeout"; all
- * other failures raise. Does not allocate when the lock was taken. */
+/* The results of taking a lock, whose guard is at the top: the guard and perhaps "abandoned", or nil,
+ * "timeout". All other failures raise. Allocates nothing when the lock was taken. */
 int push_lock_result(lua_State *L, object *o, int err, bool abandoned);
 
 #pragma GCC visibility pop

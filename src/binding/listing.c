@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The list of all names, and the userdata that has the folder open meanwhile. */
+/* The list of all names. A userdata has the folder open meanwhile: its __gc closes it after an
+ * error. */
 #include <errno.h>
 #include <string.h>
 

@@ -88,7 +88,7 @@ void binding_new_class(lua_State *L, const char *name, const luaL_Reg *metametho
 /* --- arguments ---------------------------------------------------------------------------- */
 
 #if LUA_VERSION_NUM < 503
-/* What is no number may be cdata. */
+/* to_integer() of a value that is not a number: it may be cdata. */
 static int64_t cdata_integer(lua_State *L, int index, int *exact) {
   uint64_t bits = 0;
   bool is_signed;
@@ -97,7 +97,7 @@ static int64_t cdata_integer(lua_State *L, int index, int *exact) {
   return fits ? (int64_t)bits : 0;
 }
 
-/* Is n, from lua_tonumber, what stands there? It is 0 also for what is no number. */
+/* Is the value at index a number? n is what lua_tonumber gave: 0 also for other values. */
 static inline bool is_number(lua_State *L, int index, lua_Number n) {
   return n != 0 || lua_isnumber(L, index);
 }
@@ -173,7 +173,7 @@ int64_t integer_error(lua_State *L, int arg) {
   return luaL_argerror(L, arg, "number has no integer representation");
 }
 
-/* Raises, and names all that would do. */
+/* Raises, and lists the names that are allowed. */
 static int option_error(lua_State *L, int arg, const char *const names[]) {
   lua_pushfstring(L, "invalid option '%s', not one of", lua_tostring(L, arg));
   for (int i = 0; names[i]; i++) {
@@ -206,7 +206,7 @@ int64_t opt_deadline(lua_State *L, int arg) {
 
 /* --- results ------------------------------------------------------------------------------ */
 
-/* Of codes; their number when there is none. */
+/* The index of err in codes; CODES when it is not there. */
 static size_t find_code(int err) {
   size_t i = 0;
   while (i < CODES && codes[i].err != err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Each file's open function: adds what is in the file to the table of the module, which is at the
- * top. */
+/* Each file's open function. It adds what the file has to the module's table, which is at the top of
+ * the stack. */
 #ifndef SHMSEG_BINDING_MODULE_H
 #define SHMSEG_BINDING_MODULE_H
 

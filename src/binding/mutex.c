@@ -51,11 +51,11 @@ static int mutex_is_held(lua_State *L) {
 
 /* --- with --------------------------------------------------------------------------------------
  *
- * A hook can raise between any two steps of Lua code, and Ctrl-C is one. So nothing but C stands
- * between taking the lock and the protected call, and between that and giving the lock back. */
+ * A hook can raise between any two steps of Lua code; Ctrl-C is such a hook. So only C code runs between
+ * taking the lock and the protected call, and between that call and the unlock. */
 
-/* Gives the lock back, which fn may have done itself, and passes on what it has returned, from index
- * first on, or what it has raised, which is at the top. */
+/* Unlocks, unless fn has done so itself. Then passes on the results of fn, from index first on, or
+ * its error, which is at the top. */
 static int finish(lua_State *L, bool ok, int first) {
   mutex *m = check_object(L, &class);
   int err = shmseg_mutex_holds(&m->mutex) ? shmseg_mutex_unlock(&m->mutex) : 0;
@@ -64,13 +64,12 @@ static int finish(lua_State *L, bool ok, int first) {
   return err ? object_raise(L, &m->object, err) : lua_gettop(L) - first + 1;
 }
 
-enum { FUNCTION = 2, TOLD, HELD, RESULTS }; /* on the stack of with, behind the mutex */
+enum { FUNCTION = 2, ABANDONED, GUARD, RESULTS }; /* with's stack, behind the mutex */
 
-/* Gives the lock back when a coroutine that has yielded in fn is closed, where Lua closes coroutines:
- * the guard is made before the lock is taken. */
+/* Has the guard closed when a coroutine that has yielded in fn is closed (Lua 5.4 and later). */
 #if LUA_VERSION_NUM >= 504
 static void close_with_coroutine(lua_State *L) {
-  lua_toclose(L, HELD);
+  lua_toclose(L, GUARD);
 }
 #else
 static void close_with_coroutine(lua_State *L) {
@@ -87,7 +86,7 @@ static int go_on(lua_State *L, int status, lua_KContext context) {
 static int go_on(lua_State *L) {
   return finish(L, lua_getctx(L, NULL) == LUA_YIELD, RESULTS);
 }
-#else /* nobody yields here: lua/shmseg/mutex.lua has another way */
+#else /* fn cannot yield through this call: lua/shmseg/mutex.lua has another way */
 #define lua_pcallk(L, arguments, results, handler, context, go_on)                                 \
   lua_pcall(L, arguments, results, handler)
 #endif
@@ -99,7 +98,7 @@ static int mutex_with(lua_State *L) {
   if (lua_isnoneornil(L, FUNCTION))
     return luaL_error(L, "bad argument #1 to 'with' (function expected, got nil)");
   lua_settop(L, FUNCTION);
-  lua_pushliteral(L, "abandoned"); /* now: nothing may allocate once the lock is held */
+  lua_pushliteral(L, "abandoned"); /* now, since nothing may allocate once the lock is held */
   push_guard(L, &m->object, mutex_unlock_at_scope_end);
   int err = lock(L, m, SHMSEG_FOREVER, &abandoned);
   if (err)
@@ -107,7 +106,7 @@ static int mutex_with(lua_State *L) {
   close_with_coroutine(L);
   lua_pushvalue(L, FUNCTION);
   if (abandoned)
-    lua_pushvalue(L, TOLD);
+    lua_pushvalue(L, ABANDONED);
   else
     lua_pushnil(L);
   return finish(L, lua_pcallk(L, 1, LUA_MULTRET, 0, 0, go_on) == 0, RESULTS);

@@ -66,7 +66,7 @@ static shmseg_mode check_mode(lua_State *L, int arg, const view *where) {
   return (shmseg_mode)check_option(L, arg, modes);
 }
 
-/* A closed object among the views of the segment or slice at index where, an absolute one. */
+/* Pushes a closed object, a view of the segment or slice at index where (an absolute one). */
 static object *push_object(lua_State *L, int where, const object_class *class) {
   push_views(L, where);
   int views = lua_gettop(L);
@@ -87,7 +87,8 @@ static object *push_object(lua_State *L, int where, const object_class *class) {
   return o;
 }
 
-/* Gives the object at the top the codec's functions at encode and behind it, if there are any. */
+/* Gives the object at the top its codec, if there is one: the functions at index encode and behind
+ * it. */
 static void set_codec(lua_State *L, object *o, int encode) {
   if (!lua_isfunction(L, encode))
     return;
@@ -104,7 +105,7 @@ static const char *article(const shmseg_kind *kind) {
   return strchr("aeiou", kind->name[0]) ? "an" : "a";
 }
 
-/* What is there instead. */
+/* Says what is in the place instead of the object. */
 static void describe_mismatch(const shmseg_object *handle, char *text, size_t available) {
   const char *what = handle->mismatch;
   unsigned long long found = handle->found, wanted = handle->wanted;
@@ -145,7 +146,7 @@ static int push_open_failure(lua_State *L, object *o, const char *name, int err)
   return push_failure(L, err, subject, NULL);
 }
 
-/* The numbers that the table at arg, or nil, gives of the kind's geometry. */
+/* The numbers of the kind's geometry that the table at arg gives; none for nil. */
 static shmseg_object_options check_numbers(lua_State *L, int arg, const shmseg_kind *kind) {
   shmseg_object_options options = { 0 };
   if (lua_isnoneornil(L, arg))
@@ -163,13 +164,13 @@ static shmseg_object_options check_numbers(lua_State *L, int arg, const shmseg_k
   return options;
 }
 
-/* The object is open in what the view has of the segment. Allocates nothing. */
+/* Notes that the object is open in the view's bytes. Allocates nothing. */
 static void enter_object(object *o, const view *where) {
   o->name = where->segment->place.name;
   view_aim(&o->view, where, 0, object_handle(o)->size);
 }
 
-/* One try to open the object in what the view has of the segment. SHMSEG_CLOSED: by a hook. */
+/* Tries once to open the object in the view's bytes. SHMSEG_CLOSED: a hook has closed the view. */
 static int try_open(object *o, const view *where, shmseg_mode mode,
                     const shmseg_object_options *options, int64_t *deadline, bool *created) {
   if (view_is_closed(where))
@@ -209,7 +210,7 @@ static int object_open(lua_State *L) {
   return 2;
 }
 
-/* Bytes of the object that the options describe; raises when there is none. */
+/* The size of the object that the options describe; raises when there can be no such object. */
 static size_t check_object_size(lua_State *L, const object_class *class, int arg,
                                 const shmseg_object_options *options) {
   uint64_t size = shmseg_object_size(class->kind, options);
@@ -270,10 +271,10 @@ static object *check_any(lua_State *L) {
 
 static void end_object(object *o) {
   shmseg_object_close(object_handle(o));
-  o->view.segment = NULL; /* nothing of it lies in the segment's way any more */
+  o->view.segment = NULL; /* the object no longer keeps the segment from shrinking */
 }
 
-/* What the segment needs to end comes with its own __gc. */
+/* The segment has a __gc of its own. */
 static int object_gc(lua_State *L) {
   end_object(check_any(L));
   return 0;
@@ -284,7 +285,7 @@ static int object_close(lua_State *L) {
   shmseg_segment *segment = object_handle(o)->segment;
   end_object(o);
   lua_getuservalue(L, 1);
-  lua_pushnil(L); /* the slice that it was opened on may go, too */
+  lua_pushnil(L); /* so that the slice it was opened on can be collected */
   lua_rawseti(L, -2, OBJECT_WHERE);
   if (o->owns_segment && segment)
     shmseg_segment_close(segment);
@@ -332,7 +333,7 @@ static const luaL_Reg class_functions[] = {
   { NULL, NULL },
 };
 
-/* Like binding_register, with the class as upvalue 1. */
+/* Like binding_register; upvalue 1 of each function is the class. */
 static void register_for(lua_State *L, const luaL_Reg *functions, const object_class *class) {
   for (; functions->name; functions++) {
     lua_pushlightuserdata(L, (void *)class);
@@ -341,7 +342,7 @@ static void register_for(lua_State *L, const luaL_Reg *functions, const object_c
   }
 }
 
-/* The names of the numbers that size an object of the kind. */
+/* Pushes the names of the numbers that an object of the kind is sized by. */
 static void push_numbers(lua_State *L, const shmseg_kind *kind) {
   lua_newtable(L);
   for (int i = 0; i < SHMSEG_GEOMETRY && kind->numbers[i].name; i++) {

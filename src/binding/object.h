@@ -10,7 +10,7 @@
 #include "binding/view.h"
 #include "objects/kinds.h"
 
-/* What the userdata of a kind is. Its address is the tag. */
+/* The class of a kind's userdata. Its address is their tag. */
 typedef struct {
   const shmseg_kind *kind;
   const char *name; /* "shmseg.mutex" */
@@ -21,9 +21,9 @@ typedef struct {
 typedef struct {
   view view; /* the tag is the class */
   const object_class *class;
-  const char *name; /* of its segment, which has it, also when it is closed; NULL for none */
+  const char *name; /* of the segment, which keeps it also when it is closed; NULL: it has none */
   bool has_codec;
-  bool owns_segment; /* close ends the segment too, which was opened for the object alone */
+  bool owns_segment; /* the segment was opened for this object alone, and is closed with it */
 } object;
 
 /* Keys of an object's own table. */
@@ -38,7 +38,7 @@ enum {
   OBJECT_BUFFER = 8
 };
 
-_Static_assert(sizeof(object) % _Alignof(shmseg_object) == 0, "the handle lies behind it at once");
+_Static_assert(sizeof(object) % _Alignof(shmseg_object) == 0, "the handle follows without a gap");
 
 /* The C handle of an object. */
 static inline shmseg_object *object_handle(object *o) {
@@ -47,24 +47,24 @@ static inline shmseg_object *object_handle(object *o) {
 
 #pragma GCC visibility push(hidden)
 
-/* The object at index 1; raises when it is none of the class. It may be closed. */
+/* The object at index 1, which may be closed. Raises when it is not of the class. */
 void *check_object(lua_State *L, const object_class *class);
 
 /* Pushes `mutex "accounts"`, for messages. */
 const char *push_object_subject(lua_State *L, const object *o);
 
-/* Raises what err says of the object: `mutex "accounts": interrupted`. */
+/* Raises err with the object's name: `mutex "accounts": interrupted`. */
 int object_raise(lua_State *L, const object *o, int err);
 
-/* nil and a word for what is expected, nil, message, code for the world's failures; raises for
- * misuse. */
+/* nil, word, word for an outcome that is expected; nil, message, code for other failures. Raises when
+ * err says that the caller used the object wrongly. */
 int push_object_failure(lua_State *L, const object *o, int err);
 
 /* true, or what push_object_failure() says of err. */
 int push_object_done(lua_State *L, const object *o, int err);
 
-/* Adds the class to the module's table, which is at the top, as a table { open, open_named, size_for,
- * numbers, methods } under the kind's name. */
+/* Adds the class to the module's table, which is at the top: under the kind's name, a table { open,
+ * open_named, size_for, numbers, methods }. */
 void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg *methods);
 
 #pragma GCC visibility pop

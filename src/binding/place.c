@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Places: names and paths, what is there, and why it cannot be opened. The module's unlink and stat. */
+/* Places: names and paths, what is there, and why that cannot be opened; the module's unlink and
+ * stat. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -25,7 +26,7 @@ static const char *check_name(lua_State *L, int arg, shmseg_place_type type) {
   return name;
 }
 
-/* A free name, when none is given. */
+/* A new name, which is pushed. */
 static const char *random_name(lua_State *L) {
   uint64_t bits;
   char name[32];
@@ -43,7 +44,7 @@ const char *check_free_name(lua_State *L, int arg, shmseg_place_type type) {
 
 /* --- failures ----------------------------------------------------------------------------- */
 
-/* What lies at the place that is neither an object nor an ordinary file, or NULL. */
+/* Says what is at the place when it cannot back a segment; else NULL. */
 static const char *what_is(shmseg_place place) {
   struct stat status;
   if (shmseg_backing_dangles(place))
@@ -79,7 +80,7 @@ static bool is_empty_file(shmseg_place place) {
          status.st_size == 0;
 }
 
-/* What is missing before the place itself, or NULL. */
+/* Says that the folder of the place is missing, if it is; else NULL. */
 static const char *missing_folder(shmseg_place place) {
   if (shmseg_backing_has_folder(place))
     return NULL;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue userdata.
  *
- * A message becomes a string before it is taken, where nobody disturbs; else it is copied into
- * private memory under the consumers' lock, and becomes a string after it. What was taken so and is
- * no string yet, for want of memory, is the next pop's. */
+ * As a rule a message becomes a string while it is still in the queue, and is taken after that. When
+ * another consumer comes between, it is copied into private memory under the consumers' lock, and
+ * becomes a string afterwards. If memory for the string is short then, the message stays in private
+ * memory for the next pop. */
 #include <errno.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 #include "binding/waiting.h"
 #include "os/liveness.h"
 
-/* Private memory to begin with, and what drain asks for. */
+/* Bytes of the first private buffer, and of the one that drain asks for. */
 #define BUFFER_MIN 4096
 #define DRAIN_BUFFER 65536
 
@@ -21,9 +22,9 @@ typedef struct {
   object object;
   shmseg_queue queue;
   buffer buffer;
-  size_t begin, end;      /* records that were taken and not yet given */
-  uint64_t changes;       /* how often these two have changed */
-  shmseg_member taken_by; /* whose records they are: a forked child has none of its parent's */
+  size_t begin, end;      /* of the buffer: records that are taken, and not yet given to Lua */
+  uint64_t changes;       /* how often begin and end have changed */
+  shmseg_member taken_by; /* the process that took them: they are not a forked child's */
 } queue;
 
 static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue) };
@@ -52,13 +53,13 @@ static int queue_shutdown(lua_State *L) {
 
 /* --- consumers ---------------------------------------------------------------------------- */
 
-/* Takes at most max messages into the empty buffer; with SHMSEG_TOO_SMALL *used is what the first
- * needs. */
+/* Takes at most max messages into the empty buffer. After SHMSEG_TOO_SMALL, *used is what the first
+ * message needs. */
 static int queue_take(lua_State *L, queue *q, uint64_t max, size_t *used, int64_t deadline) {
   wait wait = wait_until(deadline);
   int err;
   do {
-    q->begin = q->end = 0; /* what a hook has left there goes with the buffer */
+    q->begin = q->end = 0; /* a hook may have used the queue, and left records here */
     err = shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.available, max, used,
                             wait.deadline);
   } while (wait_again(L, &wait, &err));
@@ -81,7 +82,7 @@ static int refill(lua_State *L, queue *q, uint64_t max, size_t size, int64_t dea
   return err;
 }
 
-/* Are there records in the buffer? Not in a forked child: they are the parent's. */
+/* Are there records in the buffer? In a forked child they are the parent's, and are dropped. */
 static bool has_records(queue *q) {
   shmseg_segment *segment = q->queue.object.segment;
   if (q->begin < q->end && segment && !shmseg_liveness_own(&q->taken_by))
@@ -89,7 +90,7 @@ static bool has_records(queue *q) {
   return q->begin < q->end;
 }
 
-/* Pushes the first message of the buffer. It stays there until the string is made. False: a
+/* Pushes the first message of the buffer, which stays there until its string is made. False: a
  * finalizer has taken it meanwhile. */
 static bool push_first(lua_State *L, queue *q) {
   uint64_t size, changes = q->changes;
@@ -105,8 +106,8 @@ static bool push_first(lua_State *L, queue *q) {
   return true;
 }
 
-/* Makes the string straight from the ring, and then takes the message. SHMSEG_CHANGED: it is not to be
- * had in this way, and what may have been pushed is none. */
+/* Makes the string straight from the ring, and then takes the message. After SHMSEG_CHANGED the
+ * message was not taken, and a string that was pushed is not valid. */
 static int push_in_place(lua_State *L, queue *q) {
   const unsigned char *bytes;
   size_t size;
@@ -131,7 +132,7 @@ static int queue_pop(lua_State *L) {
         decode_value(L, &q->object, 1);
         return 1;
       }
-      /* else why not is told again; a finalizer may have drained, and kept something */
+      /* refill() meets the same failure again; a finalizer may have drained, and left records here */
       err = has_records(q) ? 0 : refill(L, q, 1, BUFFER_MIN, deadline);
     } else if (!q->queue.object.segment) {
       err = SHMSEG_CLOSED;
@@ -142,7 +143,7 @@ static int queue_pop(lua_State *L) {
   return 1;
 }
 
-/* (queue, list, n) -> was it there: sets element n of the list to the first message of the buffer. */
+/* (queue, list, n) -> boolean: sets element n of the list to the buffer's first message, if any. */
 static int set_first(lua_State *L) {
   bool is_there = push_first(L, check_object(L, &class));
   if (is_there)
@@ -151,10 +152,10 @@ static int set_first(lua_State *L) {
   return 1;
 }
 
-/* Adds a message to the count of the list, which is at index 3, behind it set_first; none when a
- * finalizer takes it. False when that raised: the message is still in the buffer, and the error at
- * the top. An error that is no matter of memory or of a codec's is a hook's, Ctrl-C for example: it
- * ends the call. */
+/* Adds a message to the list at index 3, which has *count of them (none if a finalizer takes it);
+ * set_first is at index 4. False when that raised: then the error is at the top, and the message
+ * still in the buffer. An error that neither a lack of memory nor a codec has caused is a hook's
+ * (Ctrl-C, for example): it ends the call. */
 static bool add_first(lua_State *L, queue *q, int *count) {
   size_t begin = q->begin;
   uint64_t changes = q->changes;
@@ -170,8 +171,8 @@ static bool add_first(lua_State *L, queue *q, int *count) {
   }
   if (status == LUA_ERRRUN && (!q->object.has_codec || q->changes == changes))
     lua_error(L);
-  /* A value that its codec cannot make is given up when it is the first, as by pop; also when decode
-   * has used the queue, for then other records are in the buffer. */
+  /* A message that the codec cannot decode is lost when it is the first of the list, as it is in
+   * pop; also when decode has used the queue, since the buffer then has other records. */
   if ((*count > 0 || status == LUA_ERRMEM) && q->changes == changes + 1) {
     q->changes++;
     q->begin = begin;
@@ -179,10 +180,10 @@ static bool add_first(lua_State *L, queue *q, int *count) {
   return false;
 }
 
-/* drain([max]) -> list of values, perhaps none: so many bytes as were there at the beginning, even
- * when producers add more meanwhile. A value that cannot be made ends the list: what was
- * taken before is not lost, and the next call meets it first. (An error of a hook takes it along, as it
- * does behind any call.) */
+/* drain([max]) -> list of values, perhaps empty. It takes as many bytes as the queue had at the
+ * beginning, even if producers add more meanwhile. A message of which no value can be made ends the
+ * list: what was taken before is returned, and the next call begins with that message. (An error of
+ * a hook loses the list.) */
 static int queue_drain(lua_State *L) {
   queue *q = check_object(L, &class);
   int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
@@ -196,7 +197,7 @@ static int queue_drain(lua_State *L) {
     return push_object_failure(L, &q->object, err);
   for (int count = 0; count < max;) {
     if (!has_records(q)) {
-      if (count > 0 && wait_run_hooks(L)) /* all that is there can be much */
+      if (count > 0 && wait_run_hooks(L)) /* it may take long */
         break;
       err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
       there -= q->end < there ? q->end : there;

@@ -71,8 +71,8 @@ static int push_field_part(lua_State *L, record *r, const field *f) {
 
 /* --- records: fields ---------------------------------------------------------------------- */
 
-/* The field that the key at index 2 names, which leaves one value on the stack. Upvalue 1 is the table
- * of the shape whose metatable this is called from; a record of another shape is refused. */
+/* The field that the key at index 2 names, which leaves one value on the stack. Upvalue 1 is the
+ * table of the shape whose metatable this is called from; a record of another shape is refused. */
 static inline const field *check_field(lua_State *L, const record *r) {
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));

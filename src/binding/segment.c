@@ -27,7 +27,7 @@ typedef struct {
 
 /* --- checks ----------------------------------------------------------------------------------------- */
 
-/* The segment itself, open: what the method does makes no sense for a slice. */
+/* The open segment at index 1; raises for a slice. */
 static root *check_root(lua_State *L) {
   view *v = check_view(L, 1);
   if (v->is_part)
@@ -56,7 +56,7 @@ shmseg_segment *push_segment(lua_State *L, shmseg_place *place) {
   return &r->segment;
 }
 
-/* A size that the option or argument gives, or 0. */
+/* The size in bytes at arg; 0 for nil. */
 static size_t opt_bytes(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg))
     return 0;
@@ -79,18 +79,18 @@ shmseg_options check_segment_options(lua_State *L, int arg) {
   return options;
 }
 
-/* The same, behind the size. */
+/* The size at arg, and the other options behind it. */
 static shmseg_options check_options(lua_State *L, int arg) {
   shmseg_options options = check_segment_options(L, arg + 1);
   options.size = opt_bytes(L, arg);
   return options;
 }
 
-/* Where the stack holds what call_init needs; the function may raise, and is caught. */
+/* A call of the option init, which may raise: where the stack has the function and the segment. */
 typedef struct {
   lua_State *L;
   int function, segment;
-  bool called, failed; /* failed: its error is at the top */
+  bool called, failed; /* failed: the error is at the top of the stack */
 } init_call;
 
 static int call_init(shmseg_segment *segment, void *context) {
@@ -103,7 +103,8 @@ static int call_init(shmseg_segment *segment, void *context) {
   return call->failed ? ECANCELED : 0;
 }
 
-/* The segment of from, which has nothing open in it, is to's: what was made on from has ended. */
+/* Moves the open segment from one userdata to another. Whatever init has built on the first one is
+ * closed by this. */
 static void move_segment(root *to, root *from) {
   to->segment = from->segment;
   to->segment.place.name = to->name;
@@ -122,7 +123,7 @@ static int segment_open(lua_State *L) {
   init_call call = { L, 11, lua_gettop(L), false, false };
   shmseg_place place = { type, r->name };
   bool created;
-  root *other = NULL; /* made now: nothing may allocate once there is a name */
+  root *other = NULL; /* made now, since nothing may allocate once the name exists */
   if (!lua_isnoneornil(L, 11)) {
     other = new_root(L, name);
     options.init = call_init;
@@ -177,7 +178,7 @@ static int segment_from_fd(lua_State *L) {
 
 /* --- closing ------------------------------------------------------------------------------ */
 
-/* A slice closes alone; a segment ends with everything built on it. */
+/* Closes a slice alone; or a segment, with everything that is built on it. */
 static int segment_close(lua_State *L) {
   view *v = check_view(L, 1);
   if (v->is_part)
@@ -331,7 +332,7 @@ static const luaL_Reg metamethods[] = {
   { NULL, NULL },
 };
 
-/* A view ends with its segment: no __gc. */
+/* No __gc: a slice owns nothing. */
 static const luaL_Reg slice_metamethods[] = {
   { "__close", segment_close },
   { "__len", segment_size },

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shmseg.signals: signals that end waits instead of the process. */
+/* shmseg.signals: signals that end a wait, and not the process. */
 #include "binding/module.h"
 #include "binding/view.h"
 #include "binding/waiting.h"

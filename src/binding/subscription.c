@@ -13,14 +13,14 @@
 
 static const char subscription_tag;
 
-#define BROADCAST 1 /* of the user value, a table of its own with the buffer, too */
+#define BROADCAST 1 /* key of the user value, a table which also has the buffer */
 
 typedef struct {
   const void *tag;
   broadcast *broadcast; /* NULL: closed */
   shmseg_subscription subscription;
   buffer buffer;
-  bool pending; /* the message in the buffer was taken, and is no string yet */
+  bool pending; /* the message in the buffer is taken, and not yet given to Lua */
   size_t size;
   uint64_t sequence, lost;
 } subscription;
@@ -42,8 +42,9 @@ static subscription *check_subscription(lua_State *L) {
   return s ? s : type_error(L, 1, SUBSCRIPTION_CLASS);
 }
 
-/* Pushes the message in the buffer, which stays there until the string is made; and its numbers,
- * which decode can change with a call of its own. False: a finalizer has taken it meanwhile. */
+/* Pushes the message in the buffer, which stays there until its string is made, its sequence number
+ * and how many were lost before it. (Decode may call next, which changes those two in s.) False: a
+ * finalizer has taken the message meanwhile. */
 static bool push_pending(lua_State *L, subscription *s) {
   const broadcast *b = s->broadcast; /* a finalizer can close the subscription */
   uint64_t sequence = s->sequence, lost = s->lost;
@@ -54,14 +55,14 @@ static bool push_pending(lua_State *L, subscription *s) {
   }
   s->pending = false;
   if (b->object.has_codec) {
-    s->subscription.lost += lost; /* the next one tells, should decode raise */
+    s->subscription.lost += lost; /* if decode raises, the next call of next tells how many */
     lua_getuservalue(L, 1);
     lua_rawgeti(L, -1, BROADCAST);
     lua_replace(L, -2);
     lua_insert(L, -2);
     decode_value(L, &b->object, lua_gettop(L) - 1);
     if (s->subscription.lost < lost)
-      lost = 0; /* decode has called next, which told */
+      lost = 0; /* decode has called next, which has told */
     s->subscription.lost -= lost;
   }
   push_uint64(L, sequence);
@@ -69,13 +70,13 @@ static bool push_pending(lua_State *L, subscription *s) {
   return true;
 }
 
-/* Waits for the next message, which goes into the buffer; SHMSEG_CLOSED: a hook has closed the
+/* Waits for the next message, and copies it into the buffer. SHMSEG_CLOSED: a hook has closed the
  * subscription. */
 static int await(lua_State *L, subscription *s, int64_t deadline) {
   wait wait = wait_until(deadline);
   int err;
   do {
-    s->pending = false; /* what a hook could not have goes with the buffer */
+    s->pending = false; /* a hook may have called next, and left a message here */
     err = !s->broadcast
               ? SHMSEG_CLOSED
               : shmseg_subscription_next(&s->subscription, s->buffer.bytes, s->buffer.available,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The subscription userdata, and that of the broadcast which it belongs to. */
+/* The subscription userdata, and the userdata of its broadcast. */
 #ifndef SHMSEG_BINDING_SUBSCRIPTION_H
 #define SHMSEG_BINDING_SUBSCRIPTION_H
 
@@ -12,8 +12,8 @@ typedef struct {
 
 #pragma GCC visibility push(hidden)
 
-/* Pushes a subscription to the broadcast at index 1, from where argument 2 says: nil or "new",
- * "oldest", or a sequence number. Or pushes nil, message, code. */
+/* Pushes a subscription to the broadcast at index 1. Argument 2 says where it begins: nil or "new",
+ * "oldest", or a sequence number. After a failure pushes nil, message, code. */
 int push_subscription(lua_State *L, broadcast *b);
 
 #pragma GCC visibility pop

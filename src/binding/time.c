@@ -7,7 +7,7 @@
 #include "os/clock.h"
 #include "os/signals.h"
 
-/* now() -> seconds, from a moment in the past that is the same for every process */
+/* now() -> seconds since a moment in the past, the same moment for every process */
 static int time_now(lua_State *L) {
   lua_pushnumber(L, (lua_Number)shmseg_clock_now() / 1e9);
   return 1;

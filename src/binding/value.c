@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Up to here a value goes through the stack. */
+/* A value of up to so many bytes is copied on the C stack. */
 #define SMALL 256
 
-/* Raises that the value at arg has no bytes. */
+/* Raises that the value at arg is not a string. */
 static int value_error(lua_State *L, const object *o, int arg) {
   bool could = !o->has_codec && !lua_isnil(L, arg);
   const char *hint = could ? " (the option \"codec\" makes strings of other values)" : "";
@@ -58,7 +58,8 @@ bool push_shared(lua_State *L, const unsigned char *bytes, size_t size) {
 }
 
 void grow_buffer(lua_State *L, buffer *b, size_t size) {
-  b->available = 0; /* should the allocation fail, the old bytes are not forgotten by the table */
+  b->available =
+      0; /* should the allocation raise, the buffer is empty: the next call tries again */
   lua_getuservalue(L, 1);
   b->bytes = lua_newuserdata(L, size);
   lua_rawseti(L, -2, OBJECT_BUFFER);
@@ -72,7 +73,7 @@ void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size) {
     return;
   }
   lua_getuservalue(L, 1);
-  lua_rawgeti(L, -1, OBJECT_BUFFER); /* alive, should a finalizer have it replaced */
+  lua_rawgeti(L, -1, OBJECT_BUFFER); /* keeps the bytes alive if a finalizer replaces the buffer */
   lua_pushlstring(L, (const char *)b->bytes + begin, size);
   lua_replace(L, -3);
   lua_pop(L, 1);

@@ -14,9 +14,9 @@
 typedef struct view {
   const void *tag;         /* every userdata of ours begins with one: see test_tag() */
   shmseg_segment *segment; /* NULL: a slice that was closed, or a part that is not aimed yet */
-  uint64_t offset, size;   /* of a part, from the segment's first byte */
+  uint64_t offset, size;   /* of a part; the offset counts from the segment's first byte */
   bool is_part;
-  bool has_parts; /* of a segment: the user value is the table of its views */
+  bool has_parts; /* of a segment: its user value is the table of its views */
 } view;
 
 extern const char segment_tag; /* segments and slices, which have the same methods */
@@ -43,7 +43,7 @@ static inline bool view_is_closed(const view *v) {
   return !v->segment || !shmseg_segment_is_open(v->segment);
 }
 
-/* Bytes that can be touched through the view: a part may reach beyond a segment that shrank. */
+/* How many bytes can be touched through the view: a part may reach beyond a segment that shrank. */
 static inline uint64_t view_limit(const view *v) {
   uint64_t size = v->segment->size;
   if (!v->is_part)
@@ -52,7 +52,7 @@ static inline uint64_t view_limit(const view *v) {
   return v->size < rest ? v->size : rest;
 }
 
-/* Raises why count bytes at offset, whose argument is arg, cannot be touched. */
+/* Raises why count bytes at offset cannot be touched. arg is the argument that gave the offset. */
 int view_range_error(lua_State *L, const view *v, int arg, uint64_t offset, uint64_t count);
 
 /* The address of these bytes; raises when the view is closed or too short. */
@@ -78,7 +78,7 @@ static inline unsigned char *check_span(lua_State *L, const view *v, int arg, ui
   return bytes;
 }
 
-/* 0, or what has happened to the mapping under the accesses before this call. */
+/* 0, or the code of what the accesses before this call have met: SHMSEG_TRUNCATED or ENOSPC. */
 static inline int view_status(const view *v) {
   return segment_status(v->segment);
 }
@@ -110,8 +110,8 @@ static inline int view_finish(lua_State *L, const view *v, int results) {
 /* Raises a failure of the view's segment as an error "code: message". */
 int view_raise(lua_State *L, const view *v, int err);
 
-/* Raises the failure of the accesses before this call: for a[i] and record.field, whose results leave no
- * place for one. */
+/* Raises the failure of the accesses before this call: for a[i] and record.field, whose results
+ * leave no place for one. */
 static inline void check_status(lua_State *L, const view *v) {
   int err = view_status(v);
   if (err)
@@ -121,20 +121,21 @@ static inline void check_status(lua_State *L, const view *v) {
 /* Pushes the table of views of the segment that the segment or slice at arg belongs to. */
 void push_views(lua_State *L, int arg);
 
-/* Pushes a userdata of so many bytes, zero but for the head, which is a part among the views whose
- * table is at index views (an absolute one). It has no metatable yet, and is not aimed. */
+/* Pushes a new part, a userdata of size bytes that are zero behind its head, and adds it to the
+ * table of views at index views (an absolute one). It has no metatable yet, and is not aimed. */
 void *push_part(lua_State *L, int views, size_t size, const void *tag);
 
-/* Aims a part at bytes of base that were checked. */
+/* Aims a part at size bytes of base, from offset on, which the caller has checked. */
 void view_aim(view *part, const view *base, uint64_t offset, uint64_t size);
 
-/* Raises when a live part of the segment at arg reaches beyond size. Collects garbage first, so
- * any handle may be closed afterwards. */
+/* Raises when a part of the segment at arg that is still in use reaches beyond size. It collects all
+ * garbage first, so finalizers run: any handle may be closed afterwards. */
 void check_views(lua_State *L, int arg, uint64_t size);
 
-/* Pushes the bytes as a string, by way of private memory where the string will be interned:
- * two strings whose bytes changed on the way in would be equal and different. Runs no Lua code
- * before the bytes are copied; on 5.1 and LuaJIT, where it may, they are checked again. */
+/* Pushes the bytes as a string. Where the string will be interned they go through private memory:
+ * if a peer changed them while Lua looks for an equal string, two strings could be equal and
+ * different. No Lua code runs before the bytes are copied; before 5.3, where it may, they are
+ * checked again. */
 void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
 
 #pragma GCC visibility pop

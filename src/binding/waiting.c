@@ -34,7 +34,8 @@ static hook hook_of(lua_State *L) {
   return (hook){ lua_gethook(L), lua_gethookmask(L), lua_gethookcount(L) };
 }
 
-/* Lets the hook see a call and a return. lua_pcall's status, with the error on the stack. */
+/* Makes a call and a return for the hook to see. Returns lua_pcall's status; the error is on the
+ * stack. */
 static int call_hook(lua_State *L) {
   if (!lua_gethook(L))
     return 0;
@@ -42,16 +43,17 @@ static int call_hook(lua_State *L) {
   return lua_pcall(L, 0, 0, 0);
 }
 
-/* A signal handler sets its hook on the state that it was installed from, the main one as a rule,
- * where it would wait until the coroutine that runs is done. It wants every call, return and
- * instruction. */
+/* A signal handler (Ctrl-C's, for example) sets a hook for every call, return and instruction. It
+ * sets the hook on the state from which the handler was installed, mostly the main one. There the
+ * hook would not run before the running coroutine has ended. */
 static bool may_be_signal_hook(hook h) {
   const int mask = LUA_MASKCALL | LUA_MASKRET | LUA_MASKCOUNT;
   return h.function && (h.mask & mask) == mask && h.count == 1;
 }
 
-/* Runs such a hook of the main state in the running one. A signal's hook removes itself from where it
- * runs, and has then to go from the main state too; another one stays as it is, in both states. */
+/* Runs such a hook of the main state in the running state. A signal's hook removes itself from the
+ * state in which it runs, and must then go from the main state, too. Any other hook stays, in both
+ * states. */
 static int call_main_hook(lua_State *L, lua_State *main) {
   hook theirs = hook_of(main), own = hook_of(L);
   if (!may_be_signal_hook(theirs) || theirs.function == own.function)
@@ -79,11 +81,11 @@ bool wait_run_hooks(lua_State *L) {
   return shmseg_signals_pending();
 }
 
-static bool is_want(int err) {
+static bool is_lack(int err) {
   return err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOSPC;
 }
 
-/* Takes note of a signal that has come meanwhile, or was taken by a hook. */
+/* Notes that a signal has come meanwhile, or that a hook has taken it. */
 static void look_for_signal(wait *w) {
   if (shmseg_signals_pending() == w->is_last)
     return;
@@ -98,7 +100,7 @@ bool wait_again_after(lua_State *L, wait *w, int *err) {
     *err = SHMSEG_INTERRUPTED;
     return false;
   }
-  if (is_want(*err) && !w->has_collected) {
+  if (is_lack(*err) && !w->has_collected) {
     w->has_collected = true;
     lua_gc(L, LUA_GCCOLLECT, 0);
     return true;
