@@ -8,14 +8,14 @@
 
 /* --- elements ----------------------------------------------------------------------------- */
 
-/* a[key] where key is no integer: the methods. */
+/* a[key] where key is not an integer: a method, or nil. */
 static int index_method(lua_State *L) {
   lua_settop(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
   return 1;
 }
 
-/* Pushes element i, which is no scalar: a string, or a record of its own. */
+/* Pushes element i, which is not a scalar: a string, or a new record. */
 static int push_composite(lua_State *L, const array *a, uint64_t i) {
   uint64_t offset = (i - 1) * a->element.size;
   if (a->element.type == ELEMENT_STRUCT) {
@@ -33,7 +33,7 @@ static int push_composite(lua_State *L, const array *a, uint64_t i) {
   return 1;
 }
 
-/* a[key] that is no scalar: a method, a composite element, nil outside; or what is wrong. */
+/* All else of a[key]: a method, an element that is not a plain scalar, nil outside; or raises. */
 static int index_slowly(lua_State *L, const array *a) {
   int exact;
   uint64_t i = (uint64_t)to_key(L, 2, &exact);
@@ -48,7 +48,7 @@ static int index_slowly(lua_State *L, const array *a) {
   scalar type = (scalar)a->element.type;
   scalar_value value = scalar_load(bytes, type);
   check_status(L, &a->view);
-  scalar_push(L, type, value); /* one that is not plain */
+  scalar_push(L, type, value); /* it may allocate or raise, so the status was checked before */
   return 1;
 }
 
@@ -83,7 +83,7 @@ static int index_error(lua_State *L, const array *a, uint64_t i) {
   return array_outside_error(L, a, (int64_t)i, (int64_t)i);
 }
 
-/* a[i] = value that is no scalar */
+/* a[i] = value, of an array whose elements are not scalars */
 static int array_set_composite(lua_State *L, const array *a, uint64_t i) {
   unsigned char *mask;
   size_t size = a->element.size;
@@ -131,7 +131,7 @@ static int array_next(lua_State *L) {
   lua_settop(L, 1);
   push_uint64(L, i);
   push_uint64(L, i);
-  lua_gettable(L, 1); /* array_index, or what has taken its place */
+  lua_gettable(L, 1); /* calls array_index, unless a program has replaced __index */
   return lua_isnil(L, -1) ? 1 : 2;
 }
 
@@ -178,13 +178,13 @@ int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, con
   check_bytes(L, v, offset_arg, offset, 0);
   if (to_end)
     count = (view_limit(v) - offset) / e->size;
-  /* a count that overflows is out of range like the largest that does not */
+  /* a count whose bytes overflow is reported like the largest that does not */
   check_bytes(L, v, offset_arg, offset, count <= INT64_MAX / e->size ? count * e->size : INT64_MAX);
   array_aim(array, v, offset, count);
   return 1;
 }
 
-/* segment:array(offset, type [, count]) -> array; by default of all that fit */
+/* segment:array(offset, type [, count]) -> array; by default as many elements as fit */
 static int segment_array(lua_State *L) {
   check_view(L, 1);
   check_integer(L, 2);

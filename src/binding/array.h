@@ -18,7 +18,8 @@ ALWAYS_INLINE array *check_array(lua_State *L, int arg) {
   return a ? a : type_error(L, arg, ARRAY_CLASS);
 }
 
-/* The address of element i if all of the array is there; NULL when i is outside or it is not. */
+/* The address of element i, counted from 1. NULL when there is no such element, or when the segment
+ * no longer reaches to the end of the array. */
 static inline unsigned char *array_element_at(const array *a, uint64_t i) {
   const shmseg_segment *segment = a->view.segment;
   if (i - 1 >= a->count || a->view.offset + a->view.size > segment->size)
@@ -26,26 +27,26 @@ static inline unsigned char *array_element_at(const array *a, uint64_t i) {
   return segment->data + a->view.offset + (i - 1) * a->element.size;
 }
 
-/* Raises unless the whole array is there. */
+/* Raises unless the segment reaches to the end of the array. */
 static inline void array_check_present(lua_State *L, const array *a) {
   check_bytes(L, &a->view, 1, 0, a->view.size);
 }
 
 #pragma GCC visibility push(hidden)
 
-/* Raises that elements first to last, or the one, are outside. */
+/* Raises that there are no elements first to last; or, when these are equal, no such element. */
 int array_outside_error(lua_State *L, const array *a, int64_t first, int64_t last);
 
-/* get, set, fill; and totable, for the array's metatable. */
+/* get, set and fill; totable has an upvalue, and so is not in the list. */
 extern const luaL_Reg array_bulk_methods[];
 int array_totable(lua_State *L);
 
-/* Pushes an array of e among the parts whose table is at index views; it is to be aimed. */
+/* Pushes an array of elements e, a part among the views at index views. Aim it before its use. */
 void *push_array(lua_State *L, int views, const element *e);
 void array_aim(void *array, const view *base, uint64_t offset, uint64_t count);
 
-/* Makes the array that segment:array and Point:array give: the segment is at arg, offset and
- * optional count stand where they say. */
+/* Pushes the array that segment:array and Point:array return. The arguments are the segment, the
+ * offset and perhaps the count, at the three indices. */
 int push_checked_array(lua_State *L, int arg, int offset_arg, int count_arg, const element *e);
 
 #pragma GCC visibility pop

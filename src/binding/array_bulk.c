@@ -20,7 +20,7 @@ static range check_range(lua_State *L, const array *a, int64_t i, int64_t j) {
     array_outside_error(L, a, i, j);
   r.first = (uint64_t)i - 1;
   r.count = (uint64_t)(j - i) + 1;
-  /* far below, for Lua adds some to a number of stack slots before it looks at it */
+  /* half of INT_MAX, since Lua adds to a number of stack slots before it checks the number */
   luaL_argcheck(L, r.count < INT_MAX / 2, 2, "more elements than Lua can take at once");
   return r;
 }
@@ -33,7 +33,7 @@ static unsigned char *bytes_of(const array *a, range r) {
   return a->view.segment->data + a->view.offset + r.first * a->element.size;
 }
 
-/* A private copy of the range's bytes, which is pushed. */
+/* Pushes a private copy of the range's bytes. */
 static const unsigned char *array_push_copy(lua_State *L, const array *a, range r) {
   unsigned char *copy = lua_newuserdata(L, r.count * a->element.size + 1);
   array_check_present(L, a);
@@ -41,8 +41,8 @@ static const unsigned char *array_push_copy(lua_State *L, const array *a, range 
   return copy;
 }
 
-/* The range's bytes: plain scalars where they are, to be read once each; others in private memory,
- * which is pushed. Plain ones can be pushed from here on without an allocation. */
+/* The bytes of the range. Scalars of a plain type can be pushed without an allocation: they stay in
+ * the segment, and are read once each. Others are copied to private memory, which is pushed. */
 static const unsigned char *push_source(lua_State *L, const array *a, range r) {
   if (a->element.type >= SCALARS || !scalar_type_is_plain((scalar)a->element.type))
     return array_push_copy(L, a, r);
@@ -50,7 +50,7 @@ static const unsigned char *push_source(lua_State *L, const array *a, range r) {
   return bytes_of(a, r);
 }
 
-/* Pushes the range's values if all of them are plain scalars, each read once. */
+/* Pushes the values of the range, each read once, if all are plain scalars. Else pushes nothing. */
 static bool push_plain(lua_State *L, const array *a, range r) {
   if (a->element.type >= SCALARS)
     return false;
@@ -76,11 +76,12 @@ static int array_get(lua_State *L) {
   return view_finish(L, &a->view, (int)r.count);
 }
 
-/* Up to so many scalars become a table by way of the stack, where C code has that much of it. */
+/* Up to so many scalars become a table by way of the Lua stack. */
 #define COLLECT_MAX 4096
 
-/* The fastest way from values to a table is Lua's own: a function "return {...}", upvalue 1. The
- * values are read before it is called, so what runs in its hooks does no harm. 0: it is no way. */
+/* Makes the table in the fastest way, which is a Lua function "return {...}", upvalue 1. The values
+ * are read before it is called, so its hooks do no harm. Returns 0, and leaves things on the stack,
+ * when the values are too many or not plain. */
 static int collect(lua_State *L, const array *a, range r) {
   if (r.count > COLLECT_MAX || !lua_checkstack(L, (int)r.count + 4))
     return 0;
@@ -115,13 +116,14 @@ int array_totable(lua_State *L) {
   return view_finish(L, &a->view, 1);
 }
 
-/* The values that stand from index 3 on, or in the table there. */
+/* The values of array_set: from index 3 on, or in the table at index 3. */
 typedef struct {
-  bool in_table, is_plain; /* which has no metatable */
+  bool in_table, is_plain; /* is_plain: the table has no metatable */
   size_t count;
 } source;
 
-/* One table is a list of values; for an array of structs it is one value unless it has elements. */
+/* A single table is the list of the values. For an array of structs, a table without elements is one
+ * value: a struct. */
 static source check_source(lua_State *L, const array *a) {
   source s = { lua_istable(L, 3) && lua_gettop(L) == 3, true, (size_t)lua_gettop(L) - 2 };
   if (s.in_table && a->element.type == ELEMENT_STRUCT && lua_rawlen(L, 3) == 0)
@@ -135,7 +137,7 @@ static source check_source(lua_State *L, const array *a) {
   return s;
 }
 
-/* Pushes count values of the table, from k on, which is from 0. */
+/* Pushes count values of the table; k values are before them. */
 static void push_from_table(lua_State *L, source s, size_t k, size_t count) {
   int end = (int)(k + count);
   for (int i = (int)k + 1; s.is_plain && i <= end; i++)
@@ -146,11 +148,12 @@ static void push_from_table(lua_State *L, source s, size_t k, size_t count) {
   }
 }
 
-/* So many values of a table are on the stack at a time: popping each takes as long as pushing. */
+/* How many values of a table are on the stack at a time: to pop each alone would cost as much as to
+ * push it. */
 #define BATCH 64
 
-/* Converts count values, which stand from index on, to scalars of a constant type: how many, up to
- * one that is none. */
+/* Converts count values, from index on, to scalars of a type that is a constant for the compiler.
+ * Returns how many were converted before one that is no such scalar. */
 ALWAYS_INLINE size_t encode_scalars(lua_State *L, int index, size_t count, scalar type,
                                     unsigned char *image) {
   for (size_t k = 0; k < count; k++) {
@@ -184,12 +187,12 @@ static size_t encode_all(lua_State *L, int index, size_t count, scalar type, uns
 
 #undef ENCODE
 
-/* Raises that value k, from 0, which stands at index, is no such scalar. */
+/* Raises that the value at index, which k values are before, is not of the array's type. */
 static void array_value_error(lua_State *L, const array *a, int index, size_t k) {
   element_error(L, index, &(where){ NULL, NULL, k + 1 }, scalar_names[a->element.type]);
 }
 
-/* Converts all values to an image of scalars, which is pushed, before a byte is written. */
+/* Pushes an image of all values, converted to scalars. Nothing of the array is written before. */
 static const unsigned char *check_scalars(lua_State *L, const array *a, source s) {
   scalar type = (scalar)a->element.type;
   unsigned char *image = lua_newuserdata(L, s.count * a->element.size + 1);
@@ -212,7 +215,7 @@ static const unsigned char *check_scalars(lua_State *L, const array *a, source s
   return image;
 }
 
-/* The same for other elements, with the mask of what the values name. */
+/* The same for elements that are not scalars. *mask tells which bytes the values name. */
 static const unsigned char *check_values(lua_State *L, const array *a, source s,
                                          unsigned char **mask) {
   size_t size = a->element.size;
@@ -241,7 +244,7 @@ static int array_set(lua_State *L) {
   check_writable(L, &a->view);
   array_check_present(L, a);
   if (s.count > 0) {
-    int64_t count = (int64_t)s.count; /* which is not more than there are elements */
+    int64_t count = (int64_t)s.count; /* at most the array's count */
     range r = check_range(L, a, i, i <= (int64_t)a->count ? i + count - 1 : i);
     size_t size = r.count * a->element.size;
     if (is_scalar)

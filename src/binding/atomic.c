@@ -9,8 +9,8 @@
 
 #define CLASS "shmseg.atomic"
 
-/* Tries of an operation on 64 bits where Lua's numbers are floats; each failure is another's
- * success. */
+/* Tries of an operation on 64 bits where Lua's numbers are floats. A try fails only when another
+ * process has changed the word meanwhile. */
 #define TRIES 1000000
 
 static const char atomic_tag;
@@ -34,14 +34,14 @@ static inline bool is_wide(const atomic *n) {
   return scalar_size(n->type) == sizeof(uint64_t);
 }
 
-/* An operand: any integer, of which the low bits count. */
+/* An operand: any integer. Of one that is too large the low bits are taken. */
 static inline uint64_t check_operand(lua_State *L, int arg) {
   int exact;
   uint64_t bits = to_uint64(L, arg, &exact);
   return exact ? bits : (uint64_t)integer_error(L, arg);
 }
 
-/* The word. The view was aimed at an aligned one. */
+/* The address of the word, which is aligned: push_atomic() has checked that. */
 static inline void *check_word(lua_State *L, const atomic *n) {
   return check_bytes(L, &n->view, 1, 0, n->view.size);
 }
@@ -103,15 +103,15 @@ static bool is_plain(const atomic *n, uint64_t bits) {
   return scalar_is_plain(n->type, (scalar_value){ .u64 = bits });
 }
 
-/* The old value is the result. One that a number cannot hold has to raise, or to have its memory,
- * before the word changes. */
+/* The result is the old value. If no number holds it, this raises or makes cdata for it before the
+ * word changes. */
 static int apply64(lua_State *L, const atomic *n, uint64_t *word, operation op, uint64_t operand) {
   void *memory = NULL;
   uint64_t old = load_ordered(word);
   for (int i = 0; i < TRIES; i++) {
     if (!memory && !is_plain(n, old)) {
       memory = push_inexact(L, n->type == SCALAR_i64, old);
-      check_writable(L, &n->view); /* that may have run Lua code */
+      check_writable(L, &n->view); /* making cdata may have run Lua code */
       word = check_word(L, n);
     }
     if (!cas_ordered(word, &old, result_of(op, old, operand)))
@@ -125,7 +125,7 @@ static int apply64(lua_State *L, const atomic *n, uint64_t *word, operation op, 
 }
 #endif
 
-/* Inline, so that each method has its one operation. */
+/* Inline, so that the compiler makes of each method its one operation. */
 static inline int apply(lua_State *L, operation op, uint64_t sign) {
   atomic *n = check_atomic(L);
   uint64_t operand = check_operand(L, 2) * sign;
@@ -208,7 +208,7 @@ static void check_narrow(lua_State *L, const atomic *n) {
     luaL_error(L, "only an i32 or u32 can be waited for, not an %s", scalar_names[n->type]);
 }
 
-/* Waits once. SHMSEG_CLOSED: by a hook. */
+/* Waits once. SHMSEG_CLOSED: a hook has closed the segment, or made it shorter. */
 static int wait_for_change(const atomic *n, uint32_t seen, uint32_t *now, int64_t deadline) {
   if (view_is_closed(&n->view) || view_limit(&n->view) < n->view.size)
     return SHMSEG_CLOSED;
@@ -260,7 +260,7 @@ static int atomic_tostring(lua_State *L) {
   return 1;
 }
 
-/* The atomic on the word that lies inner bytes behind the offset. */
+/* Pushes an atomic for the word that is inner bytes behind the offset of argument 2. */
 static int push_atomic(lua_State *L, uint64_t inner) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
@@ -285,7 +285,7 @@ static int segment_atomic(lua_State *L) {
   return push_atomic(L, 0);
 }
 
-/* atomic(segment, offset, type, inner) -> atomic, of a struct's field */
+/* atomic(segment, offset of a struct, type, offset of the field in it) -> atomic */
 static int field_atomic(lua_State *L) {
   return push_atomic(L, check_size(L, 4));
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements: between Lua values and private images of their bytes. */
+/* Elements: from Lua values to private images of their bytes, and back. */
 #include "binding/element.h"
 
 const char array_tag;
@@ -42,7 +42,7 @@ void field_push(lua_State *L, const field *f, const unsigned char *bytes) {
 
 /* --- from Lua ----------------------------------------------------------------------------- */
 
-/* "child.pos[2]", or "" in no field. */
+/* Pushes "child.pos[2]"; or "" when the value is in no field. */
 static void push_path(lua_State *L, const where *w) {
   luaL_checkstack(L, 4, "struct nested too deeply");
   if (!w || !w->field) {
@@ -57,7 +57,7 @@ static void push_path(lua_State *L, const where *w) {
   lua_concat(L, w->index > 0 ? 4 : 3);
 }
 
-/* "value 3: " for one of many values. */
+/* Pushes "value 3: " for one of several values, else "". */
 static void push_number(lua_State *L, const where *w) {
   while (w && w->outer)
     w = w->outer;
@@ -67,7 +67,7 @@ static void push_number(lua_State *L, const where *w) {
     lua_pushliteral(L, "");
 }
 
-/* "value 3: child.pos[2]: ", or as much of it as there is. */
+/* Pushes "value 3: child.pos[2]: ", or the part of that which is known. */
 static const char *push_where(lua_State *L, const where *w) {
   push_number(L, w);
   push_path(L, w);
@@ -86,7 +86,7 @@ int element_error(lua_State *L, int index, const where *w, const char *expected)
   return luaL_error(L, "%s%s expected, got %s", place, expected, luaL_typename(L, index));
 }
 
-/* Bytes of the well-formed UTF-8 sequence that begins at s, or 1 when none does. */
+/* The size of the well-formed UTF-8 sequence that begins at s; 1 when none begins there. */
 static size_t sequence_size(const unsigned char *s, size_t length) {
   size_t size = *s < 0xC2 ? 1 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 1;
   unsigned char least = *s == 0xE0 ? 0xA0 : *s == 0xF0 ? 0x90 : 0x80; /* of the second byte */
@@ -99,7 +99,8 @@ static size_t sequence_size(const unsigned char *s, size_t length) {
   return size;
 }
 
-/* How many bytes of a longer string are kept of size: no UTF-8 sequence is cut in the middle. */
+/* How many of the first size bytes of a longer string are kept: it is not cut inside a UTF-8
+ * sequence. */
 static size_t cut_size(const unsigned char *s, size_t length, size_t size) {
   for (size_t back = 1; back < 4 && back <= size; back++)
     if (sequence_size(s + size - back, length - size + back) > back)
@@ -118,7 +119,7 @@ static void encode_string(lua_State *L, int index, const element *e, const where
                (int)length);
   if (length > e->size)
     length = cut_size((const unsigned char *)s, length, e->size);
-  memcpy(image, s, length); /* padded by the image's zeroes */
+  memcpy(image, s, length); /* the image has zeroes behind it */
 }
 
 static int unknown_error(lua_State *L, const where *w, const char *key) {
@@ -170,7 +171,7 @@ static void encode_struct(lua_State *L, int index, const shape *s, const where *
     lua_getfield(L, index, f->name);
     if (!lua_isnil(L, -1)) {
       field_encode(L, lua_gettop(L), f, w, image + f->offset, mask + f->offset);
-      lua_pushstring(L, f->name); /* is it a key, or from the table's __index? */
+      lua_pushstring(L, f->name); /* only keys of the table itself count, not what __index gave */
       lua_rawget(L, index);
       known += !lua_isnil(L, -1);
       lua_pop(L, 1);

@@ -7,12 +7,12 @@
 #include "os/library.h"
 #include "os/map.h"
 
-/* In the registry: which copy of the library has opened, and its table. */
+/* Keys of the registry: which copy of the library this state has, and its module's table. */
 #define COPY "shmseg.core"
 #define MODULE "shmseg.module"
 
 #if LUA_VERSION_NUM < 502
-/* 5.1 does not tell which state is the main one; when the module is loaded it runs as a rule. */
+/* 5.1 does not tell which state is the main one. As a rule it is the one that loads the module. */
 static void note_main_state(lua_State *L) {
   if (lua_pushthread(L))
     lua_setfield(L, LUA_REGISTRYINDEX, "shmseg.main");
@@ -36,16 +36,16 @@ static void push_features(lua_State *L) {
     lua_setfield(L, -2, f->name);
   }
   lua_pushboolean(L, shmseg_backing_has_proc());
-  lua_setfield(L, -2, "proc"); /* what has no name can be locked */
+  lua_setfield(L, -2, "proc"); /* without it, segments that have no name cannot be locked */
   lua_pushstring(L, shmseg_platform);
   lua_setfield(L, -2, "platform");
 }
 
-/* Its address is this copy of the library. */
+/* Its address tells this copy of the library from others. */
 static const char here;
 
-/* Another copy would take our classes for its own, and our userdata would have its methods. Raises
- * when the state has classes of one: a version that has left no mark of itself has them, too. */
+/* Raises when the state has another copy of the library: two copies would use each other's classes. A
+ * version that does not set COPY is known by its classes. */
 static void check_copy(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, COPY);
   const void *copy = lua_touserdata(L, -1);
@@ -59,7 +59,7 @@ static void check_copy(lua_State *L) {
              path ? path : "");
 }
 
-/* The kinds of objects, and the list of their names. */
+/* Adds the kinds of objects, and the list of their names. */
 static void open_kinds(lua_State *L) {
   lua_newtable(L);
   int count = 0;
@@ -95,7 +95,7 @@ static void push_module(lua_State *L) {
   lua_setfield(L, -2, "features");
 }
 
-/* The same table each time: the classes that it leads to are those of the handles there are. */
+/* Returns the same table each time, since existing handles use its classes. */
 int luaopen_shmseg_core(lua_State *L) {
   shmseg_library_pin();
   check_copy(L);

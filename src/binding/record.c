@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The record userdata: a struct whose fields are bytes of a segment.
  *
- * Each shape has a metatable of its own for its records; its __index and __newindex hold the table from
- * field names to the shape's fields.
+ * Each shape has a metatable of its own for its records. Upvalue 1 of its __index and __newindex is the
+ * table from field names to the shape's fields.
  *
- * A record makes the views of its arrays and structs once and keeps them in its user value, a
- * table with [1] the segment's views and the parts under their fields' addresses. They follow the
- * record when it is aimed anew. */
+ * A record makes the views of its arrays and inner structs once: its parts. Its user value is then a
+ * table with the segment's views at [1] and the parts at the addresses of their fields. When the record
+ * is aimed anew, its parts are, too. */
 #include "binding/record.h"
 
 #include "binding/array.h"
 
-/* Up to this length a fixed string is copied on the stack. */
+/* A fixed string of up to so many bytes is copied on the C stack. */
 #define SMALL 256
 
 const char record_tag;
@@ -48,7 +48,7 @@ static void aim_part(void *part, const field *f, const view *base) {
     record_aim(part, base, f->offset);
 }
 
-/* Pushes the array or record that the field of the record at index 1 is. */
+/* Pushes the array or record that is field f of the record at index 1. */
 static int push_field_part(lua_State *L, record *r, const field *f) {
   push_parts(L, r);
   int parts = lua_gettop(L);
@@ -65,14 +65,14 @@ static int push_field_part(lua_State *L, record *r, const field *f) {
   lua_pushlightuserdata(L, (void *)f);
   lua_pushvalue(L, -2);
   lua_rawset(L, parts);
-  aim_part(part, f, &r->view); /* in place of the check: a part is checked when it is used */
+  aim_part(part, f, &r->view); /* without a check: a part is checked when it is used */
   return 1;
 }
 
 /* --- records: fields ---------------------------------------------------------------------- */
 
-/* The field that the key at index 2 names, which leaves one value on the stack. Upvalue 1 is the
- * table of the shape whose metatable this is called from; a record of another shape is refused. */
+/* The field that the key at index 2 names; leaves one value on the stack. Upvalue 1 is the table of
+ * the shape whose metatable has the calling function; a record of another shape is refused. */
 static inline const field *check_field(lua_State *L, const record *r) {
   lua_pushvalue(L, 2);
   lua_rawget(L, lua_upvalueindex(1));
@@ -113,7 +113,7 @@ static int record_index(lua_State *L) {
   return 1;
 }
 
-/* record.field = value, of a field that is no plain scalar */
+/* record.field = value, of a field that is not a scalar */
 static void record_set_composite(lua_State *L, const record *r, const field *f) {
   unsigned char *mask;
   size_t size = (size_t)(f->element.size * f->count);
@@ -161,7 +161,7 @@ void record_aim(void *userdata, const view *base, uint64_t offset) {
   view_aim(&r->view, base, offset, r->shape->size);
 }
 
-/* Calls act for each part of the record at index, whose userdata is then at the top. */
+/* Calls act for each part of the record at index; the part is then at the top. */
 static void for_parts(lua_State *L, int index, void (*act)(lua_State *, const field *, int, void *),
                       int views, void *context) {
   luaL_checkstack(L, 8, "struct nested too deeply");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The record userdata: what makes records and moves them. */
+/* The record userdata, and what makes, aims and moves records. */
 #ifndef SHMSEG_BINDING_RECORD_H
 #define SHMSEG_BINDING_RECORD_H
 
@@ -8,8 +8,8 @@
 typedef struct {
   view view;
   const shape *shape;
-  bool has_parts; /* the user value is the record's own table */
-  bool is_part;   /* of another record, which it follows */
+  bool has_parts; /* the user value is a table of the record's own, with its parts */
+  bool is_part;   /* of another record: it moves when that one does */
 } record;
 
 extern const char record_tag;
@@ -23,19 +23,19 @@ static inline record *check_record(lua_State *L, int arg) {
 
 #pragma GCC visibility push(hidden)
 
-/* Makes the metatable of a shape's records, whose functions find the fields in the table at index
- * fields; gives its place in the registry. */
+/* Makes the metatable of a shape's records, whose fields are in the table at index fields. Returns
+ * its reference in the registry. */
 int make_record_class(lua_State *L, int fields);
 
-/* What shape.push_record and shape.aim_record are. */
+/* The functions for shape.push_record and shape.aim_record. */
 void *push_record(lua_State *L, int views, const shape *s);
 void record_aim(void *record, const view *base, uint64_t offset);
 
-/* Enters the view at the top into another segment's table of views, with its parts. */
+/* Adds the view at the top, with its parts, to the table of views at index views. It may allocate. */
 void record_enter_views(lua_State *L, const field *f, int views, void *context);
 
-/* Aims the view at the top at its field of base, and moves it to another table of views. Nothing
- * here allocates: the entries are there. */
+/* Aims the view at the top at its field f of base, and makes the table at index views its own.
+ * Allocates nothing: record_enter_views() has made the entries. */
 void record_move_view(lua_State *L, const field *f, int views, void *base);
 
 #pragma GCC visibility pop

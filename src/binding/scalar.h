@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The scalar types of get_/set_, arrays and structs: between Lua values and bytes.
+/* The scalar types of get_/set_, arrays and structs: from Lua values to bytes, and back.
  *
- * The functions are inline so that a caller with a constant type pays for that one only. */
+ * The functions are inline: where the type is a constant, only the code for that type is left. */
 #ifndef SHMSEG_BINDING_SCALAR_H
 #define SHMSEG_BINDING_SCALAR_H
 
@@ -26,7 +26,6 @@ typedef enum {
 
 #define SCALARS 11
 
-/* With a constant type the compiler is to see it: what is left is one conversion. */
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 /* The bytes of one value, in native order, whatever its type. */
@@ -50,23 +49,23 @@ static inline size_t scalar_size(scalar type) {
 
 #pragma GCC visibility push(hidden)
 
-/* By scalar; NULL ends the list. */
+/* The name of each scalar; NULL ends the list. */
 extern const char *const scalar_names[];
 
-/* Raises why the argument is no value of that type. */
+/* Raises that the argument is not a value of the type, and why. */
 void scalar_error(lua_State *L, int arg, scalar type);
 
 #pragma GCC visibility pop
 
-/* Is the integer n in the range of a type of so many bytes? An unsigned one takes either reading of
- * its bits: -2^(n-1) to 2^n - 1. */
+/* Is the integer n in the range of the type? An unsigned type also takes negative integers that
+ * have the same bits as one in its range: with b bits, -2^(b-1) to 2^b - 1. */
 static inline bool scalar_fits(int64_t n, scalar type, bool is_signed) {
   int64_t limit = (int64_t)1 << (8 * scalar_size(type) - 1);
   return n >= -limit && n < (is_signed ? limit : 2 * limit);
 }
 
-/* Sets *value to what stands at index; false when that is no value of the type. Like to_integer it
- * raises nothing, and may run hooks on LuaJIT. */
+/* Converts the value at index; false when it is not of the type. Like to_integer() it raises only
+ * when memory is short, and may run hooks on LuaJIT. */
 ALWAYS_INLINE bool scalar_try(lua_State *L, int index, scalar type, scalar_value *value) {
   int ok;
   int64_t n;
@@ -96,14 +95,14 @@ ALWAYS_INLINE bool scalar_try(lua_State *L, int index, scalar type, scalar_value
   case SCALAR_f32: {
     lua_Number number = to_number(L, index, &ok);
     value->f32 = (float)number;
-    return ok && (!isinf(value->f32) || isinf(number)); /* out of range like an integer */
+    return ok && (!isinf(value->f32) || isinf(number)); /* too large for an f32: out of range */
   }
   case SCALAR_f64: value->f64 = to_number(L, index, &ok); return ok;
   }
   return false;
 }
 
-/* The argument as a value of that type; raises when it is none. */
+/* The argument as a value of the type; raises when it is not one. */
 ALWAYS_INLINE scalar_value scalar_check(lua_State *L, int arg, scalar type) {
   scalar_value value;
   if (!scalar_try(L, arg, type, &value))
@@ -113,7 +112,7 @@ ALWAYS_INLINE scalar_value scalar_check(lua_State *L, int arg, scalar type) {
 
 /* Writes the value to bytes of a mapping. */
 static inline void scalar_store(unsigned char *bytes, scalar type, scalar_value value) {
-  switch (scalar_size(type)) { /* constant sizes: a variable one compiles to a string instruction */
+  switch (scalar_size(type)) { /* constant sizes: a variable one becomes a slow instruction */
   case 1: memcpy(bytes, &value, 1); break;
   case 2: memcpy(bytes, &value, 2); break;
   case 4: memcpy(bytes, &value, 4); break;
@@ -121,7 +120,7 @@ static inline void scalar_store(unsigned char *bytes, scalar type, scalar_value 
   }
 }
 
-/* The value that stands at bytes of a mapping, read once. */
+/* Reads the value from bytes of a mapping, once. */
 static inline scalar_value scalar_load(const unsigned char *bytes, scalar type) {
   scalar_value value;
   switch (scalar_size(type)) {
@@ -149,20 +148,21 @@ ALWAYS_INLINE void scalar_push(lua_State *L, scalar type, scalar_value value) {
   }
 }
 
-/* Is the value pushed without an allocation and without an error? All are from 5.3 on. */
+/* Is the value plain: can it be pushed without an allocation, and without an error? From 5.3 on,
+ * every value is. */
 ALWAYS_INLINE bool scalar_is_plain(scalar type, scalar_value value) {
   if (type == SCALAR_i64)
     return holds_int64(value.i64);
   return type != SCALAR_u64 || holds_uint64(value.u64);
 }
 
-/* Are all values of the type? */
+/* Are all values of the type plain? */
 static inline bool scalar_type_is_plain(scalar type) {
   return LUA_VERSION_NUM >= 503 || (type != SCALAR_i64 && type != SCALAR_u64);
 }
 
-/* Pushes count scalars from bytes of a mapping, each read once, up to one that is not plain: how
- * many were pushed. Nothing here allocates, and each type has a loop. The stack has room. */
+/* Pushes count scalars from bytes of a mapping, each read once, but stops before one that is not
+ * plain. Returns how many were pushed. Allocates nothing; the caller has made room on the stack. */
 #define PUSH_ALL(name)                                                                             \
   case SCALAR_##name:                                                                              \
     for (size_t i = 0; i < count; i++) {                                                           \

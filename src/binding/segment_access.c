@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The segment's bytes: read, write, fill, copy, compare, find, flush, advise.
  *
- * Each method converts its arguments, which may run Lua code, then checks the handle and the
- * range, then touches memory, then asks whether that met a hole. */
+ * Each method converts its arguments, which may run Lua code; then checks the handle and the range; then
+ * touches memory; and then asks whether the memory was there (view_finish). */
 #define _GNU_SOURCE
 #include "binding/segment.h"
 
@@ -10,13 +10,13 @@
 
 #include "os/map.h"
 
-/* Bytes compared at a time, so that what peers change meanwhile is looked at once more. */
+/* Bytes that are compared at a time. */
 #define COMPARE_PIECE 4096
 
-/* Bytes moved at a time between two mappings of one object. */
+/* Bytes that are moved at a time between two mappings of one backing. */
 #define MOVE_PIECE 4096
 
-/* A string that will be interned, by way of private memory. */
+/* Pushes a string that will be interned, by way of private memory (view.h says why). */
 static inline void push_short(lua_State *L, const unsigned char *source, size_t count) {
   char bytes[INTERNED_MAX];
   if (count > 0)
@@ -33,7 +33,7 @@ void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t co
 #if MAY_COPY_SHARED
   lua_pushlstring(L, (const char *)source, count);
 #else
-  void *copy = lua_newuserdata(L, count); /* may run finalizers: the segment may be gone */
+  void *copy = lua_newuserdata(L, count); /* may run finalizers, which may close the segment */
   memcpy(copy, check_bytes(L, v, arg, offset, count), count);
   lua_pushlstring(L, copy, count);
   lua_remove(L, -2);
@@ -83,15 +83,15 @@ static int segment_fill(lua_State *L) {
   return view_finish(L, v, 1);
 }
 
-/* Two mappings of one object, as far as the numbers tell: on an overlay file system they can be of
- * different bytes all the same. */
+/* Are these two mappings of one backing? On an overlay file system device and inode can be equal
+ * although the bytes are different ones. */
 static bool same_object(const view *a, const view *b) {
   return a->segment != b->segment && a->segment->identity.device == b->segment->identity.device &&
          a->segment->identity.inode == b->segment->identity.inode;
 }
 
-/* memmove where addresses do not tell that the ranges overlap: piece by piece through private memory,
- * from the end when the bytes move up. */
+/* memmove for ranges whose addresses do not tell whether they overlap: piece by piece through private
+ * memory, and from the end when the bytes move up. */
 static void move_pieces(unsigned char *to, const unsigned char *from, size_t count, bool up) {
   unsigned char piece[MOVE_PIECE];
   for (size_t done = 0; done < count;) {
@@ -121,8 +121,8 @@ static int segment_copy(lua_State *L) {
   return err ? push_view_failure(L, source, err) : view_finish(L, v, 1);
 }
 
-/* -1, 0 or 1, and in *at the first difference. Bytes that differ no more at the second look,
- * because a peer changed them, count as equal. */
+/* Returns -1, 0 or 1, and in *at the offset of the first difference. Bytes that a peer makes equal
+ * before they are read again are counted as equal. */
 static int compare(const volatile unsigned char *a, const volatile unsigned char *b, size_t count,
                    size_t *at) {
   for (size_t piece = 0; piece < count; piece += COMPARE_PIECE) {
@@ -189,7 +189,7 @@ static int segment_flush(lua_State *L) {
   return push_view_done(L, v, err);
 }
 
-/* advise(hint) -> true | nil, message, code; for a slice, the pages that it lies on */
+/* advise(hint) -> true | nil, message, code; of a slice, for all pages that it has bytes on */
 static int segment_advise(lua_State *L) {
   view *v = check_view(L, 1);
   int hint = check_option(L, 2, shmseg_map_hints);

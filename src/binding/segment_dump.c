@@ -6,7 +6,7 @@
 #include "binding/segment.h"
 
 #define LINE 16
-#define TEXT 96 /* holds the text of a line: 79 characters, or more after 4 GiB */
+#define TEXT 96 /* bytes for the text of a line: 79 characters, and up to 8 more beyond 4 GiB */
 
 static void format_line(char *text, uint64_t offset, const unsigned char *bytes, size_t count) {
   text += sprintf(text, "%08llx  ", (unsigned long long)offset);
@@ -34,7 +34,7 @@ static int segment_dump(lua_State *L) {
   luaL_buffinit(L, &buffer);
   for (uint64_t at = 0; at < count; at += LINE) {
     size_t size = count - at < LINE ? (size_t)(count - at) : LINE;
-    /* the buffer's growth may run finalizers, so the range is checked for each line */
+    /* when the buffer grows, finalizers may run: so the range is checked for each line */
     memcpy(bytes, check_bytes(L, v, 2, offset + at, size), size);
     if (at > 0 && size == LINE && memcmp(bytes, last, LINE) == 0) {
       if (!starred)

@@ -7,8 +7,8 @@
 
 #include "binding/segment.h"
 
-#define INTEGER_MAX 16 /* bytes of the longest integer, as in lstrlib.c */
-#define VALUE_SIZE 8   /* bytes of Lua's integers, and of ours before 5.3 */
+#define INTEGER_MAX 16 /* bytes of the longest integer, as in Lua's string.pack */
+#define VALUE_SIZE 8   /* bytes of an integer value; before 5.3, too */
 
 typedef enum {
   ITEM_SIGNED,
@@ -26,7 +26,7 @@ typedef enum {
 typedef struct {
   uint64_t size;         /* of the value; for strings, of their length */
   unsigned char type;    /* an item_type */
-  unsigned char padding; /* before it; the whole fits in two registers */
+  unsigned char padding; /* bytes before it. An item is small enough for two registers */
 } item;
 
 typedef struct {
@@ -69,7 +69,7 @@ static bool is_digit(char c) {
   return (unsigned char)(c - '0') < 10;
 }
 
-/* The digits that follow, or otherwise. */
+/* The number whose digits follow; or otherwise, when no digit does. */
 static uint64_t opt_number(format *f, uint64_t otherwise) {
   uint64_t n = 0;
   if (!is_digit(*f->next))
@@ -124,7 +124,7 @@ static item read_option(format *f) {
   return it;
 }
 
-/* Bytes that the item is aligned to; 0 for one that is not. */
+/* The alignment of the item in bytes; 0 for an item that has none. */
 static uint64_t alignment_of(format *f, item it) {
   if (it.type <= ITEM_DOUBLE || it.type == ITEM_STRING)
     return it.size;
@@ -132,7 +132,7 @@ static uint64_t alignment_of(format *f, item it) {
     return 0;
   item next = { 0, ITEM_NONE, 0 };
   if (*f->next != '\0')
-    next = read_option(f); /* gives its alignment, and nothing else */
+    next = read_option(f); /* only its alignment counts: no value belongs to it */
   if (next.type == ITEM_CHARS || next.size == 0)
     luaL_argerror(f->L, f->arg, "invalid next option for option 'X'");
   return next.size;
@@ -192,7 +192,7 @@ static lua_Number check_packed_number(format *f, int arg) {
   return n;
 }
 
-/* Converts and checks the argument of the item; how many bytes it will take. */
+/* Converts and checks the argument of the item. Returns how many bytes the item will take. */
 static uint64_t check_item(format *f, int arg, item it) {
   lua_State *L = f->L;
   size_t length;
@@ -235,8 +235,8 @@ static void write_float(unsigned char *to, const void *value, size_t size, bool 
     to[little == native_is_little() ? i : size - 1 - i] = from[i];
 }
 
-/* Writes an item whose argument was checked; nothing here can raise or run Lua code, unless the
- * argument is cdata. */
+/* Writes an item whose argument is checked. It cannot raise or run Lua code, unless the argument is
+ * cdata. */
 static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t size) {
   size_t length = 0;
   const char *s = NULL;
@@ -273,7 +273,7 @@ static void write_item(format *f, int arg, item it, unsigned char *to, uint64_t 
   }
 }
 
-/* The bytes that the whole call takes; every argument is converted and checked. */
+/* How many bytes the whole call takes. Converts and checks every argument. */
 static uint64_t measure(lua_State *L, uint64_t offset, bool *has_cdata) {
   format f = check_format(L, 3);
   int arg = 3;
@@ -289,7 +289,7 @@ static uint64_t measure(lua_State *L, uint64_t offset, bool *has_cdata) {
   return position - offset;
 }
 
-/* Writes all items, whose place is offset. */
+/* Writes all items to the bytes at to, which are at offset in the view. */
 static void write_items(lua_State *L, uint64_t offset, unsigned char *to) {
   format f = check_format(L, 3);
   int arg = 3;
@@ -297,7 +297,7 @@ static void write_items(lua_State *L, uint64_t offset, unsigned char *to) {
   while (*f.next != '\0') {
     item it = next_item(&f, position);
     arg += takes_argument(it.type);
-    /* of a number that is known; of a string that was checked it is asked again */
+    /* the size of a string item is not kept, so its argument is asked again */
     uint64_t size = it.type <= ITEM_DOUBLE ? it.size : check_item(&f, arg, it);
     if (it.padding > 0)
       memset(to + (position - offset), 0, (size_t)it.padding);
@@ -316,7 +316,7 @@ static int segment_pack(lua_State *L) {
   unsigned char *image = NULL;
   check_writable(L, v);
   unsigned char *to = check_bytes(L, v, 2, offset, total);
-  if (has_cdata) { /* its conversion may run Lua code, so that is done aside */
+  if (has_cdata) { /* to convert it may run Lua code, so this writes to private memory first */
     image = lua_newuserdata(L, (size_t)total);
     write_items(L, offset, image);
     check_writable(L, v);
@@ -331,7 +331,7 @@ static int segment_pack(lua_State *L) {
 
 /* --- unpacking ---------------------------------------------------------------------------- */
 
-/* Bytes above the eighth must repeat the sign, or be zero. */
+/* The value of an integer's bytes. Bytes beyond the eighth must repeat the sign, or be zero. */
 static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, bool little) {
   uint64_t bits = 0;
   uint64_t size = it.size;
@@ -358,7 +358,7 @@ static uint64_t integer_of(lua_State *L, const unsigned char *from, item it, boo
   return bits;
 }
 
-/* A private copy of an item's bytes: a peer may change the shared ones between two looks. */
+/* Copies an item's bytes to private memory: a peer may change the shared ones between two reads. */
 static const unsigned char *fetch_item(lua_State *L, const view *v, uint64_t position,
                                        uint64_t size, unsigned char *copy) {
   const unsigned char *from = check_bytes(L, v, 2, position, size);
@@ -371,7 +371,7 @@ static const unsigned char *fetch_item(lua_State *L, const view *v, uint64_t pos
   return copy;
 }
 
-/* Pushes the item's value, if it has one. How many bytes it takes. */
+/* Pushes the item's value, if it has one. Returns how many bytes the item takes. */
 static uint64_t push_item(format *f, const view *v, uint64_t position, item it) {
   lua_State *L = f->L;
   unsigned char copy[INTEGER_MAX];
@@ -430,7 +430,7 @@ static int segment_unpack(lua_State *L) {
     if (it.padding > 0)
       check_bytes(L, v, 2, position, it.padding);
     position += it.padding;
-    if (results > LUA_MINSTACK - 3) /* so many slots every C function has */
+    if (results > LUA_MINSTACK - 3) /* every C function has LUA_MINSTACK slots */
       luaL_checkstack(L, 3, "too many results");
     position += push_item(&f, v, position, it);
     results += takes_argument(it.type);

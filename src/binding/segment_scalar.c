@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* get_i32, set_i32 and their like: one value of a C type at any offset, in native order. */
+/* get_i32, set_i32 and the like: one value of a C type at any offset, in native byte order. */
 #include "binding/scalar.h"
 #include "binding/segment.h"
 

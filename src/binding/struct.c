@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Structs: layouts (shapes), and what they make of bytes: records, tables, arrays.
+/* Structs: their layouts, called shapes, and the records, tables and arrays that a shape makes of bytes.
  *
- * lua/shmseg/struct.lua computes the layout. A shape is made once and lives as long as the state,
- * so that arrays and records can point to it. */
+ * lua/shmseg/struct.lua computes the layout. A shape lives as long as the Lua state, so that arrays and
+ * records can point to it. */
 #include "binding/array.h"
 #include "binding/module.h"
 #include "binding/record.h"
 
-/* Bytes of a struct, and how deep they may be nested: what struct.lua allows, too. */
+/* The largest size in bytes, and the deepest nesting. struct.lua has the same limits. */
 #define SIZE_LIMIT INT32_MAX
 #define DEPTH_LIMIT 100
 
 static const char shape_tag;
 
-/* --- what a shape can do: upvalue 1 is the shape, argument 1 the Lua struct ----------------- */
+/* --- functions of a shape, which is upvalue 1; argument 1 is the struct of struct.lua ------- */
 
 static const shape *own_shape(lua_State *L) {
   return lua_touserdata(L, lua_upvalueindex(1));
@@ -69,7 +69,7 @@ static int struct_read(lua_State *L) {
   return 1;
 }
 
-/* The table at arg as an image, which is pushed. */
+/* Pushes an image of the table at arg. */
 static unsigned char *check_table(lua_State *L, int arg, const shape *s, unsigned char **mask) {
   luaL_checktype(L, arg, LUA_TTABLE);
   unsigned char *image = push_image(L, (size_t)s->size, mask);
@@ -136,13 +136,13 @@ static int field_error(lua_State *L, int number, const char *key) {
   return luaL_argerror(L, 2, lua_pushfstring(L, "field %d: wrong %s", number, key));
 }
 
-/* Pushes what the table at the top has under the key; no Lua code runs. */
+/* Pushes the value of the key in the table at the top; runs no Lua code. */
 static void push_raw(lua_State *L, const char *key) {
   lua_pushstring(L, key);
   lua_rawget(L, -2);
 }
 
-/* The integer under the key of the table at the top; raises when it is not between these. */
+/* The integer under the key in the table at the top; raises unless it is from least to most. */
 static uint64_t check_count(lua_State *L, int number, const char *key, uint64_t least,
                             uint64_t most) {
   push_raw(L, key);
@@ -157,7 +157,7 @@ static const shape *test_shape(lua_State *L, int index) {
   return test_tag(L, index, &shape_tag);
 }
 
-/* The type of the element that the table at the top describes: a shape, or else a scalar's name or
+/* Takes the type of an element from the table at the top: its shape, or else the name of a scalar, or
  * "char". */
 static void take_type(lua_State *L, element *e, int number) {
   push_raw(L, "shape");
@@ -186,9 +186,9 @@ static void take_element(lua_State *L, element *e, int number) {
   lua_pop(L, 1);
 }
 
-/* The field that the table at the top describes: name, shape or type, size, cut, offset, count,
- * is_array. The name's very string is kept in the table at index names, for the pointer to it: an
- * equal string may be another one. */
+/* Takes a field from the table at the top: name, shape or type, size, cut, offset, count, is_array.
+ * f->name points into the string of the name, so the table at index names keeps that string itself;
+ * an equal string can be at another address. */
 static void take_field(lua_State *L, const shape *s, field *f, int number, int names) {
   push_raw(L, "name");
   f->name = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
@@ -205,7 +205,7 @@ static void take_field(lua_State *L, const shape *s, field *f, int number, int n
     field_error(L, number, "offset");
 }
 
-/* Pushes a shape without fields, whose user value is a table for their names, and that table. */
+/* Pushes a shape that has no fields yet, and a table for their names, which is its user value. */
 static shape *push_shape(lua_State *L, uint64_t size, int count) {
   shape *s = lua_newuserdata(L, sizeof *s + (size_t)count * sizeof(field));
   *s = (shape){ .tag = &shape_tag, .size = size, .depth = 1, .count = count };
@@ -225,8 +225,8 @@ static void push_functions(lua_State *L, int index) {
   }
 }
 
-/* shape(size, fields) -> shape, functions. The layout is struct.lua's, which has checked it in its
- * words; here is checked what would touch foreign memory. */
+/* shape(size, fields) -> shape, functions. struct.lua has checked the layout, and has better
+ * messages; here everything is checked that could lead to other memory. */
 static int struct_shape(lua_State *L) {
   int64_t size = check_integer(L, 1);
   luaL_argcheck(L, size >= 1 && size <= SIZE_LIMIT, 1, "out of range");
@@ -260,7 +260,8 @@ static int struct_shape(lua_State *L) {
   return 2;
 }
 
-/* What the compiler does with each scalar: layouts.i32 = { size = 4, align = 4 } */
+/* Size and alignment of each scalar, as the compiler has them: layouts.i32 = { size = 4, align = 4
+ * } */
 #define LAYOUT(type)                                                                               \
   {                                                                                                \
     sizeof(type), offsetof(                                                                        \
