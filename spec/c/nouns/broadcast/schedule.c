@@ -365,20 +365,5 @@ static const char *check(void) {
 
 static const shmseg_object_options options = { .capacity = CAPACITY };
 
-static const structure schedule_broadcast = {
-  .name = "broadcast",
-  .kind = &shmseg_broadcast_kind,
-  .handles = handles,
-  .options = &options,
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-  .operands = "u",
-};
-
-SCHEDULE(schedule_broadcast);
+SCHEDULE(broadcast, .kind = &shmseg_broadcast_kind, .handles = handles, .options = &options,
+         .operands = "u");

@@ -163,18 +163,4 @@ static const char *check(void) {
   return opening_check(&event.object);
 }
 
-static const structure schedule_event = {
-  .name = "event",
-  .kind = &shmseg_event_kind,
-  .handles = handles,
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-};
-
-SCHEDULE(schedule_event);
+SCHEDULE(event, .kind = &shmseg_event_kind, .handles = handles);

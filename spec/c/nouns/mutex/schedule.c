@@ -201,18 +201,4 @@ static const char *check(void) {
   return opening_check(&mutex.object);
 }
 
-static const structure schedule_mutex = {
-  .name = "mutex",
-  .kind = &shmseg_mutex_kind,
-  .handles = handles,
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-};
-
-SCHEDULE(schedule_mutex);
+SCHEDULE(mutex, .kind = &shmseg_mutex_kind, .handles = handles);

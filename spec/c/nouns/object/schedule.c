@@ -146,16 +146,4 @@ static const char *check(void) {
   return shmseg_mutex_check(&mutex);
 }
 
-static const structure schedule_header = {
-  .name = "object",
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-};
-
-SCHEDULE(schedule_header);
+SCHEDULE(object, .kind = NULL);

@@ -455,19 +455,4 @@ static const char *check(void) {
 
 static const shmseg_object_options options = { .capacity = CAPACITY };
 
-static const structure schedule_queue = {
-  .name = "queue",
-  .kind = &shmseg_queue_kind,
-  .handles = handles,
-  .options = &options,
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-};
-
-SCHEDULE(schedule_queue);
+SCHEDULE(queue, .kind = &shmseg_queue_kind, .handles = handles, .options = &options);

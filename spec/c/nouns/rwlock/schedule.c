@@ -272,18 +272,4 @@ static const char *check(void) {
   return opening_check(&rwlock.object);
 }
 
-static const structure schedule_rwlock = {
-  .name = "rwlock",
-  .kind = &shmseg_rwlock_kind,
-  .handles = handles,
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-};
-
-SCHEDULE(schedule_rwlock);
+SCHEDULE(rwlock, .kind = &shmseg_rwlock_kind, .handles = handles);

@@ -198,19 +198,4 @@ static const char *check(void) {
   return opening_check(&semaphore.object);
 }
 
-static const structure schedule_semaphore = {
-  .name = "semaphore",
-  .kind = &shmseg_semaphore_kind,
-  .handles = handles,
-  .options = &options,
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-};
-
-SCHEDULE(schedule_semaphore);
+SCHEDULE(semaphore, .kind = &shmseg_semaphore_kind, .handles = handles, .options = &options);

@@ -237,17 +237,4 @@ static const char *check(void) {
   return NULL;
 }
 
-static const structure schedule_litmus = {
-  .name = "litmus",
-  .scenarios = scenarios,
-  .count = sizeof scenarios / sizeof scenarios[0],
-  .make = make,
-  .begin = begin,
-  .perform = perform,
-  .died = died,
-  .in_vain = in_vain,
-  .check = check,
-  .operands = "s",
-};
-
-SCHEDULE(schedule_litmus);
+SCHEDULE(litmus, .operands = "s");

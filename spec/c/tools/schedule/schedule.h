@@ -24,8 +24,8 @@
 #define FRESH 3 /* the one that comes when the others are over */
 #define NOBODY (-1)
 
-/* Bytes of the block at most; of the words of the scenarios, which their locks protect; and of the object
- * when its structure does not say. */
+/* Bytes of the block at most; of the words of the scenarios, which their locks protect; and of the
+ * object when its structure does not say. */
 #define BLOCK 16384
 #define DATA_SIZE 256
 #define OBJECT_SIZE 1024
@@ -244,9 +244,20 @@ found explore(const structure *structure, const scenario *s);
 void code_print(const code *c, char *text, int size);
 bool code_parse(const char *text, code *c);
 
-/* Has main() run the scenarios of a structure. */
-#define SCHEDULE(structure_name)                                                                   \
-  static const structure *structure_name##_entry __attribute__((section("schedules"), used)) =     \
-      &(structure_name)
+/* Has main() run the scenarios of a structure. The file has the functions and the list of scenarios
+ * under these names; what follows are the other fields of the structure. */
+#define SCHEDULE(noun, ...)                                                                        \
+  static const structure schedule_##noun = { .name = #noun,                                        \
+                                             .scenarios = scenarios,                               \
+                                             .count = sizeof scenarios / sizeof scenarios[0],      \
+                                             .make = make,                                         \
+                                             .begin = begin,                                       \
+                                             .perform = perform,                                   \
+                                             .died = died,                                         \
+                                             .in_vain = in_vain,                                   \
+                                             .check = check,                                       \
+                                             __VA_ARGS__ };                                        \
+  static const structure *schedule_##noun##_entry __attribute__((section("schedules"), used)) =    \
+      &schedule_##noun
 
 #endif
