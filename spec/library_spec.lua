@@ -36,10 +36,11 @@ end
 local function compile(compiler, source, static)
   local prefix, program = install(), scratch.path("program")
   local words = "PKG_CONFIG_PATH=" .. shell.quote(prefix .. "/lib/pkgconfig") .. " pkg-config "
-  local flags = run(words .. "--cflags --libs shmseg"):gsub("\n", " ")
+  words = words .. (static and "--static " or "") .. "--cflags --libs shmseg"
+  local flags = run(words):gsub("\n", " ")
   if static then
-    flags = run(words .. "--cflags shmseg"):gsub("\n", " ")
-      .. shell.quote(prefix .. "/lib/libshmseg.a") .. " -lrt -ldl -lpthread"
+    assert.match("%-lpthread", flags) -- of Libs.private
+    flags = flags:gsub("%-lshmseg", (shell.quote(prefix .. "/lib/libshmseg.a"):gsub("%%", "%%%%")))
   end
   run(("%s -Wall -Wextra -Werror -o %s %s %s"):format(compiler, program, source, flags))
   return program

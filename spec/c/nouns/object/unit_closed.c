@@ -27,8 +27,10 @@ TEST(segments, "a segment of zeroes is closed: it gives no bytes and no size, an
   check(shmseg_segment_write(&segment, 0, bytes, 1) == SHMSEG_CLOSED);
   check(shmseg_segment_flush(&segment, 0, 0) == SHMSEG_CLOSED);
   check(shmseg_segment_resize(&segment, 64) == SHMSEG_CLOSED);
+  check(shmseg_segment_resize_until(&segment, 64, &deadline) == SHMSEG_CLOSED);
   check(shmseg_segment_refresh(&segment) == SHMSEG_CLOSED);
   check(shmseg_segment_unlink(&segment) == SHMSEG_CLOSED);
+  check(shmseg_segment_unlink_until(&segment, &deadline) == SHMSEG_CLOSED);
   check(shmseg_mutex_open(&mutex, shmseg_segment_whole(&segment), SHMSEG_CREATE, NULL, NULL) ==
         SHMSEG_CLOSED);
   int descriptors = count_descriptors();
@@ -70,11 +72,17 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
   check(shmseg_queue_shutdown(&queue) == SHMSEG_CLOSED);
   check(shmseg_queue_bytes(&queue, &number) == SHMSEG_CLOSED);
   check(shmseg_queue_count(&queue, &stats) == SHMSEG_CLOSED);
+  shmseg_queue_walk messages = { 0 };
+  check(shmseg_queue_count_on(&queue, &messages, &stats) == SHMSEG_CLOSED);
   check(shmseg_broadcast_publish(&broadcast, "x", 1, &number) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_publish_until(&broadcast, "x", 1, &deadline, &number) == SHMSEG_CLOSED);
   check(shmseg_broadcast_shutdown(&broadcast) == SHMSEG_CLOSED);
   check(shmseg_subscription_next(&subscription, bytes, sizeof bytes, &size, &number, &number, 0) ==
         SHMSEG_CLOSED);
   check(shmseg_broadcast_subscribe(&broadcast, SHMSEG_FROM_NEW, &subscription) == SHMSEG_CLOSED);
+  shmseg_broadcast_walk walk = { 0 };
+  check(shmseg_broadcast_subscribe_on(&broadcast, SHMSEG_FROM_NEW, &walk, &subscription) ==
+        SHMSEG_CLOSED);
 }
 
 TEST(closing, "closing and checking handles of zeroes does no harm") {
