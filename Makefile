@@ -98,7 +98,7 @@ install: library             ## install libshmseg below PREFIX (/usr/local), its
 	ln -sf libshmseg.so.0 $(prefix)/lib/libshmseg.so
 	install -m 644 build/lib/libshmseg.a $(prefix)/lib/
 	install -m 644 src/shmseg.h $(prefix)/include/
-	install -m 644 src/shmseg/base.h $(prefix)/include/shmseg/
+	install -m 644 src/shmseg/*.h $(prefix)/include/shmseg/
 	install -m 644 doc/*.md $(prefix)/share/doc/shmseg/
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
 	  'Version: $(library_version)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lshmseg' \

@@ -11,120 +11,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "shmseg/base.h"
+#include "shmseg/segment.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-
-typedef enum {
-  SHMSEG_READ,       /* attach, read only */
-  SHMSEG_WRITE,      /* attach, read and write */
-  SHMSEG_CREATE,     /* attach, or create when absent */
-  SHMSEG_CREATE_ONLY /* create; EEXIST when present */
-} shmseg_mode;
-
-struct shmseg_fault;
-struct shmseg_hold;
-struct shmseg_temporary;
-typedef struct shmseg_segment shmseg_segment;
-
-typedef struct shmseg_options {
-  size_t size;    /* of a new object; for an existing one the least that will do */
-  size_t max;     /* address space to hold for growth, 0 for none */
-  mode_t perm;    /* of a new object, exact whatever the umask */
-  bool sparse;    /* take memory at the first write, not now */
-  bool populate;  /* map every page now */
-  bool pin;       /* keep the pages in memory (mlock) */
-  bool temporary; /* unlink what this call creates when it closes, or this process exits */
-  /* Fills a new object before anyone can see it; a code other than 0 gives it up. */
-  int (*init)(shmseg_segment *segment, void *context);
-  void *context;
-} shmseg_options;
-
-/* A mapping of one whole backing. A segment of zeroes is a closed one. The fields are for reading
- * only. */
-struct shmseg_segment {
-  unsigned char *data; /* first byte; moves when the segment is resized or refreshed */
-  size_t size;         /* bytes that may be touched */
-  shmseg_place place;
-  shmseg_identity identity;
-  int fd; /* of the backing; 0: closed */
-  bool writable;
-
-  /* private: the library's business from here on */
-  bool sparse, populate, pin;
-  struct shmseg_fault *fault;         /* the guard's record: was a hole met? */
-  size_t reserved;                    /* address space held at data */
-  size_t max;                         /* least address space to hold */
-  struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
-  shmseg_member member;
-  struct shmseg_hold *holds; /* what this handle has locked */
-  unsigned recoveries;       /* refreshes after a hole: objects from before have ended */
-  unsigned opened;           /* what recoveries was when the backing was opened */
-};
-
-/* Makes a handle closed, which all zeroes is; needed before open if close may come first. */
-SHMSEG_API void shmseg_segment_init(shmseg_segment *segment);
-
-static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
-  return segment->fd > 0;
-}
-
-/* Opens place as mode says. *created (may be NULL) tells whether this call made the object.
- * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
- * and attach against peers that unlink and create. A failed call leaves nothing behind. */
-SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
-                                   const shmseg_options *options, bool *created);
-
-/* Makes a nameless segment (a memfd, sealed against shrinking, where there is one). */
-SHMSEG_API int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options);
-
-/* Maps the object behind fd, which stays the caller's. */
-SHMSEG_API int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
-
-/* Harmless on a closed handle. */
-SHMSEG_API void shmseg_segment_close(shmseg_segment *segment);
-
-/* Copies between the segment and private memory. SHMSEG_TRUNCATED or ENOSPC when the bytes
- * were not there: what was copied is then undefined. Not atomic. */
-SHMSEG_API int shmseg_segment_read(const shmseg_segment *segment, size_t offset, void *buffer,
-                                   size_t count);
-SHMSEG_API int shmseg_segment_write(const shmseg_segment *segment, size_t offset, const void *bytes,
-                                    size_t count);
-
-/* 0, or why an access since the last refresh may have met a hole: SHMSEG_TRUNCATED or ENOSPC. */
-SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
-
-/* Grows or shrinks the object; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
- * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
-SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
-
-/* The functions whose names end with _until do the same as those without, for callers that must
- * not be held up by a process that is stopped. Such a call returns SHMSEG_INTERRUPTED after each
- * slice of its wait, so that the caller can look around; it is not over then, and is called again
- * with the same arguments. *deadline is 0 at the first call. When the call first has to wait it
- * sets it, as far ahead as the function without _until would wait, and gives SHMSEG_TIMEOUT when
- * that moment has come. */
-SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
-
-/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed call
- * changes nothing. */
-SHMSEG_API int shmseg_segment_refresh(shmseg_segment *segment);
-
-/* Writes the range back to the file (msync). */
-SHMSEG_API int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count);
-
-/* Removes the name if it still leads to this object; SHMSEG_RENAMED otherwise. EACCES through a
- * read-only handle when the object must not be written: then it could not be exact. */
-SHMSEG_API int shmseg_segment_unlink(shmseg_segment *segment);
-SHMSEG_API int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
-
-/* Removes whatever the name leads to. */
-SHMSEG_API int shmseg_segment_remove(shmseg_place place);
-SHMSEG_API int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
 
 /* --- objects -------------------------------------------------------------------------------
  *
