@@ -117,10 +117,11 @@ describe("libshmseg", function()
     if reason then
       pending(reason)
     end
-    local name, programs = scratch.name(), {}
+    local name, account, programs = scratch.name(), scratch.name(), {}
     for text in read("doc/c.md"):gmatch("```c\n(.-)```") do
       local leaf = assert(text:match("^/%* (%w+)%.c %*/"))
-      local source = scratch.file(text:gsub('"lines"', '"' .. name .. '"'), leaf .. ".c")
+      text = text:gsub('"lines"', '"' .. name .. '"'):gsub('"account"', '"' .. account .. '"')
+      local source = scratch.file(text, leaf .. ".c")
       programs[leaf] = compile("cc -std=c11", source)
     end
     run(library_path() .. " " .. programs.writer)
@@ -129,6 +130,14 @@ describe("libshmseg", function()
     assert.is_nil(scratch.bytes(name))
     assert.equal('queue "lines": No such file or directory\nstatus 1\n',
       run(library_path() .. " " .. programs.reader .. "; echo status $?"))
+    run(library_path() .. " " .. programs.deposit)
+    local Account = shmseg.struct("Account", { { "deposits", "u32" }, { "balance", "f64" } })
+    local segment = assert(shmseg.open(account))
+    local mutex = assert(shmseg.mutex.open(segment:slice(0, 128)))
+    mutex:with(function(abandoned)
+      assert.is_nil(abandoned)
+      assert.same({ deposits = 1, balance = 10 }, Account:read(segment, 128))
+    end)
   end)
 
   it("exports what its headers declare, and nothing else", function()
