@@ -3,8 +3,8 @@
  *
  * Handles are plain structs that the caller owns and keeps at one address from open to close;
  * nothing here allocates. A handle is for one thread at a time. Every function that can fail
- * returns 0 or a code: shmseg/base.h has them. Sizes, offsets and counts are bytes. Deadlines are
- * nanoseconds of shmseg_clock_now(). */
+ * returns 0 or a code: shmseg/base.h has them. A pointer is NULL only where it is said that it may
+ * be. Sizes, offsets and counts are bytes. Deadlines are nanoseconds of shmseg_clock_now(). */
 #ifndef SHMSEG_H
 #define SHMSEG_H
 
@@ -27,6 +27,12 @@ extern "C" {
  * SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at one
  * address while it is open, and is closed before its segment's memory goes; closing the segment ends
  * it. A handle of zeroes is a closed one.
+ *
+ * Every call on an object may return SHMSEG_CLOSED, SHMSEG_TRUNCATED or ENOSPC, and SHMSEG_CORRUPT; one
+ * that changes it SHMSEG_READ_ONLY when the segment is not open for writing (SHMSEG_READ and
+ * SHMSEG_WRITE do the same here); and the first one that locks what keeps it from an identity: EACCES,
+ * SHMSEG_NO_PROC, EMFILE, … To lock what a handle on the same segment handle has locked is
+ * SHMSEG_HELD, to unlock or release what this handle has not is SHMSEG_NOT_HELD.
  *
  * Calls that wait take a deadline and may return SHMSEG_INTERRUPTED early, for any reason: call
  * again with the same deadline. After SHMSEG_TRUNCATED all locks of the segment handle are lost. */
@@ -93,9 +99,10 @@ SHMSEG_API int shmseg_object_open_until(shmseg_object *object, const shmseg_kind
                                         const shmseg_object_options *options, int64_t *deadline,
                                         bool *created);
 
-/* Opens an object that has a segment of its own, of that name. segment is closed before; it is open
- * when the call succeeds, and is closed by the caller, behind the object. A new object is complete
- * before anyone can see its name. segment_options may be NULL: permissions 0600, nothing else; its
+/* Opens an object that has a segment of its own, of that name, which is borrowed while that is open.
+ * segment is open when the call succeeds, and is closed by the caller, behind the object. A new object
+ * is complete before anyone can see its name; a number that options do not give is the least there can
+ * be. options and created may be NULL. segment_options may be NULL: permissions 0600, nothing else; its
  * size and init are not used. When object->kind is NULL after a failure, it is the segment that
  * could not be opened. */
 SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,
@@ -103,7 +110,8 @@ SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind
                                         const shmseg_object_options *options,
                                         const shmseg_options *segment_options, bool *created);
 
-/* What *created and the handles have is kept between the calls. */
+/* The segment is all zeroes at the first call. What *created and the handles have is kept between the
+ * calls; created is not NULL. */
 SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
                                               shmseg_segment *segment, const char *name,
                                               shmseg_mode mode,

@@ -28,22 +28,22 @@ extern "C" {
 
 /* Every function that can fail returns 0 or a code: an errno value (positive) or one of these. */
 enum {
-  SHMSEG_TIMEOUT = -1,
-  SHMSEG_EMPTY = -2,
-  SHMSEG_SHUTDOWN = -3,
-  SHMSEG_TOO_SMALL = -4, /* the object is smaller than the caller needs */
-  SHMSEG_TRUNCATED = -5, /* a peer shrank the object under the mapping */
-  SHMSEG_CORRUPT = -6,
-  SHMSEG_INCOMPATIBLE = -7,
+  SHMSEG_TIMEOUT = -1,      /* the deadline has come, or a patience is over */
+  SHMSEG_EMPTY = -2,        /* the cell has no value yet */
+  SHMSEG_SHUTDOWN = -3,     /* the queue or broadcast is shut, and nothing is left */
+  SHMSEG_TOO_SMALL = -4,    /* a segment, slice or buffer is smaller than what is needed */
+  SHMSEG_TRUNCATED = -5,    /* a peer shrank the backing under the mapping */
+  SHMSEG_CORRUPT = -6,      /* the bytes are none of the object's: somebody wrote over them */
+  SHMSEG_INCOMPATIBLE = -7, /* something else is there, or another kind, version or size */
   SHMSEG_INTERRUPTED = -8,  /* a signal came, or a slice of the wait is over: call again */
   SHMSEG_OUT_OF_RANGE = -9, /* misuse: offset and count reach past the end */
   SHMSEG_READ_ONLY = -10,   /* misuse: the handle was opened for reading */
   SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */
-  SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
+  SHMSEG_RENAMED = -12,     /* the name leads to another backing */
   SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
   SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
   SHMSEG_CHANGED = -15,     /* a peer was faster */
-  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
+  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless backing is opened anew */
 };
 
 /* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what strerror()
@@ -56,7 +56,7 @@ SHMSEG_API int64_t shmseg_clock_now(void);
 /* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
 #define SHMSEG_FOREVER INT64_MAX
 
-/* Where a backing is found: the name of a POSIX shared memory object ("memory.bin", no slash) or
+/* Where a backing is found: the name of a POSIX shared memory object ("memory.bin", with no slash before it) or
  * the path of an ordinary file. */
 typedef enum { SHMSEG_NAME, SHMSEG_FILE } shmseg_place_type;
 

@@ -27,14 +27,14 @@ struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
 
 typedef struct shmseg_options {
-  size_t size;    /* of a new object; for an existing one the least that will do */
+  size_t size;    /* of a new backing; for an existing one the least that will do */
   size_t max;     /* address space to hold for growth, 0 for none */
-  mode_t perm;    /* of a new object, exact whatever the umask */
+  mode_t perm;    /* of a new backing, exact whatever the umask; 0 shuts out its creator, too */
   bool sparse;    /* take memory at the first write, not now */
   bool populate;  /* map every page now */
   bool pin;       /* keep the pages in memory (mlock) */
   bool temporary; /* unlink what this call creates when it closes, or this process exits */
-  /* Fills a new object before anyone can see it; a code other than 0 gives it up. */
+  /* Fills a new backing before anyone can see it; a code other than 0 gives it up. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
 } shmseg_options;
@@ -68,7 +68,7 @@ static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
   return segment->fd > 0;
 }
 
-/* Opens place as mode says. *created (may be NULL) tells whether this call made the object.
+/* Opens place as mode says. *created (may be NULL) tells whether this call made the backing.
  * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
  * and attach against peers that unlink and create. A failed call leaves nothing behind. */
 SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
@@ -77,7 +77,7 @@ SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, 
 /* Makes a nameless segment (a memfd, sealed against shrinking, where there is one). */
 SHMSEG_API int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options);
 
-/* Maps the object behind fd, which stays the caller's. */
+/* Maps the backing behind fd, which stays the caller's. */
 SHMSEG_API int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
 
 /* Harmless on a closed handle. */
@@ -93,7 +93,7 @@ SHMSEG_API int shmseg_segment_write(const shmseg_segment *segment, size_t offset
 /* 0, or why an access since the last refresh may have met a hole: SHMSEG_TRUNCATED or ENOSPC. */
 SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
 
-/* Grows or shrinks the object; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
+/* Grows or shrinks the backing; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
  * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
 SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
@@ -112,8 +112,9 @@ SHMSEG_API int shmseg_segment_refresh(shmseg_segment *segment);
 /* Writes the range back to the file (msync). */
 SHMSEG_API int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count);
 
-/* Removes the name if it still leads to this object; SHMSEG_RENAMED otherwise. EACCES through a
- * read-only handle when the object must not be written: then it could not be exact. */
+/* Removes the name if it still leads to this backing. ENOENT when it leads to none, SHMSEG_RENAMED to
+ * another one; EINVAL without a name. EACCES through a read-only handle when the backing must not be
+ * written: then it could not be exact. */
 SHMSEG_API int shmseg_segment_unlink(shmseg_segment *segment);
 SHMSEG_API int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
 
