@@ -46,7 +46,7 @@ function build.program(sources, flags)
   return path
 end
 
---- The same for a program that uses shmseg.h: layers 1 and 2 are linked to it,
+--- The same for a program that uses shmseg.h: floors 1 to 3 are linked to it,
 -- compiled as plain C11: each source says itself which features it needs.
 function build.user(source)
   local compile = compiler() .. " -std=c11 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"

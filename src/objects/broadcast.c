@@ -2,7 +2,7 @@
 /* A broadcast: each message goes to every subscriber.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity = bytes of the largest message
+ *             0       64    header (objects/header.h), capacity = bytes of the largest message
  *             64      4     publishers' lock word (core/lock.h)
  *             128     8     published word: (sequence + 1) << 1 | shut
  *             136     8     floor: what lies below may be overwritten

@@ -2,7 +2,7 @@
 /* A cell: the latest value, never torn.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity = bytes of the largest value
+ *             0       64    header (objects/header.h), capacity = bytes of the largest value
  *             64      4     lock word of the writers (core/lock.h)
  *             68      60    0
  *             128     8     version word: version + 1; versions count the values from 1 on

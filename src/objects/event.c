@@ -2,7 +2,7 @@
 /* An event: set until somebody clears it.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity 1
+ *             0       64    header (objects/header.h), capacity 1
  *             64      4     word: bit 0 set, bits 1-31 how often it was set, from 1 on; wraps to 1
  *             68      60    0
  *

@@ -2,7 +2,7 @@
 /* A mutex whose owner may die.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity 1
+ *             0       64    header (objects/header.h), capacity 1
  *             64      4     lock word (core/lock.h)
  *             68      60    0
  *

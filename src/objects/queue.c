@@ -2,7 +2,7 @@
 /* A queue: each message goes to one consumer.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity = bytes of the largest message
+ *             0       64    header (objects/header.h), capacity = bytes of the largest message
  *             64      4     producers' lock word (core/lock.h)
  *             128     8     tail word: tail << 1 | shut
  *             136     4     eventcount of the messages (core/eventcount.h), notified after a push

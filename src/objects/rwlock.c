@@ -2,7 +2,7 @@
 /* A lock of many readers or one writer, who may die.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity 64
+ *             0       64    header (objects/header.h), capacity 64
  *             64      4     lock word of the writer (core/lock.h)
  *             68      4     eventcount (core/eventcount.h) of the slots
  *             72      56    0

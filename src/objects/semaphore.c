@@ -2,7 +2,7 @@
 /* A semaphore whose permits come back from the dead.
  *
  * LAYOUT      offset  size
- *             0       64    header (objects/object.h), capacity = permits, 1 to 65,535
+ *             0       64    header (objects/header.h), capacity = permits, 1 to 65,535
  *             64      4     eventcount (core/eventcount.h) of the slots
  *             68      60    0
  *             128           a slot of 4 bytes for each permit, rounded up to 64
