@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A stock ticker that waits for nobody. Who is slow learns how many prices it has missed.
+-- A stock ticker that waits for nobody. A reader that is slow learns how many prices it has missed.
 --   lua ticker.lua publish [NAME]
 --   lua ticker.lua watch [NAME [SECONDS]]       in other terminals; busy so long with each price
 -- Ctrl-C ends either.

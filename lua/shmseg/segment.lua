@@ -48,7 +48,7 @@ local function check_opening(mode, size, options)
   return check_arguments(size, options, open_options)
 end
 
--- Opens the object or file; the results are those of shmseg.open.
+-- Opens shared memory or a file; the results are those of shmseg.open.
 local function open(name, is_file, mode, checked)
   local perm, reserve, max, populate, pin, temporary = check.unpack(checked.options)
   local opened, created, code = core.open(name, is_file, mode, checked.size, perm, reserve, max,
@@ -62,7 +62,7 @@ end
 --- Opens a shared memory object.
 -- @tparam ?string name "memory.bin" or "/memory.bin"; nil with mode "x" picks a free one
 -- @tparam[opt="rw"] string mode "r", "rw", "c" (create when absent) or "x" (create only)
--- @tparam[opt] integer size bytes: of a new object, or the least that will do
+-- @tparam[opt] integer size bytes: of a new one, or the least that will do
 -- @tparam[opt] table options perm, reserve, init, temporary, max, populate, pin
 -- @return the segment, or nil
 -- @return whether it was created, or the error message
@@ -130,7 +130,7 @@ end
 -- @return the segment, or nil, message, code
 segment.from_fd = core.from_fd
 
---- Removes a name. Whoever has the object open keeps it.
+--- Removes a name. Whoever has it open keeps it.
 -- @tparam string name
 -- @return true, or nil, message, code
 function segment.unlink(name)
@@ -145,7 +145,7 @@ function segment.unlink(name)
   return core.unlink(bare)
 end
 
---- Tells about an object without opening it.
+--- Tells about shared memory without opening it.
 -- @tparam string name
 -- @treturn table size, allocated, perm, uid, gid, links, device, inode, accessed, modified,
 -- changed; or nil, message, code

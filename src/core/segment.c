@@ -142,7 +142,7 @@ static int segment_abandon(shmseg_segment *segment, shmseg_place place, int err)
 }
 
 /* What can be done only while the permissions are not yet the final ones, and what is undone when the
- * name goes to another object. */
+ * name goes to another backing. */
 static int segment_prepare_name(shmseg_segment *segment, const shmseg_options *options) {
   uint32_t id;
   int err = 0;
