@@ -15,7 +15,7 @@ const char *shmseg_strerror(int code) {
   case SHMSEG_TOO_SMALL: return "there is not enough room";
   case SHMSEG_TRUNCATED: return "another process has shrunk the segment";
   case SHMSEG_CORRUPT: return "the object is damaged";
-  case SHMSEG_INCOMPATIBLE: return "something else is there, or an object of another kind, format or size";
+  case SHMSEG_INCOMPATIBLE: return "there is something else, or another kind, format or size";
   case SHMSEG_RENAMED: return "the name leads to something else now";
   case SHMSEG_CLOSED: return "the handle is closed, or its segment is";
   case SHMSEG_CHANGED: return "peers were faster each time";
