@@ -2,6 +2,7 @@
 -- Runs in host.c: lets every allocation of every call fail once, and looks for what is lost then.
 -- Prints a line for each call that loses something or that succeeds wrongly, and "done" at the end.
 
+local core = require "shmseg.core"
 local shmseg = require "shmseg"
 
 local host = rawget(_G, "host")
@@ -41,10 +42,14 @@ local function created(segment)
   segment:close()
 end
 
-local nouns = {
-  mutex = {}, rwlock = {}, event = {}, semaphore = { permits = 3 }, cell = { capacity = 100 },
-  queue = { capacity = 100 }, broadcast = { capacity = 100 },
-}
+-- Each kind of object, with the numbers that it needs.
+local nouns = {}
+for _, noun in ipairs(core.kinds) do
+  nouns[noun] = {}
+  for _, number in ipairs(core[noun].numbers) do
+    nouns[noun][number] = 100
+  end
+end
 local codec = { encode = tostring, decode = tostring }
 
 -- Something that has an object of each kind already, and zeroes behind it.
