@@ -39,7 +39,7 @@ extern "C" {
 
 #define SHMSEG_ALIGN 64
 
-/* The deadline so many nanoseconds from now. */
+/* The deadline that is this number of nanoseconds from now. */
 SHMSEG_API int64_t shmseg_wait_deadline(int64_t nanoseconds);
 
 /* Part of a segment. An object takes what it needs of it, from its beginning. */

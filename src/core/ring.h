@@ -33,7 +33,8 @@ static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t hig
 int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t length,
                      uint64_t position, uint64_t high, uint64_t *until);
 
-/* So few bytes are read and not asked about. A question costs a go as much as so many records. */
+/* Up to UNASKED bytes are read without a question whether they are a hole. A question counts as
+ * QUESTION records of a go. */
 #define SHMSEG_RING_UNASKED 65536
 #define SHMSEG_RING_QUESTION 64
 
