@@ -8,7 +8,7 @@
 
 #define WAITERS 0x80000000u
 
-/* Tries to change a word that peers change too. */
+/* How often a change of the word is tried: peers may change it each time. */
 #define TRIES 1000
 
 /* Nanoseconds between two looks of a reader that cannot ask to be woken. */
