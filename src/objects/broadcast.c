@@ -78,9 +78,8 @@ static void broadcast_open(shmseg_object *object) {
 
 /* --- publishing --------------------------------------------------------------------------- */
 
-/* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way,
- * part of which is done. (What is read here is about to be overwritten: it takes no memory of its
- * own.) */
+/* Raises floor until need bytes are free behind end. SHMSEG_INTERRUPTED when that takes many
+ * records: some are done. (To read a hole takes memory, but here it is about to be written to.) */
 static int broadcast_make_space(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
   uint64_t floor = load_relaxed(broadcast_word64(b, BROADCAST_FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, end))
@@ -140,7 +139,7 @@ int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_
     return err;
   err = shmseg_lock_enter(segment, broadcast_word32(b, BROADCAST_LOCK), id, LOCK_PATIENCE, deadline,
                           &dirty);
-  if (err) /* a stopped publisher may have the lock: shutting down is seen all the same */
+  if (err) /* a stopped publisher may have the lock: a shutdown is reported all the same */
     return load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED)) & BROADCAST_SHUT ? SHMSEG_SHUTDOWN
                                                                                    : err;
   err = broadcast_append(b, bytes, size, sequence);

@@ -43,15 +43,15 @@
 #define EVENTCOUNT 136
 #define BUFFERS 192
 #define COUNT 4
-#define BYTES 8 /* of a buffer, behind its size */
+#define BYTES 8 /* where the bytes of a buffer begin, behind their size */
 
 /* Versions that may come out while a buffer is read: that of version v is touched by v + 4 alone. */
 #define LEAD (COUNT - 2)
 
-/* Writers wait for one another so long at most, readers that are overtaken all the time. */
+/* Nanoseconds that a writer waits for another, and a reader tries while writers overtake it. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 #define READ_PATIENCE ((int64_t)100 * 1000000)
-#define READ_TRIES 8 /* at least, though a process that seldom runs is late at the second */
+#define READ_TRIES 8 /* at least: a process that seldom runs may be late at the second one */
 
 static uint64_t cell_buffer_size(uint64_t capacity) {
   return (BYTES + capacity + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
@@ -100,7 +100,7 @@ static unsigned char *cell_buffer_of(const shmseg_cell *cell, uint64_t version) 
 /* Under the lock. */
 static int cell_publish(const shmseg_cell *cell, uint64_t version, const void *bytes, size_t size) {
   unsigned char *buffer = cell_buffer_of(cell, version);
-  fence_release(); /* version - 1 is seen before any byte below: pairs with confirm()'s fence */
+  fence_release(); /* version - 1 is seen first: pairs with the fence in shmseg_cell_confirm() */
   store_relaxed((uint64_t *)buffer, (uint64_t)size);
   copy_to_shared(buffer + BYTES, bytes, size);
   int err = segment_status(cell->object.segment);
