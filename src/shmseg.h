@@ -22,8 +22,8 @@ extern "C" {
 typedef enum {
   SHMSEG_READ,       /* attach, read only */
   SHMSEG_WRITE,      /* attach, read and write */
-  SHMSEG_CREATE,     /* attach, or create when absent */
-  SHMSEG_CREATE_ONLY /* create; EEXIST when present */
+  SHMSEG_CREATE,     /* attach, or create when it is absent */
+  SHMSEG_CREATE_ONLY /* create; EEXIST when it is there */
 } shmseg_mode;
 
 struct shmseg_fault;
@@ -32,14 +32,14 @@ struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
 
 typedef struct shmseg_options {
-  size_t size;    /* of a new object; for an existing one the least that will do */
-  size_t max;     /* address space to hold for growth, 0 for none */
-  mode_t perm;    /* of a new object, exact whatever the umask */
+  size_t size;    /* of a new backing; of one that is there the least that will do */
+  size_t max;     /* address space to reserve for growth, 0 for none */
+  mode_t perm;    /* of a new backing, exact whatever the umask */
   bool sparse;    /* take memory at the first write, not now */
   bool populate;  /* map every page now */
   bool pin;       /* keep the pages in memory (mlock) */
   bool temporary; /* unlink what this call creates when it closes, or this process exits */
-  /* Fills a new object before anyone can see it; a code other than 0 gives it up. */
+  /* Fills a new segment before anyone can see it. A code other than 0 gives it up: open's result. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
 } shmseg_options;
@@ -57,8 +57,8 @@ struct shmseg_segment {
   /* private: the library's business from here on */
   bool sparse, populate, pin;
   struct shmseg_fault *fault;         /* the guard's record: was a hole met? */
-  size_t reserved;                    /* address space held at data */
-  size_t max;                         /* least address space to hold */
+  size_t reserved;                    /* address space at data */
+  size_t max;                         /* least address space to reserve */
   struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
@@ -66,14 +66,14 @@ struct shmseg_segment {
   unsigned opened;           /* what recoveries was when the backing was opened */
 };
 
-/* Makes a handle closed, which all zeroes is; needed before open if close may come first. */
+/* Makes a closed handle, which is all zeroes; needed when close may come before open. */
 SHMSEG_API void shmseg_segment_init(shmseg_segment *segment);
 
 static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
   return segment->fd > 0;
 }
 
-/* Opens place as mode says. *created (may be NULL) tells whether this call made the object.
+/* Opens place as mode says. *created (may be NULL) tells whether this call made the backing.
  * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
  * and attach against peers that unlink and create. A failed call leaves nothing behind. */
 SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
@@ -82,7 +82,7 @@ SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, 
 /* Makes a nameless segment (a memfd, sealed against shrinking, where there is one). */
 SHMSEG_API int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options);
 
-/* Maps the object behind fd, which stays the caller's. */
+/* Maps the backing behind fd, which stays the caller's. */
 SHMSEG_API int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
 
 /* Harmless on a closed handle. */
@@ -98,27 +98,27 @@ SHMSEG_API int shmseg_segment_write(const shmseg_segment *segment, size_t offset
 /* 0, or why an access since the last refresh may have met a hole: SHMSEG_TRUNCATED or ENOSPC. */
 SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
 
-/* Grows or shrinks the object; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
- * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
+/* Grows or shrinks the segment; growing never undoes a peer's growth. SHMSEG_TIMEOUT when another
+ * process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
 SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
-/* The functions whose names end with _until do the same as those without, for callers that must
- * not be held up by a process that is stopped. Such a call returns SHMSEG_INTERRUPTED after each
- * slice of its wait, so that the caller can look around; it is not over then, and is called again
- * with the same arguments. *deadline is 0 at the first call. When the call first has to wait it
- * sets it, as far ahead as the function without _until would wait, and gives SHMSEG_TIMEOUT when
- * that moment has come. */
+/* A function whose name ends with _until does the same as the one without, for a caller that must
+ * not be held up by a process that is stopped. It returns SHMSEG_INTERRUPTED after each slice of
+ * its wait, so that the caller can look around: the operation is not over, and the function is
+ * called again with the same arguments. *deadline is 0 at the first call. The first wait sets
+ * *deadline, as far ahead as the function without _until would wait. SHMSEG_TIMEOUT when that
+ * moment has come, also for a deadline that the caller has set. */
 SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
 
-/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed call
- * changes nothing. */
+/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed
+ * call changes nothing. */
 SHMSEG_API int shmseg_segment_refresh(shmseg_segment *segment);
 
 /* Writes the range back to the file (msync). */
 SHMSEG_API int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t count);
 
-/* Removes the name if it still leads to this object; SHMSEG_RENAMED otherwise. EACCES through a
- * read-only handle when the object must not be written: then it could not be exact. */
+/* Removes the name if it still leads to this backing; SHMSEG_RENAMED otherwise. EACCES through a
+ * read-only handle when the backing must not be written, since it could not be locked meanwhile. */
 SHMSEG_API int shmseg_segment_unlink(shmseg_segment *segment);
 SHMSEG_API int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
 
@@ -128,12 +128,12 @@ SHMSEG_API int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline
 
 /* --- objects -------------------------------------------------------------------------------
  *
- * An object lies in a slice of a segment, at a multiple of 64. Opening one attaches to it or, as the
- * mode says, builds it there. ENOENT, EEXIST; SHMSEG_INCOMPATIBLE when something else is there or an
- * option disagrees (object.mismatch names it); SHMSEG_TOO_SMALL when it does not fit in the slice;
- * SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at one
- * address while it is open, and is closed before its segment's memory goes; closing the segment ends
- * it. A handle of zeroes is a closed one.
+ * An object lies in a slice of a segment, at a multiple of 64. Opening one attaches to it or, as
+ * the mode says, builds it there. ENOENT, EEXIST; SHMSEG_INCOMPATIBLE when something else is there
+ * or an option disagrees (object.mismatch names it); SHMSEG_TOO_SMALL when it does not fit in the
+ * slice; SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at
+ * one address while it is open, and is closed before the memory of the segment handle goes; closing
+ * the segment ends it. A handle of zeroes is a closed one.
  *
  * Calls that wait take a deadline and may return SHMSEG_INTERRUPTED early, for any reason: call
  * again with the same deadline. After SHMSEG_TRUNCATED all locks of the segment handle are lost. */
@@ -155,8 +155,8 @@ static inline shmseg_slice shmseg_segment_whole(shmseg_segment *segment) {
   return whole;
 }
 
-/* What sizes a new object, and what an existing one must have. 0: what fits in the slice, and
- * whatever is there. */
+/* What sizes a new object, and what one that is there must have. 0: the most that fits in the
+ * slice; and of one that is there, any. */
 typedef struct shmseg_object_options {
   uint64_t capacity; /* bytes of the largest value or message of a cell, queue or broadcast */
   uint64_t permits;  /* of a semaphore */
@@ -170,7 +170,7 @@ typedef struct shmseg_kind shmseg_kind;
 
 typedef struct shmseg_object {
   shmseg_segment *segment; /* NULL: closed */
-  const shmseg_kind *kind; /* that it was opened as, also when that has failed */
+  const shmseg_kind *kind; /* that it was opened as, also when opening failed */
   uint64_t offset;
   uint64_t size;
   union {
@@ -178,8 +178,8 @@ typedef struct shmseg_object {
     uint64_t geometry[SHMSEG_GEOMETRY];
   };
   const char *mismatch; /* after SHMSEG_INCOMPATIBLE: what disagrees */
-  /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number; of
-   * the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
+  /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number;
+   * of the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
 
   unsigned recoveries; /* private: the segment's, when this was opened */
@@ -210,7 +210,7 @@ SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind
                                         const shmseg_object_options *options,
                                         const shmseg_options *segment_options, bool *created);
 
-/* What *created and the handles have is kept between the calls. */
+/* *created (not NULL) and the handles keep between the calls what the last one has left there. */
 SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
                                               shmseg_segment *segment, const char *name,
                                               shmseg_mode mode,
@@ -218,12 +218,12 @@ SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmse
                                               const shmseg_options *segment_options,
                                               int64_t *deadline, bool *created);
 
-/* Closes the handle that begins with object. What it holds is abandoned, as by a death. Harmless on a
- * closed one. */
+/* Closes the handle that begins with object. What it holds is abandoned, as by a death. Harmless on
+ * a closed one. */
 SHMSEG_API void shmseg_object_close(shmseg_object *object);
 
-/* Names the first invariant that the bytes of an open object break, or NULL. Nobody may use the object
- * meanwhile. */
+/* Names the first invariant that the bytes of an open object break, or NULL. Nobody may use the
+ * object meanwhile. */
 SHMSEG_API const char *shmseg_object_check(const shmseg_object *object);
 
 /* Each kind has these four, by its own type: shmseg_queue_size, _open, _close, _check. */
@@ -272,8 +272,8 @@ typedef struct shmseg_rwlock {
 SHMSEG_OBJECT(rwlock);
 SHMSEG_API int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 SHMSEG_API int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
-/* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again: it keeps
- * its place before new readers until then. */
+/* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again. Until
+ * then it lets no new readers in. */
 SHMSEG_API void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
 SHMSEG_API int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
 SHMSEG_API bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
@@ -296,7 +296,7 @@ SHMSEG_API int shmseg_semaphore_release(shmseg_semaphore *semaphore);
 SHMSEG_API int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
 
 /* An event that stays set until it is cleared. A wait that began before a set returns, even when
- * it is cleared at once; *began is 0 at the first call of a wait and keeps its beginning. */
+ * it is cleared at once. *began is 0 at the first call of a wait, and is given to the later ones. */
 typedef struct shmseg_event {
   shmseg_object object;
 } shmseg_event;
@@ -327,7 +327,7 @@ SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void 
                                uint64_t *version);
 
 /* Both in one; expected is SHMSEG_ANY_VERSION for a set. A writer that was stopped while it writes
- * is waited for, five seconds at most. */
+ * is waited for, five seconds at most, as by the two above. */
 SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
                                      size_t size, int64_t *deadline, uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
@@ -337,15 +337,15 @@ SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const
 SHMSEG_API int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available,
                                size_t *size, uint64_t *version);
 
-/* The two halves of get, for a copy of one's own: the bytes may change while they are copied, and
- * the copy is the value if confirm then gives 0; SHMSEG_CHANGED: try again. */
+/* The two halves of get, for a caller that copies the value itself. The bytes may change while they
+ * are copied; the copy is the value if confirm then gives 0. SHMSEG_CHANGED: try again. */
 SHMSEG_API int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_t *size,
                                 uint64_t *version);
 SHMSEG_API int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version);
 
 SHMSEG_API int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version);
 
-/* Waits until the version is not seen. */
+/* Waits until the version is another one than seen. */
 SHMSEG_API int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
 
 /* What a handle has learnt of spinning; core/wait.c uses it. */
@@ -370,19 +370,19 @@ SHMSEG_OBJECT(queue);
 SHMSEG_API int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size,
                                  int64_t deadline);
 
-/* Takes at least one message and at most max, as many as available bytes hold, in records of
- * SHMSEG_RECORD(size): the size as uint64_t, the bytes, and what is missing to a multiple of 8.
- * *used is what they fill; with SHMSEG_TOO_SMALL what the first one needs. The buffer is aligned to
- * 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when it is shut and empty. */
+/* Takes at least one message and at most max, as many as fit in available bytes. Each is a record
+ * of SHMSEG_RECORD(size) bytes: the size as uint64_t, the message, and up to 7 more to a multiple
+ * of 8. *used is how many bytes they fill; with SHMSEG_TOO_SMALL how many the first one needs. The
+ * buffer is aligned to 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when the queue is shut and empty. */
 SHMSEG_API int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
                                  size_t *used, int64_t deadline);
 
 #define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
 
-/* The two halves of taking one message, for a copy of one's own without the lock: *bytes may change
- * while they are copied, and the copy is the message, and the caller's, if claim with the same
- * *position and size then gives 0. SHMSEG_CHANGED, from either: not to be had in this way now;
- * shmseg_queue_take does it, and waits. */
+/* The two halves of taking one message, for a caller that copies it without the lock. The bytes may
+ * change while they are copied; if claim with the same position and size then gives 0, the copy is
+ * the message, and it is taken. SHMSEG_CHANGED, from either: no message can be taken in this way
+ * now; shmseg_queue_take can, and waits. */
 SHMSEG_API int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
                                  uint64_t *position);
 SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size);
@@ -391,16 +391,16 @@ SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t
 SHMSEG_API int shmseg_queue_shutdown(shmseg_queue *queue);
 
 typedef struct shmseg_queue_stats {
-  uint64_t messages, bytes; /* in the ring, with their records' heads */
+  uint64_t messages, bytes; /* in the ring; bytes with the headers of the records */
   uint64_t capacity;
   bool shut;
 } shmseg_queue_stats;
 
-/* Bytes of the records that are in the ring now. SHMSEG_CORRUPT also when nobody has ever written some
- * of them. */
+/* Bytes of the records that are in the ring now. SHMSEG_CORRUPT also when nobody has ever written
+ * some of them. */
 SHMSEG_API int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
 
-/* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
+/* What is in the queue at one moment. EAGAIN when consumers were faster than every count. */
 SHMSEG_API int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
 
 /* The same in steps of some milliseconds: SHMSEG_INTERRUPTED when a step is over; call again with

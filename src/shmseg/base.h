@@ -31,23 +31,23 @@ enum {
   SHMSEG_TIMEOUT = -1,
   SHMSEG_EMPTY = -2,
   SHMSEG_SHUTDOWN = -3,
-  SHMSEG_TOO_SMALL = -4, /* the object is smaller than the caller needs */
-  SHMSEG_TRUNCATED = -5, /* a peer shrank the object under the mapping */
+  SHMSEG_TOO_SMALL = -4, /* the segment or buffer is smaller than is needed */
+  SHMSEG_TRUNCATED = -5, /* a peer shrank the backing under the mapping */
   SHMSEG_CORRUPT = -6,
   SHMSEG_INCOMPATIBLE = -7,
   SHMSEG_INTERRUPTED = -8,  /* a signal came, or a slice of the wait is over: call again */
   SHMSEG_OUT_OF_RANGE = -9, /* misuse: offset and count reach past the end */
   SHMSEG_READ_ONLY = -10,   /* misuse: the handle was opened for reading */
   SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */
-  SHMSEG_RENAMED = -12,     /* the name leads to another object, or to none */
+  SHMSEG_RENAMED = -12,     /* the name leads to another backing, or to none */
   SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
   SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
   SHMSEG_CHANGED = -15,     /* a peer was faster */
-  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless object is opened anew */
+  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless backing is opened anew */
 };
 
-/* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what strerror()
- * says, but for a few that mean something of their own here. */
+/* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what
+ * strerror() says, but for a few that mean something of their own here. */
 SHMSEG_API const char *shmseg_strerror(int code);
 
 /* Nanoseconds since a moment in the past that is the same for all processes of the machine. */
@@ -70,11 +70,11 @@ typedef struct shmseg_identity {
   uint64_t device, inode;
 } shmseg_identity;
 
-/* A segment handle that takes locks: its identity, which it gets at the first lock. */
+/* The identity of a segment handle, which it gets when it first takes a lock; private. */
 typedef struct shmseg_member {
   uint32_t id;    /* 0: none yet */
-  int slot;       /* of this process's table */
-  unsigned forks; /* whose it is: a forked child has none of its parent's */
+  int slot;       /* index in this process's table */
+  unsigned forks; /* the process that has it: a forked child has none of its parent's */
 } shmseg_member;
 
 #ifdef __cplusplus
