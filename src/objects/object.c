@@ -91,8 +91,9 @@ int shmseg_object_why(const shmseg_object *object) {
 }
 
 const char *shmseg_object_check(const shmseg_object *object) {
-  if (!object->segment)
-    return "the handle is closed";
+  int err = shmseg_object_ready(object);
+  if (err)
+    return shmseg_strerror(err);
   const char *wrong = shmseg_header_check(object);
   return wrong ? wrong : object->kind->check(object);
 }

@@ -92,3 +92,38 @@ TEST(closing, "closing and checking handles of zeroes does no harm") {
   SHMSEG_KINDS(CLOSE)
 #undef CLOSE
 }
+
+#define KINDS(noun) &shmseg_##noun##_kind,
+static const shmseg_kind *const kinds[] = { SHMSEG_KINDS(KINDS) };
+#undef KINDS
+
+static union {
+  shmseg_object object;
+  shmseg_cell cell;
+  char space[1024];
+} handle;
+
+/* Opens an object of the kind in the upper half of a segment of two pages that has a name. */
+static bool open_in_second_page(const shmseg_kind *kind) {
+  static const shmseg_object_options options = { .capacity = 8, .permits = 1 };
+  new_segment(&segment, fresh_place(), 2 * PAGE);
+  shmseg_slice where = { &segment, PAGE, PAGE };
+  return kind->handle_size <= sizeof handle &&
+         shmseg_object_open(&handle.object, kind, where, SHMSEG_CREATE, &options, NULL) == 0;
+}
+
+TEST(gone,
+     "an object whose segment was closed, or cut and refreshed, is checked without a look at it") {
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    shmseg_segment peer;
+    check(open_in_second_page(kinds[i]) && shmseg_object_check(&handle.object) == NULL);
+    shmseg_segment_close(&segment);
+    check(shmseg_object_check(&handle.object) != NULL);
+    check(open_in_second_page(kinds[i]));
+    same_segment(&peer, &segment);
+    check(shmseg_segment_resize(&peer, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
+    check(shmseg_object_check(&handle.object) != NULL);
+    shmseg_segment_close(&peer);
+    shmseg_segment_close(&segment);
+  }
+}
