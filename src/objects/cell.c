@@ -162,8 +162,10 @@ int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t 
 
 int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                     uint64_t *version) {
-  return expected == SHMSEG_ANY_VERSION ? SHMSEG_CHANGED
-                                        : cell_set(cell, expected, bytes, size, version);
+  if (expected != SHMSEG_ANY_VERSION)
+    return cell_set(cell, expected, bytes, size, version);
+  int err = shmseg_cell_version(cell, version); /* no version is that one */
+  return err ? err : SHMSEG_CHANGED;
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -193,11 +195,14 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 }
 
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
-  if (!cell->object.segment)
-    return SHMSEG_CLOSED;
+  const shmseg_object *object = &cell->object;
+  const shmseg_segment *segment = object->segment;
+  if (!segment || object->recoveries != segment->recoveries ||
+      object->offset + object->size > segment->size) /* closed, or cut, since it was peeked at */
+    return shmseg_object_why(object);
   fence_acquire(); /* what was copied was loaded before this */
   uint64_t now = load_relaxed(cell_version_of(cell)) - 1;
-  int err = segment_status(cell->object.segment);
+  int err = segment_status(segment);
   if (err)
     return err;
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;

@@ -127,3 +127,29 @@ TEST(gone,
     shmseg_segment_close(&segment);
   }
 }
+
+TEST(confirmed,
+     "what was peeked at in a cell is not confirmed when the segment was closed or cut") {
+  const unsigned char *where;
+  shmseg_segment peer;
+  check(open_in_second_page(&shmseg_cell_kind));
+  check(shmseg_cell_set(&handle.cell, "x", 1, &number) == 0);
+  check(shmseg_cell_peek(&handle.cell, &where, &size, &number) == 0);
+  same_segment(&peer, &segment);
+  check(shmseg_segment_resize(&peer, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
+  check(shmseg_cell_confirm(&handle.cell, number) == SHMSEG_TRUNCATED);
+  shmseg_segment_close(&peer);
+  shmseg_segment_close(&segment);
+  check(shmseg_cell_confirm(&handle.cell, number) == SHMSEG_CLOSED);
+}
+
+TEST(no_version,
+     "a cas that expects no version that can be tells the actual one, or why it cannot") {
+  check(open_in_second_page(&shmseg_cell_kind));
+  check(shmseg_cell_set(&handle.cell, "x", 1, &number) == 0);
+  number = 7;
+  check(shmseg_cell_cas(&handle.cell, SHMSEG_ANY_VERSION, "y", 1, &number) == SHMSEG_CHANGED);
+  check(number == 1);
+  shmseg_segment_close(&segment);
+  check(shmseg_cell_cas(&handle.cell, SHMSEG_ANY_VERSION, "y", 1, &number) == SHMSEG_CLOSED);
+}
