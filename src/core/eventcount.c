@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* An eventcount: a word to sleep on until another process has changed something else. */
 #include "core/eventcount.h"
-#include "core/segment.h"
 
 #include "core/wait.h"
 #include "core/word.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A lock word: one owner at a time, who may die. */
 #include "core/lock.h"
-#include "core/segment.h"
 
+#include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
 #include "os/liveness.h"

@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "core/owner.h"
-#include "core/segment.h"
 #include "os/backing.h"
 #include "os/map.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting: the only place that sleeps or wakes. */
 #include "core/wait.h"
-#include "core/segment.h"
 
 #include <errno.h>
 
+#include "core/segment.h"
 #include "core/word.h"
 #include "os/clock.h"
 #include "os/futex.h"

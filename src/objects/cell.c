@@ -27,7 +27,6 @@
  *             is the next writer's. After it: the value is out; sleepers who were not woken look
  *             after their slice. The lock is recovered (core/lock.h). */
 #include <errno.h>
-#include <string.h>
 
 #include "core/eventcount.h"
 #include "core/lock.h"

@@ -19,7 +19,6 @@
  *             their slice. Nobody owns anything. */
 #include <errno.h>
 
-#include "core/owner.h"
 #include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"

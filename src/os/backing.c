@@ -4,7 +4,6 @@
 #include "os/backing.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 shmseg_identity shmseg_backing_identity(const struct stat *status) {
   shmseg_identity identity = { (uint64_t)status->st_dev, (uint64_t)status->st_ino };
