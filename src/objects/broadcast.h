@@ -19,10 +19,10 @@
 #define BROADCAST_ENDS 144
 #define BROADCAST_EVENTCOUNT 160
 #define BROADCAST_RING 192
-#define BROADCAST_HEAD_SIZE 16 /* of a record's header */
+#define BROADCAST_RECORD_HEADER 16 /* bytes */
 #define BROADCAST_SHUT 1u
 
-#define BROADCAST_RECORD(size) (BROADCAST_HEAD_SIZE + ((size) + 7) / 8 * 8)
+#define BROADCAST_RECORD(size) (BROADCAST_RECORD_HEADER + ((size) + 7) / 8 * 8)
 
 /* How often an operation is tried that publishers may disturb each time. */
 #if !defined(SHMSEG_TRIES)
@@ -60,7 +60,7 @@ static inline bool broadcast_is_count(uint64_t word) {
   return word >> 1 != 0 && word >> 1 <= SHMSEG_COUNT_MAX;
 }
 
-static inline record_header broadcast_head_at(const shmseg_broadcast *b, uint64_t position) {
+static inline record_header broadcast_header_at(const shmseg_broadcast *b, uint64_t position) {
   record_header h;
   h.sequence = load_relaxed(broadcast_ring_word(b, position));
   h.size = load_relaxed(broadcast_ring_word(b, position + 8));

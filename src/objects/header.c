@@ -132,7 +132,7 @@ static int header_occupied(shmseg_object *object, uint64_t offset) {
 }
 
 /* Could this be the header that a builder of the kind leaves behind when it dies? */
-static bool header_is_half_headed(const shmseg_object *object, uint32_t builder) {
+static bool header_is_half_written(const shmseg_object *object, uint32_t builder) {
   const header *h = header_of(object);
   uint32_t number = load_relaxed(&h->kind);
   uint32_t version = load_relaxed(&h->version);
@@ -324,7 +324,7 @@ int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode m
   if (state == SHMSEG_HEADER_MAGIC)
     return mode == SHMSEG_CREATE_ONLY ? EEXIST : header_learn(object, available, options);
   uint32_t builder = state & ~SHMSEG_HEADER_INIT;
-  bool half = (state & SHMSEG_HEADER_INIT) && header_is_half_headed(object, builder);
+  bool half = (state & SHMSEG_HEADER_INIT) && header_is_half_written(object, builder);
   if (state != 0 && !half)
     return header_has_moved(h, state)
                ? SHMSEG_INTERRUPTED

@@ -49,7 +49,7 @@
 #include "objects/queue.h"
 
 static uint64_t queue_ring_for(uint64_t capacity) {
-  return (capacity + 7) / 8 * 8 + QUEUE_HEAD_SIZE;
+  return (capacity + 7) / 8 * 8 + QUEUE_RECORD_HEADER;
 }
 
 static uint64_t queue_size(const uint64_t *geometry) {
@@ -60,8 +60,8 @@ static uint64_t queue_size(const uint64_t *geometry) {
 }
 
 static void queue_fit(uint64_t available, uint64_t *geometry) {
-  geometry[0] = available >= QUEUE_RING + QUEUE_HEAD_SIZE + 8
-                    ? (available - QUEUE_RING - QUEUE_HEAD_SIZE) / 8 * 8
+  geometry[0] = available >= QUEUE_RING + QUEUE_RECORD_HEADER + 8
+                    ? (available - QUEUE_RING - QUEUE_RECORD_HEADER) / 8 * 8
                     : 0;
 }
 
@@ -149,7 +149,7 @@ static int queue_append(shmseg_queue *queue, const void *bytes, size_t size) {
   shmseg_ring ring = queue_ring_of(queue);
   fence_release(); /* head is seen before any byte below: pairs with queue_count_records()'s fence */
   store_relaxed((uint64_t *)(ring.bytes + index), (uint64_t)size);
-  index += QUEUE_HEAD_SIZE;
+  index += QUEUE_RECORD_HEADER;
   shmseg_ring_put(ring, index < queue->ring ? index : 0, bytes, size);
   int err = segment_status(queue->object.segment);
   if (err)
@@ -211,9 +211,9 @@ typedef struct {
 static void queue_take_record(const shmseg_queue *queue, uint64_t index, uint64_t size,
                               batch *batch) {
   unsigned char *to = batch->buffer + batch->used;
-  memcpy(to, &size, QUEUE_HEAD_SIZE);
-  index += QUEUE_HEAD_SIZE;
-  shmseg_ring_get(queue_ring_of(queue), index < queue->ring ? index : 0, to + QUEUE_HEAD_SIZE,
+  memcpy(to, &size, QUEUE_RECORD_HEADER);
+  index += QUEUE_RECORD_HEADER;
+  shmseg_ring_get(queue_ring_of(queue), index < queue->ring ? index : 0, to + QUEUE_RECORD_HEADER,
                   (size_t)size);
   batch->used += (size_t)SHMSEG_RECORD(size);
   batch->max--;
@@ -319,10 +319,10 @@ int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *
   }
   uint64_t index = queue_index_of(head, queue->ring, &queue->pop_lap);
   bool sane = queue_record_at(queue, index, queue->tail_seen - head, &stored);
-  if (!sane || index + QUEUE_HEAD_SIZE + stored > queue->ring ||
-      index + QUEUE_HEAD_SIZE == queue->ring)
+  if (!sane || index + QUEUE_RECORD_HEADER + stored > queue->ring ||
+      index + QUEUE_RECORD_HEADER == queue->ring)
     return SHMSEG_CHANGED; /* it wraps, or has been taken: shmseg_queue_take() looks closer */
-  *bytes = queue_ring_of(queue).bytes + index + QUEUE_HEAD_SIZE;
+  *bytes = queue_ring_of(queue).bytes + index + QUEUE_RECORD_HEADER;
   *size = (size_t)stored;
   *position = head;
   return segment_status(queue->object.segment);

@@ -19,7 +19,7 @@
 #define QUEUE_HEAD 256
 #define QUEUE_SPACE 264
 #define QUEUE_RING 320
-#define QUEUE_HEAD_SIZE 8 /* of a record's header; QUEUE_HEAD is where the queue begins */
+#define QUEUE_RECORD_HEADER 8 /* bytes */
 #define QUEUE_SHUT 1u
 
 /* How often an operation tries again, when others have changed the queue each time, before it asks

@@ -33,9 +33,9 @@ static bool subscription_find_floor(const shmseg_broadcast *b, shmseg_subscripti
   if (!shmseg_ring_holds(b->ring, floor, s->position))
     return false;
   if (floor < s->position) {
-    uint64_t first = broadcast_head_at(b, floor).sequence, end = s->sequence;
+    uint64_t first = broadcast_header_at(b, floor).sequence, end = s->sequence;
     if (end - first >
-        (s->position - floor) / BROADCAST_HEAD_SIZE) /* more than there is space for (B2) */
+        (s->position - floor) / BROADCAST_RECORD_HEADER) /* more than there is space for (B2) */
       return false;
     s->sequence = first;
     s->position = floor;
@@ -78,7 +78,7 @@ static int subscription_find_number(const shmseg_broadcast *b, uint64_t number,
     err = shmseg_broadcast_check_written(b, s->position, walk->end, &walk->written);
     if (err)
       return subscription_is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
-    uint64_t size = broadcast_head_at(b, s->position).size;
+    uint64_t size = broadcast_header_at(b, s->position).size;
     if (subscription_is_overrun(b, s->position) || size > b->object.capacity)
       return SHMSEG_CHANGED;
     s->position += BROADCAST_RECORD(size);
@@ -151,11 +151,11 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
 static int subscription_copy_record(const shmseg_subscription *s, void *buffer, size_t available,
                                     size_t *size) {
   const shmseg_broadcast *b = s->broadcast;
-  record_header h = broadcast_head_at(b, s->position);
+  record_header h = broadcast_header_at(b, s->position);
   bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
   *size = sane ? (size_t)h.size : 0;
   if (sane && *size <= available)
-    shmseg_ring_get(broadcast_ring_of(b), (s->position + BROADCAST_HEAD_SIZE) % b->ring, buffer,
+    shmseg_ring_get(broadcast_ring_of(b), (s->position + BROADCAST_RECORD_HEADER) % b->ring, buffer,
                     *size);
   bool overrun = subscription_is_overrun(b, s->position);
   int err = segment_status(b->object.segment);
