@@ -108,13 +108,13 @@ function check.options(options, known)
       return nil, check.unknown_option(name, known)
     end
   end
-  for name, kind in pairs(known) do
+  for name, expected in pairs(known) do
     local value = options and options[name] -- once: a metatable may have it
-    if kind == "number" then
+    if expected == "number" then
       value = check.number(value)
     end
-    if value ~= nil and type(value) ~= kind then
-      return nil, ("option %q: %s expected, got %s"):format(name, kind, type(value))
+    if value ~= nil and type(value) ~= expected then
+      return nil, ("option %q: %s expected, got %s"):format(name, expected, type(value))
     end
     plain[name] = value
   end

@@ -8,8 +8,8 @@ local object = {}
 
 -- Options of shmseg.open that an object with a segment of its own may be given.
 local segment_options = { temporary = "boolean" }
-for name, kind in pairs(check.segment_options) do
-  segment_options[name] = kind
+for name, expected in pairs(check.segment_options) do
+  segment_options[name] = expected
 end
 
 -- A number that sizes the object, capacity for example; or nil and what is wrong.

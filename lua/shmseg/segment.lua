@@ -8,8 +8,8 @@ local segment = {}
 
 -- Options that shmseg.open and shmseg.map have besides those of all segments.
 local open_options = { init = "function", temporary = "boolean" }
-for name, kind in pairs(check.segment_options) do
-  open_options[name] = kind
+for name, expected in pairs(check.segment_options) do
+  open_options[name] = expected
 end
 
 -- Raises misuse, and blames the caller of the public function that calls this.

@@ -71,28 +71,28 @@ local function check_field(entry, index, level)
   if type(entry) ~= "table" then
     misuse(level, "field %d: table { name, type [, count] } expected, got %s", index, type(entry))
   end
-  local name, kind, count = entry[1], entry[2], entry[3]
+  local name, given, count = entry[1], entry[2], entry[3]
   if not is_identifier(name) then
     misuse(level, "field %d: %s is no name for a C identifier", index, tostring(name))
   end
-  local field = { name = name, type = kind }
-  local layout = core.layouts[kind]
-  local inner = definitions[kind]
-  if kind == "char" or kind == "pad" then
+  local field = { name = name, type = given }
+  local layout = core.layouts[given]
+  local inner = definitions[given]
+  if given == "char" or given == "pad" then
     local length = to_count(count)
     if not length then
       misuse(level, "field %q: length in bytes expected, got %s", name, check.quoted(count))
     end
     field.size, field.align, field.length = length, 1, length
     count = entry[4]
-    field.is_pad = kind == "pad"
+    field.is_pad = given == "pad"
   elseif layout then
     field.size, field.align = layout.size, layout.align
   elseif inner then
     field.size, field.align, field.inner, field.shape = inner.size, inner.align, inner, inner.shape
     field.type = inner.name
   else
-    misuse(level, "field %q: unknown type %s: %s expected", name, tostring(kind), type_list)
+    misuse(level, "field %q: unknown type %s: %s expected", name, tostring(given), type_list)
   end
   field.is_array = count ~= nil
   field.count = not field.is_array and 1 or to_count(count)
