@@ -450,7 +450,7 @@ typedef struct shmseg_subscription {
 SHMSEG_API int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
                                           shmseg_subscription *subscription);
 
-/* The same, as shmseg_queue_count_on. */
+/* The same in steps, as shmseg_queue_count_on; the walk is all zeroes at the first call. */
 typedef struct shmseg_broadcast_walk {
   uint64_t end;     /* 0: the walk begins */
   uint64_t written; /* up to here there is no hole */
