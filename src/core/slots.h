@@ -37,7 +37,7 @@ bool shmseg_slots_leave(shmseg_slots slots, uint32_t slot, uint32_t id);
 /* How many slots are taken. */
 uint32_t shmseg_slots_taken(shmseg_slots slots);
 
-/* Frees the slots of dead identities, and those of the identity stale (0: of none more). */
+/* Frees the slots of dead identities, and those of stale, which is an identity or 0. */
 void shmseg_slots_clear(shmseg_slots slots, uint32_t stale);
 
 /* Waits until at most limit slots are taken: 0. SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED, … */

@@ -106,9 +106,9 @@ bool shmseg_backing_dangles(shmseg_place place);
  * lock. ENODEV, ENXIO, EISDIR for other things. EAGAIN when a peer has the lock: try again. */
 int shmseg_backing_remove(shmseg_place place);
 
-/* Unlinks place if it leads to the backing behind fd, whose identity only is: exactly, under its
- * lock. SHMSEG_RENAMED when it leads elsewhere; EAGAIN as above; EACCES when fd is open for reading
- * and the backing must not be written. */
+/* Unlinks place if it leads to the backing behind fd, which has the identity *only. This is done
+ * under its lock, so no other name goes. SHMSEG_RENAMED when it leads elsewhere; EAGAIN as above;
+ * EACCES when fd is open for reading and the backing must not be written. */
 int shmseg_backing_remove_own(shmseg_place place, int fd, const shmseg_identity *only);
 
 /* Names of all backings, one by one; *name is valid until the next call, NULL at the end. */
