@@ -21,12 +21,12 @@ extern "C" {
 
 /* --- objects -------------------------------------------------------------------------------
  *
- * An object lies in a slice of a segment, at a multiple of 64. Opening one attaches to it or, as the
- * mode says, builds it there. ENOENT, EEXIST; SHMSEG_INCOMPATIBLE when something else is there or an
- * option disagrees (object.mismatch names it); SHMSEG_TOO_SMALL when it does not fit in the slice;
- * SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at one
- * address while it is open, and is closed before its segment's memory goes; closing the segment ends
- * it. A handle of zeroes is a closed one.
+ * An object lies in a slice of a segment, at a multiple of 64. Opening one attaches to it or, as
+ * the mode says, builds it there. ENOENT, EEXIST; SHMSEG_INCOMPATIBLE when something else is there
+ * or an option disagrees (object.mismatch names it); SHMSEG_TOO_SMALL when it does not fit in the
+ * slice; SHMSEG_TIMEOUT when another process has been building it for a second. A handle stays at
+ * one address while it is open, and is closed before the memory of the segment handle goes; closing
+ * the segment ends it. A handle of zeroes is a closed one.
  *
  * Every call on an object may return SHMSEG_CLOSED, SHMSEG_TRUNCATED or ENOSPC, and SHMSEG_CORRUPT; one
  * that changes it SHMSEG_READ_ONLY when the segment is not open for writing (SHMSEG_READ and
@@ -54,8 +54,8 @@ static inline shmseg_slice shmseg_segment_whole(shmseg_segment *segment) {
   return whole;
 }
 
-/* What sizes a new object, and what an existing one must have. 0: what fits in the slice, and
- * whatever is there. */
+/* What sizes a new object, and what one that is there must have. 0: the most that fits in the
+ * slice; and of one that is there, any. */
 typedef struct shmseg_object_options {
   uint64_t capacity; /* bytes of the largest value or message of a cell, queue or broadcast */
   uint64_t permits;  /* of a semaphore */
@@ -69,7 +69,7 @@ typedef struct shmseg_kind shmseg_kind;
 
 typedef struct shmseg_object {
   shmseg_segment *segment; /* NULL: closed */
-  const shmseg_kind *kind; /* that it was opened as, also when that has failed */
+  const shmseg_kind *kind; /* that it was opened as, also when opening failed */
   uint64_t offset;
   uint64_t size;
   union {
@@ -77,8 +77,8 @@ typedef struct shmseg_object {
     uint64_t geometry[SHMSEG_GEOMETRY];
   };
   const char *mismatch; /* after SHMSEG_INCOMPATIBLE: what disagrees */
-  /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number; of
-   * the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
+  /* After SHMSEG_INCOMPATIBLE: what is there, and what was wanted, of a mismatch that is a number;
+   * of the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
 
   unsigned recoveries; /* private: the segment's, when this was opened */
@@ -110,8 +110,8 @@ SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind
                                         const shmseg_object_options *options,
                                         const shmseg_options *segment_options, bool *created);
 
-/* The segment is all zeroes at the first call. What *created and the handles have is kept between the
- * calls; created is not NULL. */
+/* The segment is all zeroes at the first call. What *created and the handles have is kept between
+ * the calls; created must not be NULL. */
 SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kind,
                                               shmseg_segment *segment, const char *name,
                                               shmseg_mode mode,
@@ -119,12 +119,12 @@ SHMSEG_API int shmseg_object_open_named_until(shmseg_object *object, const shmse
                                               const shmseg_options *segment_options,
                                               int64_t *deadline, bool *created);
 
-/* Closes the handle that begins with object. What it holds is abandoned, as by a death. Harmless on a
- * closed one. */
+/* Closes the handle that begins with object. What it holds is abandoned, as by a death. Harmless on
+ * a closed one. */
 SHMSEG_API void shmseg_object_close(shmseg_object *object);
 
-/* Names the first invariant that the bytes of an open object break, or NULL. Nobody may use the object
- * meanwhile. */
+/* Names the first invariant that the bytes of an open object break, or NULL. Nobody may use the
+ * object meanwhile. */
 SHMSEG_API const char *shmseg_object_check(const shmseg_object *object);
 
 /* Each kind has these four, by its own type: shmseg_queue_size, _open, _close, _check. */
@@ -173,8 +173,8 @@ typedef struct shmseg_rwlock {
 SHMSEG_OBJECT(rwlock);
 SHMSEG_API int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 SHMSEG_API int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
-/* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again: it keeps
- * its place before new readers until then. */
+/* Gives up a write_lock that has returned SHMSEG_INTERRUPTED and will not be called again. Until
+ * then it lets no new readers in. */
 SHMSEG_API void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
 SHMSEG_API int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
 SHMSEG_API bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
@@ -197,7 +197,7 @@ SHMSEG_API int shmseg_semaphore_release(shmseg_semaphore *semaphore);
 SHMSEG_API int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
 
 /* An event that stays set until it is cleared. A wait that began before a set returns, even when
- * it is cleared at once; *began is 0 at the first call of a wait and keeps its beginning. */
+ * it is cleared at once. *began is 0 at the first call of a wait, and is given to the later ones. */
 typedef struct shmseg_event {
   shmseg_object object;
 } shmseg_event;
@@ -228,7 +228,7 @@ SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void 
                                uint64_t *version);
 
 /* Both in one; expected is SHMSEG_ANY_VERSION for a set. A writer that was stopped while it writes
- * is waited for, five seconds at most. */
+ * is waited for, five seconds at most, as by the two above. */
 SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
                                      size_t size, int64_t *deadline, uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
@@ -238,15 +238,15 @@ SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const
 SHMSEG_API int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available,
                                size_t *size, uint64_t *version);
 
-/* The two halves of get, for a copy of one's own: the bytes may change while they are copied, and
- * the copy is the value if confirm then gives 0; SHMSEG_CHANGED: try again. */
+/* The two halves of get, for a caller that copies the value itself. The bytes may change while they
+ * are copied; the copy is the value if confirm then gives 0. SHMSEG_CHANGED: try again. */
 SHMSEG_API int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_t *size,
                                 uint64_t *version);
 SHMSEG_API int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version);
 
 SHMSEG_API int shmseg_cell_version(const shmseg_cell *cell, uint64_t *version);
 
-/* Waits until the version is not seen. */
+/* Waits until the version is another one than seen. */
 SHMSEG_API int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline);
 
 /* What a handle has learnt of spinning; core/wait.c uses it. */
@@ -271,19 +271,19 @@ SHMSEG_OBJECT(queue);
 SHMSEG_API int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size,
                                  int64_t deadline);
 
-/* Takes at least one message and at most max, as many as available bytes hold, in records of
- * SHMSEG_RECORD(size): the size as uint64_t, the bytes, and what is missing to a multiple of 8.
- * *used is what they fill; with SHMSEG_TOO_SMALL what the first one needs. The buffer is aligned to
- * 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when it is shut and empty. */
+/* Takes at least one message and at most max, as many as fit in available bytes. Each is a record
+ * of SHMSEG_RECORD(size) bytes: the size as uint64_t, the message, and up to 7 more to a multiple
+ * of 8. *used is how many bytes they fill; with SHMSEG_TOO_SMALL how many the first one needs. The
+ * buffer is aligned to 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when the queue is shut and empty. */
 SHMSEG_API int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
                                  size_t *used, int64_t deadline);
 
 #define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
 
-/* The two halves of taking one message, for a copy of one's own without the lock: *bytes may change
- * while they are copied, and the copy is the message, and the caller's, if claim with the same
- * *position and size then gives 0. SHMSEG_CHANGED, from either: not to be had in this way now;
- * shmseg_queue_take does it, and waits. */
+/* The two halves of taking one message, for a caller that copies it without the lock. The bytes may
+ * change while they are copied; if claim with the same position and size then gives 0, the copy is
+ * the message, and it is taken. SHMSEG_CHANGED, from either: no message can be taken in this way
+ * now; shmseg_queue_take can, and waits. */
 SHMSEG_API int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
                                  uint64_t *position);
 SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size);
@@ -292,16 +292,16 @@ SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t
 SHMSEG_API int shmseg_queue_shutdown(shmseg_queue *queue);
 
 typedef struct shmseg_queue_stats {
-  uint64_t messages, bytes; /* in the ring, with their records' heads */
+  uint64_t messages, bytes; /* in the ring; bytes with the headers of the records */
   uint64_t capacity;
   bool shut;
 } shmseg_queue_stats;
 
-/* Bytes of the records that are in the ring now. SHMSEG_CORRUPT also when nobody has ever written some
- * of them. */
+/* Bytes of the records that are in the ring now. SHMSEG_CORRUPT also when nobody has ever written
+ * some of them. */
 SHMSEG_API int shmseg_queue_bytes(const shmseg_queue *queue, uint64_t *bytes);
 
-/* A moment's picture; EAGAIN when consumers were faster than the count at every try. */
+/* What is in the queue at one moment. EAGAIN when consumers were faster than every count. */
 SHMSEG_API int shmseg_queue_count(const shmseg_queue *queue, shmseg_queue_stats *stats);
 
 /* The same in steps of some milliseconds: SHMSEG_INTERRUPTED when a step is over; call again with
@@ -351,7 +351,7 @@ typedef struct shmseg_subscription {
 SHMSEG_API int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
                                           shmseg_subscription *subscription);
 
-/* The same, as shmseg_queue_count_on. */
+/* The same in steps, as shmseg_queue_count_on; the walk is all zeroes at the first call. */
 typedef struct shmseg_broadcast_walk {
   uint64_t end;     /* 0: the walk begins */
   uint64_t written; /* up to here there is no hole */

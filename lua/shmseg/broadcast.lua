@@ -6,9 +6,9 @@ local object = require "shmseg.object"
 
 local broadcast = object.module("broadcast", true)
 
---- Messages until the broadcast is shut down, or a signal of shmseg.signals comes.
+--- Takes messages until the broadcast is shut down, or a signal of shmseg.signals comes.
 -- @function subscription:messages
--- @return an iterator: message, sequence, how many were lost before it
+-- @treturn function an iterator: message, its sequence number, how many were lost before it
 function core.subscription_methods:messages()
   return object.iterator(function()
     return self:next()

@@ -5,14 +5,14 @@ local object = require "shmseg.object"
 
 local cell, methods = object.module("cell", true)
 
---- The value now, if any, then each change that is seen: the latest one, none is queued. Ends when
--- a signal of shmseg.signals comes.
--- @return an iterator: value, version
+--- Iterates over the present value, if there is one, and then each new one; values that others have
+-- replaced meanwhile are left out. Ends when a signal of shmseg.signals comes.
+-- @treturn function an iterator: value, version (integer)
 function methods:changes()
   local seen
   return object.iterator(function()
     local value, version, code = self:wait(seen)
-    if value ~= nil then -- else after an interruption the loop may be taken up again
+    if value ~= nil then -- else it was interrupted, and the iterator may be called again
       seen = version
     end
     return value, version, code

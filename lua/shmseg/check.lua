@@ -1,18 +1,17 @@
---- What is wrong with arguments and options, in words. Nothing here raises: the
--- function that was called does.
+--- What is wrong with arguments and options, in words. Nothing here raises: the callers do.
 -- @module shmseg.check
 
 local check = {}
 
--- The modules whose functions somebody may call with a colon, by the table.
+-- The names of the modules whose functions check.colon knows, by the module's table.
 local modules = setmetatable({}, { __mode = "k" })
 
---- Has the functions of a module looked after: called with a colon they get the module.
+--- Makes a module known to check.colon: its functions get it as first argument after a colon.
 function check.add_module(name, module)
   modules[module] = name
 end
 
---- What is wrong with the first argument of a function that was called with a colon, or nil.
+--- What is wrong when value, the first argument of the function of that name, is a module; or nil.
 function check.colon(value, name)
   local module = type(value) == "table" and modules[value]
   if module then
@@ -24,14 +23,14 @@ function check.quoted(value)
   return type(value) == "string" and ("%q"):format(value) or tostring(value)
 end
 
---- A string that reads as a number as this number, as Lua's own functions take it; so are 64-bit
--- integers of LuaJIT.
+--- The number that a string reads as, as Lua's own functions take it, or a 64-bit integer of LuaJIT
+-- is; another value as it is.
 function check.number(value)
   local is_integer = type(value) == "cdata" and tostring(value):find "^%-?%d+U?LL$"
   return (is_integer or type(value) == "string") and tonumber(value) or value
 end
 
---- A number of bytes; or nil and what is wrong.
+--- A number of bytes; or nil and what is wrong. what names the argument.
 function check.bytes(what, value)
   local number = check.number(value)
   if type(number) ~= "number" or number ~= math.floor(number) or number < 1 then
@@ -63,7 +62,7 @@ local function distance(a, b)
   return row[#b]
 end
 
--- The name that was meant, perhaps.
+-- The name that was perhaps meant, or nil.
 local function nearest(name, names)
   local best, least
   for _, each in ipairs(names) do
@@ -78,7 +77,7 @@ local function nearest(name, names)
   return least and least <= #name / 2 and best or nil
 end
 
---- What to say of an option that is none of the known ones (a table by name).
+--- What is wrong with an option that is none of the known ones, which are the keys of a table.
 function check.unknown_option(name, known)
   local names = {}
   for each in pairs(known) do
@@ -97,7 +96,7 @@ function check.options_table(options)
   end
 end
 
---- The options as a plain table; known has the type of each. Or nil and what is wrong.
+--- The options as a table without metatable; known has the type of each. Or nil and what is wrong.
 function check.options(options, known)
   local wrong = check.options_table(options)
   if wrong then
@@ -109,20 +108,20 @@ function check.options(options, known)
       return nil, check.unknown_option(name, known)
     end
   end
-  for name, kind in pairs(known) do
+  for name, expected in pairs(known) do
     local value = options and options[name] -- once: a metatable may have it
-    if kind == "number" then
+    if expected == "number" then
       value = check.number(value)
     end
-    if value ~= nil and type(value) ~= kind then
-      return nil, ("option %q: %s expected, got %s"):format(name, kind, type(value))
+    if value ~= nil and type(value) ~= expected then
+      return nil, ("option %q: %s expected, got %s"):format(name, expected, type(value))
     end
     plain[name] = value
   end
   return plain
 end
 
--- Each of rwxrwxrwx, or - in its place, is a bit.
+-- The number that "rw-r-----" and its like stand for; or nil.
 local function symbolic_perm(text)
   local bits, value = "rwxrwxrwx", 0
   for i = 1, #bits do
@@ -152,8 +151,8 @@ check.segment_options = {
   reserve = "boolean",
 }
 
---- What the core takes for these options: perm, reserve, max, populate, pin, temporary. Or nil and
--- what is wrong.
+--- What the core takes for these options: a list of perm, reserve, max, populate, pin, temporary.
+-- Or nil and what is wrong.
 function check.segment(options)
   local perm = parse_perm(options.perm or "600")
   if not perm then
@@ -172,14 +171,14 @@ function check.segment(options)
   }
 end
 
---- The same as values.
+--- The elements of that list.
 function check.unpack(list)
   return list[1], list[2], list[3], list[4], list[5], list[6]
 end
 
 local modes = { r = true, rw = true, c = true, x = true }
 
---- What is wrong with a mode, or nil; follows is what comes after it.
+--- What is wrong with a mode, or nil; follows says in the message what comes after a mode.
 function check.mode(mode, follows)
   if not modes[mode] then
     local hint = type(mode) == "table" and ": the options come last"
@@ -207,7 +206,7 @@ function check.name(name)
   return bare
 end
 
--- Behind the class that begins with the [ at i, or nil when it does not end.
+-- The index behind the class that begins with the [ at i, or nil when it does not end.
 local function behind_class(pattern, i)
   i = i + (pattern:sub(i + 1, i + 1) == "^" and 2 or 1)
   repeat
@@ -219,7 +218,7 @@ local function behind_class(pattern, i)
   return i + 1
 end
 
--- Behind what begins with the % at i; or nil and what is wrong. closed has which captures are.
+-- The index behind what begins with the % at i; or nil and what is wrong. closed: ended captures.
 local function behind_escape(pattern, i, closed)
   local char = pattern:sub(i + 1, i + 1)
   if char == "" then
@@ -238,7 +237,7 @@ local function behind_escape(pattern, i, closed)
   return i + 2
 end
 
---- What is wrong with a Lua pattern, or nil. To try it tells that only when the try gets so far.
+--- What is wrong with a Lua pattern, or nil. string.find tells only when it gets so far.
 function check.pattern(pattern)
   local open, closed, count = {}, {}, 0
   local i, wrong = pattern:sub(1, 1) == "^" and 2 or 1, nil

@@ -8,10 +8,10 @@ local struct = require "shmseg.struct"
 
 local shmseg = {
   _VERSION = "shmseg scm",
-  pagesize = core.pagesize,
-  now = core.now,
-  sleep = core.sleep,
-  signals = core.signals,
+  pagesize = core.pagesize, -- bytes
+  now = core.now,           -- () -> seconds since a moment that is the same for all processes
+  sleep = core.sleep,       -- (seconds) -> true; or nil, "interrupted", "interrupted"
+  signals = core.signals,   -- (name...) -> a handle; those signals then end waits, not the process
   struct = struct.define,
   cdef = struct.cdef,
 }
@@ -26,8 +26,8 @@ end
 
 check.add_module("shmseg", shmseg)
 
---- What this platform has.
--- @treturn table of booleans, and platform, a string
+--- Tells what this platform can do.
+-- @treturn table booleans by name; and platform, a string
 function shmseg.features()
   local features = {}
   for name, value in pairs(core.features) do

@@ -6,17 +6,17 @@ local object = require "shmseg.object"
 
 local mutex, methods = object.module("mutex")
 
---- Calls fn while the mutex is locked. It is unlocked when fn returns or raises.
+--- Waits for the mutex, and calls fn while it is locked. Raises what fn raises, and "interrupted".
 -- @function mutex:with
 -- @tparam function fn is given nil, or "abandoned" when the last owner died while holding
--- @return what fn returns
+-- @return what fn returns; the mutex is unlocked then
 
 -- LuaJIT lets a coroutine yield across its pcall, and not across a function in C. There `with` is
--- made of Lua: a hook that raises while the lock is held does so inside the inner pcall, or behind
--- it and inside the outer one.
+-- written in Lua. A hook that raises while the lock is held does so in the inner pcall, or after it
+-- and in the outer one.
 if package.loaded.jit then
   local with, lock, finish = methods.with, methods.lock, core.mutex.finish
-  local CALLER = 6 -- from within call_locked
+  local CALLER = 6 -- the level of the caller of `with`, from within call_locked
 
   local function call_locked(self, fn)
     local ok, guard, abandoned = pcall(lock, self)

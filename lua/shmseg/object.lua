@@ -8,8 +8,8 @@ local object = {}
 
 -- Options of shmseg.open that an object with a segment of its own may be given.
 local segment_options = { temporary = "boolean" }
-for name, kind in pairs(check.segment_options) do
-  segment_options[name] = kind
+for name, expected in pairs(check.segment_options) do
+  segment_options[name] = expected
 end
 
 -- A number that sizes the object, capacity for example; or nil and what is wrong.
@@ -115,7 +115,7 @@ local function check_named(class, name, mode, own, numbers)
   return { name = bare, options = checked }
 end
 
--- Opens on a name: the object lies in a segment of its own. Raises misuse without a position.
+-- Opens on a name: the object lies in a segment of its own. Raises misuse, without file and line.
 local function open_named(class, name, mode, own, numbers, codec)
   local checked, wrong = check_named(class, name, mode, own, numbers)
   if wrong then
@@ -125,7 +125,7 @@ local function open_named(class, name, mode, own, numbers, codec)
     check.unpack(checked.options))
 end
 
--- Opens on a name, or on a segment or slice. Raises misuse without a position.
+-- Opens on a name, or on a segment or slice. Raises misuse, without file and line.
 local function open(class, where, mode, options)
   local wrong = check.colon(where, "open")
   if wrong then
@@ -142,7 +142,7 @@ local function open(class, where, mode, options)
   return class.core.open(where, mode, numbers, codec.encode, codec.decode)
 end
 
--- An error without the place in this library that it came from.
+-- An error without the file and line of this library that it begins with.
 local function without_position(message)
   if type(message) ~= "string" then
     return message
@@ -150,8 +150,8 @@ local function without_position(message)
   return (message:gsub("^[^:]*shmseg/%w+%.lua:%d+: ", "", 1))
 end
 
--- The results of a pcall. An error that it caught is misuse by the caller of the public function,
--- two levels up: so there are no tail calls on the way.
+-- The results of a pcall. An error that it caught is raised anew, and blames the caller of the
+-- public function, two levels up: so that function makes no tail call of this one.
 local function results(ok, ...)
   if not ok then
     error(without_position((...)), 3)
@@ -159,9 +159,9 @@ local function results(ok, ...)
   return ...
 end
 
---- An iterator from a function that waits for the next value, and gives nil, message, code when
--- there is none. It ends at "shutdown" and "interrupted", as io.lines does at the end of a file;
--- all other failures raise.
+--- An iterator. It ends at "shutdown" and "interrupted", and raises all other failures.
+-- @tparam function wait waits for the next values and gives them; or nil, message, code
+-- @treturn function
 function object.iterator(wait)
   return function()
     local ok, value, message, code = pcall(wait)
@@ -174,30 +174,31 @@ function object.iterator(wait)
   end
 end
 
---- The public table of a kind of object: open and size_for; and the methods of its handles.
--- @tparam string noun
--- @tparam[opt] boolean has_codec takes the option codec: its values are strings
+--- Makes the public module of a kind of object, with open and size_for.
+-- @tparam string noun the name of the kind
+-- @tparam[opt] boolean has_codec its values are strings: open takes the option codec
+-- @treturn table the module; and a second table, the methods of the kind's handles
 function object.module(noun, has_codec)
   local class = { core = core[noun], has_codec = has_codec }
   local module = {}
   class.known = known_options(class)
   check.add_module("shmseg." .. noun, module)
 
-  --- Opens the object.
-  -- @param where a name, a segment or a slice
+  --- Opens the object: attaches to it, or creates it. Raises misuse.
+  -- @param where a name (string), a segment or a slice
   -- @tparam[opt] string mode as for shmseg.open; on a segment, by default the segment's
-  -- @tparam[opt] table options
+  -- @tparam[opt] table options capacity (bytes) or permits, codec; with a name shmseg.open's, too
   -- @return the object, or nil
-  -- @return whether it was created, or the message
-  -- @return the error code
+  -- @return whether it was created (boolean), or the message
+  -- @return the error code: "ENOENT", "EEXIST", "incompatible", "too small", "timeout", …
   function module.open(where, mode, options)
     local opened, created, code = results(pcall(open, class, where, mode, options))
     return opened, created, code
   end
 
-  --- The bytes that an object takes.
-  -- @tparam table options
-  -- @treturn integer
+  --- The bytes that an object takes. Raises when a number that sizes it is missing.
+  -- @tparam table options as for open
+  -- @treturn integer bytes
   function module.size_for(options)
     local own, numbers
     local wrong = check.colon(options, "size_for")
@@ -212,7 +213,7 @@ function object.module(noun, has_codec)
     return class.core.size_for(numbers)
   end
 
-  --- Removes the name of the object's segment, as segment:unlink does.
+  --- Removes the name of the object's segment: true; or nil, message, code.
   function class.core.methods.unlink(self)
     local function unlink()
       return class.core.methods.segment(self):unlink()

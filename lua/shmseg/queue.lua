@@ -5,8 +5,8 @@ local object = require "shmseg.object"
 
 local queue, methods = object.module("queue", true)
 
---- Messages until the queue is shut down and empty, or a signal of shmseg.signals comes.
--- @return an iterator: message
+--- Takes messages until the queue is shut down and empty, or a signal of shmseg.signals comes.
+-- @treturn function an iterator: message
 function methods:messages()
   return object.iterator(function()
     return self:pop()

@@ -8,11 +8,11 @@ local segment = {}
 
 -- Options that shmseg.open and shmseg.map have besides those of all segments.
 local open_options = { init = "function", temporary = "boolean" }
-for name, kind in pairs(check.segment_options) do
-  open_options[name] = kind
+for name, expected in pairs(check.segment_options) do
+  open_options[name] = expected
 end
 
--- Raises misuse of the public function, which is two calls up from here.
+-- Raises misuse, and blames the caller of the public function that calls this.
 local function misuse(message, ...)
   error(message:format(...), 3)
 end
@@ -59,13 +59,14 @@ local function open(name, is_file, mode, checked)
   return opened, created, code
 end
 
---- Opens a shared memory object.
+--- Opens a shared memory object. Raises misuse.
 -- @tparam ?string name "memory.bin" or "/memory.bin"; nil with mode "x" picks a free one
 -- @tparam[opt="rw"] string mode "r", "rw", "c" (create when absent) or "x" (create only)
 -- @tparam[opt] integer size bytes: of a new one, or the least that will do
--- @tparam[opt] table options perm, reserve, init, temporary, max, populate, pin
+-- @tparam[opt] table options perm ("600" or "rw-------"), max (bytes), init (function, given the
+-- segment); reserve, temporary, populate, pin (booleans)
 -- @return the segment, or nil
--- @return whether it was created, or the error message
+-- @return whether it was created (boolean), or the error message
 -- @return the error code: "ENOENT", "EEXIST", "EACCES", "ENOSPC", "too small", …
 function segment.open(name, mode, size, options)
   mode = mode or "rw"
@@ -110,7 +111,7 @@ end
 --- Makes a segment without a name, for this process, its children and whoever is given its
 -- descriptor. It is sealed against shrinking where the platform can do that.
 -- @tparam integer size bytes
--- @tparam[opt] table options reserve, max, populate, pin
+-- @tparam[opt] table options reserve, max, populate, pin, as for shmseg.open
 -- @return the segment, or nil, message, code
 function segment.anonymous(size, options)
   local wrong = check.colon(size, "anonymous") or size == nil and "size: needed to create"
@@ -130,9 +131,9 @@ end
 -- @return the segment, or nil, message, code
 segment.from_fd = core.from_fd
 
---- Removes a name. Whoever has it open keeps it.
+--- Removes a name. Processes that have the segment open keep it.
 -- @tparam string name
--- @return true, or nil, message, code
+-- @treturn boolean true; or nil, message, code
 function segment.unlink(name)
   local wrong = check.colon(name, "unlink")
   local bare
@@ -147,8 +148,8 @@ end
 
 --- Tells about shared memory without opening it.
 -- @tparam string name
--- @treturn table size, allocated, perm, uid, gid, links, device, inode, accessed, modified,
--- changed; or nil, message, code
+-- @treturn table size, allocated (bytes), perm ("600"), uid, gid, links, device, inode, accessed,
+-- modified, changed (seconds since 1970); or nil, message, code
 function segment.stat(name)
   local wrong = check.colon(name, "stat")
   local bare

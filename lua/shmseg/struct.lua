@@ -26,7 +26,7 @@ for word in ([[
   keywords[word] = true
 end
 
--- Raises misuse of shmseg.struct: the caller's caller's caller is to blame.
+-- Raises misuse; level is the caller to blame, counted as for error.
 local function misuse(level, message, ...)
   error(message:format(...), level + 1)
 end
@@ -45,10 +45,10 @@ local function to_count(n)
   return is_count and math.floor(n) or nil
 end
 
--- Sizes stay exact in C and in every Lua; records of records end before C's stack does.
+-- Sizes up to here are exact in C and in every Lua; so deep a nesting does not exhaust C's stack.
 local SIZE_MAX, DEPTH_MAX = 2 ^ 31 - 1, 100
 
--- What stands in a field's table beside its list of so many entries is misuse.
+-- Raises when a field's table has keys other than 1 to entries and "cut", which is noted.
 local function check_keys(entry, field, entries, level)
   for key in pairs(entry) do
     local is_entry = type(key) == "number" and key >= 1 and key <= entries and key % 1 == 0
@@ -71,28 +71,28 @@ local function check_field(entry, index, level)
   if type(entry) ~= "table" then
     misuse(level, "field %d: table { name, type [, count] } expected, got %s", index, type(entry))
   end
-  local name, kind, count = entry[1], entry[2], entry[3]
+  local name, given, count = entry[1], entry[2], entry[3]
   if not is_identifier(name) then
     misuse(level, "field %d: %s is no name for a C identifier", index, tostring(name))
   end
-  local field = { name = name, type = kind }
-  local layout = core.layouts[kind]
-  local inner = definitions[kind]
-  if kind == "char" or kind == "pad" then
+  local field = { name = name, type = given }
+  local layout = core.layouts[given]
+  local inner = definitions[given]
+  if given == "char" or given == "pad" then
     local length = to_count(count)
     if not length then
       misuse(level, "field %q: length in bytes expected, got %s", name, check.quoted(count))
     end
     field.size, field.align, field.length = length, 1, length
     count = entry[4]
-    field.is_pad = kind == "pad"
+    field.is_pad = given == "pad"
   elseif layout then
     field.size, field.align = layout.size, layout.align
   elseif inner then
     field.size, field.align, field.inner, field.shape = inner.size, inner.align, inner, inner.shape
     field.type = inner.name
   else
-    misuse(level, "field %q: unknown type %s: %s expected", name, tostring(kind), type_list)
+    misuse(level, "field %q: unknown type %s: %s expected", name, tostring(given), type_list)
   end
   field.is_array = count ~= nil
   field.count = not field.is_array and 1 or to_count(count)
@@ -107,7 +107,7 @@ local function round_up(n, align)
   return n + (align - n % align) % align
 end
 
--- Sets the fields' offsets, and returns the struct's size and alignment.
+-- Sets the fields' offsets, and returns the struct's size and alignment, all in bytes.
 local function lay_out(fields, packed, level)
   local size, widest = 0, 1
   for _, field in ipairs(fields) do
@@ -123,7 +123,7 @@ local function lay_out(fields, packed, level)
   return round_up(size, widest), widest
 end
 
--- Notes the structs inside under their names: how deep they go, and that none shares its name.
+-- Notes a field's struct, and those inside, by name: two may not share one. Returns the depth.
 local function check_inner(field, name, inside, level)
   local depth = field.inner.depth + 1
   if depth > DEPTH_MAX then
@@ -149,7 +149,7 @@ local function check_fields(list, level)
     fields[index] = field
   end
   for key in pairs(list) do
-    if not fields[key] then -- what stands behind a nil would be left out in silence
+    if not fields[key] then -- else what stands behind a nil would be left out in silence
       misuse(level, "fields: a list expected, got a table with the key %s", tostring(key))
     end
   end
@@ -185,8 +185,8 @@ local function append_cdef(definition, texts, seen)
     table.concat(lines), definition.name)
 end
 
--- Follows one step of a path, "pos" or "pos[2]": the offset, the field, and whether an array of it
--- is left without an index.
+-- Follows one step of a path, "pos" or "pos[2]": the offset, the field, and whether it is an array
+-- that was given no index.
 local function step(definition, text, path, level)
   local name, index = text:match("^([%a_][%w_]*)%[(%d+)%]$")
   local field = definition.by_name[name or text]
@@ -236,8 +236,8 @@ function Struct:__tostring()
   return ("shmseg.struct (%s, %d bytes)"):format(self.name, self.size)
 end
 
---- The 0-based offset of a field: "id", "child.x", "pos[2]".
--- @tparam string path
+--- The 0-based offset of a field. Raises when there is none of that name.
+-- @tparam string path "id", "child.x", "pos[2]"
 -- @treturn integer bytes from the struct's beginning
 function Struct:offset(path)
   return (resolve(check_self(self, 3), path, 3))
@@ -280,9 +280,9 @@ function struct.cdef(list)
   return table.concat(texts)
 end
 
---- An atomic on a field.
--- @tparam segment segment
--- @tparam integer offset of the struct
+--- An atomic on a field. Raises when the word is misaligned or out of range.
+-- @tparam segment segment or a slice
+-- @tparam integer offset of the struct, in bytes
 -- @tparam string path of a field of type i32, u32, i64 or u64
 -- @treturn atomic
 function Struct:atomic(segment, offset, path)
@@ -297,13 +297,13 @@ function Struct:atomic(segment, offset, path)
   return atomic
 end
 
---- Defines a struct.
+--- Defines a struct. Raises misuse.
 -- @tparam string name a C identifier
 -- @tparam {table,...} fields { name, type [, count] }; type is one of i8 u8 i16 u16 i32 u32 i64 u64
 -- f32 f64 bool, "char" (with the string's length, and perhaps a count; cut = true cuts what is
 -- longer), "pad" (with its length) or a struct
--- @tparam[opt] table options packed: no padding, alignment 1
--- @treturn struct with size, align, name and at, read, write, array, encode, decode
+-- @tparam[opt] table options packed (boolean): no padding, alignment 1
+-- @treturn struct with name, size, align (bytes), and at, read, write, array, encode, decode
 function struct.define(name, fields, options)
   if not is_identifier(name) then
     misuse(2, "name: %s is no C identifier", tostring(name))

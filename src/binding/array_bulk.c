@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Many elements of an array at once: get, set, fill, totable. */
 #include <limits.h>
-#include <stdio.h>
 
 #include "binding/array.h"
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The broadcast userdata. */
 #include <errno.h>
-#include <string.h>
 
 #include "binding/module.h"
 #include "binding/subscription.h"

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The cell userdata. */
 #include <errno.h>
-#include <string.h>
 
 #include "binding/module.h"
 #include "binding/object.h"
@@ -103,9 +102,7 @@ static int push_try(lua_State *L, cell *c, uint64_t *version) {
     return err;
   if (!push_shared(L, bytes, size))
     return cell_push_copy(L, c, version);
-  if (!c->cell.object.segment || !shmseg_segment_is_open(c->cell.object.segment))
-    return SHMSEG_CLOSED; /* by a finalizer */
-  return shmseg_cell_confirm(&c->cell, *version);
+  return shmseg_cell_confirm(&c->cell, *version); /* a finalizer may have closed the handle */
 }
 
 /* Pushes value and version; or a failure. */

@@ -10,11 +10,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#include "os/backing.h"
-#include "os/map.h"
-#include "os/random.h"
 
 #define CLASS "shmseg.segment"
 #define SLICE_CLASS "shmseg.slice"

@@ -4,7 +4,6 @@
 #include "binding/module.h"
 #include "binding/waiting.h"
 #include "core/wait.h"
-#include "os/clock.h"
 #include "os/signals.h"
 
 /* now() -> seconds since a moment in the past, the same moment for every process */

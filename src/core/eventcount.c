@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* An eventcount: a word to sleep on until another process has changed something else. */
 #include "core/eventcount.h"
-#include "core/segment.h"
 
 #include "core/wait.h"
 #include "core/word.h"
 
 #define WAITERS 0x80000000u
 
-/* Tries to change a word that peers change too. */
+/* How often a change of the word is tried: peers may change it each time. */
 #define TRIES 1000
 
 /* Nanoseconds between two looks of a reader that cannot ask to be woken. */

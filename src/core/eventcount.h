@@ -25,7 +25,7 @@
 
 #define SHMSEG_EVENTCOUNT_START 1u
 
-/* After the change and a full barrier. */
+/* Wakes all sleepers. The caller has made its change, and passed a full barrier, before. */
 void shmseg_eventcount_notify(uint32_t *word);
 
 /* The first half of a wait: says that somebody is about to sleep, and gives the key for the second.
@@ -35,15 +35,15 @@ void shmseg_eventcount_notify(uint32_t *word);
  *   if (nothing has changed yet)
  *     err = shmseg_eventcount_wait(segment, word, key, deadline);
  *
- * The key is 0 where nothing can be said: through a read-only mapping. */
+ * The key is 0 when the flag could not be set, as through a read-only mapping. */
 uint32_t shmseg_eventcount_prepare(const shmseg_segment *segment, uint32_t *word);
 
-/* The second half: sleeps until a notify that came after the key was given: 0, look again.
- * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_TRUNCATED. With the key 0 it naps a few milliseconds. */
+/* The second half: sleeps until a notify that comes after the key was given. 0: look again. With
+ * the key 0 it sleeps a few milliseconds. SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_TRUNCATED. */
 int shmseg_eventcount_wait(const shmseg_segment *segment, const uint32_t *word, uint32_t key,
                            int64_t deadline);
 
-/* Is the word one of its states? */
+/* Can this be the word of an eventcount? */
 bool shmseg_eventcount_valid(uint32_t word);
 
 #pragma GCC visibility pop

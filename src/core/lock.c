@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* A lock word: one owner at a time, who may die. */
 #include "core/lock.h"
-#include "core/segment.h"
 
+#include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
 #include "os/liveness.h"
 
-/* Looks at a word that keeps changing, before the clock is asked again. */
+/* How often a word that keeps changing is read before the clock is asked again. */
 #define LOOKS 1000
 
-/* Nanoseconds that a try waits for an owner who is inside a short section. */
+/* Nanoseconds that a try waits for an owner that is in a short critical section. */
 #define MOMENT 60000000
 
 bool shmseg_lock_valid(uint32_t word) {
@@ -34,15 +34,15 @@ static bool lock_lives(const shmseg_segment *segment, uint32_t seen) {
   return shmseg_liveness_probe(segment->fd, seen & SHMSEG_LOCK_STATE);
 }
 
-/* Waits while the word is *seen, which has an owner. 0: look again. OWNER_DEAD: it is dead, and the
- * word was *seen at that moment. The caller has made sure that it does not hold the word itself, so
- * an owner of its identity is one from before. To ask costs a system call: once in each call, before
- * it sleeps for the first time. A death that comes later is found in the next slice. */
+/* Waits while the word is *seen, which has an owner. 0: look again. OWNER_DEAD: the owner is dead,
+ * and the word was *seen at that moment. The caller does not hold the word: so an owner with the
+ * caller's identity had the same number before, and is dead. To ask the kernel is a system call: it
+ * is asked once in each call, before the first sleep. A later death is found in the next slice. */
 static int lock_wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                int64_t deadline, uint32_t *seen, unsigned *pauses, effort *e) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
     return OWNER_DEAD;
-  if (!shmseg_wait_left(deadline)) /* a try: not worth a sleeper's flag */
+  if (!shmseg_wait_left(deadline)) /* a try: it does not sleep, and sets no flag */
     return lock_lives(segment, *seen) ? SHMSEG_TIMEOUT : OWNER_DEAD;
   if (shmseg_wait_spin(word, *seen, pauses))
     return 0;
@@ -56,11 +56,11 @@ static int lock_wait_for_owner(const shmseg_segment *segment, uint32_t *word, ui
   }
   e->slept = true;
   int err = shmseg_wait_word(segment, word, *seen, deadline);
-  return err == SHMSEG_TIMEOUT ? 0 : err; /* then it is a try, which asks */
+  return err == SHMSEG_TIMEOUT ? 0 : err; /* the next look is a try, which asks */
 }
 
-/* A look: 0 when the word is free or its owner dead (then *dead), with *seen as found;
- * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, … otherwise. */
+/* Waits until the word is free, or its owner dead (*dead): 0, and *seen is the word at that moment.
+ * SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_TRUNCATED, SHMSEG_CORRUPT. */
 static int lock_look(const shmseg_segment *segment, uint32_t *word, uint32_t id, int64_t deadline,
                      uint32_t *seen, bool *dead, effort *e) {
   unsigned pauses = SHMSEG_SPIN_START;
@@ -103,7 +103,7 @@ int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint3
 int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                uint32_t next, int wake) {
   uint32_t seen = id;
-  /* an honest peer can only set WAITERS once */
+  /* a second try is needed when a peer sets WAITERS; an honest one does no more */
   for (int i = 0; i < LOOKS && (seen & SHMSEG_LOCK_STATE) == id; i++) {
     bool waiters = seen & SHMSEG_LOCK_WAITERS;
     if (cas_ordered(word, &seen, next)) {
@@ -126,7 +126,7 @@ int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word
                                    int64_t deadline, bool *dirty) {
   int64_t moment = shmseg_wait_deadline(MOMENT);
   int err;
-  /* Behind the deadline a slice's end is not told: with the next call the moment would begin anew. */
+  /* After the deadline a slice's end is not returned: the next call would begin a new moment. */
   do
     err =
         shmseg_lock_take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment, dirty);

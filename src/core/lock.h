@@ -40,11 +40,11 @@ int shmseg_lock_take_slowly(const shmseg_segment *segment, uint32_t *word, uint3
 int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                uint32_t next, int wake);
 
-/* Takes the word for id. *dirty tells that an earlier owner died while it held the word. The taker
- * is told once: keep is 0, and taking clears DIRTY. A lock that many owners have to be told about
- * (the rwlock) gives keep as SHMSEG_LOCK_DIRTY: then DIRTY stays in the word while it is owned,
- * and the release decides what becomes of it. 0, SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED,
- * SHMSEG_TRUNCATED, SHMSEG_CORRUPT. A dead owner is found before SHMSEG_TIMEOUT. */
+/* Takes the word for id. *dirty: an earlier owner died while it held the word. With keep 0 only the
+ * next owner is told, since taking the word clears DIRTY. A lock that has to tell later owners too
+ * (the rwlock) gives SHMSEG_LOCK_DIRTY as keep: then DIRTY stays in the word while it is owned, and
+ * the release decides what becomes of it. 0, SHMSEG_TIMEOUT (never when the owner is dead),
+ * SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED, SHMSEG_CORRUPT. */
 static inline int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                    uint32_t keep, int64_t deadline, bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;
@@ -54,8 +54,8 @@ static inline int shmseg_lock_take(const shmseg_segment *segment, uint32_t *word
   return shmseg_lock_take_slowly(segment, word, id, keep, deadline, dirty);
 }
 
-/* Gives it back, clears DIRTY or sets it as next says (SHMSEG_LOCK_FREE, perhaps with DIRTY), and
- * wakes that many. SHMSEG_CORRUPT or SHMSEG_TRUNCATED when the word is not id's. */
+/* Gives the word back: it becomes next, SHMSEG_LOCK_FREE or that with SHMSEG_LOCK_DIRTY. Wakes at
+ * most wake sleepers. SHMSEG_CORRUPT or SHMSEG_TRUNCATED when the word is not id's. */
 static inline int shmseg_lock_release(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                       uint32_t next, int wake) {
   uint32_t seen = id;
@@ -69,9 +69,9 @@ int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint
 int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                    int64_t deadline, bool *dirty);
 
-/* shmseg_lock_take for a critical section of the library's own, which is short: waits until
- * *deadline, or, when that is 0, sets it so many nanoseconds from now, then SHMSEG_TIMEOUT. May
- * return SHMSEG_INTERRUPTED before. */
+/* shmseg_lock_take for a critical section of the library's own, which is short. *deadline is 0 at
+ * the first call, and is set, patience nanoseconds ahead, when the call has to wait: then
+ * SHMSEG_TIMEOUT. Before it, SHMSEG_INTERRUPTED: call again with the same *deadline. */
 static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                     int64_t patience, int64_t *deadline, bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;
@@ -81,8 +81,8 @@ static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *wor
   return shmseg_lock_enter_slowly(segment, word, id, patience, deadline, dirty);
 }
 
-/* The same where the caller has a deadline: waits until then, but always a moment, since the owner
- * will be out in less. May return SHMSEG_INTERRUPTED before the deadline. */
+/* The same for a caller that has a deadline. It waits a moment even when that is over, since an
+ * owner that is running needs less. May return SHMSEG_INTERRUPTED before the deadline. */
 static inline int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word,
                                           uint32_t id, int64_t deadline, bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;
@@ -92,15 +92,15 @@ static inline int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_
   return shmseg_lock_enter_until_slowly(segment, word, id, deadline, dirty);
 }
 
-/* Leaves such a section in an error, which is returned: the word stays DIRTY, never silently free. */
+/* Leaves such a section after an error, which it returns. The word becomes free and DIRTY. */
 int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err);
 
-/* Waits until nobody owns the word or its owner is dead; then it is free (and DIRTY). Does not take
- * it. *seen is the word as it was when it was free. */
+/* Waits until the word is free, and does not take it. The word of a dead owner is made free and
+ * DIRTY. *seen is the word that was free. The errors are those of shmseg_lock_take. */
 int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                           int64_t deadline, uint32_t *seen);
 
-/* Is the word one of its states? */
+/* Can this be a lock word? */
 bool shmseg_lock_valid(uint32_t word);
 
 #pragma GCC visibility pop

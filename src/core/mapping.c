@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 
 #include "core/owner.h"
-#include "core/segment.h"
 #include "os/backing.h"
 #include "os/map.h"
 
@@ -35,7 +34,7 @@ int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapp
     return mapping_new(segment, m);
   m->base = segment->data;
   m->reserved = segment->reserved;
-  /* after a hole there may be private zeroes anywhere */
+  /* after a hole there may be private zeroes anywhere: all of it is mapped anew */
   size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
   return shmseg_map_range(m->base, from, m->length, segment->fd, segment->writable);
 }
@@ -59,7 +58,7 @@ void shmseg_mapping_drop(const shmseg_segment *segment, const shmseg_mapping *m)
   mapping_pin_own(segment);
 }
 
-/* Brings in the pages that have memory. A hole stays one: a peer may have made a huge one. */
+/* Brings in the pages that have memory. Holes stay holes, for a peer may have made a huge one. */
 static int mapping_bring_pages(const shmseg_segment *segment, const shmseg_mapping *m) {
   struct stat status;
   size_t page = shmseg_map_page();
@@ -67,7 +66,7 @@ static int mapping_bring_pages(const shmseg_segment *segment, const shmseg_mappi
   uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
   if (fstat(segment->fd, &status) != 0)
     return errno;
-  if ((uint64_t)status.st_blocks * 512 >= m->length) /* also what nobody has written to yet */
+  if ((uint64_t)status.st_blocks * 512 >= m->length) /* no hole, though perhaps unwritten */
     return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, segment->writable);
   int err = 0;
   for (; !err && from < m->length; from = stop) {
@@ -96,12 +95,12 @@ int shmseg_mapping_prepare(const shmseg_segment *segment, const shmseg_mapping *
   if (!err)
     err = mapping_bring_pages(segment, m);
   if (err == ENOSPC && shmseg_backing_size(segment->fd, &now) == 0 && now < m->size)
-    return SHMSEG_TRUNCATED; /* at this moment */
+    return SHMSEG_TRUNCATED; /* a peer is cutting it at this moment */
   return err;
 }
 
 void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m) {
-  if (shmseg_segment_status(segment) != 0) { /* what was locked may be gone, and locked again */
+  if (shmseg_segment_status(segment) != 0) { /* our locks may be gone, or be others' by now */
     shmseg_owner_start_over(segment);
     segment->recoveries++;
   }

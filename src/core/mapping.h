@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The mapping of a segment: made ahead of the size that it is for, then adopted by the handle or
- * dropped. */
+/* The mapping of a segment. A new one is made before the size changes; then the handle adopts it,
+ * or it is dropped. */
 #ifndef SHMSEG_CORE_MAPPING_H
 #define SHMSEG_CORE_MAPPING_H
 
@@ -11,35 +11,35 @@
 
 #pragma GCC visibility push(hidden)
 
-/* What a size needs: more of the address space that the handle holds, or new one. */
+/* A mapping for some size: in the address space that the handle has, or in new address space. */
 typedef struct shmseg_mapping {
   unsigned char *base;
   size_t size, length; /* length: size in whole pages */
   size_t reserved;
-  shmseg_fault *fault; /* of new address space; NULL: it is the handle's */
+  shmseg_fault *fault; /* guards new address space; NULL: base is the handle's */
 } shmseg_mapping;
 
-/* Maps size bytes of the backing, which may have fewer yet. The handle does not change (segment.c,
- * S5). */
+/* Maps size bytes of the backing, which may still have fewer. The handle does not change
+ * (segment.c, S5). */
 int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapping *m);
 
-/* Asks whether the pages may be pinned. New address space counts beside the old one, which makes room
- * where the limit does not hold both: shmseg_mapping_drop() pins it again. */
+/* Asks whether the pages may be pinned. The system's limit counts new address space beside the old.
+ * If both are too much, the old pages are unpinned; shmseg_mapping_drop() pins them again. */
 int shmseg_mapping_pin_ahead(const shmseg_segment *segment, const shmseg_mapping *m);
 
-/* Brings in and pins the pages, as the options of the segment ask, before they count. */
+/* Brings in and pins the pages, as the segment's options ask; before the mapping is adopted. */
 int shmseg_mapping_prepare(const shmseg_segment *segment, const shmseg_mapping *m);
 
 /* From here on the handle has the size and the pages of the mapping. */
 void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m);
 
-/* Undoes shmseg_mapping_ahead(). What cannot be taken back is out of everybody's reach all the same. */
+/* Undoes shmseg_mapping_ahead(). Pages that stay mapped lie behind the handle's size, unused. */
 void shmseg_mapping_drop(const shmseg_segment *segment, const shmseg_mapping *m);
 
-/* Maps that size, which the backing has, and adopts it. A failure changes nothing. */
+/* Maps size bytes, which the backing has, and adopts the mapping. A failure changes nothing. */
 int shmseg_mapping_renew(shmseg_segment *segment, size_t size);
 
-/* Ends the mapping of a segment that is closed, if it has one. */
+/* Unmaps a segment that is about to be closed, if it is mapped. */
 void shmseg_mapping_end(const shmseg_segment *segment);
 
 #pragma GCC visibility pop

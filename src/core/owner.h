@@ -12,11 +12,11 @@
 
 #pragma GCC visibility push(hidden)
 
-/* A new identity. In a forked child the parent's is forgotten, and with it all that was held. */
+/* Takes a new identity. A forked child forgets its parent's, and all that the parent holds. */
 int shmseg_owner_renew(shmseg_segment *segment, uint32_t *id);
 
-/* The handle's identity, taken when it has none. SHMSEG_READ_ONLY, or what shmseg_liveness_attach
- * says. */
+/* Gives the handle's identity; if it has none, takes one first. SHMSEG_READ_ONLY, or what
+ * shmseg_liveness_attach says. */
 static inline int shmseg_owner_identity(shmseg_segment *segment, uint32_t *id) {
   if (!shmseg_liveness_own(&segment->member))
     return shmseg_owner_renew(segment, id);
@@ -24,7 +24,7 @@ static inline int shmseg_owner_identity(shmseg_segment *segment, uint32_t *id) {
   return 0;
 }
 
-/* Does a handle of this segment hold the word at offset? Call after shmseg_owner_identity. */
+/* Does this segment handle hold the word at offset? Call shmseg_owner_identity before. */
 static inline bool shmseg_owner_find(const shmseg_segment *segment, uint64_t offset) {
   for (const shmseg_hold *hold = segment->holds; hold; hold = hold->next)
     if (hold->offset == offset)
@@ -51,19 +51,19 @@ static inline void shmseg_owner_drop(shmseg_hold *hold) {
   hold->link = NULL;
 }
 
-/* Is hold in force, in this process? */
+/* Is hold in the list of its segment handle, and this process's own? */
 static inline bool shmseg_owner_has(const shmseg_segment *segment, const shmseg_hold *hold) {
   return hold->link && shmseg_liveness_own(&segment->member);
 }
 
-/* Abandons hold if it is in force, so that the next owner is told, and drops it. segment may be
+/* Abandons hold if the handle has it, so that the next owner is told, and drops it. segment may be
  * NULL. */
 void shmseg_owner_give_up(const shmseg_segment *segment, shmseg_hold *hold);
 
 /* Gives the identity up and forgets the words: for peers, their owner is dead. */
 void shmseg_owner_forget_all(shmseg_segment *segment);
 
-/* The same for a handle that goes on, with another identity if it had one. */
+/* The same for a handle that stays open: it gets another identity if it had one. */
 void shmseg_owner_start_over(shmseg_segment *segment);
 
 /* Marks what is held as abandoned, so that the next owners are told, and gives up the identity. */

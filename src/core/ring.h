@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A ring of bytes, where position p, a multiple of 8, is at p mod length.
  *
- * Positions only grow and start at the length, so 0 is none. What is written may wrap. */
+ * Positions only grow. The first is the length, so 0 is no position. What is written may wrap. */
 #ifndef SHMSEG_CORE_RING_H
 #define SHMSEG_CORE_RING_H
 
@@ -22,14 +22,14 @@ typedef struct shmseg_ring {
 void shmseg_ring_put(shmseg_ring ring, uint64_t index, const void *from, size_t size);
 void shmseg_ring_get(shmseg_ring ring, uint64_t index, void *to, size_t size);
 
-/* Can [low, high) be what the ring holds? */
+/* Can what is in the ring lie at the positions [low, high)? */
 static inline bool shmseg_ring_holds(uint64_t length, uint64_t low, uint64_t high) {
   return low >= length && low <= high && high - low <= length && (low | high) % 8 == 0;
 }
 
-/* What is at a position of the ring at that offset of the segment, and up to *until, at most high: 0:
- * something that was written; SHMSEG_EMPTY: a hole, which reads as zero, but to read it takes memory;
- * SHMSEG_TRUNCATED. A question costs some system calls. */
+/* Asks what is at a position, and from there up to *until, which is at most high. The ring lies at
+ * that offset of the segment. 0: something that was written; SHMSEG_EMPTY: a hole, which reads as
+ * zero, but to read it takes memory; SHMSEG_TRUNCATED. A question costs some system calls. */
 int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t length,
                      uint64_t position, uint64_t high, uint64_t *until);
 
@@ -38,16 +38,16 @@ int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t le
 #define SHMSEG_RING_UNASKED 65536
 #define SHMSEG_RING_QUESTION 64
 
-/* Records that are looked at in one go, some milliseconds' worth: then SHMSEG_INTERRUPTED. */
+/* One call looks at so many records, for some milliseconds: then SHMSEG_INTERRUPTED. */
 #if !defined(SHMSEG_RING_GO)
 #define SHMSEG_RING_GO 262144
 #endif
 
-/* Lines of the ring that are fetched before they are needed. */
+/* At most so many bytes of the ring are fetched before they are needed. */
 #define SHMSEG_RING_AHEAD 1024
 
-/* Fetches the lines of the next size bytes from index on, as far as they do not wrap: what the other
- * side has on its processor then comes while this one does something else. */
+/* Fetches the cache lines of size bytes from index on, up to the end of the ring. They come from
+ * the other side's processor while this one does something else. */
 static inline void shmseg_ring_fetch(shmseg_ring ring, uint64_t index, uint64_t size) {
   uint64_t rest = ring.length - index;
   size = size < SHMSEG_RING_AHEAD ? size : SHMSEG_RING_AHEAD;

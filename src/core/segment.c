@@ -36,13 +36,13 @@
 #include "os/map.h"
 #include "os/temporary.h"
 
-/* Rounds of create and attach against peers that create and unlink. */
+/* How often we create or attach while peers unlink and create the same name. */
 #define ROUNDS 100
 
-/* Nanoseconds between two of them, where somebody else is about to take the place of an empty file. */
+/* Nanoseconds between two such tries when somebody else is replacing an empty file. */
 #define REPLACE_PAUSE 10000000
 
-/* How long a peer may resize or unlink before we give up, and until the caller looks around. */
+/* Nanoseconds that a peer may resize or unlink; and those until the caller may look around. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 #define LOCK_SLICE ((int64_t)20 * 1000000)
 
@@ -76,13 +76,13 @@ static void segment_take_options(shmseg_segment *segment, const shmseg_options *
   segment->pin = options->pin;
 }
 
-/* What happens alike to a backing that was opened and to one that was built. */
+/* What is done with a backing that was opened as with one that was built. */
 static int segment_enter(shmseg_segment *segment, size_t size) {
   int err = segment_learn_identity(segment);
   return err ? err : shmseg_mapping_renew(segment, size);
 }
 
-/* Undoes a partial open; the backing itself is nobody's business but its builder's. */
+/* Undoes a partial open. A backing that was built is left to segment_abandon(). */
 static int segment_give_up(shmseg_segment *segment, int err) {
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
@@ -99,7 +99,7 @@ static int segment_give_up_unopened(shmseg_segment *segment, int err) {
   return err;
 }
 
-/* SHMSEG_EMPTY: an ordinary file that is there and empty, at this moment. */
+/* SHMSEG_EMPTY: at this moment an ordinary file is there, and empty. */
 static int segment_attach(shmseg_segment *segment, shmseg_place place, bool writable,
                           const shmseg_options *options) {
   size_t size = 0;
@@ -120,7 +120,7 @@ static int segment_attach(shmseg_segment *segment, shmseg_place place, bool writ
   return err ? segment_give_up(segment, err) : 0;
 }
 
-/* A complete segment without a name yet. */
+/* Makes the segment complete: memory, mapping, content. It has no name yet. */
 static int segment_build(shmseg_segment *segment, const shmseg_options *options) {
   segment->writable = true;
   segment_take_options(segment, options);
@@ -141,8 +141,8 @@ static int segment_abandon(shmseg_segment *segment, shmseg_place place, int err)
   return segment_give_up(segment, err);
 }
 
-/* What can be done only while the permissions are not yet the final ones, and what is undone when the
- * name goes to another backing. */
+/* What has to be done before the backing gets its permissions and its name. It is undone when
+ * another backing gets the name. */
 static int segment_prepare_name(shmseg_segment *segment, const shmseg_options *options) {
   uint32_t id;
   int err = 0;
@@ -154,8 +154,8 @@ static int segment_prepare_name(shmseg_segment *segment, const shmseg_options *o
   return err;
 }
 
-/* The name is taken, and we would do with what it leads to: attaches, or takes the place of an empty
- * file. SHMSEG_CHANGED: look again. */
+/* The name is taken, and what it leads to will do: attaches, or replaces an empty file.
+ * SHMSEG_CHANGED: look again. */
 static int segment_attach_instead(shmseg_segment *segment, shmseg_place place,
                                   const shmseg_options *options, bool *created) {
   shmseg_segment winner;
@@ -220,7 +220,7 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
   if (mode != SHMSEG_CREATE_ONLY) {
     err = segment_attach(segment, place, mode != SHMSEG_READ, options);
     bool is_absent = err == ENOENT || err == SHMSEG_EMPTY;
-    /* a portable creator's backing has no permissions until it is complete: not seen here */
+    /* one that is built under its name (backing_posix.c) has no permissions yet: EACCES */
     if (mode != SHMSEG_CREATE || !is_absent)
       return err == SHMSEG_EMPTY ? SHMSEG_TOO_SMALL : err;
   } else {
@@ -262,8 +262,8 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
 
 /* --- the lock of a backing ---------------------------------------------------------------- */
 
-/* A peer has the lock, and *deadline, 0 at first, says until when to wait: 0 to try again;
- * SHMSEG_TIMEOUT; SHMSEG_INTERRUPTED when the caller should look around, at the end of *slice. */
+/* Naps, since a peer has the lock. *deadline and *slice, 0 at first, are set here. 0: try again;
+ * SHMSEG_TIMEOUT at *deadline; SHMSEG_INTERRUPTED at the end of *slice: the caller looks around. */
 static int segment_wait_for_peer(int64_t *deadline, int64_t *slice) {
   shmseg_wait_patience(slice, LOCK_SLICE);
   int err = shmseg_wait_pause(shmseg_wait_patience(deadline, LOCK_PATIENCE));
@@ -382,7 +382,7 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
 
 /* --- size --------------------------------------------------------------------------------- */
 
-/* Takes a growth back that nobody has been told of. A memfd that is sealed keeps it. */
+/* Undoes a growth when a later step has failed. A sealed memfd cannot shrink: it keeps its size. */
 static void segment_ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
   size_t size = 0;
   if (shmseg_backing_size(segment->fd, &size) == 0 && size == grown &&
@@ -390,8 +390,8 @@ static void segment_ungrow(const shmseg_segment *segment, size_t grown, size_t b
     return;
 }
 
-/* Under the lock, with the mapping made: gives the backing its new size, and brings its pages in, before
- * it is cut or after it has grown. now is its size. */
+/* Under the lock, when the mapping is made: gives the backing, of now bytes, its new size. The
+ * pages are brought in before it is cut, or after it has grown. */
 static int segment_change_size(const shmseg_segment *segment, size_t now, const shmseg_mapping *m) {
   bool sparse = segment->sparse && !segment->pin && !segment->populate;
   bool grows = m->size > now;
@@ -408,9 +408,9 @@ static int segment_change_size(const shmseg_segment *segment, size_t now, const 
   return err;
 }
 
-/* Under the lock. A peer may have made the segment larger than the caller knows. A size that is not
- * below ours was meant to grow it, and never undoes the growth of a peer: then the present size is
- * taken. A size below ours was meant to cut it, and cuts it. */
+/* Under the lock. A peer may have made the segment larger than this handle knows. A size below what
+ * the handle knows is meant to cut the segment, and cuts it. Any other size is meant to make it
+ * larger, and never undoes a peer's growth: if it is larger already, its present size is taken. */
 static int segment_resize_locked(shmseg_segment *segment, size_t size) {
   shmseg_mapping m;
   size_t now = 0;

@@ -6,7 +6,7 @@
 #include "os/fault.h"
 #include "shmseg.h"
 
-/* 0, or what has happened under the accesses before this call: SHMSEG_TRUNCATED or ENOSPC. */
+/* 0, or what an access before this call has met: SHMSEG_TRUNCATED or ENOSPC. */
 static inline int segment_status(const shmseg_segment *segment) {
   return segment->fault ? shmseg_fault_code(segment->fault) : 0;
 }

@@ -8,7 +8,7 @@
 #include "core/word.h"
 #include "os/liveness.h"
 
-/* Identities found alive, by their low bits: one probe for each, or few. */
+/* Identities that were found alive are remembered, by their low bits: most are probed once. */
 #define ALIVE 64
 
 bool shmseg_slots_enter(shmseg_slots slots, uint32_t id, uint32_t hint, uint32_t *slot) {

@@ -28,19 +28,19 @@ typedef struct shmseg_slots {
   uint32_t count;
 } shmseg_slots;
 
-/* Takes a free slot, looking from hint on; false when there is none. */
+/* Takes a free slot, looking from hint on: *slot is its index. False when there is none. */
 bool shmseg_slots_enter(shmseg_slots slots, uint32_t id, uint32_t hint, uint32_t *slot);
 
-/* Gives slot back and wakes all that wait. False when it is not id's. */
+/* Gives slot back and wakes all that wait. False when id does not have it. */
 bool shmseg_slots_leave(shmseg_slots slots, uint32_t slot, uint32_t id);
 
 /* How many slots are taken. */
 uint32_t shmseg_slots_taken(shmseg_slots slots);
 
-/* Frees the slots of the dead, and of stale when that is an identity (0: none). */
+/* Frees the slots of dead identities, and those of stale, which is an identity or 0. */
 void shmseg_slots_clear(shmseg_slots slots, uint32_t stale);
 
-/* Sleeps until a slot was given back, unless no more than limit are taken: 0 then. */
+/* Waits until at most limit slots are taken: 0. SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED, … */
 int shmseg_slots_wait(shmseg_slots slots, uint32_t limit, int64_t deadline);
 
 /* Names what is wrong, or NULL. */

@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting: the only place that sleeps or wakes. */
 #include "core/wait.h"
-#include "core/segment.h"
 
 #include <errno.h>
 
+#include "core/segment.h"
 #include "core/word.h"
 #include "os/clock.h"
 #include "os/futex.h"
 
-/* Nanoseconds. A signal that comes just before the sleep begins, or to another thread, is noticed
- * after this time; so is what a dead or hostile peer does not tell us. */
+/* Nanoseconds of the longest sleep. A signal that comes just before it, or to another thread, is
+ * noticed when it is over; so is a change for which a dead or hostile peer wakes nobody. */
 #if !defined(SHMSEG_SLICE)
 #define SHMSEG_SLICE 50000000
 #endif
 
 #define PAUSE 1000000
 
-/* About what a futex sleep and wake cost: a peer that is awake answers sooner. */
+/* Nanoseconds: about what a futex sleep and wake cost. A peer that is awake answers sooner. */
 #define SPIN 20000
 #define SPIN_LOOKS 64    /* between two looks at the clock */
-#define SPIN_BURST 64    /* failures in a row after which it is left */
-#define SPIN_PERIOD 1024 /* and tried again */
+#define SPIN_BURST 64    /* after so many failures in a row there is no spin, */
+#define SPIN_PERIOD 1024 /* and after so many it is tried again */
 
 int64_t shmseg_wait_deadline(int64_t nanoseconds) {
   int64_t now = shmseg_clock_now();
@@ -70,8 +70,8 @@ int shmseg_wait_again(int64_t deadline) {
   return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
 }
 
-/* Is it worth spinning, after so many failures in a row? Two who share a processor fail until the
- * system has parted them, which takes it some milliseconds in which both want to run. */
+/* Is a spin worth it, after so many failures in a row? Two processes on one processor fail until
+ * the system moves one of them, which it does when both have wanted to run for milliseconds. */
 static bool wait_is_worth_spinning(uint32_t failures) {
   return failures % SPIN_PERIOD < SPIN_BURST && shmseg_clock_processors() > 1;
 }

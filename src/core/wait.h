@@ -14,35 +14,34 @@
 
 #pragma GCC visibility push(hidden)
 
-/* The deadline of an operation that sets its own when it first has to wait: *deadline, which is 0 before
- * and then so many nanoseconds from now. */
+/* The deadline of an operation that sets its own when it first has to wait. *deadline is 0 before;
+ * then it is set, so many nanoseconds from now. Gives *deadline. */
 int64_t shmseg_wait_patience(int64_t *deadline, int64_t nanoseconds);
 
-/* Sleeps until the deadline: SHMSEG_TIMEOUT when it is reached, or SHMSEG_INTERRUPTED. */
+/* Sleeps for a slice at most: SHMSEG_INTERRUPTED. SHMSEG_TIMEOUT when the deadline is over. */
 int shmseg_wait_sleep(int64_t deadline);
 
-/* Between two tries of something that a peer holds for a moment: a nap of a millisecond. */
+/* A nap of a millisecond, between two tries of something that a peer has for a moment. */
 int shmseg_wait_pause(int64_t deadline);
 
-/* Sleeps so many nanoseconds, at most until the deadline: 0, or SHMSEG_TIMEOUT when it was reached
- * before. */
+/* Sleeps so many nanoseconds, at most until the deadline: 0. SHMSEG_TIMEOUT, at once, when the
+ * deadline is over. */
 int shmseg_wait_nap(int64_t nanoseconds, int64_t deadline);
 
-/* Waits until *word, which lies in segment, is not seen: 0 then; or SHMSEG_TIMEOUT,
- * SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED. Whoever changes the word has to call shmseg_wait_wake
- * afterwards. */
+/* Waits until *word, which lies in segment, differs from seen: 0. SHMSEG_TIMEOUT,
+ * SHMSEG_INTERRUPTED, SHMSEG_TRUNCATED. A change of the word is followed by shmseg_wait_wake. */
 int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32_t seen,
                      int64_t deadline);
 
 /* Is there time left? */
 bool shmseg_wait_left(int64_t deadline);
 
-/* What a wait returns that is not over: SHMSEG_INTERRUPTED, or SHMSEG_TIMEOUT. */
+/* What a wait that is not over returns: SHMSEG_INTERRUPTED, or SHMSEG_TIMEOUT at the deadline. */
 int shmseg_wait_again(int64_t deadline);
 
-/* Looks at a lock's word for as long as waking a sleeper would take, unless there is one processor
- * only: true when it is not seen any more. *pauses is SHMSEG_SPIN_START to begin with. The looks
- * grow rarer, also from call to call: each one takes the line from the owner. */
+/* Looks at a lock's word for as long as waking a sleeper would take: true when it differs from
+ * seen. With one processor it does not look. *pauses is SHMSEG_SPIN_START to begin with. The looks
+ * become rarer, also from call to call, since each one takes the cache line from the owner. */
 bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
 
 #define SHMSEG_SPIN_START 4u
@@ -55,8 +54,8 @@ bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
  *       return shmseg_wait_spin_found(&spinner);
  *   while (shmseg_wait_spin_again(&spinner));
  *
- * A handle whose peers were too slow for this many times in a row looks once, and spins only now and
- * then: on a busy machine its processor is better left to them. */
+ * A handle whose peers were too slow many times in a row looks once, and spins only now and then:
+ * on a busy machine the peers need its processor. */
 typedef struct shmseg_spinner {
   shmseg_spin *spin;
   int64_t deadline; /* 0: it looks once */

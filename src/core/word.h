@@ -29,12 +29,12 @@
 #define store_release(word, value) __atomic_store_n(word, value, __ATOMIC_RELEASE)
 #define store_ordered(word, value) __atomic_store_n(word, value, __ATOMIC_SEQ_CST)
 
-/* All in one total order (sequentially consistent); *seen is set to what was found when the word
- * was not *seen. That is not a full barrier: on ARM a plain store behind such a swap can be seen
- * before the swap is, and C11 promises no more. The code assumes only this, which the compilers of
- * all machines keep: what stands before a swap is seen by all that see its result; and of two
- * processes that each swap or store in order and then load in order another word, one sees the
- * other's. Where a later plain store must not come first there is a fence. */
+/* All ordered operations are in one total order (sequentially consistent). A word that is not *seen
+ * is put into *seen. The order is not a full barrier: on ARM a plain store behind such a swap can
+ * be seen before the swap is, and C11 promises no more. The code assumes only what the compilers of
+ * all machines keep: a process that sees the result of a swap sees what stands before it; and when
+ * two processes both swap or store in order, and then load the other's word in order, one sees what
+ * the other did. Where a later plain store must not be seen first, there is a fence. */
 #define cas_ordered(word, seen, value)                                                             \
   __atomic_compare_exchange_n(word, seen, value, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)
 #define swap_ordered(word, value) __atomic_exchange_n(word, value, __ATOMIC_SEQ_CST)
@@ -58,8 +58,8 @@ static inline void spin_pause(void) {
 #endif
 }
 
-/* From this size on memcpy fetches lines that another core has written one by one; the string
- * instruction moves them 5 times as fast (6.8 and 33 GB/s for 1 MiB, measured between two cores). */
+/* From so many bytes on memcpy fetches cache lines that another core has written one by one; the
+ * string instruction is 5 times as fast (6.8 and 33 GB/s for 1 MiB, measured between two cores). */
 #define COPY_BY_STRING 2048
 
 /* Bytes that a peer may change at the same time: what is copied is then any mixture. */

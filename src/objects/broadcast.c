@@ -57,8 +57,8 @@ static uint64_t broadcast_size(const uint64_t *geometry) {
 }
 
 static void broadcast_fit(uint64_t available, uint64_t *geometry) {
-  geometry[0] = available >= BROADCAST_RING + BROADCAST_HEAD_SIZE + 8
-                    ? (available - BROADCAST_RING - BROADCAST_HEAD_SIZE) / 8 * 8
+  geometry[0] = available >= BROADCAST_RING + BROADCAST_RECORD_HEADER + 8
+                    ? (available - BROADCAST_RING - BROADCAST_RECORD_HEADER) / 8 * 8
                     : 0;
 }
 
@@ -78,16 +78,15 @@ static void broadcast_open(shmseg_object *object) {
 
 /* --- publishing --------------------------------------------------------------------------- */
 
-/* Raises floor until need bytes are free behind end; SHMSEG_INTERRUPTED when that is a long way,
- * part of which is done. (What is read here is about to be overwritten: it takes no memory of its
- * own.) */
+/* Raises floor until need bytes are free behind end. SHMSEG_INTERRUPTED when that takes many
+ * records: some are done. (To read a hole takes memory, but here it is about to be written to.) */
 static int broadcast_make_space(const shmseg_broadcast *b, uint64_t end, uint64_t need) {
   uint64_t floor = load_relaxed(broadcast_word64(b, BROADCAST_FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, end))
     return SHMSEG_CORRUPT;
   uint64_t old = floor, left = SHMSEG_RING_GO;
   for (; need > b->ring - (end - floor) && left > 0; left--) {
-    uint64_t size = broadcast_head_at(b, floor).size; /* once: a peer may rewrite it */
+    uint64_t size = broadcast_header_at(b, floor).size; /* once: a peer may rewrite it */
     if (size > b->object.capacity || BROADCAST_RECORD(size) > end - floor)
       return SHMSEG_CORRUPT;
     floor += BROADCAST_RECORD(size);
@@ -114,7 +113,7 @@ static int broadcast_append(const shmseg_broadcast *b, const void *bytes, size_t
   fence_release(); /* floor is seen before any byte below: pairs with subscription_is_overrun()'s fence */
   store_relaxed(broadcast_ring_word(b, end), *sequence);
   store_relaxed(broadcast_ring_word(b, end + 8), (uint64_t)size);
-  shmseg_ring_put(broadcast_ring_of(b), (end + BROADCAST_HEAD_SIZE) % b->ring, bytes, size);
+  shmseg_ring_put(broadcast_ring_of(b), (end + BROADCAST_RECORD_HEADER) % b->ring, bytes, size);
   store_relaxed(broadcast_end_of(b, *sequence), end + need);
   err = segment_status(b->object.segment);
   if (err)
@@ -140,7 +139,7 @@ int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_
     return err;
   err = shmseg_lock_enter(segment, broadcast_word32(b, BROADCAST_LOCK), id, LOCK_PATIENCE, deadline,
                           &dirty);
-  if (err) /* a stopped publisher may have the lock: shutting down is seen all the same */
+  if (err) /* a stopped publisher may have the lock: a shutdown is reported all the same */
     return load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED)) & BROADCAST_SHUT ? SHMSEG_SHUTDOWN
                                                                                    : err;
   err = broadcast_append(b, bytes, size, sequence);
@@ -196,7 +195,7 @@ static const char *broadcast_check_records(const shmseg_broadcast *b, uint64_t f
   while (floor < end) {
     if (shmseg_broadcast_check_written(b, floor, end, &written) != 0)
       return "B2: a record";
-    record_header h = broadcast_head_at(b, floor);
+    record_header h = broadcast_header_at(b, floor);
     if (h.size > b->object.capacity || BROADCAST_RECORD(h.size) > end - floor)
       return "B2: a record";
     if (last != 0 && h.sequence != last + 1)

@@ -19,12 +19,12 @@
 #define BROADCAST_ENDS 144
 #define BROADCAST_EVENTCOUNT 160
 #define BROADCAST_RING 192
-#define BROADCAST_HEAD_SIZE 16 /* of a record */
+#define BROADCAST_RECORD_HEADER 16 /* bytes */
 #define BROADCAST_SHUT 1u
 
-#define BROADCAST_RECORD(size) (BROADCAST_HEAD_SIZE + ((size) + 7) / 8 * 8)
+#define BROADCAST_RECORD(size) (BROADCAST_RECORD_HEADER + ((size) + 7) / 8 * 8)
 
-/* Tries of what a publisher may disturb. */
+/* How often an operation is tried that publishers may disturb each time. */
 #if !defined(SHMSEG_TRIES)
 #define SHMSEG_TRIES 100000
 #endif
@@ -55,12 +55,12 @@ static inline uint64_t *broadcast_ring_word(const shmseg_broadcast *b, uint64_t 
   return (uint64_t *)(broadcast_ring_of(b).bytes + position % b->ring);
 }
 
-/* Can it be a published word? */
+/* Can this be a published word? */
 static inline bool broadcast_is_count(uint64_t word) {
   return word >> 1 != 0 && word >> 1 <= SHMSEG_COUNT_MAX;
 }
 
-static inline record_header broadcast_head_at(const shmseg_broadcast *b, uint64_t position) {
+static inline record_header broadcast_header_at(const shmseg_broadcast *b, uint64_t position) {
   record_header h;
   h.sequence = load_relaxed(broadcast_ring_word(b, position));
   h.size = load_relaxed(broadcast_ring_word(b, position + 8));
@@ -69,7 +69,8 @@ static inline record_header broadcast_head_at(const shmseg_broadcast *b, uint64_
 
 #pragma GCC visibility push(hidden)
 
-/* Holes are not read, and have no record's head: its sequence number is not zero. */
+/* 0 when a record may be at position, and *written is how far that holds. SHMSEG_CORRUPT: a hole,
+ * which has no record (its sequence number is not zero) and is not read. SHMSEG_TRUNCATED. */
 int shmseg_broadcast_check_written(const shmseg_broadcast *b, uint64_t position, uint64_t end,
                                    uint64_t *written);
 

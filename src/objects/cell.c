@@ -27,7 +27,6 @@
  *             is the next writer's. After it: the value is out; sleepers who were not woken look
  *             after their slice. The lock is recovered (core/lock.h). */
 #include <errno.h>
-#include <string.h>
 
 #include "core/eventcount.h"
 #include "core/lock.h"
@@ -43,15 +42,15 @@
 #define EVENTCOUNT 136
 #define BUFFERS 192
 #define COUNT 4
-#define BYTES 8 /* of a buffer, behind its size */
+#define BYTES 8 /* where the bytes of a buffer begin, behind their size */
 
 /* Versions that may come out while a buffer is read: that of version v is touched by v + 4 alone. */
 #define LEAD (COUNT - 2)
 
-/* Writers wait for one another so long at most, readers that are overtaken all the time. */
+/* Nanoseconds that a writer waits for another, and a reader tries while writers overtake it. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 #define READ_PATIENCE ((int64_t)100 * 1000000)
-#define READ_TRIES 8 /* at least, though a process that seldom runs is late at the second */
+#define READ_TRIES 8 /* at least: a process that seldom runs may be late at the second one */
 
 static uint64_t cell_buffer_size(uint64_t capacity) {
   return (BYTES + capacity + SHMSEG_ALIGN - 1) / SHMSEG_ALIGN * SHMSEG_ALIGN;
@@ -100,7 +99,7 @@ static unsigned char *cell_buffer_of(const shmseg_cell *cell, uint64_t version) 
 /* Under the lock. */
 static int cell_publish(const shmseg_cell *cell, uint64_t version, const void *bytes, size_t size) {
   unsigned char *buffer = cell_buffer_of(cell, version);
-  fence_release(); /* version - 1 is seen before any byte below: pairs with confirm()'s fence */
+  fence_release(); /* version - 1 is seen first: pairs with the fence in shmseg_cell_confirm() */
   store_relaxed((uint64_t *)buffer, (uint64_t)size);
   copy_to_shared(buffer + BYTES, bytes, size);
   int err = segment_status(cell->object.segment);
@@ -162,8 +161,10 @@ int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size, uint64_t 
 
 int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                     uint64_t *version) {
-  return expected == SHMSEG_ANY_VERSION ? SHMSEG_CHANGED
-                                        : cell_set(cell, expected, bytes, size, version);
+  if (expected != SHMSEG_ANY_VERSION)
+    return cell_set(cell, expected, bytes, size, version);
+  int err = shmseg_cell_version(cell, version); /* no version is that one */
+  return err ? err : SHMSEG_CHANGED;
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -193,11 +194,14 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 }
 
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
-  if (!cell->object.segment)
-    return SHMSEG_CLOSED;
+  const shmseg_object *object = &cell->object;
+  const shmseg_segment *segment = object->segment;
+  if (!segment || object->recoveries != segment->recoveries ||
+      object->offset + object->size > segment->size) /* closed, or cut, since it was peeked at */
+    return shmseg_object_why(object);
   fence_acquire(); /* what was copied was loaded before this */
   uint64_t now = load_relaxed(cell_version_of(cell)) - 1;
-  int err = segment_status(cell->object.segment);
+  int err = segment_status(segment);
   if (err)
     return err;
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;

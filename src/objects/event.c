@@ -19,7 +19,6 @@
  *             their slice. Nobody owns anything. */
 #include <errno.h>
 
-#include "core/owner.h"
 #include "core/segment.h"
 #include "core/wait.h"
 #include "core/word.h"
@@ -56,7 +55,7 @@ static uint32_t event_set_of(uint32_t word) {
   return next < COUNT_ONE ? COUNT_ONE | SET : next; /* a count of 0 is skipped (E1) */
 }
 
-/* Changes the word by set_of, or by clearing SET. */
+/* Changes the word as event_set_of() says, or clears SET. *seen is the word that was there. */
 static int event_change(shmseg_event *event, bool set, uint32_t *seen) {
   int err = shmseg_object_ready(&event->object);
   if (err)
@@ -90,7 +89,7 @@ int shmseg_event_clear(shmseg_event *event) {
   return event_change(event, false, &seen);
 }
 
-/* The word, checked. */
+/* Loads the word, and checks it. */
 static int event_look(const shmseg_event *event, uint32_t *word) {
   int err = shmseg_object_ready(&event->object);
   if (err)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The head of every object: what it is, which format, how large. */
+/* The header of every object: what it is, which format, how large. */
 #include "objects/header.h"
 
 #include <errno.h>
@@ -13,10 +13,10 @@
 #include "os/liveness.h"
 #include "os/map.h"
 
-/* Bytes of a slice that are looked at when nothing is to be built there. */
+/* So many bytes of a slice are looked at when nothing is to be built there. */
 #define NEAR 4096
 
-/* It is looked at in pieces of this size. */
+/* Slices are looked at in pieces of so many bytes. */
 #define PIECE 1024
 
 typedef struct {
@@ -78,9 +78,9 @@ static int header_learn(shmseg_object *object, uint64_t available,
 
 /* --- what is there ------------------------------------------------------------------------ */
 
-/* What is not zero in a part of the place. */
+/* The bytes that are not zero in a part of the slice. */
 typedef struct {
-  uint64_t count; /* bytes */
+  uint64_t count;
   uint64_t first; /* offset of the first one in the object */
 } marks;
 
@@ -97,7 +97,7 @@ static void header_look_at_piece(const unsigned char *bytes, size_t count, uint6
   }
 }
 
-/* Until more than limit bytes are found. */
+/* Looks at [from, end) of the object, until more than limit bytes are found that are not zero. */
 static void header_look_at_data(const shmseg_object *object, uint64_t from, uint64_t end,
                                 uint64_t limit, marks *found) {
   const unsigned char *bytes = shmseg_object_at(object, 0);
@@ -109,8 +109,8 @@ static void header_look_at_data(const shmseg_object *object, uint64_t from, uint
   }
 }
 
-/* Looks at [from, end) of the place, and stops when more than limit bytes are not zero. Holes are
- * not read, for that would take memory; the page where the object begins is written to anyway. */
+/* The same without reading holes, for that would take memory; but the page where the object begins
+ * is read, since it will be written to anyway. */
 static marks header_look(const shmseg_object *object, uint64_t from, uint64_t end, uint64_t limit) {
   marks found = { 0, 0 };
   uint64_t begin, stop;
@@ -131,8 +131,8 @@ static int header_occupied(shmseg_object *object, uint64_t offset) {
   return header_mismatch(object, "magic", offset, 0);
 }
 
-/* Could this be the head of what a builder of the kind leaves behind when it dies? */
-static bool header_is_half_headed(const shmseg_object *object, uint32_t builder) {
+/* Could this be the header that a builder of the kind leaves behind when it dies? */
+static bool header_is_half_written(const shmseg_object *object, uint32_t builder) {
   const header *h = header_of(object);
   uint32_t number = load_relaxed(&h->kind);
   uint32_t version = load_relaxed(&h->version);
@@ -182,15 +182,15 @@ static uint64_t header_written_bytes(const shmseg_object *object, const uint64_t
   return count;
 }
 
-/* What a builder has left that died. */
+/* What a dead builder has left. */
 typedef struct {
-  uint64_t geometry[SHMSEG_GEOMETRY]; /* that it built for; first 0: it had not come to that */
-  uint64_t end;                       /* of what was looked at, and is ours to change */
+  uint64_t geometry[SHMSEG_GEOMETRY]; /* that it built for; the first is 0 when it wrote none */
+  uint64_t end;                       /* of the bytes that were looked at, and may be changed */
 } ruin;
 
-/* Under INIT of a dead builder: has it written all that is there? Its geometry stands before the
- * words that depend on it, so each byte is zero or what a builder for that geometry writes; no byte
- * can be somebody's data. Looks at all that is to be changed: size bytes and what it has written. */
+/* Under INIT of a dead builder: has it written all that is there? It stores the geometry before the
+ * words that depend on it. So each byte is zero or what a builder for that geometry writes, else it
+ * is somebody's data. Looks at all that will be changed: size bytes, and what it has written. */
 static int header_prove_ruin(shmseg_object *object, uint64_t available, uint64_t size, ruin *old) {
   const header *h = header_of(object);
   uint64_t written_size = load_relaxed(&h->size);
@@ -227,7 +227,7 @@ static void header_set_words(const shmseg_object *object, const uint64_t *geomet
         header_store_word(bytes, &words[run], i, clear ? 0 : words[run].value);
 }
 
-/* The first number comes last: by it the others are there. */
+/* The first number is stored last: it tells that the others are there. */
 static void header_store_geometry(header *h, const uint64_t *geometry) {
   for (int i = SHMSEG_GEOMETRY - 1; i > 0; i--)
     if (load_relaxed(&h->geometry[i]) != geometry[i])
@@ -235,9 +235,9 @@ static void header_store_geometry(header *h, const uint64_t *geometry) {
   store_release(&h->geometry[0], geometry[0]);
 }
 
-/* The state is INIT and ours, and the place zero but for what a dead builder has left. Dies at any
- * instruction, and header_prove_ruin() says yes: words stand only under the geometry that they are
- * for. */
+/* The state is INIT with our identity, and the slice is zero but for what a dead builder has left.
+ * A death at any instruction leaves what header_prove_ruin() accepts: words only under the geometry
+ * that they belong to. */
 static int header_build(shmseg_object *object, const uint64_t *geometry, const ruin *old) {
   header *h = header_of(object);
   object->size = object->kind->size(geometry);
@@ -259,7 +259,7 @@ static int header_build(shmseg_object *object, const uint64_t *geometry, const r
   return segment_status(object->segment);
 }
 
-/* Can an object of size bytes be built by this handle? needed: bytes of the least one. */
+/* Can an object of size bytes be built by this handle? needed: bytes of the smallest one. */
 static int header_may_build(shmseg_object *object, uint64_t available, shmseg_mode mode,
                             uint64_t size, uint64_t needed) {
   if (mode == SHMSEG_READ || mode == SHMSEG_WRITE)
@@ -277,14 +277,14 @@ static bool header_has_moved(const header *h, uint32_t state) {
   return load_acquire(&h->state) != state;
 }
 
-/* Is the builder a process that goes on? */
+/* Is the builder alive, and not ourselves? */
 static bool header_builder_lives(const shmseg_segment *segment, uint32_t builder) {
-  /* our own: from a build that failed. A forked child has a copy of its parent's number. */
+  /* ours is from a build that failed; but in a forked child that number is its parent's */
   bool own = builder == segment->member.id && shmseg_liveness_own(&segment->member);
   return !own && shmseg_liveness_probe(segment->fd, builder);
 }
 
-/* There is no complete object. Builds one; SHMSEG_INTERRUPTED: once more. */
+/* Builds an object, since no complete one is there. SHMSEG_INTERRUPTED: try again. */
 static int header_try_build(shmseg_object *object, uint64_t available, shmseg_mode mode,
                             const shmseg_object_options *options, uint32_t state, bool *created) {
   header *h = header_of(object);
@@ -297,7 +297,7 @@ static int header_try_build(shmseg_object *object, uint64_t available, shmseg_mo
       header_may_build(object, available, mode, size, shmseg_object_size(object->kind, options));
   if (err == ENOENT && state == 0 &&
       header_prove_zero(object, available < NEAR ? available : NEAR) != 0)
-    err = SHMSEG_INCOMPATIBLE; /* not to be waited for */
+    err = SHMSEG_INCOMPATIBLE; /* data, and no object that is worth waiting for */
   if (!err)
     err = state == 0 ? header_prove_zero(object, size)
                      : header_prove_ruin(object, available, size, &old);
@@ -324,7 +324,7 @@ int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode m
   if (state == SHMSEG_HEADER_MAGIC)
     return mode == SHMSEG_CREATE_ONLY ? EEXIST : header_learn(object, available, options);
   uint32_t builder = state & ~SHMSEG_HEADER_INIT;
-  bool half = (state & SHMSEG_HEADER_INIT) && header_is_half_headed(object, builder);
+  bool half = (state & SHMSEG_HEADER_INIT) && header_is_half_written(object, builder);
   if (state != 0 && !half)
     return header_has_moved(h, state)
                ? SHMSEG_INTERRUPTED

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The head of every object: what it is, which format, how large.
+/* The header of every object: what it is, which format, how large.
  *
  * LAYOUT      offset  size
  *             0       4     state: 0 not initialised; INIT | identity while somebody builds;
@@ -47,15 +47,15 @@
 #define SHMSEG_HEADER_INIT 0x80000000u
 #define SHMSEG_HEADER_SIZE 64
 
-/* One round of opening the object, whose handle says what it is to be and where: attaches, or builds,
- * or finds that somebody builds (SHMSEG_INTERRUPTED: once more). */
+/* Tries once to open the object; its handle has the kind and the offset. Attaches, or builds, or
+ * finds that somebody else is building (SHMSEG_INTERRUPTED: try again). */
 int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode mode,
                         const shmseg_object_options *options, bool *created);
 
 /* Notes in the handle that it does not fit: SHMSEG_TOO_SMALL. */
 int shmseg_header_too_small(shmseg_object *object, uint64_t available, uint64_t needed);
 
-/* Does the complete header still say what the handle knows? Names what it does not, or NULL. */
+/* Names what the header of an open object says otherwise than the handle, or NULL. */
 const char *shmseg_header_check(const shmseg_object *object);
 
 #pragma GCC visibility pop

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The kinds of objects, and what each kind's handles can do alike: the functions of shmseg.h that are
- * named after a kind and know nothing of it but its descriptor. */
+/* The kinds of objects: the list, geometry, and the functions that shmseg.h has for each kind by
+ * its name (shmseg_queue_open) and that need nothing but its descriptor. */
 #include "objects/kinds.h"
 
 static const shmseg_kind *const kinds[] = {

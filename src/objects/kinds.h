@@ -31,7 +31,7 @@ typedef struct shmseg_number {
 #define SHMSEG_NUMBER(name)                                                                        \
   { #name, offsetof(shmseg_object_options, name) }
 
-/* Words of a new object that are not zero: count of them, one behind the other. */
+/* Words of a new object that are not zero: count of the same value, one behind the other. */
 typedef struct shmseg_words {
   uint64_t offset, count;
   uint64_t width; /* bytes of one: 4 or 8 */
@@ -40,18 +40,18 @@ typedef struct shmseg_words {
 
 #define SHMSEG_WORDS_MAX 6
 
-/* Geometry: the numbers that decide where each word of an object lies. They stand in its header; the
- * first one is never 0. */
+/* Geometry: the numbers that decide where each word of an object lies. They stand in its header;
+ * the first one is never 0. */
 struct shmseg_kind {
   const char *name; /* "queue" */
   uint32_t number;  /* in the header; never used again for another kind */
   uint32_t version; /* of its format */
   size_t handle_size;
-  /* What options give of the geometry, in its order; empty for a kind of one size. */
+  /* The numbers of the geometry that options can give, in order; none for a kind of one size. */
   shmseg_number numbers[SHMSEG_GEOMETRY];
   /* Bytes of the whole object; 0 for a geometry that cannot be. */
   uint64_t (*size)(const uint64_t *geometry);
-  /* Completes a geometry, where 0 stands for what is missing: the largest object in so many bytes. */
+  /* Completes a geometry, in which 0 is a missing number: of the largest object that fits. */
   void (*fit)(uint64_t available, uint64_t *geometry);
   /* Lists what is not zero behind the header of a new object; gives how many entries. */
   int (*build)(const uint64_t *geometry, shmseg_words *words);

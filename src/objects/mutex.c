@@ -15,7 +15,6 @@
  * CRASHES     those of the lock word. */
 #include "core/lock.h"
 #include "core/owner.h"
-#include "core/wait.h"
 #include "core/word.h"
 #include "objects/kinds.h"
 #include "objects/object.h"

@@ -12,12 +12,12 @@
 /* Nanoseconds that another process may be building an object. */
 #define BUILD_PATIENCE ((int64_t)1000000000)
 
-/* How often a name is tried that peers give to other objects and take away. */
+/* How often a name is tried that peers give to other segments, and remove, each time. */
 #define ROUNDS 100
 
 /* --- opening and closing ------------------------------------------------------------------ */
 
-/* Makes the handle a closed one of the kind, that says where it is to be; or why it cannot be there. */
+/* Makes the handle a closed one of the kind, with its offset; or says why it cannot be there. */
 static int object_begin(shmseg_object *object, const shmseg_kind *kind, shmseg_slice where,
                         const shmseg_object_options *options) {
   uint64_t given[SHMSEG_GEOMETRY];
@@ -86,13 +86,14 @@ int shmseg_object_why(const shmseg_object *object) {
   if (err)
     shmseg_owner_start_over(segment);
   if (!err && object->recoveries < segment->opened)
-    return SHMSEG_CLOSED;              /* opened in init, on what has lost the race for the name */
+    return SHMSEG_CLOSED;              /* opened in init, in a segment that did not get the name */
   return err ? err : SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */
 }
 
 const char *shmseg_object_check(const shmseg_object *object) {
-  if (!object->segment)
-    return "the handle is closed";
+  int err = shmseg_object_ready(object);
+  if (err)
+    return shmseg_strerror(err);
   const char *wrong = shmseg_header_check(object);
   return wrong ? wrong : object->kind->check(object);
 }
@@ -106,7 +107,7 @@ typedef struct {
   const shmseg_object_options *options;
 } building;
 
-/* A name that appears meanwhile may be another's in the end: so the handle is closed again. */
+/* Another segment may get the name in the end, so the handle is closed again. */
 static int object_build_in(shmseg_segment *segment, void *context) {
   const building *b = context;
   int err = shmseg_object_open(b->object, b->kind, shmseg_segment_whole(segment),
@@ -116,8 +117,8 @@ static int object_build_in(shmseg_segment *segment, void *context) {
   return err;
 }
 
-/* A segment that is too small for the object that was asked for may have another one. In mode
- * SHMSEG_CREATE what is gone between two looks is no failure. */
+/* A segment that is too small for the wanted object is opened, too: it may have another object, and
+ * that is to be told. If the segment is gone at the second look, SHMSEG_CREATE begins anew. */
 static int object_open_segment(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
                                const shmseg_options *options, bool *created) {
   shmseg_options any = *options;
@@ -134,7 +135,7 @@ static int object_open_segment(shmseg_segment *segment, shmseg_place place, shms
   return EAGAIN;
 }
 
-/* The segment's options with the size and the init of the object. */
+/* The options that were given for the segment, with the size and the init that the object needs. */
 static int object_segment_options(const building *b, shmseg_mode mode, const shmseg_options *given,
                                   shmseg_options *options) {
   static const shmseg_options usual = { .perm = 0600 };
@@ -176,7 +177,7 @@ int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kin
   if (err == SHMSEG_INTERRUPTED && !*created)
     return err;
   if (err) {
-    if (*created) /* it was complete: somebody has written over it, and is not waited for */
+    if (*created) /* it was complete: a peer that has written over it is not waited for */
       shmseg_segment_unlink(segment);
     shmseg_segment_close(segment);
     *created = false;

@@ -11,10 +11,10 @@
 
 #pragma GCC visibility push(hidden)
 
-/* No honest count of values or messages gets this far, and every Lua's numbers hold what is below. */
+/* No honest count of values or messages gets this far; the numbers of every Lua are exact below. */
 #define SHMSEG_COUNT_MAX ((uint64_t)1 << 53)
 
-/* Why the object cannot be used. */
+/* Tells why the object cannot be used: an error of shmseg_object_ready. */
 int shmseg_object_why(const shmseg_object *object);
 
 /* 0 when the object can be used; SHMSEG_CLOSED; SHMSEG_TRUNCATED or ENOSPC when the segment has met

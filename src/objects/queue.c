@@ -49,7 +49,7 @@
 #include "objects/queue.h"
 
 static uint64_t queue_ring_for(uint64_t capacity) {
-  return (capacity + 7) / 8 * 8 + QUEUE_HEAD_SIZE;
+  return (capacity + 7) / 8 * 8 + QUEUE_RECORD_HEADER;
 }
 
 static uint64_t queue_size(const uint64_t *geometry) {
@@ -60,8 +60,8 @@ static uint64_t queue_size(const uint64_t *geometry) {
 }
 
 static void queue_fit(uint64_t available, uint64_t *geometry) {
-  geometry[0] = available >= QUEUE_RING + QUEUE_HEAD_SIZE + 8
-                    ? (available - QUEUE_RING - QUEUE_HEAD_SIZE) / 8 * 8
+  geometry[0] = available >= QUEUE_RING + QUEUE_RECORD_HEADER + 8
+                    ? (available - QUEUE_RING - QUEUE_RECORD_HEADER) / 8 * 8
                     : 0;
 }
 
@@ -87,8 +87,8 @@ static bool queue_has_changed(const shmseg_queue *queue, uint64_t offset, uint64
          load_ordered(queue_word64(queue, QUEUE_TAIL)) & QUEUE_SHUT;
 }
 
-/* Waits until the 64-bit word at offset is not seen, or the queue is shut; both are followed by the
- * eventcount. 0: look again. */
+/* Waits until the 64-bit word at offset differs from seen, or the queue is shut. Either is followed
+ * by a notify of the eventcount. 0: look again. */
 static int queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen,
                                  uint64_t eventcount, shmseg_spin *spin, int64_t deadline) {
   const shmseg_segment *segment = queue->object.segment;
@@ -123,14 +123,14 @@ static int queue_leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, in
 
 /* --- producers ---------------------------------------------------------------------------- */
 
-/* Is there space behind tail, as far as the head is known that was seen last? (Q1: it only grows.) */
+/* Is there space behind tail? Head has grown, if anything, since it was seen last (Q1). */
 static bool queue_has_space(const shmseg_queue *queue, uint64_t tail, uint64_t need) {
   return shmseg_ring_holds(queue->ring, queue->head_seen, tail) &&
          need <= queue->ring - (tail - queue->head_seen);
 }
 
-/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: full, head_seen is as
- * found. */
+/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, or SHMSEG_CHANGED: the queue is full, and
+ * head_seen is the head that was found. */
 static int queue_append(shmseg_queue *queue, const void *bytes, size_t size) {
   uint64_t word = load_relaxed(queue_word64(queue, QUEUE_TAIL));
   uint64_t tail = word >> 1;
@@ -149,7 +149,7 @@ static int queue_append(shmseg_queue *queue, const void *bytes, size_t size) {
   shmseg_ring ring = queue_ring_of(queue);
   fence_release(); /* head is seen before any byte below: pairs with queue_count_records()'s fence */
   store_relaxed((uint64_t *)(ring.bytes + index), (uint64_t)size);
-  index += QUEUE_HEAD_SIZE;
+  index += QUEUE_RECORD_HEADER;
   shmseg_ring_put(ring, index < queue->ring ? index : 0, bytes, size);
   int err = segment_status(queue->object.segment);
   if (err)
@@ -169,7 +169,7 @@ int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64
   for (int round = 0; !err && round < QUEUE_ROUNDS; round++) {
     err = shmseg_lock_enter_until(queue->object.segment, queue_word32(queue, QUEUE_PRODUCERS), id,
                                   deadline, &dirty);
-    if (err) /* a stopped producer may have the lock: shutting down is seen all the same */
+    if (err) /* a stopped producer may have the lock: a shutdown is reported all the same */
       return load_acquire(queue_word64(queue, QUEUE_TAIL)) & QUEUE_SHUT ? SHMSEG_SHUTDOWN : err;
     err = queue_leave(queue, QUEUE_PRODUCERS, id, queue_append(queue, bytes, size));
     if (err == 0)
@@ -207,20 +207,20 @@ typedef struct {
   uint64_t max;
 } batch;
 
-/* Copies one record, whose head is written anew: the size that was checked counts. */
+/* Copies one record. Its size is not copied: the one that was checked is written. */
 static void queue_take_record(const shmseg_queue *queue, uint64_t index, uint64_t size,
                               batch *batch) {
   unsigned char *to = batch->buffer + batch->used;
-  memcpy(to, &size, QUEUE_HEAD_SIZE);
-  index += QUEUE_HEAD_SIZE;
-  shmseg_ring_get(queue_ring_of(queue), index < queue->ring ? index : 0, to + QUEUE_HEAD_SIZE,
+  memcpy(to, &size, QUEUE_RECORD_HEADER);
+  index += QUEUE_RECORD_HEADER;
+  shmseg_ring_get(queue_ring_of(queue), index < queue->ring ? index : 0, to + QUEUE_RECORD_HEADER,
                   (size_t)size);
   batch->used += (size_t)SHMSEG_RECORD(size);
   batch->max--;
 }
 
-/* Copies records from head on. 0 with *head behind the last one; SHMSEG_CORRUPT; SHMSEG_TOO_SMALL
- * with what the first one needs. */
+/* Copies records from *head on. 0: *head is behind the last one; SHMSEG_CORRUPT; SHMSEG_TOO_SMALL:
+ * batch->used is what the first one needs. */
 static int queue_copy_records(shmseg_queue *queue, batch *batch, uint64_t *head, uint64_t tail) {
   while (batch->max > 0 && *head < tail) {
     uint64_t size, index = queue_index_of(*head, queue->ring, &queue->pop_lap);
@@ -238,7 +238,7 @@ static int queue_copy_records(shmseg_queue *queue, batch *batch, uint64_t *head,
   return 0;
 }
 
-/* Is there a message at head, as far as the tail is known that was seen last? (Q1: it only grows.) */
+/* Is a message known to be at head? Tail has grown, if anything, since it was seen last (Q1). */
 static bool queue_knows_message(const shmseg_queue *queue, uint64_t head) {
   return head != queue->tail_seen && shmseg_ring_holds(queue->ring, head, queue->tail_seen);
 }
@@ -250,9 +250,9 @@ static void queue_fetch_next(shmseg_queue *queue, uint64_t head, uint64_t size) 
                       size);
 }
 
-/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, SHMSEG_TOO_SMALL, or SHMSEG_CHANGED: empty, with
- * the tail word as found. One message is taken without a look at the producers' line where that will
- * do. */
+/* Under the lock: 0, SHMSEG_SHUTDOWN, SHMSEG_CORRUPT, SHMSEG_TOO_SMALL, or SHMSEG_CHANGED: the
+ * queue is empty, and *word is the tail word that was found. If one message will do and is known to
+ * be there, the producers' cache line is not read. */
 static int queue_remove_some(shmseg_queue *queue, batch *batch, uint64_t *word) {
   uint64_t head = load_relaxed(queue_word64(queue, QUEUE_HEAD));
   if (batch->max > 1 || !queue_knows_message(queue, head)) {
@@ -274,7 +274,7 @@ static int queue_remove_some(shmseg_queue *queue, batch *batch, uint64_t *word) 
   return 0;
 }
 
-/* Shut and empty? This is asked when the lock is not to be had: a stopped consumer may have it. */
+/* Is the queue shut and empty? Asked when a consumer, which may be stopped, has the lock. */
 static bool queue_is_over(const shmseg_queue *queue) {
   uint64_t word = load_acquire(queue_word64(queue, QUEUE_TAIL));
   return word & QUEUE_SHUT && load_acquire(queue_word64(queue, QUEUE_HEAD)) == word >> 1;
@@ -319,10 +319,10 @@ int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *
   }
   uint64_t index = queue_index_of(head, queue->ring, &queue->pop_lap);
   bool sane = queue_record_at(queue, index, queue->tail_seen - head, &stored);
-  if (!sane || index + QUEUE_HEAD_SIZE + stored > queue->ring ||
-      index + QUEUE_HEAD_SIZE == queue->ring)
-    return SHMSEG_CHANGED; /* it wraps, or is another's by now; take looks closer */
-  *bytes = queue_ring_of(queue).bytes + index + QUEUE_HEAD_SIZE;
+  if (!sane || index + QUEUE_RECORD_HEADER + stored > queue->ring ||
+      index + QUEUE_RECORD_HEADER == queue->ring)
+    return SHMSEG_CHANGED; /* it wraps, or has been taken: shmseg_queue_take() looks closer */
+  *bytes = queue_ring_of(queue).bytes + index + QUEUE_RECORD_HEADER;
   *size = (size_t)stored;
   *position = head;
   return segment_status(queue->object.segment);

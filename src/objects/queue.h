@@ -19,11 +19,11 @@
 #define QUEUE_HEAD 256
 #define QUEUE_SPACE 264
 #define QUEUE_RING 320
-#define QUEUE_HEAD_SIZE 8 /* of a record */
+#define QUEUE_RECORD_HEADER 8 /* bytes */
 #define QUEUE_SHUT 1u
 
-/* Rounds of an operation that finds the queue changed by others each time, before the clock is
- * asked. */
+/* How often an operation tries again, when others have changed the queue each time, before it asks
+ * the clock. */
 #define QUEUE_ROUNDS 1000
 
 static inline uint32_t *queue_word32(const shmseg_queue *queue, uint64_t offset) {
@@ -34,8 +34,8 @@ static inline uint64_t *queue_word64(const shmseg_queue *queue, uint64_t offset)
   return shmseg_object_at(&queue->object, offset);
 }
 
-/* The offset of a position in the ring. lap is where the ring began for the last one: positions
- * move slowly, and a division costs as much as a small message. */
+/* The index of a position in the ring. *lap is the position at which the ring's first byte was
+ * passed last: it changes seldom, and a division costs as much as a small message. */
 static inline uint64_t queue_index_of(uint64_t position, uint64_t ring, uint64_t *lap) {
   if (position - *lap >= ring)
     *lap = position - position % ring;
@@ -47,7 +47,7 @@ static inline shmseg_ring queue_ring_of(const shmseg_queue *queue) {
   return ring;
 }
 
-/* The size of the record at index, of which rest bytes are left; false when it cannot be (Q2). */
+/* The size of the record at index; rest bytes are left up to tail. False: it cannot be one (Q2). */
 static inline bool queue_record_at(const shmseg_queue *queue, uint64_t index, uint64_t rest,
                                    uint64_t *size) {
   *size = load_relaxed(

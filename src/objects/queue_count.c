@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* What is in a queue: its bytes, and the count of its messages, beside producers and consumers. */
+/* What is in a queue: its bytes, and the count of its messages, while others push and pop. */
 #include <errno.h>
 
 #include "core/segment.h"
 #include "objects/queue.h"
 
-/* Bytes of holes among the messages that are no sign of anything. */
+/* So many bytes of holes among the messages are accepted. */
 #define HOLES_MAX ((uint64_t)64 << 20)
 
-/* What is at a position, see ring.batch. */
+/* What is at a position: see shmseg_ring_look(). */
 static int queue_look_at(const shmseg_queue *queue, uint64_t position, uint64_t tail,
                          uint64_t *until) {
   return shmseg_ring_look(queue->object.segment, queue->object.offset + QUEUE_RING, queue->ring,
                           position, tail, until);
 }
 
-/* Passes a record; or a hole: zeroes, and so as many empty messages as fit in it. (A copy that
- * leaves zeroes out makes some. Nobody else does: each 8 bytes of a record are written.) *left is what
- * the step may cost, and less it afterwards. */
+/* Passes a record; or a hole, whose zeroes are as many empty messages as fit in it. (Holes come
+ * from a program that copies backings and leaves zeroes out. A push writes every word of a record.)
+ * *left is how many records this call may still look at; it becomes less. */
 static int queue_pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *lap,
                       uint64_t *left) {
   uint64_t size;
@@ -40,8 +40,8 @@ static int queue_pass(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64
   return 0;
 }
 
-/* Goes on with a count, as far as *left allows. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when consumers
- * have overtaken the count, which then may have read others' bytes; SHMSEG_CORRUPT. */
+/* Goes on with a count, as far as *left allows. 0; SHMSEG_INTERRUPTED; SHMSEG_CHANGED when
+ * consumers have overtaken the count, which may then have read later messages; SHMSEG_CORRUPT. */
 static int queue_count_records(const shmseg_queue *queue, shmseg_queue_walk *walk, uint64_t *left) {
   uint64_t lap = 0;
   while (*left > 0 && walk->position < walk->tail) {
@@ -63,8 +63,8 @@ static void queue_begin_walk(shmseg_queue_walk *walk, uint64_t head, uint64_t ta
   walk->written = tail - head > SHMSEG_RING_UNASKED ? head : tail;
 }
 
-/* SHMSEG_CORRUPT when there are more holes than messages of a copy can be: to take what is there would
- * make memory of them. */
+/* SHMSEG_CORRUPT when there are more holes than such a copy can have: to take the messages that
+ * they stand for would take memory. */
 static int queue_check_holes(const shmseg_queue *queue, uint64_t position, uint64_t tail) {
   uint64_t until, holes = 0;
   if (tail - position <= SHMSEG_RING_UNASKED || queue->object.segment->place.type == SHMSEG_FILE)

@@ -99,7 +99,7 @@ static void rwlock_note_hold(shmseg_rwlock *rwlock, uint32_t slot) {
   shmseg_owner_add(rwlock->object.segment, &rwlock->hold, rwlock->object.offset + WORD);
 }
 
-/* What comes before either lock: the identity. */
+/* What both locks begin with. */
 static int rwlock_begin(shmseg_rwlock *rwlock, uint32_t *id) {
   int err = shmseg_object_ready(&rwlock->object);
   if (!err)
@@ -154,7 +154,7 @@ int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aband
   return shmseg_wait_again(deadline);
 }
 
-/* The word is ours: waits for the readers to leave. Slots of our own identity are from before. */
+/* The word is ours: waits for the readers to leave. Slots with our own identity are left over. */
 static int rwlock_drain(shmseg_rwlock *rwlock, uint32_t id, int64_t deadline) {
   shmseg_slots slots = rwlock_slots_of(rwlock);
   if (shmseg_slots_taken(slots) == 0)

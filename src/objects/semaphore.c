@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A semaphore whose permits come back from the dead.
+/* A semaphore whose permits come back when their owner dies.
  *
  * LAYOUT      offset  size
  *             0       64    header (objects/header.h), capacity = permits, 1 to 65,535

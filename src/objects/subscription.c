@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The reading half of a broadcast: where a subscription begins, and what comes next. It writes nothing
- * that publishers could see. The layout and the protocol are at the head of broadcast.c. */
+/* The reading half of a broadcast: where a subscription begins, and what comes next. It writes
+ * nothing that publishers could see. The layout and the protocol are at the head of broadcast.c. */
 #include "core/eventcount.h"
 #include "core/segment.h"
 #include "core/wait.h"
@@ -9,13 +9,13 @@
 /* Nanoseconds for which publishers may overtake every try. */
 #define READ_PATIENCE ((int64_t)100 * 1000000)
 
-/* Was what was copied from position on overwritten meanwhile? */
+/* Was the record at position overwritten while it was copied? */
 static bool subscription_is_overrun(const shmseg_broadcast *b, uint64_t position) {
   fence_acquire(); /* the copy was loaded before this */
   return load_relaxed(broadcast_word64(b, BROADCAST_FLOOR)) > position;
 }
 
-/* The next sequence number and where its record will be. False when a publisher was faster. */
+/* Goes to the next message, which is not there yet. False when a publisher was faster. */
 static bool subscription_find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
   uint64_t word = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED));
   s->sequence = word >> 1;
@@ -25,7 +25,7 @@ static bool subscription_find_end(const shmseg_broadcast *b, shmseg_subscription
          s->position % 8 == 0;
 }
 
-/* The oldest message that is there, or the next one. False when a publisher was faster. */
+/* Goes to the oldest message that is there, or to the next one. False: a publisher was faster. */
 static bool subscription_find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
   if (!subscription_find_end(b, s))
     return false;
@@ -33,9 +33,9 @@ static bool subscription_find_floor(const shmseg_broadcast *b, shmseg_subscripti
   if (!shmseg_ring_holds(b->ring, floor, s->position))
     return false;
   if (floor < s->position) {
-    uint64_t first = broadcast_head_at(b, floor).sequence, end = s->sequence;
+    uint64_t first = broadcast_header_at(b, floor).sequence, end = s->sequence;
     if (end - first >
-        (s->position - floor) / BROADCAST_HEAD_SIZE) /* more than there is space for (B2) */
+        (s->position - floor) / BROADCAST_RECORD_HEADER) /* more than there is space for (B2) */
       return false;
     s->sequence = first;
     s->position = floor;
@@ -43,8 +43,8 @@ static bool subscription_find_floor(const shmseg_broadcast *b, shmseg_subscripti
   return !subscription_is_overrun(b, floor);
 }
 
-/* Begins a walk to the record of that number, which is not beyond the next one: from the oldest on,
- * unless it is there already. */
+/* Begins a walk to the record of that number, which is at most the next one. The walk goes from the
+ * oldest record on, unless number is the next one. */
 static int subscription_begin_walk(const shmseg_broadcast *b, uint64_t number,
                                    shmseg_broadcast_walk *walk, shmseg_subscription *s) {
   shmseg_subscription next;
@@ -58,7 +58,7 @@ static int subscription_begin_walk(const shmseg_broadcast *b, uint64_t number,
   }
   if (!subscription_find_floor(b, s))
     return SHMSEG_CHANGED;
-  uint64_t most = s->position + b->ring; /* a peer can make up numbers, but no space */
+  uint64_t most = s->position + b->ring; /* whatever a hostile peer has written */
   if (walk->end > most)
     walk->end = most;
   bool is_short = walk->end < s->position + SHMSEG_RING_UNASKED;
@@ -66,7 +66,7 @@ static int subscription_begin_walk(const shmseg_broadcast *b, uint64_t number,
   return 0;
 }
 
-/* Goes on with it. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
+/* Goes on with the walk. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
 static int subscription_find_number(const shmseg_broadcast *b, uint64_t number,
                                     shmseg_broadcast_walk *walk, shmseg_subscription *s) {
   int err = walk->end == 0 ? subscription_begin_walk(b, number, walk, s) : 0;
@@ -78,7 +78,7 @@ static int subscription_find_number(const shmseg_broadcast *b, uint64_t number,
     err = shmseg_broadcast_check_written(b, s->position, walk->end, &walk->written);
     if (err)
       return subscription_is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
-    uint64_t size = broadcast_head_at(b, s->position).size;
+    uint64_t size = broadcast_header_at(b, s->position).size;
     if (subscription_is_overrun(b, s->position) || size > b->object.capacity)
       return SHMSEG_CHANGED;
     s->position += BROADCAST_RECORD(size);
@@ -87,12 +87,12 @@ static int subscription_find_number(const shmseg_broadcast *b, uint64_t number,
   if (s->sequence < number)
     return SHMSEG_CHANGED;
   if (number < s->sequence)
-    s->position = 0; /* gone: next finds that it is below the floor, and counts */
+    s->position = 0; /* gone: it is below the floor, and is counted as lost by next */
   s->sequence = number;
   return 0;
 }
 
-/* Finds where to begin. SHMSEG_CHANGED when a publisher was faster, or the words are no broadcast's. */
+/* Finds where to begin. SHMSEG_CHANGED: a publisher was faster, or the words are no broadcast's. */
 static int subscription_find(const shmseg_broadcast *b, uint64_t from, shmseg_broadcast_walk *walk,
                              shmseg_subscription *s) {
   if (from == SHMSEG_FROM_NEW)
@@ -151,11 +151,11 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
 static int subscription_copy_record(const shmseg_subscription *s, void *buffer, size_t available,
                                     size_t *size) {
   const shmseg_broadcast *b = s->broadcast;
-  record_header h = broadcast_head_at(b, s->position);
+  record_header h = broadcast_header_at(b, s->position);
   bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
   *size = sane ? (size_t)h.size : 0;
   if (sane && *size <= available)
-    shmseg_ring_get(broadcast_ring_of(b), (s->position + BROADCAST_HEAD_SIZE) % b->ring, buffer,
+    shmseg_ring_get(broadcast_ring_of(b), (s->position + BROADCAST_RECORD_HEADER) % b->ring, buffer,
                     *size);
   bool overrun = subscription_is_overrun(b, s->position);
   int err = segment_status(b->object.segment);
@@ -183,7 +183,7 @@ static bool subscription_has_changed(const shmseg_broadcast *b, uint64_t seen) {
   return load_ordered(broadcast_word64(b, BROADCAST_PUBLISHED)) != seen;
 }
 
-/* Waits until the published word is not seen. 0: look again. */
+/* Waits until the published word differs from seen. 0: look again. */
 static int subscription_wait_for_message(const shmseg_broadcast *b, uint64_t seen,
                                          shmseg_spin *spin, int64_t deadline) {
   uint32_t *word = broadcast_word32(b, BROADCAST_EVENTCOUNT);
@@ -200,8 +200,8 @@ static int subscription_wait_for_message(const shmseg_broadcast *b, uint64_t see
   return shmseg_eventcount_wait(b->object.segment, word, key, deadline);
 }
 
-/* The next message if there is one; SHMSEG_EMPTY, with the published word as found. Then it waits for
- * nobody; SHMSEG_CHANGED: publishers were faster. */
+/* Copies the next message if there is one, without waiting. SHMSEG_EMPTY: *word is the published
+ * word that was found; SHMSEG_CHANGED: publishers were faster. */
 static int subscription_try_next(shmseg_subscription *s, void *buffer, size_t available,
                                  size_t *size, uint64_t *word) {
   const shmseg_broadcast *b = s->broadcast;

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared memory objects: what is the same on every platform. */
+/* Backings: what is the same on every platform. */
 #define _GNU_SOURCE
 #include "os/backing.h"
 
 #include <errno.h>
-#include <unistd.h>
 
 shmseg_identity shmseg_backing_identity(const struct stat *status) {
   shmseg_identity identity = { (uint64_t)status->st_dev, (uint64_t)status->st_ino };
@@ -29,8 +28,8 @@ static int backing_identify(int fd, shmseg_identity *identity) {
   return 0;
 }
 
-/* While the backing only is locked its name can go only by our hand, so the name cannot be given to
- * another backing between the look and the unlink. */
+/* While the backing is locked, only we can remove its name: so the name cannot be given to another
+ * backing between the look and the unlink. */
 static int backing_remove_if(shmseg_place place, shmseg_identity only) {
   struct stat named;
   int err = shmseg_backing_stat(place, &named);

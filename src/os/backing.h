@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared memory objects as the kernel knows them: names, descriptors, sizes.
+/* Backings, which is what the kernel has behind a segment: names, descriptors, sizes.
  *
  * A new backing is built without a name and published under it when it is complete. Where the
  * platform cannot do that (backing_posix.c), it is built under its name with no permissions. */
@@ -30,26 +30,26 @@ int shmseg_backing_open(shmseg_place place, bool writable, int *fd);
  * EEXIST only where backings cannot be nameless. */
 int shmseg_backing_build(shmseg_place place, int *fd);
 
-/* Gives the backing its permissions and its name, which appears in one step. EEXIST when the name is
- * taken. */
+/* Gives the backing its permissions and its name, which appears in one step. EEXIST when the name
+ * is taken. */
 int shmseg_backing_publish(int fd, shmseg_place place, mode_t perm);
 
 /* The same where an ordinary file of that name is there and empty: it is replaced. EAGAIN: it is
- * not so any more, or somebody else is at it: look again. */
+ * not empty any more, or somebody else is replacing it: look again. */
 int shmseg_backing_replace_empty(int fd, shmseg_place place, mode_t perm);
 
 /* Gives up what shmseg_backing_build made and nobody published; fd stays the caller's. */
 void shmseg_backing_abandon(int fd, shmseg_place place);
 
-/* A nameless backing; with seal, one that cannot shrink once shmseg_backing_seal was called. */
+/* A nameless backing; once shmseg_backing_seal was called it cannot shrink. */
 int shmseg_backing_anonymous(int *fd);
 int shmseg_backing_seal(int fd);
 
 /* The size in bytes. EFBIG when it is more than half of the address space. */
 int shmseg_backing_size(int fd, size_t *size);
 
-/* Makes the backing size bytes long, never shorter than it is; from is its size now. With
- * sparse unset, the memory of [0, size) is taken, or ENOSPC and nothing has changed. */
+/* Makes the backing size bytes long, never shorter than it is; from is its size now. Unless sparse
+ * is set, the memory of [0, size) is taken; ENOSPC, and nothing has changed, when there is none. */
 int shmseg_backing_grow(int fd, uint64_t from, uint64_t size, bool sparse);
 
 /* The next bytes of [from, end) of the backing, from < end, that may be something else than zero:
@@ -64,9 +64,9 @@ int shmseg_backing_look(int fd, uint64_t from, uint64_t end, uint64_t *until);
 /* Can a descriptor be opened anew, whatever it leads to? */
 bool shmseg_backing_has_proc(void);
 
-/* A new description of the backing behind fd, open for writing: a duplicated or inherited one shares
- * its locks. Where there is no /proc it is opened by its name. SHMSEG_NO_PROC when it has none, or
- * the name leads elsewhere; EACCES, EMFILE, … */
+/* A new description of the backing behind fd, open for writing: a duplicated or inherited one
+ * shares its locks. Where there is no /proc it is opened by its name. SHMSEG_NO_PROC when it has
+ * none, or the name leads elsewhere; EACCES, EMFILE, … */
 int shmseg_backing_reopen(int fd, shmseg_place place, int *fresh);
 
 /* Changes that two peers must not make at once (resizing, removing a name) are made under this
@@ -98,17 +98,17 @@ shmseg_identity shmseg_backing_identity(const struct stat *status);
 /* Is there a folder for the backing to be in? */
 bool shmseg_backing_has_folder(shmseg_place place);
 
-/* Is the place of a file a link that leads nowhere? Then nothing is there, and nothing can be made. */
+/* Is the path of a file a link that leads nowhere? Then no file is there, and none can be made. */
 bool shmseg_backing_dangles(shmseg_place place);
 
 /* Unlinks whatever place leads to, under the lock of the backing that is there, so that nobody
- * removes another one's successor; without it a symbolic link, and what the caller must not write.
- * ENODEV, ENXIO, EISDIR for other things. EAGAIN when a peer is at it: try again. */
+ * removes another one's successor; a symbolic link, or what the caller must not write, without the
+ * lock. ENODEV, ENXIO, EISDIR for other things. EAGAIN when a peer has the lock: try again. */
 int shmseg_backing_remove(shmseg_place place);
 
-/* Unlinks place if it leads to the backing behind fd, whose identity only is: exactly, under its lock.
- * SHMSEG_RENAMED when it leads elsewhere; EAGAIN as above; EACCES when fd is open for reading and
- * the backing must not be written. */
+/* Unlinks place if it leads to the backing behind fd, which has the identity *only. This is done
+ * under its lock, so no other name goes. SHMSEG_RENAMED when it leads elsewhere; EAGAIN as above;
+ * EACCES when fd is open for reading and the backing must not be written. */
 int shmseg_backing_remove_own(shmseg_place place, int fd, const shmseg_identity *only);
 
 /* Names of all backings, one by one; *name is valid until the next call, NULL at the end. */

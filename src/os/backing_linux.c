@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared memory objects on Linux: files of the tmpfs at /dev/shm, built nameless. */
+/* Backings on Linux: files of the tmpfs at /dev/shm, ordinary files, memfds; built nameless. */
 #if defined(__linux__)
 #define _GNU_SOURCE
 #include "os/backing.h"
@@ -23,7 +23,7 @@
 /* Memory is taken in pieces of this size, so that a signal costs one piece and not the whole. */
 #define PIECE ((uint64_t)8 << 20)
 
-/* Tries to take a lock that its owner lets go of each time before it is seen. */
+/* How often a lock is tried whose owner gives it back, each time, before it is seen. */
 #define TRIES 10
 
 /* Where the lock of shmseg_backing_lock lies: far behind any data. */
@@ -98,9 +98,9 @@ bool shmseg_backing_has_folder(shmseg_place place) {
 
 /* --- a backing that has a name of its own until it is published ---------------------------------
  *
- * Where nothing can be nameless (a file system without O_TMPFILE) or nothing nameless can get a name
- * (no /proc); and for the moment in which it takes the place of an empty file. Only then a killed
- * builder leaves something behind. */
+ * Where nothing can be nameless (a file system without O_TMPFILE) or nothing nameless can get a
+ * name (no /proc); and for the moment in which it takes the place of an empty file. Only then a
+ * killed builder leaves something behind. */
 
 /* The name follows from the backing's number, so that nobody has to remember it. */
 static int backing_own_name(int fd, const path *folder, path *name) {
@@ -312,8 +312,8 @@ static void backing_find_data(int fd, uint64_t from, uint64_t end, uint64_t *beg
   *stop = hole <= (off_t)*begin || hole > (off_t)end ? end : (uint64_t)hole;
 }
 
-/* To look moves the position of a description, which may be the caller's own: it is done on another
- * one, if there is one to be had. */
+/* A look moves the file position of a description, which the caller may be using: so it is done on
+ * another description, if one can be opened. */
 void shmseg_backing_data(int fd, uint64_t from, uint64_t end, uint64_t *begin, uint64_t *stop) {
   path buffer;
   int look;
@@ -341,7 +341,7 @@ static int backing_open_same(const char *name, int fd, int *fresh) {
   return backing_fail_and_close(*fresh, ENOENT);
 }
 
-/* By its name, or by that which it has while it is built. */
+/* By its name, or by the one that it has while it is built. */
 static int backing_reopen_by_name(int fd, shmseg_place place, int *fresh) {
   path to, folder, own;
   if (!place.name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Shared memory objects where only POSIX is there (macOS, the BSDs). Untested.
+/* Backings where only POSIX is there (macOS, the BSDs). Untested.
  *
  * A backing is made under its final name, with no permissions until it is complete: only the
  * superuser can open it too early, and a killed creator leaves it behind. */

@@ -8,11 +8,11 @@
 /* The lowest descriptor of the library. */
 #define SHMSEG_DESCRIPTOR_MIN 3
 
-/* Moves the descriptor to 3 or above, with close-on-exec: a program that was started without its
- * standard streams would print into shared memory else. errno, and *fd is closed and -1. */
+/* Moves the descriptor to 3 or above, with close-on-exec: else a program that was started without
+ * its standard streams would print into shared memory. After a failure *fd is closed, and -1. */
 int shmseg_descriptor_raise(int *fd);
 
-/* A duplicate, at 3 or above. errno. */
+/* A duplicate, at 3 or above. 0 or errno. */
 int shmseg_descriptor_duplicate(int fd, int *duplicate);
 
 #pragma GCC visibility pop

@@ -18,7 +18,7 @@
  * pages until it is used, and it never moves: the handler reads it without a lock. */
 #define RECORDS 65536
 
-/* Faults in a row at one page of a file that has that page. */
+/* So many faults in a row at one page are answered by another try, when the file has that page. */
 #define RETRIES 100
 
 static shmseg_fault records[RECORDS];
@@ -54,18 +54,18 @@ static shmseg_fault *fault_find(uintptr_t address) {
   return NULL;
 }
 
-/* A fault below the file's end: the file was cut and has grown again since, or the file system has no
- * page to give. The first is gone at the next try, if a peer does not do it again and again. */
+/* A fault below the file's end: the file was cut and has grown again since, or the file system has
+ * no page to give. After a cut the next try succeeds, unless a peer cuts it again and again. */
 static bool fault_is_worth_retrying(shmseg_fault *record, uintptr_t page) {
   if (record->code == ENOSPC)
-    return false; /* it was found out already */
+    return false; /* an earlier fault has shown that there is no page */
   record->retries = record->retried == page ? record->retries + 1 : 0;
   record->retried = page;
   return record->retries < RETRIES;
 }
 
-/* Covers the hole at address. Everything from the end of the file on goes at once: a page at a
- * time, a large sparse touch would reach the kernel's limit of mappings. */
+/* Covers the hole at address, and at once all from the end of the file on: page by page, a program
+ * that touches many pages would reach the kernel's limit of mappings. */
 static bool fault_mend(shmseg_fault *record, uintptr_t address) {
   struct stat status;
   uintptr_t end = record->base + fault_round_up(record->length);
@@ -89,7 +89,7 @@ static bool fault_mend(shmseg_fault *record, uintptr_t address) {
   return true;
 }
 
-/* Not ours: as if we had never been there. */
+/* The fault is not ours: does what would happen without this handler. */
 static void fault_chain(int number, siginfo_t *info, void *context) {
   if (previous.sa_flags & SA_SIGINFO) {
     previous.sa_sigaction(number, info, context);
@@ -135,7 +135,7 @@ static int fault_install_once(void) {
     __atomic_store_n(&handler_state, err ? ABSENT : INSTALLED, __ATOMIC_RELEASE);
     return err;
   }
-  for (int i = 0; i < 100000 && state != INSTALLED; i++) { /* another thread is at it */
+  for (int i = 0; i < 100000 && state != INSTALLED; i++) { /* another thread installs it */
     sched_yield();
     state = __atomic_load_n(&handler_state, __ATOMIC_ACQUIRE);
   }
@@ -168,7 +168,7 @@ static void fault_change_done(shmseg_fault *record) {
   __atomic_store_n(&record->sequence, record->sequence + 1, __ATOMIC_RELEASE);
 }
 
-/* A blocked SIGBUS kills, handler or not. For good: a thread that may touch a mapping needs it so. */
+/* A blocked SIGBUS kills even with a handler. It stays unblocked, for any access may raise it. */
 static int fault_unblock(void) {
   sigset_t bus;
   sigemptyset(&bus);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Which process this is among those that forks have made of it. Process numbers do not tell: they are
- * used again, and a child that is the first in a namespace has its parent's. */
+/* Which process this is among those that forks have made of it. Process numbers do not tell: they
+ * are used again, and a child that is the first in a namespace has its parent's. */
 #ifndef SHMSEG_OS_FORK_H
 #define SHMSEG_OS_FORK_H
 
@@ -11,8 +11,8 @@
 /* To be called once before the first use of what is below; may be called again. ENOMEM. */
 int shmseg_fork_prepare(void);
 
-/* A number above 0 that stays the same while this process lives; none of its children and none of
- * those that it is a child of has it. */
+/* A number above 0 that stays the same while this process lives, and that none of its children and
+ * none of its ancestors has. */
 unsigned shmseg_fork_generation(void);
 
 /* Where that number is, or 0 in a child that has not asked for its own yet. */

@@ -7,7 +7,7 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Sleeps while *word is seen, until a wake or for so many nanoseconds, at most a second. 0 when it
+/* Sleeps while *word equals seen, until a wake or for so many nanoseconds, at most a second. 0: it
  * may have changed (also for no reason), ETIMEDOUT, EINTR, or EFAULT when the page is gone. Works
  * through a read-only mapping. */
 int shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds);

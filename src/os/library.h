@@ -5,8 +5,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Keeps it loaded until the process ends: dlclose, and so lua_close, would leave whatever still
- * calls into it with nothing to call. May be called again. */
+/* Keeps the library loaded until the process ends: after a dlclose, as by lua_close, handlers of
+ * signals and of exit would call code that is gone. May be called again. */
 void shmseg_library_pin(void);
 
 /* The file of the library or program that an address lies in; NULL when nobody knows. */

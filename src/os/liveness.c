@@ -74,8 +74,8 @@ static struct flock liveness_byte_of(uint32_t id, short type) {
   return lock;
 }
 
-/* Takes the byte of a number that nobody has. Where a process that may only read has locked that for
- * reading, no lock for writing can be had: then the number is one that a lock for reading proves. */
+/* Takes the byte of a number that nobody has. If a process that may only read has locked the byte,
+ * no lock for writing can be had: then the number becomes one that a lock for reading proves. */
 static int liveness_take_byte(int fd, uint32_t *id) {
   struct flock lock = liveness_byte_of(*id, F_WRLCK);
   if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
@@ -178,7 +178,7 @@ void shmseg_liveness_renew(shmseg_member *member) {
 }
 
 bool shmseg_liveness_probe(int fd, uint32_t id) {
-  /* as a rule a lock for reading, which everybody can have, is no sign of life */
+  /* as a rule a lock for reading, which any process can have, is no sign of life */
   struct flock lock = liveness_byte_of(id, (id & SHMSEG_ID_SHARED) ? F_WRLCK : F_RDLCK);
   return fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type != F_UNLCK;
 }

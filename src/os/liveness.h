@@ -25,19 +25,19 @@
  * locks for writing impossible. As long as it does so, the identity looks alive. */
 #define SHMSEG_ID_SHARED (1u << (SHMSEG_ID_BITS - 1))
 
-/* Takes an identity on the backing behind fd, which has to be open for writing; place is its name, if
- * any. EAGAIN when 16 numbers in a row were taken, ENFILE, or what shmseg_backing_reopen says: EACCES
- * when the descriptor was passed by another user. */
+/* Takes an identity on the backing behind fd, which has to be open for writing; place is its name,
+ * if any. EAGAIN when 16 numbers in a row were taken, ENFILE, or what shmseg_backing_reopen says:
+ * EACCES when the descriptor was passed by another user. */
 int shmseg_liveness_attach(int fd, shmseg_place place, shmseg_member *member);
 
 /* Gives it up: from now on it counts as dead. */
 void shmseg_liveness_detach(shmseg_member *member);
 
-/* Gives it up for another one, which needs no new descriptor and no permissions; for none where that
- * cannot be had, or it is a parent's. */
+/* Replaces it by another one, which needs no new descriptor and no permissions. When that fails, or
+ * it is a parent's, none is left. */
 void shmseg_liveness_renew(shmseg_member *member);
 
-/* False when there is none, or this process was forked since and it is the parent's. */
+/* False when there is no identity, or this process was forked since, and it is the parent's. */
 static inline bool shmseg_liveness_own(const shmseg_member *member) {
   return member->id != 0 && shmseg_fork_same(member->forks);
 }

@@ -20,11 +20,11 @@ int shmseg_map_open(void **base, size_t reserved, size_t length, int fd, bool wr
 /* Maps the backing anew over an address range that shmseg_map_open gave. errno. */
 int shmseg_map_again(void *base, size_t reserved, size_t length, int fd, bool writable);
 
-/* The same for [from, to) of it alone (whole pages), of which the backing may have less yet. The
- * kernel looks at all limits before it takes the old mapping away: a failed call changes nothing. */
+/* The same for [from, to) of it alone (whole pages), which may reach behind the backing's end. The
+ * kernel looks at all limits before it removes the old mapping: a failed call changes nothing. */
 int shmseg_map_range(void *base, size_t from, size_t to, int fd, bool writable);
 
-/* [from, to) of it can be neither read nor written any more. */
+/* Takes [from, to) of it away, and keeps the address space: it can be neither read nor written. */
 int shmseg_map_hold(void *base, size_t from, size_t to);
 
 void shmseg_map_close(void *base, size_t reserved);
@@ -32,7 +32,7 @@ void shmseg_map_close(void *base, size_t reserved);
 /* Brings every page of [from, to) in, and so takes memory for holes. ENOSPC when there is none. */
 int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable);
 
-/* Keeps pages in memory from when they are there, and takes none for holes, where the kernel can do
+/* Keeps pages in memory once they are there. Takes no memory for holes, where the kernel can do
  * that. ENOMEM, EPERM. */
 int shmseg_map_pin(void *base, size_t length);
 

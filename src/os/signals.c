@@ -36,7 +36,7 @@ static void signals_note(int number) {
   __atomic_fetch_or(&pending, 1u << signals_index_of(number), __ATOMIC_RELAXED);
 }
 
-/* Lets the calling thread have it, when whoever started the process had blocked it. */
+/* Unblocks it in the calling thread: the program that started this one may have blocked it. */
 static void signals_unblock(int number) {
   sigset_t set;
   sigemptyset(&set);
@@ -44,9 +44,9 @@ static void signals_unblock(int number) {
   pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
-/* Such a signal ends io.read and its like, too, as whoever sends it wants. The others only tell: to a
- * read that begins anew nothing has happened. The library's own waits end either way, for a sleep
- * with a timeout is never begun anew. */
+/* Such a signal ends io.read and its like, too, for its sender wants the process to stop. After the
+ * others such a call goes on as if nothing had happened. The library's own waits end either way:
+ * the system never restarts a sleep with a timeout. */
 static bool signals_asks_to_stop(int number) {
   return number == SIGINT || number == SIGTERM || number == SIGHUP || number == SIGQUIT;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Names that go with the process: unlinked at exit when nobody has done it before.
  *
- * Whoever changes an entry owns it: its state is CHANGING. exit() lets the other threads run on: those
- * that add an entry see that it has begun, or are seen by it. */
+ * A thread that changes an entry owns it: its state is CHANGING. exit() lets other threads run on:
+ * one that adds an entry sees that exit has begun, or else temporary_at_exit() sees the entry. */
 #define _GNU_SOURCE
 #include "os/temporary.h"
 
@@ -21,7 +21,7 @@
 #define CHUNK_BYTES 65536
 #define MILLISECOND ((int64_t)1000000)
 
-/* How long a peer may be at the backing, or a thread about to name one that it has made. */
+/* How long a peer may have the backing's lock, or a thread need to name one that it has made. */
 #define PATIENCE (1000 * MILLISECOND)
 
 enum {
@@ -132,7 +132,7 @@ static void temporary_current_folder(char folder[SHMSEG_PATH_MAX], size_t name) 
     memcpy(folder + strlen(folder), "/", 2);
 }
 
-/* The names that it is given are their users'. */
+/* Copies the place, whose name the caller may free; a relative path becomes an absolute one. */
 static int temporary_copy_place(shmseg_temporary *e, shmseg_place place) {
   char folder[SHMSEG_PATH_MAX] = "", target[SHMSEG_PATH_MAX];
   if (place.type == SHMSEG_FILE && realpath(place.name, target))
@@ -162,15 +162,15 @@ static bool temporary_leads_to(shmseg_place place, shmseg_identity identity) {
   return found.device == identity.device && found.inode == identity.inode;
 }
 
-/* Where there is no lock to be had: no descriptor is free, a sandbox refuses it, somebody does not give
- * it back. Between the look and the unlink the name could be given to another backing, if somebody
- * removed ours in that moment. */
+/* For when the lock cannot be had: no descriptor is free, a sandbox refuses it, somebody does not
+ * give it back. Between the look and the unlink the name could be given to another backing, if
+ * somebody removed ours in that moment. */
 static void temporary_unlink_without_lock(const shmseg_temporary *e) {
   if (temporary_leads_to(e->place, e->identity))
     shmseg_backing_unlink(e->place);
 }
 
-/* Of an entry that was taken out. False: to be tried again. */
+/* Unlinks the name of an entry that was taken out. False: try again. */
 static bool temporary_unlink_entry(const shmseg_temporary *e, int was) {
   int err = shmseg_backing_remove_own(e->place, e->fd, &e->identity);
   switch (err) {
@@ -187,7 +187,7 @@ static bool temporary_is_own(const shmseg_temporary *e) {
   return __atomic_load_n(&e->generation, __ATOMIC_RELAXED) == shmseg_fork_generation();
 }
 
-/* At exit. False: to be tried again. */
+/* Ends an entry at exit. False: try again. */
 static bool temporary_end_entry(shmseg_temporary *e, bool last) {
   int was;
   if (!temporary_is_own(e))

@@ -12,17 +12,17 @@
 /* A name to unlink at exit. */
 typedef struct shmseg_temporary shmseg_temporary;
 
-/* Has place unlinked at exit if it still leads to that backing, which may get its name later and which
- * fd has open until the ticket is given back. The place is copied, a relative path as an absolute
- * one. ECANCELED once the process is ending, ENOMEM. */
+/* Has place unlinked at exit if it still leads to that backing, which may get its name later and
+ * which fd has open until the ticket is given back. The place is copied, a relative path as an
+ * absolute one. ECANCELED once the process is ending, ENOMEM. */
 int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
                          shmseg_temporary **ticket);
 
 /* The backing has its name: exit need not wait for it. */
 void shmseg_temporary_settle(shmseg_temporary *ticket);
 
-/* Gives the ticket back: nothing happens at exit. False in a forked child, whose parent's ticket it
- * is, and when exit is at it already. */
+/* Gives the ticket back: nothing happens at exit. False in a forked child, since the ticket is its
+ * parent's, and when exit has begun with it. */
 bool shmseg_temporary_remove(shmseg_temporary *ticket);
 
 /* Unlinks the name now and gives the ticket back; nothing in a forked child. */

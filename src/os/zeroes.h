@@ -8,8 +8,8 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Holds ready what shmseg_zeroes_put may need. What cannot be had now is tried for again by the next
- * call; one that finds everything there does nothing. */
+/* Holds ready what shmseg_zeroes_put may need. What the system refuses now, the next call tries to
+ * get again; a call that finds everything there does nothing. */
 void shmseg_zeroes_prepare(void);
 
 /* Puts memory without a file over [from, end), part of a mapping that begins at base: private

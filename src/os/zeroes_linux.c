@@ -16,7 +16,6 @@
 #define _GNU_SOURCE
 #include "os/zeroes.h"
 
-#include <errno.h>
 #include <stddef.h>
 #include <sys/mman.h>
 #include <sys/resource.h>

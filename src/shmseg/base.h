@@ -46,8 +46,8 @@ enum {
   SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless backing is opened anew */
 };
 
-/* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what strerror()
- * says, but for a few that mean something of their own here. */
+/* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what
+ * strerror() says, but for a few that mean something of their own here. */
 SHMSEG_API const char *shmseg_strerror(int code);
 
 /* Nanoseconds since a moment in the past that is the same for all processes of the machine. */
@@ -70,11 +70,11 @@ typedef struct shmseg_identity {
   uint64_t device, inode;
 } shmseg_identity;
 
-/* A segment handle that takes locks: its identity, which it gets at the first lock. */
+/* The identity of a segment handle, which it gets when it first takes a lock; private. */
 typedef struct shmseg_member {
   uint32_t id;    /* 0: none yet */
-  int slot;       /* of this process's table */
-  unsigned forks; /* whose it is: a forked child has none of its parent's */
+  int slot;       /* index in this process's table */
+  unsigned forks; /* the process that has it: a forked child has none of its parent's */
 } shmseg_member;
 
 #ifdef __cplusplus

@@ -17,8 +17,8 @@ extern "C" {
 typedef enum {
   SHMSEG_READ,       /* attach, read only */
   SHMSEG_WRITE,      /* attach, read and write */
-  SHMSEG_CREATE,     /* attach, or create when absent */
-  SHMSEG_CREATE_ONLY /* create; EEXIST when present */
+  SHMSEG_CREATE,     /* attach, or create when it is absent */
+  SHMSEG_CREATE_ONLY /* create; EEXIST when it is there */
 } shmseg_mode;
 
 struct shmseg_fault;
@@ -27,14 +27,14 @@ struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
 
 typedef struct shmseg_options {
-  size_t size;    /* of a new backing; for an existing one the least that will do */
-  size_t max;     /* address space to hold for growth, 0 for none */
+  size_t size;    /* of a new backing; of one that is there the least that will do */
+  size_t max;     /* address space to reserve for growth, 0 for none */
   mode_t perm;    /* of a new backing, exact whatever the umask; 0 shuts out its creator, too */
   bool sparse;    /* take memory at the first write, not now */
   bool populate;  /* map every page now */
   bool pin;       /* keep the pages in memory (mlock) */
   bool temporary; /* unlink what this call creates when it closes, or this process exits */
-  /* Fills a new backing before anyone can see it; a code other than 0 gives it up. */
+  /* Fills a new segment before anyone can see it. A code other than 0 gives it up: open's result. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
 } shmseg_options;
@@ -52,8 +52,8 @@ struct shmseg_segment {
   /* private: the library's business from here on */
   bool sparse, populate, pin;
   struct shmseg_fault *fault;         /* the guard's record: was a hole met? */
-  size_t reserved;                    /* address space held at data */
-  size_t max;                         /* least address space to hold */
+  size_t reserved;                    /* address space at data */
+  size_t max;                         /* least address space to reserve */
   struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
@@ -61,7 +61,7 @@ struct shmseg_segment {
   unsigned opened;           /* what recoveries was when the backing was opened */
 };
 
-/* Makes a handle closed, which all zeroes is; needed before open if close may come first. */
+/* Makes a closed handle, which is all zeroes; needed when close may come before open. */
 SHMSEG_API void shmseg_segment_init(shmseg_segment *segment);
 
 static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
@@ -93,20 +93,20 @@ SHMSEG_API int shmseg_segment_write(const shmseg_segment *segment, size_t offset
 /* 0, or why an access since the last refresh may have met a hole: SHMSEG_TRUNCATED or ENOSPC. */
 SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
 
-/* Grows or shrinks the backing; growing never undoes a peer's growth. SHMSEG_TIMEOUT when
- * another process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
+/* Grows or shrinks the segment; growing never undoes a peer's growth. SHMSEG_TIMEOUT when another
+ * process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
 SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
-/* The functions whose names end with _until do the same as those without, for callers that must
- * not be held up by a process that is stopped. Such a call returns SHMSEG_INTERRUPTED after each
- * slice of its wait, so that the caller can look around; it is not over then, and is called again
- * with the same arguments. *deadline is 0 at the first call. When the call first has to wait it
- * sets it, as far ahead as the function without _until would wait, and gives SHMSEG_TIMEOUT when
- * that moment has come. */
+/* A function whose name ends with _until does the same as the one without, for a caller that must
+ * not be held up by a process that is stopped. It returns SHMSEG_INTERRUPTED after each slice of
+ * its wait, so that the caller can look around: the operation is not over, and the function is
+ * called again with the same arguments. *deadline is 0 at the first call. The first wait sets
+ * *deadline, as far ahead as the function without _until would wait. SHMSEG_TIMEOUT when that
+ * moment has come, also for a deadline that the caller has set. */
 SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
 
-/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed call
- * changes nothing. */
+/* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed
+ * call changes nothing. */
 SHMSEG_API int shmseg_segment_refresh(shmseg_segment *segment);
 
 /* Writes the range back to the file (msync). */

@@ -95,3 +95,64 @@ TEST(closing, "closing and checking handles of zeroes does no harm") {
   SHMSEG_KINDS(CLOSE)
 #undef CLOSE
 }
+
+#define KINDS(noun) &shmseg_##noun##_kind,
+static const shmseg_kind *const kinds[] = { SHMSEG_KINDS(KINDS) };
+#undef KINDS
+
+static union {
+  shmseg_object object;
+  shmseg_cell cell;
+  char space[1024];
+} handle;
+
+/* Opens an object of the kind in the upper half of a segment of two pages that has a name. */
+static bool open_in_second_page(const shmseg_kind *kind) {
+  static const shmseg_object_options options = { .capacity = 8, .permits = 1 };
+  new_segment(&segment, fresh_place(), 2 * PAGE);
+  shmseg_slice where = { &segment, PAGE, PAGE };
+  return kind->handle_size <= sizeof handle &&
+         shmseg_object_open(&handle.object, kind, where, SHMSEG_CREATE, &options, NULL) == 0;
+}
+
+TEST(gone,
+     "an object whose segment was closed, or cut and refreshed, is checked without a look at it") {
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    shmseg_segment peer;
+    check(open_in_second_page(kinds[i]) && shmseg_object_check(&handle.object) == NULL);
+    shmseg_segment_close(&segment);
+    check(shmseg_object_check(&handle.object) != NULL);
+    check(open_in_second_page(kinds[i]));
+    same_segment(&peer, &segment);
+    check(shmseg_segment_resize(&peer, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
+    check(shmseg_object_check(&handle.object) != NULL);
+    shmseg_segment_close(&peer);
+    shmseg_segment_close(&segment);
+  }
+}
+
+TEST(confirmed,
+     "what was peeked at in a cell is not confirmed when the segment was closed or cut") {
+  const unsigned char *where;
+  shmseg_segment peer;
+  check(open_in_second_page(&shmseg_cell_kind));
+  check(shmseg_cell_set(&handle.cell, "x", 1, &number) == 0);
+  check(shmseg_cell_peek(&handle.cell, &where, &size, &number) == 0);
+  same_segment(&peer, &segment);
+  check(shmseg_segment_resize(&peer, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
+  check(shmseg_cell_confirm(&handle.cell, number) == SHMSEG_TRUNCATED);
+  shmseg_segment_close(&peer);
+  shmseg_segment_close(&segment);
+  check(shmseg_cell_confirm(&handle.cell, number) == SHMSEG_CLOSED);
+}
+
+TEST(no_version,
+     "a cas that expects no version that can be tells the actual one, or why it cannot") {
+  check(open_in_second_page(&shmseg_cell_kind));
+  check(shmseg_cell_set(&handle.cell, "x", 1, &number) == 0);
+  number = 7;
+  check(shmseg_cell_cas(&handle.cell, SHMSEG_ANY_VERSION, "y", 1, &number) == SHMSEG_CHANGED);
+  check(number == 1);
+  shmseg_segment_close(&segment);
+  check(shmseg_cell_cas(&handle.cell, SHMSEG_ANY_VERSION, "y", 1, &number) == SHMSEG_CLOSED);
+}
