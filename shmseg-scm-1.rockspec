@@ -65,6 +65,7 @@ build = {
         "src/core/owner.c",
         "src/core/ring.c",
         "src/core/segment.c",
+        "src/core/segment_change.c",
         "src/core/slots.c",
         "src/core/strerror.c",
         "src/core/wait.c",

@@ -20,7 +20,7 @@
  *             descriptor; memory taken for a growth that was not published is freed with the
  *             backing or used by the next growth. */
 #define _GNU_SOURCE
-#include "shmseg.h"
+#include "core/segment.h"
 
 #include <errno.h>
 #include <string.h>
@@ -42,15 +42,11 @@
 /* Nanoseconds between two such tries when somebody else is replacing an empty file. */
 #define REPLACE_PAUSE 10000000
 
-/* Nanoseconds that a peer may resize or unlink; and those until the caller may look around. */
-#define LOCK_PATIENCE ((int64_t)5 * 1000000000)
-#define LOCK_SLICE ((int64_t)20 * 1000000)
-
 void shmseg_segment_init(shmseg_segment *segment) {
   memset(segment, 0, sizeof *segment);
 }
 
-static int segment_valid_place(shmseg_place place) {
+int shmseg_segment_valid_place(shmseg_place place) {
   if (place.type == SHMSEG_FILE)
     return *place.name == '\0' ? ENOENT : 0;
   if (*place.name == '\0' || strchr(place.name, '/') || strcmp(place.name, ".") == 0 ||
@@ -209,12 +205,15 @@ static int segment_create(shmseg_segment *segment, shmseg_place place, shmseg_mo
 
 int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
                         const shmseg_options *options, bool *created) {
+  static const shmseg_options none;
   bool ignored;
+  if (!options)
+    options = &none;
   if (!created)
     created = &ignored;
   *created = false;
   shmseg_segment_init(segment);
-  int err = segment_valid_place(place);
+  int err = shmseg_segment_valid_place(place);
   if (err)
     return err;
   if (mode != SHMSEG_CREATE_ONLY) {
@@ -233,7 +232,7 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
 
 int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options) {
   shmseg_segment_init(segment);
-  if (options->size == 0 || options->temporary)
+  if (!options || options->size == 0 || options->temporary)
     return EINVAL;
   int err = shmseg_backing_anonymous(&segment->fd);
   if (err)
@@ -260,74 +259,7 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   return err ? segment_give_up(segment, err) : 0;
 }
 
-/* --- the lock of a backing ---------------------------------------------------------------- */
-
-/* Naps, since a peer has the lock. *deadline and *slice, 0 at first, are set here. 0: try again;
- * SHMSEG_TIMEOUT at *deadline; SHMSEG_INTERRUPTED at the end of *slice: the caller looks around. */
-static int segment_wait_for_peer(int64_t *deadline, int64_t *slice) {
-  shmseg_wait_patience(slice, LOCK_SLICE);
-  int err = shmseg_wait_pause(shmseg_wait_patience(deadline, LOCK_PATIENCE));
-  return err ? err : shmseg_wait_left(*slice) ? 0 : SHMSEG_INTERRUPTED;
-}
-
-static int segment_lock_segment(const shmseg_segment *segment, shmseg_backing_lock *lock,
-                                int64_t *deadline) {
-  int64_t slice = 0;
-  int err;
-  while ((err = shmseg_backing_lock_fd(segment->fd, segment->place, lock)) == EAGAIN) {
-    err = segment_wait_for_peer(deadline, &slice);
-    if (err)
-      return err;
-  }
-  return err;
-}
-
-int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline) {
-  int64_t slice = 0;
-  if (!shmseg_segment_is_open(segment))
-    return SHMSEG_CLOSED;
-  if (!segment->place.name)
-    return EINVAL;
-  int err;
-  while ((err = shmseg_backing_remove_own(segment->place, segment->fd, &segment->identity)) ==
-         EAGAIN) {
-    err = segment_wait_for_peer(deadline, &slice);
-    if (err)
-      return err;
-  }
-  return err;
-}
-
-int shmseg_segment_unlink(shmseg_segment *segment) {
-  int64_t deadline = 0;
-  int err;
-  do {
-    err = shmseg_segment_unlink_until(segment, &deadline);
-  } while (err == SHMSEG_INTERRUPTED);
-  return err;
-}
-
-int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline) {
-  int64_t slice = 0;
-  int err = segment_valid_place(place);
-  if (err)
-    return err;
-  while ((err = shmseg_backing_remove(place)) == EAGAIN) {
-    err = segment_wait_for_peer(deadline, &slice);
-    if (err)
-      return err;
-  }
-  return err;
-}
-
-int shmseg_segment_remove(shmseg_place place) {
-  int64_t deadline = 0;
-  int err;
-  do {
-    err = shmseg_segment_remove_until(place, &deadline);
-  } while (err == SHMSEG_INTERRUPTED);
-  return err;
-}
+/* --- closing ------------------------------------------------------------------------------ */
 
 void shmseg_segment_close(shmseg_segment *segment) {
   if (!shmseg_segment_is_open(segment))
@@ -378,94 +310,4 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
   size_t start = offset / shmseg_map_page() * shmseg_map_page();
   err = shmseg_map_flush(segment->data + start, offset + count - start);
   return err ? err : shmseg_segment_status(segment);
-}
-
-/* --- size --------------------------------------------------------------------------------- */
-
-/* Undoes a growth when a later step has failed. A sealed memfd cannot shrink: it keeps its size. */
-static void segment_ungrow(const shmseg_segment *segment, size_t grown, size_t before) {
-  size_t size = 0;
-  if (shmseg_backing_size(segment->fd, &size) == 0 && size == grown &&
-      ftruncate(segment->fd, (off_t)before) != 0)
-    return;
-}
-
-/* Under the lock, when the mapping is made: gives the backing, of now bytes, its new size. The
- * pages are brought in before it is cut, or after it has grown. */
-static int segment_change_size(const shmseg_segment *segment, size_t now, const shmseg_mapping *m) {
-  bool sparse = segment->sparse && !segment->pin && !segment->populate;
-  bool grows = m->size > now;
-  int err = shmseg_mapping_pin_ahead(segment, m);
-  if (!err && grows)
-    err = shmseg_backing_grow(segment->fd, now, m->size, sparse);
-  if (err)
-    return err;
-  err = shmseg_mapping_prepare(segment, m);
-  if (!err && m->size < now && ftruncate(segment->fd, (off_t)m->size) != 0)
-    err = errno;
-  if (err && grows)
-    segment_ungrow(segment, m->size, now);
-  return err;
-}
-
-/* Under the lock. A peer may have made the segment larger than this handle knows. A size below what
- * the handle knows is meant to cut the segment, and cuts it. Any other size is meant to make it
- * larger, and never undoes a peer's growth: if it is larger already, its present size is taken. */
-static int segment_resize_locked(shmseg_segment *segment, size_t size) {
-  shmseg_mapping m;
-  size_t now = 0;
-  int err = shmseg_backing_size(segment->fd, &now);
-  if (!err)
-    err = shmseg_mapping_ahead(segment, size > now || size < segment->size ? size : now, &m);
-  if (err)
-    return err;
-  err = segment_change_size(segment, now, &m);
-  if (err)
-    shmseg_mapping_drop(segment, &m);
-  else
-    shmseg_mapping_adopt(segment, &m);
-  return err;
-}
-
-int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline) {
-  shmseg_backing_lock lock;
-  size_t now = 0;
-  if (!shmseg_segment_is_open(segment))
-    return SHMSEG_CLOSED;
-  if (!segment->writable)
-    return SHMSEG_READ_ONLY;
-  if (size == 0 || size > SIZE_MAX / 2)
-    return size == 0 ? EINVAL : EFBIG;
-  int err = shmseg_backing_size(segment->fd, &now);
-  if (err)
-    return err;
-  if (size == now) /* needs no lock, and no descriptor for it */
-    return shmseg_segment_refresh(segment);
-  err = segment_lock_segment(segment, &lock, deadline);
-  if (err)
-    return err;
-  err = segment_resize_locked(segment, size);
-  shmseg_backing_unlock(&lock);
-  return err;
-}
-
-int shmseg_segment_resize(shmseg_segment *segment, size_t size) {
-  int64_t deadline = 0;
-  int err;
-  do {
-    err = shmseg_segment_resize_until(segment, size, &deadline);
-  } while (err == SHMSEG_INTERRUPTED);
-  return err;
-}
-
-int shmseg_segment_refresh(shmseg_segment *segment) {
-  size_t size = 0;
-  if (!shmseg_segment_is_open(segment))
-    return SHMSEG_CLOSED;
-  int err = shmseg_backing_size(segment->fd, &size);
-  if (err)
-    return err;
-  if (size == segment->size && shmseg_segment_status(segment) == 0)
-    return 0;
-  return shmseg_mapping_renew(segment, size);
 }

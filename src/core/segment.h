@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* shmseg_segment_status for the hot paths of this library. */
+/* What this library alone may ask of a segment. */
 #ifndef SHMSEG_CORE_SEGMENT_H
 #define SHMSEG_CORE_SEGMENT_H
 
@@ -10,5 +10,12 @@
 static inline int segment_status(const shmseg_segment *segment) {
   return segment->fault ? shmseg_fault_code(segment->fault) : 0;
 }
+
+#pragma GCC visibility push(hidden)
+
+/* 0, or why the place cannot have a backing: EINVAL, ENOENT, ENAMETOOLONG. */
+int shmseg_segment_valid_place(shmseg_place place);
+
+#pragma GCC visibility pop
 
 #endif

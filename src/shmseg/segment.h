@@ -68,7 +68,8 @@ static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
   return segment->fd > 0;
 }
 
-/* Opens place as mode says. *created (may be NULL) tells whether this call made the backing.
+/* Opens place as mode says. options may be NULL: nothing is asked for, and without a size nothing is
+ * created (EINVAL). *created (may be NULL) tells whether this call made the backing.
  * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
  * and attach against peers that unlink and create. A failed call leaves nothing behind. */
 SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,

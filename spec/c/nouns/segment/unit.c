@@ -45,6 +45,19 @@ TEST(modes, "each mode does what the table says, on an absent and on a present o
   shmseg_segment_close(&b);
 }
 
+TEST(no_options, "without options a segment is opened, and none is created") {
+  shmseg_segment segment, present;
+  shmseg_place place = fresh_place();
+  check(shmseg_segment_anonymous(&segment, NULL) == EINVAL && !shmseg_segment_is_open(&segment));
+  check(shmseg_segment_open(&segment, place, SHMSEG_WRITE, NULL, NULL) == ENOENT);
+  check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, NULL, NULL) == EINVAL);
+  new_segment(&present, place, 100);
+  check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, NULL, NULL) == 0);
+  check(segment.size == 100 && segment.writable);
+  shmseg_segment_close(&segment);
+  shmseg_segment_close(&present);
+}
+
 TEST(names, "names that cannot be are refused, and the longest that can be is taken") {
   static const char *const bad[] = { "", "/", "a/b", ".", ".." };
   char longest[257];
