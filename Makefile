@@ -78,7 +78,15 @@ prefix := $(DESTDIR)$(PREFIX)
 
 library: build/lib/libshmseg.so.0 build/lib/libshmseg.a  ## build libshmseg for C programs; no Lua is needed
 
-build/lib/%.o: src/%.c
+# changes with the compiler and its flags, and has all compiled again
+compiler := $(subst ','\'',$(CC) $(CFLAGS))
+build/lib/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(compiler)' | cmp -s - $@ || printf '%s\n' '$(compiler)' >$@
+
+FORCE:
+
+build/lib/%.o: src/%.c build/lib/flags Makefile
 	@mkdir -p $(@D)
 	@echo "  CC $<"
 	@$(CC) -std=c11 $(CFLAGS) -fPIC -fvisibility=hidden -D_FILE_OFFSET_BITS=64 -Isrc -MMD -MP -c -o $@ $<
@@ -93,15 +101,15 @@ build/lib/libshmseg.a: $(library_objects)
 	@$(AR) rcs $@ $^
 
 install: library             ## install libshmseg below PREFIX (/usr/local), its headers, shmseg.pc, the manual
-	install -d $(prefix)/lib/pkgconfig $(prefix)/include/shmseg $(prefix)/share/doc/shmseg
-	install -m 755 build/lib/libshmseg.so.0 $(prefix)/lib/
-	ln -sf libshmseg.so.0 $(prefix)/lib/libshmseg.so
-	install -m 644 build/lib/libshmseg.a $(prefix)/lib/
-	install -m 644 src/shmseg.h $(prefix)/include/
-	install -m 644 src/shmseg/*.h $(prefix)/include/shmseg/
-	install -m 644 doc/*.md $(prefix)/share/doc/shmseg/
+	install -d "$(prefix)/lib/pkgconfig" "$(prefix)/include/shmseg" "$(prefix)/share/doc/shmseg"
+	install -m 755 build/lib/libshmseg.so.0 "$(prefix)/lib/"
+	ln -sf libshmseg.so.0 "$(prefix)/lib/libshmseg.so"
+	install -m 644 build/lib/libshmseg.a "$(prefix)/lib/"
+	install -m 644 src/shmseg.h "$(prefix)/include/"
+	install -m 644 src/shmseg/*.h "$(prefix)/include/shmseg/"
+	install -m 644 doc/*.md "$(prefix)/share/doc/shmseg/"
 	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
-	  'Version: $(library_version)' 'Cflags: -I$${prefix}/include' 'Libs: -L$${prefix}/lib -lshmseg' \
-	  'Libs.private: -lrt -ldl -lpthread' >$(prefix)/lib/pkgconfig/shmseg.pc
+	  'Version: $(library_version)' 'Cflags: -I"$${prefix}/include"' 'Libs: -L"$${prefix}/lib" -lshmseg' \
+	  'Libs.private: -lrt -ldl -lpthread' >"$(prefix)/lib/pkgconfig/shmseg.pc"
 
 -include $(library_objects:.o=.d)
