@@ -177,8 +177,9 @@ int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kin
   if (err == SHMSEG_INTERRUPTED && !*created)
     return err;
   if (err) {
-    if (*created) /* it was complete: a peer that has written over it is not waited for */
-      shmseg_segment_unlink(segment);
+    /* one that was complete: a peer that has written over it is not waited for */
+    if (*created && shmseg_segment_unlink_until(segment, deadline) == SHMSEG_INTERRUPTED)
+      return SHMSEG_INTERRUPTED;
     shmseg_segment_close(segment);
     *created = false;
     return err == SHMSEG_INTERRUPTED ? SHMSEG_TIMEOUT : err;

@@ -7,6 +7,7 @@
 #include "core/owner.h"
 #include "objects/header.h"
 #include "options.h"
+#include "os/backing.h"
 #include "unit/help.h"
 
 static shmseg_segment segment, other;
@@ -130,4 +131,58 @@ TEST(interrupted, "behind a living builder the call comes back, and goes on wher
 #undef OPEN
   check(shmseg_segment_unlink(&other) == 0);
   shmseg_segment_close(&other);
+}
+
+/* --- an object that a peer spoils before its maker has opened it ---------------------------------- */
+
+static shmseg_backing_lock
+    spoiler; /* the peer's, in this process: it has a description of its own */
+static int closings;
+
+static uint64_t odd_size(const uint64_t *geometry) {
+  return geometry[0] == 1 ? 128 : 0;
+}
+
+static void odd_fit(uint64_t available, uint64_t *geometry) {
+  (void)available;
+  geometry[0] = 1;
+}
+
+static int odd_build(const uint64_t *geometry, shmseg_words *words) {
+  (void)geometry;
+  words[0] = (shmseg_words){ 64, 1, 4, 1 };
+  return 1;
+}
+
+/* Called when the object is complete, and its segment has no name yet. */
+static void odd_close(shmseg_object *object) {
+  if (object->segment && closings++ == 0) {
+    memset(segment.data, 0xff, 64);
+    must(shmseg_backing_lock_fd(segment.fd, segment.place, &spoiler) == 0);
+  }
+}
+
+static const shmseg_kind odd = { .name = "odd",
+                                 .number = 1000,
+                                 .version = 1,
+                                 .handle_size = sizeof(shmseg_object),
+                                 .size = odd_size,
+                                 .fit = odd_fit,
+                                 .build = odd_build,
+                                 .close = odd_close };
+
+TEST(spoilt, "while a peer has the lock, the call that removes a spoilt object again comes back") {
+  const char *name = fresh_name();
+  shmseg_object object;
+  int64_t deadline = 0;
+  bool created = false;
+  shmseg_segment_init(&segment);
+  for (int i = 0; i < 2; i++)
+    check(shmseg_object_open_named_until(&object, &odd, &segment, name, SHMSEG_CREATE, NULL, NULL,
+                                         &deadline, &created) == SHMSEG_INTERRUPTED);
+  check(is_there(name));
+  shmseg_backing_unlock(&spoiler);
+  check(shmseg_object_open_named_until(&object, &odd, &segment, name, SHMSEG_CREATE, NULL, NULL,
+                                       &deadline, &created) == SHMSEG_INCOMPATIBLE);
+  check(!created && !is_there(name) && !shmseg_segment_is_open(&segment));
 }
