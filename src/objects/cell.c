@@ -221,9 +221,8 @@ int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available, siz
     }
     if (err != SHMSEG_CHANGED)
       return err;
-    if (tries == 1)
-      deadline = shmseg_wait_deadline(READ_PATIENCE);
-    else if (tries > READ_TRIES && !shmseg_wait_left(deadline))
+    shmseg_wait_patience(&deadline, READ_PATIENCE);
+    if (tries > READ_TRIES && !shmseg_wait_left(deadline))
       return SHMSEG_TIMEOUT;
   }
 }

@@ -9,6 +9,11 @@
 /* Nanoseconds for which publishers may overtake every try. */
 #define READ_PATIENCE ((int64_t)100 * 1000000)
 
+/* When a publisher was faster: 0, try again; SHMSEG_TIMEOUT when *deadline, 0 at first, is over. */
+static int subscription_try_again(int64_t *deadline) {
+  return shmseg_wait_left(shmseg_wait_patience(deadline, READ_PATIENCE)) ? 0 : SHMSEG_TIMEOUT;
+}
+
 /* Was the record at position overwritten while it was copied? */
 static bool subscription_is_overrun(const shmseg_broadcast *b, uint64_t position) {
   fence_acquire(); /* the copy was loaded before this */
@@ -129,11 +134,7 @@ int shmseg_broadcast_subscribe_on(const shmseg_broadcast *b, uint64_t from,
     walk->end = 0;
     if (err != SHMSEG_CHANGED)
       return err;
-    err = 0;
-    if (walk->patience == 0) /* begins when a publisher has been faster */
-      walk->patience = shmseg_wait_deadline(READ_PATIENCE);
-    else if (!shmseg_wait_left(walk->patience))
-      err = SHMSEG_TIMEOUT;
+    err = subscription_try_again(&walk->patience);
   }
   return err;
 }
@@ -242,10 +243,8 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t availa
     }
     if (err == SHMSEG_EMPTY)
       err = subscription_wait_for_message(s->broadcast, word, &s->spin, deadline);
-    else if (err == SHMSEG_CHANGED && patience == 0)
-      patience = shmseg_wait_deadline(READ_PATIENCE), err = 0;
     else if (err == SHMSEG_CHANGED)
-      err = shmseg_wait_left(patience) ? 0 : SHMSEG_TIMEOUT;
+      err = subscription_try_again(&patience);
     if (err)
       return err;
   }
