@@ -12,7 +12,7 @@
  *                   sleeper's look and its sleep.
  *
  * CRASHES     a death between the change and the wake leaves sleepers asleep for the rest of their
- *             slice. A dead sleeper's flag costs one wake. */
+ *             interval. A dead sleeper's flag costs one wake. */
 #ifndef SHMSEG_CORE_EVENTCOUNT_H
 #define SHMSEG_CORE_EVENTCOUNT_H
 

@@ -37,7 +37,7 @@ static bool lock_lives(const shmseg_segment *segment, uint32_t seen) {
 /* Waits while the word is *seen, which has an owner. 0: look again. OWNER_DEAD: the owner is dead,
  * and the word was *seen at that moment. The caller does not hold the word: so an owner with the
  * caller's identity had the same number before, and is dead. To ask the kernel is a system call: it
- * is asked once in each call, before the first sleep. A later death is found in the next slice. */
+ * is asked once in each call, before the first sleep. A later death is found in the next interval. */
 static int lock_wait_for_owner(const shmseg_segment *segment, uint32_t *word, uint32_t id,
                                int64_t deadline, uint32_t *seen, unsigned *pauses, effort *e) {
   if ((*seen & SHMSEG_LOCK_STATE) == id)
@@ -116,17 +116,17 @@ int shmseg_lock_release_slowly(const shmseg_segment *segment, uint32_t *word, ui
   return err ? err : SHMSEG_CORRUPT;
 }
 
-int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                             int64_t patience, int64_t *deadline, bool *dirty) {
+int shmseg_lock_enter_patiently_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                       int64_t patience, int64_t *deadline, bool *dirty) {
   return shmseg_lock_take_slowly(segment, word, id, 0, shmseg_wait_patience(deadline, patience),
                                  dirty);
 }
 
-int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                   int64_t deadline, bool *dirty) {
+int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                             int64_t deadline, bool *dirty) {
   int64_t moment = shmseg_wait_deadline(MOMENT);
   int err;
-  /* After the deadline a slice's end is not returned: the next call would begin a new moment. */
+  /* After the deadline an interval's end is not returned: the next call would begin a new moment. */
   do
     err =
         shmseg_lock_take_slowly(segment, word, id, 0, deadline > moment ? deadline : moment, dirty);

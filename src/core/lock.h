@@ -12,12 +12,12 @@
  *                      WAITERS set, since others may still be asleep.
  *             release  compare-and-swap from the own identity to free, then wake if WAITERS was
  *                      set. Never an exchange: after a cut and regrowth the word can be a stranger's.
- *             recover  a waiter asks whether the owner lives, in each slice before it sleeps; if not,
+ *             recover  a waiter asks whether the owner lives, in each interval before it sleeps; if not,
  *                      compare-and-swap from the exact word that was probed to the own identity. Of
  *                      several, one wins.
  *
  * CRASHES     owner dies: the word has its identity, and is recovered. A sleeper dies: WAITERS stays
- *             set and costs one wake. Dead between release and wake: the sleepers' slice ends. */
+ *             set and costs one wake. Dead between release and wake: the sleepers' interval ends. */
 #ifndef SHMSEG_CORE_LOCK_H
 #define SHMSEG_CORE_LOCK_H
 
@@ -64,32 +64,33 @@ static inline int shmseg_lock_release(const shmseg_segment *segment, uint32_t *w
   return shmseg_lock_release_slowly(segment, word, id, next, wake);
 }
 
+int shmseg_lock_enter_patiently_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                       int64_t patience, int64_t *deadline, bool *dirty);
 int shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                             int64_t patience, int64_t *deadline, bool *dirty);
-int shmseg_lock_enter_until_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                   int64_t deadline, bool *dirty);
+                             int64_t deadline, bool *dirty);
 
 /* shmseg_lock_take for a critical section of the library's own, which is short. *deadline is 0 at
  * the first call, and is set, patience nanoseconds ahead, when the call has to wait: then
  * SHMSEG_TIMEOUT. Before it, SHMSEG_INTERRUPTED: call again with the same *deadline. */
-static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, int64_t *deadline, bool *dirty) {
+static inline int shmseg_lock_enter_patiently(const shmseg_segment *segment, uint32_t *word,
+                                              uint32_t id, int64_t patience, int64_t *deadline,
+                                              bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;
   *dirty = false;
   if (cas_ordered(word, &seen, id))
     return 0;
-  return shmseg_lock_enter_slowly(segment, word, id, patience, deadline, dirty);
+  return shmseg_lock_enter_patiently_slowly(segment, word, id, patience, deadline, dirty);
 }
 
 /* The same for a caller that has a deadline. It waits a moment even when that is over, since an
  * owner that is running needs less. May return SHMSEG_INTERRUPTED before the deadline. */
-static inline int shmseg_lock_enter_until(const shmseg_segment *segment, uint32_t *word,
-                                          uint32_t id, int64_t deadline, bool *dirty) {
+static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                    int64_t deadline, bool *dirty) {
   uint32_t seen = SHMSEG_LOCK_FREE;
   *dirty = false;
   if (cas_ordered(word, &seen, id))
     return 0;
-  return shmseg_lock_enter_until_slowly(segment, word, id, deadline, dirty);
+  return shmseg_lock_enter_slowly(segment, word, id, deadline, dirty);
 }
 
 /* Leaves such a section after an error, which it returns. The word becomes free and DIRTY. */

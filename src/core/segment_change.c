@@ -11,24 +11,24 @@
 
 /* Nanoseconds that a peer may resize or unlink; and those until the caller may look around. */
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
-#define LOCK_SLICE ((int64_t)20 * 1000000)
+#define LOCK_INTERVAL ((int64_t)20 * 1000000)
 
 /* --- the lock of a backing ---------------------------------------------------------------- */
 
-/* Naps, since a peer has the lock. *deadline and *slice, 0 at first, are set here. 0: try again;
- * SHMSEG_TIMEOUT at *deadline; SHMSEG_INTERRUPTED at the end of *slice: the caller looks around. */
-static int segment_wait_for_peer(int64_t *deadline, int64_t *slice) {
-  shmseg_wait_patience(slice, LOCK_SLICE);
+/* Naps, since a peer has the lock. *deadline and *interval, 0 at first, are set here. 0: try again;
+ * SHMSEG_TIMEOUT at *deadline; SHMSEG_INTERRUPTED at the end of *interval: the caller looks around. */
+static int segment_wait_for_peer(int64_t *deadline, int64_t *interval) {
+  shmseg_wait_patience(interval, LOCK_INTERVAL);
   int err = shmseg_wait_pause(shmseg_wait_patience(deadline, LOCK_PATIENCE));
-  return err ? err : shmseg_wait_left(*slice) ? 0 : SHMSEG_INTERRUPTED;
+  return err ? err : shmseg_wait_left(*interval) ? 0 : SHMSEG_INTERRUPTED;
 }
 
 static int segment_lock(const shmseg_segment *segment, shmseg_backing_lock *lock,
                         int64_t *deadline) {
-  int64_t slice = 0;
+  int64_t interval = 0;
   int err;
   while ((err = shmseg_backing_lock_fd(segment->fd, segment->place, lock)) == EAGAIN) {
-    err = segment_wait_for_peer(deadline, &slice);
+    err = segment_wait_for_peer(deadline, &interval);
     if (err)
       return err;
   }
@@ -38,7 +38,7 @@ static int segment_lock(const shmseg_segment *segment, shmseg_backing_lock *lock
 /* --- name --------------------------------------------------------------------------------- */
 
 int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline) {
-  int64_t slice = 0;
+  int64_t interval = 0;
   if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
   if (!segment->place.name)
@@ -46,7 +46,7 @@ int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline) {
   int err;
   while ((err = shmseg_backing_remove_own(segment->place, segment->fd, &segment->identity)) ==
          EAGAIN) {
-    err = segment_wait_for_peer(deadline, &slice);
+    err = segment_wait_for_peer(deadline, &interval);
     if (err)
       return err;
   }
@@ -63,12 +63,12 @@ int shmseg_segment_unlink(shmseg_segment *segment) {
 }
 
 int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline) {
-  int64_t slice = 0;
+  int64_t interval = 0;
   int err = shmseg_segment_valid_place(place);
   if (err)
     return err;
   while ((err = shmseg_backing_remove(place)) == EAGAIN) {
-    err = segment_wait_for_peer(deadline, &slice);
+    err = segment_wait_for_peer(deadline, &interval);
     if (err)
       return err;
   }

@@ -11,8 +11,8 @@
 
 /* Nanoseconds of the longest sleep. A signal that comes just before it, or to another thread, is
  * noticed when it is over; so is a change for which a dead or hostile peer wakes nobody. */
-#if !defined(SHMSEG_SLICE)
-#define SHMSEG_SLICE 50000000
+#if !defined(SHMSEG_INTERVAL)
+#define SHMSEG_INTERVAL 50000000
 #endif
 
 #define PAUSE 1000000
@@ -35,7 +35,7 @@ int64_t shmseg_wait_patience(int64_t *deadline, int64_t nanoseconds) {
 }
 
 /* Nanoseconds to sleep: what is left, at most limit; 0 when nothing is left. */
-static int64_t wait_left(int64_t deadline, int64_t limit) {
+static int64_t wait_duration(int64_t deadline, int64_t limit) {
   int64_t now = shmseg_clock_now();
   if (now >= deadline)
     return 0;
@@ -43,7 +43,7 @@ static int64_t wait_left(int64_t deadline, int64_t limit) {
 }
 
 int shmseg_wait_sleep(int64_t deadline) {
-  int64_t duration = wait_left(deadline, SHMSEG_SLICE);
+  int64_t duration = wait_duration(deadline, SHMSEG_INTERVAL);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
@@ -51,7 +51,7 @@ int shmseg_wait_sleep(int64_t deadline) {
 }
 
 int shmseg_wait_nap(int64_t nanoseconds, int64_t deadline) {
-  int64_t duration = wait_left(deadline, nanoseconds);
+  int64_t duration = wait_duration(deadline, nanoseconds);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   shmseg_clock_sleep(duration);
@@ -63,7 +63,7 @@ int shmseg_wait_pause(int64_t deadline) {
 }
 
 bool shmseg_wait_left(int64_t deadline) {
-  return wait_left(deadline, 1) > 0;
+  return wait_duration(deadline, 1) > 0;
 }
 
 int shmseg_wait_again(int64_t deadline) {
@@ -135,7 +135,7 @@ int shmseg_wait_word(const shmseg_segment *segment, const uint32_t *word, uint32
   int err = wait_look(segment, word, seen);
   if (err != SHMSEG_INTERRUPTED)
     return err;
-  int64_t duration = wait_left(deadline, SHMSEG_SLICE);
+  int64_t duration = wait_duration(deadline, SHMSEG_INTERVAL);
   if (duration == 0)
     return SHMSEG_TIMEOUT;
   err = shmseg_futex_wait(word, seen, duration);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting: the only place that sleeps or wakes.
  *
- * No sleep is longer than a slice. A wait that is not over when its slice is returns
+ * No sleep is longer than an interval. A wait that is not over when its interval is returns
  * SHMSEG_INTERRUPTED, as it does after a signal: the caller looks around (a handle may have been
  * closed by a signal's hook, a peer may have died) and calls again with the same deadline. */
 #ifndef SHMSEG_CORE_WAIT_H
@@ -18,7 +18,7 @@
  * then it is set, so many nanoseconds from now. Gives *deadline. */
 int64_t shmseg_wait_patience(int64_t *deadline, int64_t nanoseconds);
 
-/* Sleeps for a slice at most: SHMSEG_INTERRUPTED. SHMSEG_TIMEOUT when the deadline is over. */
+/* Sleeps for an interval at most: SHMSEG_INTERRUPTED. SHMSEG_TIMEOUT when the deadline is over. */
 int shmseg_wait_sleep(int64_t deadline);
 
 /* A nap of a millisecond, between two tries of something that a peer has for a moment. */
@@ -74,7 +74,7 @@ int shmseg_wait_wake(const uint32_t *word, int count);
 #define SHMSEG_WAKE_ALL INT32_MAX
 
 #if defined(SHMSEG_COUNT_LATE)
-/* Waits that ended with their slice although the word had changed: nobody had woken them. */
+/* Waits that ended with their interval although the word had changed: nobody had woken them. */
 extern uint64_t shmseg_wait_late;
 #endif
 

@@ -137,8 +137,8 @@ int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_
     err = shmseg_owner_identity(segment, &id);
   if (err)
     return err;
-  err = shmseg_lock_enter(segment, broadcast_word32(b, BROADCAST_LOCK), id, LOCK_PATIENCE, deadline,
-                          &dirty);
+  err = shmseg_lock_enter_patiently(segment, broadcast_word32(b, BROADCAST_LOCK), id, LOCK_PATIENCE,
+                                    deadline, &dirty);
   if (err) /* a stopped publisher may have the lock: a shutdown is reported all the same */
     return load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED)) & BROADCAST_SHUT ? SHMSEG_SHUTDOWN
                                                                                    : err;

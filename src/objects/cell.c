@@ -25,7 +25,7 @@
  *
  * CRASHES     writer dies before the release store: the old value stands, and the half-filled buffer
  *             is the next writer's. After it: the value is out; sleepers who were not woken look
- *             after their slice. The lock is recovered (core/lock.h). */
+ *             after their interval. The lock is recovered (core/lock.h). */
 #include <errno.h>
 
 #include "core/eventcount.h"
@@ -133,7 +133,8 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *byte
   if (!err)
     err = shmseg_owner_identity(cell->object.segment, &id);
   if (!err)
-    err = shmseg_lock_enter(segment, cell_lock_of(cell), id, LOCK_PATIENCE, deadline, &dirty);
+    err = shmseg_lock_enter_patiently(segment, cell_lock_of(cell), id, LOCK_PATIENCE, deadline,
+                                      &dirty);
   if (err)
     return err;
   err = cell_publish_next(cell, expected, bytes, size, version);

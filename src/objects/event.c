@@ -16,7 +16,7 @@
  *                    between two looks to be missed.)
  *
  * CRASHES     a death between set's swap and its wake leaves the sleepers asleep for the rest of
- *             their slice. Nobody owns anything. */
+ *             their interval. Nobody owns anything. */
 #include <errno.h>
 
 #include "core/segment.h"

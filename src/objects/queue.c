@@ -167,8 +167,8 @@ int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64
   if (!err && size > queue->object.capacity)
     err = EINVAL;
   for (int round = 0; !err && round < QUEUE_ROUNDS; round++) {
-    err = shmseg_lock_enter_until(queue->object.segment, queue_word32(queue, QUEUE_PRODUCERS), id,
-                                  deadline, &dirty);
+    err = shmseg_lock_enter(queue->object.segment, queue_word32(queue, QUEUE_PRODUCERS), id,
+                            deadline, &dirty);
     if (err) /* a stopped producer may have the lock: a shutdown is reported all the same */
       return load_acquire(queue_word64(queue, QUEUE_TAIL)) & QUEUE_SHUT ? SHMSEG_SHUTDOWN : err;
     err = queue_leave(queue, QUEUE_PRODUCERS, id, queue_append(queue, bytes, size));
@@ -289,8 +289,8 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
   *used = 0;
   for (int round = 0; !err && round < QUEUE_ROUNDS; round++) {
     batch batch = { buffer, available, 0, max };
-    err = shmseg_lock_enter_until(queue->object.segment, queue_word32(queue, QUEUE_CONSUMERS), id,
-                                  deadline, &dirty);
+    err = shmseg_lock_enter(queue->object.segment, queue_word32(queue, QUEUE_CONSUMERS), id,
+                            deadline, &dirty);
     if (err)
       return queue_is_over(queue) ? SHMSEG_SHUTDOWN : err;
     err = queue_leave(queue, QUEUE_CONSUMERS, id, queue_remove_some(queue, &batch, &word));

@@ -35,7 +35,7 @@ enum {
   SHMSEG_TRUNCATED = -5,    /* a peer shrank the backing under the mapping */
   SHMSEG_CORRUPT = -6,      /* the bytes are none of the object's: somebody wrote over them */
   SHMSEG_INCOMPATIBLE = -7, /* something else is there, or another kind, version or size */
-  SHMSEG_INTERRUPTED = -8,  /* a signal came, or a slice of the wait is over: call again */
+  SHMSEG_INTERRUPTED = -8,  /* a signal came, or an interval of the wait is over: call again */
   SHMSEG_OUT_OF_RANGE = -9, /* misuse: offset and count reach past the end */
   SHMSEG_READ_ONLY = -10,   /* misuse: the handle was opened for reading */
   SHMSEG_CLOSED = -11,      /* misuse: the handle is not open */

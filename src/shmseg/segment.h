@@ -99,7 +99,7 @@ SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
 SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
 /* A function whose name ends with _until does the same as the one without, for a caller that must
- * not be held up by a process that is stopped. It returns SHMSEG_INTERRUPTED after each slice of
+ * not be held up by a process that is stopped. It returns SHMSEG_INTERRUPTED after each interval of
  * its wait, so that the caller can look around: the operation is not over, and the function is
  * called again with the same arguments. *deadline is 0 at the first call. The first wait sets
  * *deadline, as far ahead as the function without _until would wait. SHMSEG_TIMEOUT when that

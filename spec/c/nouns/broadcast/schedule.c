@@ -249,7 +249,7 @@ static uint64_t awaited(int p) {
   return number;
 }
 
-static int next_into(int p, size_t room, int64_t deadline) {
+static int next_into(int p, size_t available, int64_t deadline) {
   ledger_buffer buffer;
   uint64_t sequence = 0, lost = 0;
   size_t size = 0;
@@ -257,13 +257,13 @@ static int next_into(int p, size_t room, int64_t deadline) {
   ledger_wipe(&buffer);
   model.in[p] = 'n';
   do
-    err = shmseg_subscription_next(&subscriptions[p], buffer.bytes, room, &size, &sequence, &lost,
-                                   deadline);
+    err = shmseg_subscription_next(&subscriptions[p], buffer.bytes, available, &size, &sequence,
+                                   &lost, deadline);
   while (err == SHMSEG_INTERRUPTED);
   model.in[p] = 0;
   w.processes[p].last = err;
   ledger_guard(&buffer);
-  must(err != 0 || size <= room, "a message of %zu bytes", size);
+  must(err != 0 || size <= available, "a message of %zu bytes", size);
   must(err != SHMSEG_TOO_SMALL || size <= CAPACITY, "a message of %zu bytes", size);
   if (err == 0) {
     ledger_seen(0, buffer.bytes, size, sequence);

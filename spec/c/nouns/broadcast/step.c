@@ -45,7 +45,7 @@ static shmseg_subscription late_one(const shmseg_broadcast *b) {
 
 /* What a subscription gets, when sequence is the next one for it: "2:a8 3:b24", and what it is told
  * in the end. Sequence numbers are dense, and all that is missing is counted. */
-static const char *tell_all(char *text, size_t room, shmseg_subscription s, uint64_t *sequence,
+static const char *tell_all(char *text, size_t available, shmseg_subscription s, uint64_t *sequence,
                             int *end) {
   message m;
   text[0] = '\0';
@@ -54,9 +54,9 @@ static const char *tell_all(char *text, size_t room, shmseg_subscription s, uint
     if (m.sequence != *sequence + m.lost)
       return "a number is missing, or counted as lost";
     *sequence = m.sequence + 1;
-    snprintf(text + length, room - length, "%s%llu:", length ? " " : "",
+    snprintf(text + length, available - length, "%s%llu:", length ? " " : "",
              (unsigned long long)m.sequence);
-    step_tell(text, room, m.bytes, m.size);
+    step_tell(text, available, m.bytes, m.size);
   }
   return *end == SHMSEG_TIMEOUT || *end == SHMSEG_SHUTDOWN ? NULL : "a message cannot be read";
 }
@@ -85,21 +85,21 @@ static const char *compare(const shmseg_broadcast *reader, const char *found, ui
 }
 
 /* What is there: "2:a8 3:b24 shut, then 4". */
-static const char *tell(char *text, size_t room, const shmseg_broadcast *reader, uint64_t *after,
-                        int *end) {
+static const char *tell(char *text, size_t available, const shmseg_broadcast *reader,
+                        uint64_t *after, int *end) {
   shmseg_subscription oldest, newest;
   if (shmseg_broadcast_subscribe(reader, SHMSEG_FROM_OLDEST, &oldest) != 0 ||
       shmseg_broadcast_subscribe(reader, SHMSEG_FROM_NEW, &newest) != 0)
     return "no subscription";
   *after = oldest.sequence;
-  const char *wrong = tell_all(text, room, oldest, after, end);
+  const char *wrong = tell_all(text, available, oldest, after, end);
   if (wrong)
     return wrong;
   if (*after != newest.sequence)
     return "the last message is not to be had";
   wrong = compare(reader, text, *after, *end);
   size_t length = strlen(text);
-  snprintf(text + length, room - length, "%s then %llu%s", length ? "," : "none,",
+  snprintf(text + length, available - length, "%s then %llu%s", length ? "," : "none,",
            (unsigned long long)*after, *end == SHMSEG_SHUTDOWN ? ", shut" : "");
   return wrong;
 }
@@ -141,10 +141,10 @@ static const char *stay_shut(const shmseg_broadcast *reader) {
 }
 
 /* Subscribers read through a read-only mapping. */
-static const char *use_with(const shmseg_broadcast *reader, char *text, size_t room) {
+static const char *use_with(const shmseg_broadcast *reader, char *text, size_t available) {
   uint64_t after = 0;
   int end;
-  const char *wrong = tell(text, room, reader, &after, &end);
+  const char *wrong = tell(text, available, reader, &after, &end);
   if (!wrong && end != SHMSEG_SHUTDOWN)
     wrong = publish_more(reader, after);
   return wrong ? wrong : stay_shut(reader);

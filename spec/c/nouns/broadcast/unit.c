@@ -249,7 +249,7 @@ static bool publish_next(int round) {
 }
 
 TEST_WITH(fresh, woken_each_time,
-          "sleepers are woken each time, and do not depend on the end of their slice") {
+          "sleepers are woken each time, and do not depend on the end of their interval") {
   child c = child_start(wait_often, &a);
   check(wakes_each_time(&c, publish_next) && child_end(&c) == 0);
 }

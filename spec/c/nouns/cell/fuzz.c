@@ -26,10 +26,10 @@ static size_t some_size(const shmseg_cell *cell, int way) {
 /* Into memory that is no larger than it has to be. */
 static int get(int handle, int way) {
   shmseg_cell *cell = &handles[handle];
-  size_t room = some_size(cell, way), count = 0;
-  unsigned char *buffer = malloc(room ? room : 1);
-  int err = shmseg_cell_get(cell, buffer, room, &count, &seen[handle]);
-  if (err == 0 && count > room)
+  size_t available = some_size(cell, way), count = 0;
+  unsigned char *buffer = malloc(available ? available : 1);
+  int err = shmseg_cell_get(cell, buffer, available, &count, &seen[handle]);
+  if (err == 0 && count > available)
     fuzz_fail("a value that is larger than the room for it");
   free(buffer);
   return err;

@@ -17,17 +17,17 @@ static shmseg_cell cell;
 /* --- a full use ------------------------------------------------------------------------------- */
 
 /* "none", or version and value: "3:a24". */
-static const char *tell_value(char *text, size_t room, uint64_t *version) {
+static const char *tell_value(char *text, size_t available, uint64_t *version) {
   unsigned char bytes[STEP_CAPACITY];
   size_t size;
   int err = shmseg_cell_get(&cell, bytes, sizeof bytes, &size, version);
-  snprintf(text, room, "none");
+  snprintf(text, available, "none");
   if (err == SHMSEG_EMPTY)
     return *version == 0 ? NULL : "empty, but with a version";
   if (err != 0)
     return "the value cannot be read";
-  snprintf(text, room, "%llu:", (unsigned long long)*version);
-  step_tell(text, room, bytes, size);
+  snprintf(text, available, "%llu:", (unsigned long long)*version);
+  step_tell(text, available, bytes, size);
   return NULL;
 }
 

@@ -209,7 +209,7 @@ static bool set_next(int round) {
 }
 
 TEST_WITH(fresh, woken,
-          "sleepers are woken each time, and do not depend on the end of their slice") {
+          "sleepers are woken each time, and do not depend on the end of their interval") {
   child c = child_start(wait_often, &a);
   check(wakes_each_time(&c, set_next) && child_end(&c) == 0);
 }

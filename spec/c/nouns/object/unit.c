@@ -18,9 +18,10 @@ static shmseg_segment segment, reader;
 static shmseg_mutex mutex;
 static const char *name;
 
-static int open_at(uint64_t offset, uint64_t room, shmseg_mode mode, bool *created) {
+static int open_at(uint64_t offset, uint64_t available, shmseg_mode mode, bool *created) {
   shmseg_mutex_close(&mutex);
-  return shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, offset, room }, mode, NULL, created);
+  return shmseg_mutex_open(&mutex, (shmseg_slice){ &segment, offset, available }, mode, NULL,
+                           created);
 }
 
 static int attach(void) {
@@ -174,11 +175,11 @@ static void half_semaphore(uint64_t permits, uint32_t dead, int steps) {
   set_word(&segment, 0, INIT | dead);
 }
 
-static int rebuild_semaphore(uint64_t room, uint64_t permits) {
+static int rebuild_semaphore(uint64_t available, uint64_t permits) {
   shmseg_semaphore semaphore;
   bool created;
-  int err = shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, room }, SHMSEG_CREATE,
-                                  OF_PERMITS(permits), &created);
+  int err = shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, available },
+                                  SHMSEG_CREATE, OF_PERMITS(permits), &created);
   if (err)
     return err;
   bool good = created && shmseg_semaphore_check(&semaphore) == NULL;

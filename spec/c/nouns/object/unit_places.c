@@ -54,14 +54,14 @@ static uint64_t taken_by_building(uint64_t offset) {
   sparse.data[sparse.size - 1] = 1; /* somebody else's, behind a hole */
   must(lseek(sparse.fd, 77, SEEK_SET) == 77);
   uint64_t before = allocated(&sparse), capacity = (uint64_t)1 << 28;
-  uint64_t room = sparse.size - offset - PAGE;
-  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, room }, SHMSEG_CREATE,
+  uint64_t available = sparse.size - offset - PAGE;
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, available }, SHMSEG_CREATE,
                           OF_CAPACITY(capacity), NULL) == 0);
   check(shmseg_queue_check(&queue) == NULL);
   check(lseek(sparse.fd, 0, SEEK_CUR) == 77); /* it may be the caller's, too */
   set_word(&sparse, offset,
            SHMSEG_HEADER_INIT | 0x12345678); /* and by who takes over from a dead builder */
-  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, room }, SHMSEG_CREATE,
+  check(shmseg_queue_open(&queue, (shmseg_slice){ &sparse, offset, available }, SHMSEG_CREATE,
                           OF_CAPACITY(capacity / 2), NULL) == 0);
   uint64_t taken = allocated(&sparse) - before;
   shmseg_segment_unlink(&sparse);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Taking over from the dead, in a fake OS: who is dead already is found before the first sleep, and
- * in each slice the kernel is asked once. One processor: nobody spins. */
+ * in each interval the kernel is asked once. One processor: nobody spins. */
 #include <string.h>
 
 #include "core/lock.h"
@@ -149,7 +149,8 @@ TEST(dead_already, "what a dead owner holds is taken without a sleep, and with o
   }
 }
 
-TEST(alive, "about an owner who lives the kernel is asked once in each slice, before the sleep") {
+TEST(alive,
+     "about an owner who lives the kernel is asked once in each interval, before the sleep") {
   for (size_t i = 0; i < WAYS; i++) {
     set_up();
     if (!check(ways[i].open() == 0))
@@ -157,17 +158,17 @@ TEST(alive, "about an owner who lives the kernel is asked once in each slice, be
     set_word(ways[i].offset, STRANGER);
     fake_born(STRANGER);
     unsigned asked = fake.calls[FAKE_PROBE];
-    for (unsigned slice = 1; slice <= 3; slice++)
-      if (!check(ways[i].act() == SHMSEG_INTERRUPTED) || !check(sleeps() == slice) ||
-          !check(fake.calls[FAKE_PROBE] == asked + slice))
+    for (unsigned interval = 1; interval <= 3; interval++)
+      if (!check(ways[i].act() == SHMSEG_INTERRUPTED) || !check(sleeps() == interval) ||
+          !check(fake.calls[FAKE_PROBE] == asked + interval))
         printf("# %s\n", ways[i].what);
     fake_died(STRANGER);
     check(ways[i].act() == 0 && sleeps() == 3);
   }
 }
 
-TEST(dies_in_last_slice,
-     "an owner who dies in the last slice is found before the deadline is told") {
+TEST(dies_in_last_interval,
+     "an owner who dies in the last interval is found before the deadline is told") {
   set_up();
   check(open_mutex() == 0);
   set_word(WORD, STRANGER);

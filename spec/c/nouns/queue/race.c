@@ -72,11 +72,12 @@ static int claim(shmseg_queue *queue, uint64_t *record, size_t *used) {
 }
 
 /* Some messages, in one of both ways. */
-static int get(shmseg_queue *queue, participant *p, uint64_t *records, size_t room, size_t *used) {
+static int get(shmseg_queue *queue, participant *p, uint64_t *records, size_t available,
+               size_t *used) {
   int64_t deadline = race_draw(p, 2) ? 0 : race_ms(3);
   int err = race_draw(p, 3) ? claim(queue, records, used) : SHMSEG_CHANGED;
   if (err == SHMSEG_CHANGED)
-    err = shmseg_queue_take(queue, records, room, 1 + race_draw(p, 3), used, deadline);
+    err = shmseg_queue_take(queue, records, available, 1 + race_draw(p, 3), used, deadline);
   return err;
 }
 

@@ -128,7 +128,7 @@ static bool is_shut(void) {
   return block_word(TAIL) & 1;
 }
 
-static uint64_t room(void) {
+static uint64_t available(void) {
   return LENGTH - (tail() - head());
 }
 
@@ -236,7 +236,7 @@ static void took_all(int p, const ledger_buffer *buffer, size_t used, uint64_t m
 
 static void push(int p, size_t size, int64_t timeout) {
   unsigned char bytes[LEDGER_ROOM];
-  bool idle = !is_anybody(p, 0), was_shut = model.shut, fits = room() >= SHMSEG_RECORD(size);
+  bool idle = !is_anybody(p, 0), was_shut = model.shut, fits = available() >= SHMSEG_RECORD(size);
   unsigned changes = model.changes;
   int entry = ledger_write(p, 0, size, bytes);
   int64_t deadline = engine_deadline(p, timeout);
@@ -435,7 +435,7 @@ static bool in_vain(int p) {
     return false; /* it is stopped there */
   if (block_is_asleep_on(p, PRODUCERS) || block_is_asleep_on(p, CONSUMERS) || is_shut())
     return true;
-  return in == 'p' ? room() >= model.needs[p] : head() != tail();
+  return in == 'p' ? available() >= model.needs[p] : head() != tail();
 }
 
 /* What was pushed and not taken is there, but for what the dead have taken with them. */

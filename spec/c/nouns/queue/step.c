@@ -74,7 +74,7 @@ void queue_die_both(void) {
 /* --- a full use ------------------------------------------------------------------------------- */
 
 /* Takes all: "a8 b24", "empty", "a8 shut". */
-static const char *tell_all(char *text, size_t room, bool *shut) {
+static const char *tell_all(char *text, size_t available, bool *shut) {
   shmseg_queue_stats stats;
   queue_records r = { .used = 0 };
   uint64_t count = 0;
@@ -87,7 +87,7 @@ static const char *tell_all(char *text, size_t room, bool *shut) {
     return "the messages cannot be taken";
   while ((bytes = queue_next(&r, &size)) != NULL) {
     strcat(text, count++ ? " " : "");
-    step_tell(text, room, bytes, size);
+    step_tell(text, available, bytes, size);
   }
   if (count != stats.messages || r.used != stats.bytes)
     return "another number of messages than was counted";

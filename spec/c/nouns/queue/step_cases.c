@@ -99,16 +99,18 @@ static void take_two(void) {
 }
 
 static void take_into_less(void) {
-  uint64_t room[1];
+  uint64_t available[1];
   size_t used;
-  step_expect(shmseg_queue_take(&queue, room, sizeof room, 1, &used, 0) == SHMSEG_TOO_SMALL);
+  step_expect(shmseg_queue_take(&queue, available, sizeof available, 1, &used, 0) ==
+              SHMSEG_TOO_SMALL);
 }
 
 /* Room for one and a half. */
 static void take_what_fits(void) {
-  uint64_t room[3];
+  uint64_t available[3];
   size_t used;
-  step_expect(shmseg_queue_take(&queue, room, sizeof room, 9, &used, 0) == 0 && used == 16);
+  step_expect(shmseg_queue_take(&queue, available, sizeof available, 9, &used, 0) == 0 &&
+              used == 16);
 }
 
 /* Claims the first message, perhaps after it was taken. */

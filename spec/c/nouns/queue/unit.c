@@ -268,7 +268,7 @@ static bool take_next(int round) {
 }
 
 TEST_WITH(fresh, woken_each_time,
-          "both ends are woken each time, and do not depend on the end of their slice") {
+          "both ends are woken each time, and do not depend on the end of their interval") {
   child c = child_start(pop_often, NULL);
   check(wakes_each_time(&c, push_next) && child_end(&c) == 0);
   check(push('b', CAPACITY) == 0);

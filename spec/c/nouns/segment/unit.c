@@ -146,7 +146,7 @@ TEST(shrunk, "a handle that met a hole says so until it is refreshed, and then h
   shmseg_segment_close(&b);
 }
 
-TEST(room, "a segment with room for growth grows in its place") {
+TEST(reserved, "a segment with room for growth grows in its place") {
   shmseg_segment segment;
   shmseg_options options = { .size = 10, .max = 64 * PAGE, .perm = 0600 };
   must(shmseg_segment_open(&segment, fresh_place(), SHMSEG_CREATE, &options, NULL) == 0);

@@ -41,7 +41,7 @@ static struct {
   shmseg_segment view;  /* the engine's own, not poisoned */
   unsigned char *bytes; /* its data */
   shmseg_segment segments[SEGMENTS];
-  uint64_t offset, size, room;
+  uint64_t offset, size, available;
   unsigned choice;
   bool open[FUZZ_HANDLES], hostile, in_call;
   flip flips[FLIPS];
@@ -127,7 +127,7 @@ void *fuzz_touch(const volatile void *address, size_t size, bool is_word) {
     if (at >= base && at - base < run.all + PAGE)
       offset = at - base - run.offset;
   }
-  if (offset > run.room || size > run.room - offset || (is_word && at % size != 0))
+  if (offset > run.available || size > run.available - offset || (is_word && at % size != 0))
     fuzz_fail("an access outside the object");
   fuzz_os_access();
   for (int i = 0; i < FLIPS; i++)
@@ -212,7 +212,7 @@ static void poison(void) {
       fuzz_fail("the engine has mapped less than all");
     ASAN_UNPOISON_MEMORY_REGION(base, run.all);
     ASAN_POISON_MEMORY_REGION(base, run.offset);
-    uint64_t end = run.offset + run.room;
+    uint64_t end = run.offset + run.available;
     if (end < run.all)
       ASAN_POISON_MEMORY_REGION(base + end, run.all - end);
   }
@@ -253,7 +253,7 @@ static void open_handle(int handle, bool honest) {
   close_handle(handle);
   int64_t stolen = fuzz_stolen(), limit = fuzz_now() + 1000000000;
   shmseg_object_options options = options_of(choice);
-  shmseg_slice where = { segment_of(handle), run.offset, run.room };
+  shmseg_slice where = { segment_of(handle), run.offset, run.available };
   int err =
       shmseg_object_open(handle_of(handle), fuzz_subject.kind, where,
                          modes[honest ? handle == 3 : how % 4], choice & 8 ? NULL : &options, NULL);
@@ -318,7 +318,7 @@ static void operate(int handle) {
 /* --- runs ------------------------------------------------------------------------------------ */
 
 static void check_canaries(void) {
-  uint64_t end = run.offset + run.room;
+  uint64_t end = run.offset + run.available;
   for (uint64_t i = 1; i <= 256; i++)
     if ((run.offset >= i && run.bytes[run.offset - i] != CANARY) ||
         (end + i <= run.all && run.bytes[end + i - 1] != CANARY))
@@ -358,8 +358,8 @@ static void place(void) {
   uint8_t how = byte();
   run.choice = byte();
   run.size = size_of(run.choice);
-  run.room = run.size + (how & 0x30 ? 0 : 64u * (how & 3));
-  run.offset = how & 0x80 ? PAGE : (run.all - run.room) / 64 * 64;
+  run.available = run.size + (how & 0x30 ? 0 : 64u * (how & 3));
+  run.offset = how & 0x80 ? PAGE : (run.all - run.available) / 64 * 64;
 }
 
 void fuzz_begin(void) {
@@ -386,9 +386,9 @@ static void set_up(void) {
   run.bytes = run.view.data;
   place();
   memset(run.bytes + (run.offset > 256 ? run.offset - 256 : 0), CANARY, 256);
-  uint64_t end = run.offset + run.room;
+  uint64_t end = run.offset + run.available;
   memset(run.bytes + end, CANARY, run.all - end < 256 ? run.all - end : 256);
-  memset(run.bytes + run.offset, 0, run.room);
+  memset(run.bytes + run.offset, 0, run.available);
   for (int i = 0; i < SEGMENTS; i++)
     open_segment(i);
   poison();

@@ -20,15 +20,18 @@ const int fuzz_longest = 10;
 const int fuzz_patience = 20;
 
 /* Runs that wait seconds for a lock that a stranger has made up would be few. */
-int __real_shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, int64_t *deadline, bool *dirty);
-int __wrap_shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, int64_t *deadline, bool *dirty);
-int __wrap_shmseg_lock_enter_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                                    int64_t patience, int64_t *deadline, bool *dirty) {
+int __real_shmseg_lock_enter_patiently_slowly(const shmseg_segment *segment, uint32_t *word,
+                                              uint32_t id, int64_t patience, int64_t *deadline,
+                                              bool *dirty);
+int __wrap_shmseg_lock_enter_patiently_slowly(const shmseg_segment *segment, uint32_t *word,
+                                              uint32_t id, int64_t patience, int64_t *deadline,
+                                              bool *dirty);
+int __wrap_shmseg_lock_enter_patiently_slowly(const shmseg_segment *segment, uint32_t *word,
+                                              uint32_t id, int64_t patience, int64_t *deadline,
+                                              bool *dirty) {
   (void)patience;
-  return __real_shmseg_lock_enter_slowly(segment, word, id, fuzz_patience * (int64_t)1000000,
-                                         deadline, dirty);
+  return __real_shmseg_lock_enter_patiently_slowly(
+      segment, word, id, fuzz_patience * (int64_t)1000000, deadline, dirty);
 }
 
 static _Thread_local uint64_t state;

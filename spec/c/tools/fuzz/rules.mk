@@ -4,7 +4,7 @@
 fuzz_nouns := $(call nouns_with,fuzz)
 fuzz_flags := $(WARN) -Itools/fuzz -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
-fuzz_wrapped := -Wl$(comma)--wrap=shmseg_lock_enter_slowly
+fuzz_wrapped := -Wl$(comma)--wrap=shmseg_lock_enter_patiently_slowly
 fuzz_os := os/clock.c os/futex_linux.c os/futex_posix.c os/liveness.c # those of os.c
 fuzz_engine := tools/fuzz/engine.c
 

@@ -150,7 +150,7 @@ typedef struct world {
   int next; /* decision to come */
   candidate *candidates;
   int candidate_count;
-  unsigned late; /* sleeps that ended by slice though they could have ended before */
+  unsigned late; /* sleeps that ended by interval though they could have ended before */
 } world;
 
 extern world w;

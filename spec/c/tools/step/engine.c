@@ -48,7 +48,8 @@ static bool kill_at(scene *s, point at) {
     there = go_to(s, at);
     step_process_kill(&s->subject);
     step_totals.kills++;
-    step_alone = at.kind != IN_CALL; /* there the user waits for slices to end, as after the walk */
+    step_alone =
+        at.kind != IN_CALL; /* there the user waits for intervals to end, as after the walk */
     scene_come_after(s, there && at.kind == AT_CHANGE ? s->course->outcomes[at.n] : -1);
     step_alone = false;
   }
@@ -99,7 +100,7 @@ static bool has_sleepers(const step_case *c) {
 /* What is wrong with it is in s->wrong. */
 static void play(scene *s) {
   scene_walk(s);
-  /* a sleeper may have been awake for a moment, between two slices, and then nobody is woken, or
+  /* a sleeper may have been awake for a moment, between two intervals, and then nobody is woken, or
    * what it changed is taken for the subject's */
   for (int i = 0; i < RETRIES && s->wrong[0] && has_sleepers(s->play); i++)
     scene_walk(s);

@@ -18,12 +18,12 @@ bool step_is_message(const void *bytes, size_t size, char letter, size_t expecte
   return size == expected && memcmp(bytes, step_message(letter, size), size) == 0;
 }
 
-void step_tell(char *text, size_t room, const void *bytes, size_t size) {
+void step_tell(char *text, size_t available, const void *bytes, size_t size) {
   size_t length = strlen(text);
   char letter = size > 0 ? *(const char *)bytes : 0;
   if (size == 0)
-    snprintf(text + length, room - length, "0");
+    snprintf(text + length, available - length, "0");
   else
-    snprintf(text + length, room - length, "%c%zu",
+    snprintf(text + length, available - length, "%c%zu",
              step_is_message(bytes, size, letter, size) && letter >= 'a' ? letter : '?', size);
 }

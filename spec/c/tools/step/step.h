@@ -111,7 +111,7 @@ void step_expect_that(bool good, const char *what, const char *file, int line);
   while (err == SHMSEG_INTERRUPTED)
 
 /* The same for a sleeper that nobody wakes where the operation dies too early: it gives up, with
- * SHMSEG_INTERRUPTED, when that is over and another slice has brought nothing. */
+ * SHMSEG_INTERRUPTED, when that is over and another interval has brought nothing. */
 #define STEP_UNTIL_OVER(err, call)                                                                 \
   do {                                                                                             \
     bool over = *step_over;                                                                        \
@@ -131,7 +131,7 @@ extern volatile bool *step_over;
 /* A message that tells whether it is whole and in its place. Until the next call. */
 const void *step_message(char letter, size_t size);
 /* Adds to the text what it is: "a24", "0" for an empty one, "?24" for one that is not whole. */
-void step_tell(char *text, size_t room, const void *bytes, size_t size);
+void step_tell(char *text, size_t available, const void *bytes, size_t size);
 bool step_is_message(const void *bytes, size_t size, char letter, size_t expected);
 
 /* --- the engine ------------------------------------------------------------------------------- */
@@ -214,7 +214,7 @@ unsigned step_descriptors(pid_t pid);
 /* Does anybody hold a lock on the segment's object? */
 bool step_locks_left(const shmseg_segment *segment);
 
-/* This process is the only one that is not dead: whoever sleeps would sleep its slice out. */
+/* This process is the only one that is not dead: whoever sleeps would sleep its interval out. */
 extern bool step_alone;
 
 /* What step_expect found wrong in any process, or NULL; and forgets it. */

@@ -22,7 +22,7 @@
 #define WORKERS 6
 #define CALM ((int64_t)1000000000) /* first nobody is killed for so long */
 #define BETWEEN 18000000           /* nanoseconds from kill to kill, at most */
-/* Without deaths a waiter is woken, and its slice does not have to help. Pauses between the end of
+/* Without deaths a waiter is woken, and its interval does not have to help. Pauses between the end of
  * a time-out and the look at the word make some seem late: far less than one operation in so many. */
 #define LATE_ONE_IN 100
 #define STUCK ((int64_t)40 * 1000000000)
@@ -164,7 +164,7 @@ static void report(int64_t began) {
          operations, storm->kills, inside, abandoned, timeouts,
          (double)(shmseg_clock_now() - began) / 1e9);
   printf("# a call outlived its timeout by %.1f ms at most; %" PRIu64
-         " waits ended with their slice only\n",
+         " waits ended with their interval only\n",
          (double)storm->overrun / 1e6, late);
 }
 

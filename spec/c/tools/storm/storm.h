@@ -36,7 +36,7 @@ typedef struct storm_control {
   uint64_t told[STORM_NOUNS_MAX];        /* who was told "abandoned" */
   uint64_t given_up[STORM_NOUNS_MAX];    /* closed while inside */
   uint64_t kills;
-  /* Of each noun: operations, and waits that ended with their slice although the word had changed. */
+  /* Of each noun: operations, and waits that ended with their interval although the word had changed. */
   uint64_t operated[STORM_NOUNS_MAX], late[STORM_NOUNS_MAX];
   int64_t overrun; /* the longest that a call outlived its timeout */
   storm_worker workers[STORM_WORKERS_MAX];

@@ -247,11 +247,11 @@ int push_fully(shmseg_queue *queue, const void *bytes, size_t size, int64_t dead
   return err;
 }
 
-int take_fully(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
+int take_fully(shmseg_queue *queue, void *buffer, size_t available, uint64_t max, size_t *used,
                int64_t deadline) {
   int err;
   do
-    err = shmseg_queue_take(queue, buffer, room, max, used, deadline);
+    err = shmseg_queue_take(queue, buffer, available, max, used, deadline);
   while (err == SHMSEG_INTERRUPTED);
   return err;
 }

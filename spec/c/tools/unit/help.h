@@ -67,7 +67,7 @@ int child_kill(child *c);
 child child_inside(const shmseg_segment *segment, uint64_t offset);
 
 /* Does a child that waits, says so with a character, and waits again, answer each time at once? So
- * many rounds, each begun by change(round); a sleeper whom nobody wakes needs a slice for each. */
+ * many rounds, each begun by change(round); a sleeper whom nobody wakes needs an interval for each. */
 bool wakes_each_time(child *c, bool (*change)(int round));
 #define WAKES 30
 
@@ -78,7 +78,7 @@ int write_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 int acquire_fully(shmseg_semaphore *semaphore, int64_t deadline);
 int wait_fully(shmseg_event *event, int64_t deadline);
 int push_fully(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
-int take_fully(shmseg_queue *queue, void *buffer, size_t room, uint64_t max, size_t *used,
+int take_fully(shmseg_queue *queue, void *buffer, size_t available, uint64_t max, size_t *used,
                int64_t deadline);
 
 /* The exit status of main. */

@@ -105,10 +105,10 @@ int __wrap_posix_fallocate(int fd, off_t from, off_t count) {
   return fails("posix_fallocate") ? script.err : __real_posix_fallocate(fd, from, count);
 }
 
-ssize_t __real_readlink(const char *path, char *buffer, size_t room);
-ssize_t __wrap_readlink(const char *path, char *buffer, size_t room);
-ssize_t __wrap_readlink(const char *path, char *buffer, size_t room) {
-  return fails("readlink") ? -1 : __real_readlink(path, buffer, room);
+ssize_t __real_readlink(const char *path, char *buffer, size_t available);
+ssize_t __wrap_readlink(const char *path, char *buffer, size_t available);
+ssize_t __wrap_readlink(const char *path, char *buffer, size_t available) {
+  return fails("readlink") ? -1 : __real_readlink(path, buffer, available);
 }
 
 int __real_open(const char *path, int flags, ...);

@@ -1,6 +1,6 @@
-# Waiting on a word, with slices so long that a lost wake cannot hide behind the end of one.
+# Waiting on a word, with intervals so long that a lost wake cannot hide behind the end of one.
 
-wait_flags := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE -DSHMSEG_SLICE=10000000000
+wait_flags := $(WARN) -O2 -g -DSHMSEG_COUNT_LATE -DSHMSEG_INTERVAL=10000000000
 
 $(eval $(call library,wait/core,$(CC),$(wait_flags),$(CORE)))
 $(eval $(call program,wait/wait,$(CC),$(wait_flags),tools/wait/wait.c,wait/core))

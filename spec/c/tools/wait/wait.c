@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Waiting on a word: the results of each call, and a hunt for wakes that are lost.
  *
- * It is built with slices so long that a wait whose wake is lost ends late, is counted as such, and
- * fails the hunt, where slices of the usual length would hide it. */
+ * It is built with intervals so long that a wait whose wake is lost ends late, is counted as such, and
+ * fails the hunt, where intervals of the usual length would hide it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <signal.h>
@@ -248,7 +248,7 @@ static void meet_signal(int flags) {
   while (err == SHMSEG_INTERRUPTED && signals == 0);
   check(err == SHMSEG_INTERRUPTED);
   shmseg_wait_sleep(SHMSEG_FOREVER);
-  check(shmseg_clock_now() - began < (int64_t)5000 * MILLISECOND); /* half a slice */
+  check(shmseg_clock_now() - began < (int64_t)5000 * MILLISECOND); /* half an interval */
   store_ordered(&b->pong, 1);
   check(ended_well(child));
   sigaction(SIGUSR1, &old, NULL);
