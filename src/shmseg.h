@@ -99,12 +99,12 @@ SHMSEG_API int shmseg_object_open_until(shmseg_object *object, const shmseg_kind
                                         const shmseg_object_options *options, int64_t *deadline,
                                         bool *created);
 
-/* Opens an object that has a segment of its own, of that name, which is borrowed while that is open.
- * segment is open when the call succeeds, and is closed by the caller, behind the object. A new object
- * is complete before anyone can see its name; a number that options do not give is the least there can
- * be. options and created may be NULL. segment_options may be NULL: permissions 0600, nothing else; its
- * size and init are not used. When object->kind is NULL after a failure, it is the segment that
- * could not be opened. */
+/* Opens an object that has a segment of its own, of that name, which is borrowed while that is
+ * open. segment is open when the call succeeds, and is closed by the caller, behind the object. A
+ * new object is complete before anyone can see its name; a number that options do not give is the
+ * least there can be. options and created may be NULL. segment_options may be NULL: permissions
+ * 0600, nothing else; its size and init are not used. When object->kind is NULL after a failure, it
+ * is the segment that could not be opened. */
 SHMSEG_API int shmseg_object_open_named(shmseg_object *object, const shmseg_kind *kind,
                                         shmseg_segment *segment, const char *name, shmseg_mode mode,
                                         const shmseg_object_options *options,
@@ -271,10 +271,11 @@ SHMSEG_OBJECT(queue);
 SHMSEG_API int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size,
                                  int64_t deadline);
 
-/* Takes at least one message and at most max, as many as fit in available bytes. Each is a record
- * of SHMSEG_RECORD(size) bytes: the size as uint64_t, the message, and up to 7 more to a multiple
- * of 8. *used is how many bytes they fill; with SHMSEG_TOO_SMALL how many the first one needs. The
- * buffer is aligned to 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when the queue is shut and empty. */
+/* Takes at least one message and at most max (0 is EINVAL), as many as fit in available bytes. Each
+ * is a record of SHMSEG_RECORD(size) bytes: the size as uint64_t, the message, and up to 7 more to
+ * a multiple of 8. *used is how many bytes they fill; with SHMSEG_TOO_SMALL how many the first one
+ * needs. The buffer is aligned to 8. SHMSEG_TIMEOUT; SHMSEG_SHUTDOWN when the queue is shut and
+ * empty. */
 SHMSEG_API int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint64_t max,
                                  size_t *used, int64_t deadline);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the userdata of all kinds of objects have in common: opening, closing, failures. */
 #include "binding/object.h"
+#include "binding/place.h"
 #include "binding/segment.h"
 #include "binding/waiting.h"
 

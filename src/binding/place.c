@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "binding/module.h"
+#include "binding/place.h"
 #include "binding/segment.h"
 #include "binding/waiting.h"
 #include "os/backing.h"

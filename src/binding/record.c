@@ -21,7 +21,7 @@ const char record_tag;
 /* Pushes the table of the segment's views. */
 static void push_record_views(lua_State *L, int index, const record *r) {
   lua_getuservalue(L, index);
-  if (r->has_parts) {
+  if (r->has_table) {
     lua_rawgeti(L, -1, 1);
     lua_remove(L, -2);
   }
@@ -29,7 +29,7 @@ static void push_record_views(lua_State *L, int index, const record *r) {
 
 /* Makes sure that the record at index 1 has a table of its own, and pushes it. */
 static void push_parts(lua_State *L, record *r) {
-  if (r->has_parts) {
+  if (r->has_table) {
     lua_getuservalue(L, 1);
     return;
   }
@@ -38,7 +38,7 @@ static void push_parts(lua_State *L, record *r) {
   lua_rawseti(L, -2, 1);
   lua_pushvalue(L, -1);
   lua_setuservalue(L, 1);
-  r->has_parts = true;
+  r->has_table = true;
 }
 
 static void aim_part(void *part, const field *f, const view *base) {
@@ -61,7 +61,7 @@ static int push_field_part(lua_State *L, record *r, const field *f) {
   record *inner = f->is_array ? NULL : push_record(L, views, f->element.shape);
   void *part = inner ? (void *)inner : push_array(L, views, &f->element);
   if (inner)
-    inner->is_part = true;
+    inner->follows = true;
   lua_pushlightuserdata(L, (void *)f);
   lua_pushvalue(L, -2);
   lua_rawset(L, parts);
@@ -182,14 +182,14 @@ void record_enter_views(lua_State *L, const field *f, int views, void *context) 
   lua_pushboolean(L, 1);
   lua_rawset(L, views);
   record *r = test_tag(L, index, &record_tag);
-  if (r && r->has_parts)
+  if (r && r->has_table)
     for_parts(L, index, record_enter_views, views, context);
 }
 
 void record_move_view(lua_State *L, const field *f, int views, void *base) {
   int index = lua_gettop(L);
   record *r = test_tag(L, index, &record_tag);
-  if (r && r->has_parts) {
+  if (r && r->has_table) {
     lua_getuservalue(L, index);
     lua_pushvalue(L, views);
     lua_rawseti(L, -2, 1);
@@ -200,7 +200,7 @@ void record_move_view(lua_State *L, const field *f, int views, void *base) {
   }
   if (f)
     aim_part(lua_touserdata(L, index), f, base);
-  if (r && r->has_parts)
+  if (r && r->has_table)
     for_parts(L, index, record_move_view, views, &r->view);
 }
 

@@ -8,8 +8,8 @@
 typedef struct {
   view view;
   const shape *shape;
-  bool has_parts; /* the user value is a table of the record's own, with its parts */
-  bool is_part;   /* of another record: it moves when that one does */
+  bool has_table; /* the user value is a table of the record's own, with its parts */
+  bool follows;   /* another record, whose part it is: it moves when that one does */
 } record;
 
 extern const char record_tag;

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "binding/segment.h"
 #include "binding/module.h"
+#include "binding/place.h"
 #include "binding/waiting.h"
 
 #include <errno.h>

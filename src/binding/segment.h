@@ -13,16 +13,14 @@
  * */
 shmseg_segment *push_segment(lua_State *L, shmseg_place *place);
 
-/* The name at arg. For nil, a new name, which is pushed. */
-const char *check_free_name(lua_State *L, int arg, shmseg_place_type type);
-
 /* The options that are the arguments from arg on: perm, reserve, max, populate, pin, temporary. */
 shmseg_options check_segment_options(lua_State *L, int arg);
 
-/* nil, message, code for a place that could not be opened. needed: bytes that were asked for, or 0.
- * */
-int push_place_failure(lua_State *L, const char *noun, shmseg_place place, shmseg_mode mode,
-                       uint64_t needed, int err);
+/* Pushes the bytes as a string. Where the string will be interned they go through private memory:
+ * if a peer changed them while Lua looks for an equal string, two strings could be equal and
+ * different. No Lua code runs before the bytes are copied; before 5.3, where it may, they are
+ * checked again. */
+void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
 
 /* Methods of segments, each list in a file of its own. */
 extern const luaL_Reg segment_access_methods[];

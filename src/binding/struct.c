@@ -33,9 +33,9 @@ static int struct_at(lua_State *L) {
   if (!lua_isnil(L, 4)) {
     r = check_record(L, 4);
     luaL_argcheck(L, r->shape == s, 4, "record of another struct");
-    luaL_argcheck(L, !r->is_part, 4, "record of another record's field, which it follows");
+    luaL_argcheck(L, !r->follows, 4, "record of another record's field, which it follows");
   }
-  if (r && r->view.segment == v->segment && !r->has_parts && !view_is_closed(v)) {
+  if (r && r->view.segment == v->segment && !r->has_table && !view_is_closed(v)) {
     check_bytes(L, v, 3, offset, s->size);
     record_aim(r, v, offset);
     return 1;

@@ -132,12 +132,6 @@ void view_aim(view *part, const view *base, uint64_t offset, uint64_t size);
  * garbage first, so finalizers run: any handle may be closed afterwards. */
 void check_views(lua_State *L, int arg, uint64_t size);
 
-/* Pushes the bytes as a string. Where the string will be interned they go through private memory:
- * if a peer changed them while Lua looks for an equal string, two strings could be equal and
- * different. No Lua code runs before the bytes are copied; before 5.3, where it may, they are
- * checked again. */
-void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
-
 #pragma GCC visibility pop
 
 #endif

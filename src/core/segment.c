@@ -275,7 +275,7 @@ void shmseg_segment_close(shmseg_segment *segment) {
 /* --- bytes -------------------------------------------------------------------------------- */
 
 int shmseg_segment_status(const shmseg_segment *segment) {
-  return segment->fault ? shmseg_fault_code(segment->fault) : 0;
+  return segment_status(segment);
 }
 
 static int segment_check_range(const shmseg_segment *segment, size_t offset, size_t count) {

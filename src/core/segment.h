@@ -6,7 +6,7 @@
 #include "os/fault.h"
 #include "shmseg.h"
 
-/* 0, or what an access before this call has met: SHMSEG_TRUNCATED or ENOSPC. */
+/* shmseg_segment_status(), for the hot paths of this library. */
 static inline int segment_status(const shmseg_segment *segment) {
   return segment->fault ? shmseg_fault_code(segment->fault) : 0;
 }

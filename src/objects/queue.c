@@ -287,6 +287,8 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
   bool dirty;
   int err = queue_begin(queue, &id);
   *used = 0;
+  if (!err && max == 0)
+    err = EINVAL;
   for (int round = 0; !err && round < QUEUE_ROUNDS; round++) {
     batch batch = { buffer, available, 0, max };
     err = shmseg_lock_enter(queue->object.segment, queue_word32(queue, QUEUE_CONSUMERS), id,

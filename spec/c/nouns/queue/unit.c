@@ -146,6 +146,7 @@ TEST_WITH(fresh, several,
           "take gives as many as were asked for, and as the buffer holds, but one at least") {
   for (size_t i = 1; i <= 6; i++)
     check(push((char)('0' + i), i) == 0);
+  check(take(0) == EINVAL && used == 0);
   check(take(2) == 0 && used == 32 && is_record(0, '1', 1) && is_record(2, '2', 2));
   check(shmseg_queue_take(&b, got, 47, 100, &used, 0) == 0 && used == 32);
   check(is_record(0, '3', 3) && is_record(2, '4', 4));
