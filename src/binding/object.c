@@ -16,14 +16,9 @@ void *check_object(lua_State *L, const object_class *class) {
 
 /* --- failures ----------------------------------------------------------------------------- */
 
-static const char *misuse(int err) {
-  switch (err) {
-  case SHMSEG_HELD: return "this handle holds the lock already";
-  case SHMSEG_NOT_HELD: return "this handle does not hold the lock";
-  case SHMSEG_CLOSED: return "the handle or its segment is closed";
-  case SHMSEG_READ_ONLY: return "the segment is read-only";
-  default: return NULL;
-  }
+static bool is_misuse(int err) {
+  return err == SHMSEG_HELD || err == SHMSEG_NOT_HELD || err == SHMSEG_CLOSED ||
+         err == SHMSEG_READ_ONLY;
 }
 
 static const char *noun_of(const object *o) {
@@ -36,8 +31,8 @@ const char *push_object_subject(lua_State *L, const object *o) {
 
 int object_raise(lua_State *L, const object *o, int err) {
   const char *subject = push_object_subject(L, o);
-  if (misuse(err))
-    return luaL_error(L, "%s: %s", subject, misuse(err));
+  if (is_misuse(err))
+    return luaL_error(L, "%s: %s", subject, shmseg_strerror(err));
   push_failure(L, err, subject, NULL);
   return luaL_error(L, "%s (%s)", lua_tostring(L, -2), lua_tostring(L, -1));
 }
@@ -46,7 +41,7 @@ int push_object_failure(lua_State *L, const object *o, int err) {
   int expected = push_expected(L, err);
   if (expected)
     return expected;
-  if (misuse(err))
+  if (is_misuse(err))
     return object_raise(L, o, err);
   return push_failure(L, err, push_object_subject(L, o), NULL);
 }

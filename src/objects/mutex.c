@@ -58,9 +58,7 @@ static void mutex_close(shmseg_object *object) {
 
 int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
   uint32_t id;
-  int err = shmseg_object_ready(&mutex->object);
-  if (!err)
-    err = shmseg_owner_identity(mutex->object.segment, &id);
+  int err = shmseg_object_begin(&mutex->object, &id);
   if (err)
     return err;
   shmseg_segment *segment = mutex->object.segment;

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 
+#include "core/owner.h"
 #include "core/segment.h"
 #include "objects/kinds.h"
 #include "shmseg.h"
@@ -25,6 +26,12 @@ static inline int shmseg_object_ready(const shmseg_object *object) {
       object->recoveries == segment->recoveries && object->offset + object->size <= segment->size)
     return 0;
   return shmseg_object_why(object);
+}
+
+/* What an operation that locks begins with: 0 when the object can be used, and *id is our identity. */
+static inline int shmseg_object_begin(const shmseg_object *object, uint32_t *id) {
+  int err = shmseg_object_ready(object);
+  return err ? err : shmseg_owner_identity(object->segment, id);
 }
 
 /* The address of the word at that offset of the object, which lies in it. */

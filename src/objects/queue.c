@@ -42,7 +42,6 @@
 
 #include "core/eventcount.h"
 #include "core/lock.h"
-#include "core/owner.h"
 #include "core/segment.h"
 #include "core/wait.h"
 #include "objects/kinds.h"
@@ -106,12 +105,6 @@ static int queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uin
   return shmseg_eventcount_wait(segment, word, key, deadline);
 }
 
-/* What every operation begins with. */
-static int queue_begin(shmseg_queue *queue, uint32_t *id) {
-  int err = shmseg_object_ready(&queue->object);
-  return err ? err : shmseg_owner_identity(queue->object.segment, id);
-}
-
 static int queue_leave(const shmseg_queue *queue, uint64_t lock, uint32_t id, int err) {
   const shmseg_segment *segment = queue->object.segment;
   if (err == SHMSEG_CORRUPT || segment_status(segment) != 0)
@@ -163,7 +156,7 @@ static int queue_append(shmseg_queue *queue, const void *bytes, size_t size) {
 int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline) {
   uint32_t id;
   bool dirty;
-  int err = queue_begin(queue, &id);
+  int err = shmseg_object_begin(&queue->object, &id);
   if (!err && size > queue->object.capacity)
     err = EINVAL;
   for (int round = 0; !err && round < QUEUE_ROUNDS; round++) {
@@ -285,7 +278,7 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
   uint32_t id;
   uint64_t word = 0;
   bool dirty;
-  int err = queue_begin(queue, &id);
+  int err = shmseg_object_begin(&queue->object, &id);
   *used = 0;
   if (!err && max == 0)
     err = EINVAL;
@@ -333,7 +326,7 @@ int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *
 int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size) {
   uint32_t id, seen = SHMSEG_LOCK_FREE;
   uint64_t need = SHMSEG_RECORD((uint64_t)size);
-  int err = queue_begin(queue, &id);
+  int err = shmseg_object_begin(&queue->object, &id);
   if (err)
     return err;
   if (!cas_ordered(queue_word32(queue, QUEUE_CONSUMERS), &seen, id))

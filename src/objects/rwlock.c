@@ -99,14 +99,6 @@ static void rwlock_note_hold(shmseg_rwlock *rwlock, uint32_t slot) {
   shmseg_owner_add(rwlock->object.segment, &rwlock->hold, rwlock->object.offset + WORD);
 }
 
-/* What both locks begin with. */
-static int rwlock_begin(shmseg_rwlock *rwlock, uint32_t *id) {
-  int err = shmseg_object_ready(&rwlock->object);
-  if (!err)
-    err = shmseg_owner_identity(rwlock->object.segment, id);
-  return err;
-}
-
 static bool rwlock_is_held(const shmseg_rwlock *rwlock) {
   return shmseg_owner_find(rwlock->object.segment, rwlock->object.offset + WORD);
 }
@@ -128,7 +120,7 @@ static int rwlock_enter(const shmseg_rwlock *rwlock, uint32_t id, int64_t deadli
 
 int shmseg_rwlock_read_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
   uint32_t id, seen, slot;
-  int err = rwlock_begin(rwlock, &id);
+  int err = shmseg_object_begin(&rwlock->object, &id);
   if (err)
     return err;
   if (rwlock_is_held(rwlock))
@@ -167,7 +159,7 @@ static int rwlock_drain(shmseg_rwlock *rwlock, uint32_t id, int64_t deadline) {
 
 int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned) {
   uint32_t id;
-  int err = rwlock_begin(rwlock, &id);
+  int err = shmseg_object_begin(&rwlock->object, &id);
   if (err)
     return err;
   bool again = shmseg_rwlock_holds(rwlock) && rwlock->draining;

@@ -100,9 +100,7 @@ static int semaphore_note_permit(shmseg_semaphore *semaphore) {
 
 int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline) {
   uint32_t id;
-  int err = shmseg_object_ready(&semaphore->object);
-  if (!err)
-    err = shmseg_owner_identity(semaphore->object.segment, &id);
+  int err = shmseg_object_begin(&semaphore->object, &id);
   if (err)
     return err;
   shmseg_slots slots = semaphore_slots_of(semaphore);
