@@ -164,23 +164,11 @@ ALWAYS_INLINE size_t encode_scalars(lua_State *L, int index, size_t count, scala
   return count;
 }
 
-#define ENCODE(name)                                                                               \
+#define ENCODE(name, ctype)                                                                        \
   case SCALAR_##name: return encode_scalars(L, index, count, SCALAR_##name, image);
 
 static size_t encode_all(lua_State *L, int index, size_t count, scalar type, unsigned char *image) {
-  switch (type) {
-    ENCODE(bool)
-    ENCODE(i8)
-    ENCODE(u8)
-    ENCODE(i16)
-    ENCODE(u16)
-    ENCODE(i32)
-    ENCODE(u32)
-    ENCODE(i64)
-    ENCODE(u64)
-    ENCODE(f32)
-    ENCODE(f64)
-  }
+  switch (type) { SCALAR_TYPES(ENCODE) }
   return 0;
 }
 

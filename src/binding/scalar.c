@@ -4,8 +4,10 @@
 
 #include <stdio.h>
 
-const char *const scalar_names[] = { "bool", "i8",  "u8",  "i16", "u16", "i32",
-                                     "u32",  "i64", "u64", "f32", "f64", NULL };
+#define NAME(name, type) #name,
+const char *const scalar_names[] = { SCALAR_TYPES(NAME) NULL };
+
+_Static_assert(sizeof scalar_names / sizeof *scalar_names == SCALARS + 1, "SCALARS counts them");
 
 void scalar_error(lua_State *L, int arg, scalar type) {
   char text[96];

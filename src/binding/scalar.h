@@ -10,19 +10,23 @@
 
 #include "binding/lua.h"
 
-typedef enum {
-  SCALAR_bool,
-  SCALAR_i8,
-  SCALAR_u8,
-  SCALAR_i16,
-  SCALAR_u16,
-  SCALAR_i32,
-  SCALAR_u32,
-  SCALAR_i64,
-  SCALAR_u64,
-  SCALAR_f32,
-  SCALAR_f64
-} scalar;
+/* The one list of the scalar types: calls X with the name and the C type of each. */
+#define SCALAR_TYPES(X)                                                                            \
+  X(bool, bool)                                                                                    \
+  X(i8, int8_t)                                                                                    \
+  X(u8, uint8_t)                                                                                   \
+  X(i16, int16_t)                                                                                  \
+  X(u16, uint16_t)                                                                                 \
+  X(i32, int32_t)                                                                                  \
+  X(u32, uint32_t)                                                                                 \
+  X(i64, int64_t)                                                                                  \
+  X(u64, uint64_t)                                                                                 \
+  X(f32, float)                                                                                    \
+  X(f64, double)
+
+#define SCALAR_NUMBER(name, type) SCALAR_##name,
+typedef enum { SCALAR_TYPES(SCALAR_NUMBER) } scalar;
+#undef SCALAR_NUMBER
 
 #define SCALARS 11
 
@@ -43,7 +47,9 @@ typedef union {
 } scalar_value;
 
 static inline size_t scalar_size(scalar type) {
-  static const unsigned char sizes[SCALARS] = { 1, 1, 1, 2, 2, 4, 4, 8, 8, 4, 8 };
+#define SCALAR_SIZE(name, type) sizeof(type),
+  static const unsigned char sizes[] = { SCALAR_TYPES(SCALAR_SIZE) };
+#undef SCALAR_SIZE
   return sizes[type];
 }
 
@@ -163,7 +169,7 @@ static inline bool scalar_type_is_plain(scalar type) {
 
 /* Pushes count scalars from bytes of a mapping, each read once, but stops before one that is not
  * plain. Returns how many were pushed. Allocates nothing; the caller has made room on the stack. */
-#define PUSH_ALL(name)                                                                             \
+#define PUSH_ALL(name, ctype)                                                                      \
   case SCALAR_##name:                                                                              \
     for (size_t i = 0; i < count; i++) {                                                           \
       scalar_value value = scalar_load(bytes + i * scalar_size(SCALAR_##name), SCALAR_##name);     \
@@ -175,19 +181,7 @@ static inline bool scalar_type_is_plain(scalar type) {
 
 ALWAYS_INLINE size_t scalar_push_all(lua_State *L, scalar type, const unsigned char *bytes,
                                      size_t count) {
-  switch (type) {
-    PUSH_ALL(bool)
-    PUSH_ALL(i8)
-    PUSH_ALL(u8)
-    PUSH_ALL(i16)
-    PUSH_ALL(u16)
-    PUSH_ALL(i32)
-    PUSH_ALL(u32)
-    PUSH_ALL(i64)
-    PUSH_ALL(u64)
-    PUSH_ALL(f32)
-    PUSH_ALL(f64)
-  }
+  switch (type) { SCALAR_TYPES(PUSH_ALL) }
   return count;
 }
 

@@ -25,7 +25,7 @@ ALWAYS_INLINE int set(lua_State *L, scalar type) {
 }
 
 /* The two methods of one type. */
-#define ACCESSORS(name)                                                                            \
+#define ACCESSORS(name, ctype)                                                                     \
   static int segment_get_##name(lua_State *L) {                                                    \
     return get(L, SCALAR_##name);                                                                  \
   }                                                                                                \
@@ -33,40 +33,9 @@ ALWAYS_INLINE int set(lua_State *L, scalar type) {
     return set(L, SCALAR_##name);                                                                  \
   }
 
-ACCESSORS(bool)
-ACCESSORS(i8)
-ACCESSORS(u8)
-ACCESSORS(i16)
-ACCESSORS(u16)
-ACCESSORS(i32)
-ACCESSORS(u32)
-ACCESSORS(i64)
-ACCESSORS(u64)
-ACCESSORS(f32)
-ACCESSORS(f64)
+SCALAR_TYPES(ACCESSORS)
 
-const luaL_Reg segment_scalar_methods[] = {
-  { "get_bool", segment_get_bool },
-  { "set_bool", segment_set_bool },
-  { "get_i8", segment_get_i8 },
-  { "set_i8", segment_set_i8 },
-  { "get_u8", segment_get_u8 },
-  { "set_u8", segment_set_u8 },
-  { "get_i16", segment_get_i16 },
-  { "set_i16", segment_set_i16 },
-  { "get_u16", segment_get_u16 },
-  { "set_u16", segment_set_u16 },
-  { "get_i32", segment_get_i32 },
-  { "set_i32", segment_set_i32 },
-  { "get_u32", segment_get_u32 },
-  { "set_u32", segment_set_u32 },
-  { "get_i64", segment_get_i64 },
-  { "set_i64", segment_set_i64 },
-  { "get_u64", segment_get_u64 },
-  { "set_u64", segment_set_u64 },
-  { "get_f32", segment_get_f32 },
-  { "set_f32", segment_set_f32 },
-  { "get_f64", segment_get_f64 },
-  { "set_f64", segment_set_f64 },
-  { NULL, NULL },
-};
+#define METHODS(name, ctype)                                                                       \
+  { "get_" #name, segment_get_##name }, { "set_" #name, segment_set_##name },
+
+const luaL_Reg segment_scalar_methods[] = { SCALAR_TYPES(METHODS){ NULL, NULL } };

@@ -260,26 +260,17 @@ static int struct_shape(lua_State *L) {
   return 2;
 }
 
-/* Size and alignment of each scalar, as the compiler has them: layouts.i32 = { size = 4, align = 4
- * } */
-#define LAYOUT(type)                                                                               \
-  {                                                                                                \
-    sizeof(type), offsetof(                                                                        \
+/* Size and alignment of each scalar, as the compiler has them: layouts.i32 = { size = 4, align = 4 } */
+#define LAYOUT(name, type)                                                                         \
+  { sizeof(type), offsetof(                                                                        \
                       struct {                                                                     \
                         char c;                                                                    \
                         type value;                                                                \
                       },                                                                           \
-                      value)                                                                       \
-  }
+                      value) },
 
 static void push_layouts(lua_State *L) {
-  static const struct {
-    size_t size, align;
-  } layouts[SCALARS] = {
-    LAYOUT(bool),     LAYOUT(int8_t),  LAYOUT(uint8_t),  LAYOUT(int16_t),
-    LAYOUT(uint16_t), LAYOUT(int32_t), LAYOUT(uint32_t), LAYOUT(int64_t),
-    LAYOUT(uint64_t), LAYOUT(float),   LAYOUT(double),
-  };
+  static const struct { size_t size, align; } layouts[SCALARS] = { SCALAR_TYPES(LAYOUT) };
   lua_newtable(L);
   for (int type = 0; type < SCALARS; type++) {
     lua_createtable(L, 0, 2);
