@@ -33,6 +33,6 @@ $(TREE)/%.o: %.c .ci/tree.mk
 
 $(SUGAR):
 	@mkdir -p $(@D)
-	@ln -s $(CURDIR)/lua/shmseg $@
+	@ln -s "$(CURDIR)/lua/shmseg" $@
 
 -include $(OBJECTS:.o=.d)

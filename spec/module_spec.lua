@@ -121,6 +121,23 @@ describe("the module", function()
     )
   end)
 
+  it("exports the function that opens it, and nothing else", function()
+    if not shell.has "nm" then
+      pending "there is no nm here"
+    end
+    for template in package.cpath:gmatch("[^;]+") do
+      local path = template:gsub("%?", "shmseg/core")
+      local file = io.open(path, "rb")
+      if file then
+        file:close()
+        local symbols = shell.run("nm -D --defined-only " .. shell.quote(path))
+        assert.match("^%x+ T luaopen_shmseg_core\n$", symbols)
+        return
+      end
+    end
+    pending "the module is in no file of its own"
+  end)
+
   it("refuses to load from a second file, and the handles of the first go on", function()
     local copy = scratch.path("core.so")
     local other = peer.start()

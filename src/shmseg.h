@@ -81,7 +81,7 @@ typedef struct shmseg_object {
    * of the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
 
-  unsigned recoveries; /* private: the segment's, when this was opened */
+  unsigned generation; /* private: the segment's, when this was opened */
 } shmseg_object;
 
 /* Bytes of an object; without options those of the smallest one. 0 when it cannot be. */

@@ -12,6 +12,8 @@ typedef struct {
   bool follows;   /* another record, whose part it is: it moves when that one does */
 } record;
 
+#pragma GCC visibility push(hidden)
+
 extern const char record_tag;
 
 static inline record *check_record(lua_State *L, int arg) {
@@ -20,8 +22,6 @@ static inline record *check_record(lua_State *L, int arg) {
     luaL_argerror(L, arg, "record expected");
   return r;
 }
-
-#pragma GCC visibility push(hidden)
 
 /* Makes the metatable of a shape's records, whose fields are in the table at index fields. Returns
  * its reference in the registry. */

@@ -102,7 +102,7 @@ int shmseg_mapping_prepare(const shmseg_segment *segment, const shmseg_mapping *
 void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m) {
   if (shmseg_segment_status(segment) != 0) { /* our locks may be gone, or be others' by now */
     shmseg_owner_start_over(segment);
-    segment->recoveries++;
+    segment->generation = shmseg_map_number();
   }
   if (m->fault) {
     shmseg_mapping old = { .base = segment->data,

@@ -75,6 +75,7 @@ static void segment_take_options(shmseg_segment *segment, const shmseg_options *
 /* What is done with a backing that was opened as with one that was built. */
 static int segment_enter(shmseg_segment *segment, size_t size) {
   int err = segment_learn_identity(segment);
+  segment->generation = segment->opened = shmseg_map_number();
   return err ? err : shmseg_mapping_renew(segment, size);
 }
 
@@ -167,8 +168,7 @@ static int segment_attach_instead(shmseg_segment *segment, shmseg_place place,
     }
     return err ? segment_abandon(segment, place, err) : 0;
   }
-  winner.recoveries = winner.opened = segment->recoveries + 1; /* what init made has ended */
-  segment_abandon(segment, place, 0);                          /* ours is not wanted */
+  segment_abandon(segment, place, 0); /* ours is not wanted, and what init has opened has ended */
   *segment = winner;
   return err;
 }

@@ -197,7 +197,7 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
   const shmseg_object *object = &cell->object;
   const shmseg_segment *segment = object->segment;
-  if (!segment || object->recoveries != segment->recoveries ||
+  if (!segment || object->generation != segment->generation ||
       object->offset + object->size > segment->size) /* closed, or cut, since it was peeked at */
     return shmseg_object_why(object);
   fence_acquire(); /* what was copied was loaded before this */

@@ -32,7 +32,7 @@ static int object_begin(shmseg_object *object, const shmseg_kind *kind, shmseg_s
   if (where.offset > all || where.size > all - where.offset || where.size < SHMSEG_HEADER_SIZE)
     return shmseg_header_too_small(object, where.size, shmseg_object_size(kind, options));
   object->offset = where.offset;
-  object->recoveries = where.segment->recoveries;
+  object->generation = where.segment->generation;
   return 0;
 }
 
@@ -85,8 +85,8 @@ int shmseg_object_why(const shmseg_object *object) {
   int err = segment_status(segment);
   if (err)
     shmseg_owner_start_over(segment);
-  if (!err && object->recoveries < segment->opened)
-    return SHMSEG_CLOSED;              /* opened in init, in a segment that did not get the name */
+  if (!err && object->generation < segment->opened)
+    return SHMSEG_CLOSED;              /* opened in what the handle was before, or in init */
   return err ? err : SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */
 }
 

@@ -23,7 +23,7 @@ int shmseg_object_why(const shmseg_object *object);
 static inline int shmseg_object_ready(const shmseg_object *object) {
   const shmseg_segment *segment = object->segment;
   if (segment && shmseg_segment_is_open(segment) && segment_status(segment) == 0 &&
-      object->recoveries == segment->recoveries && object->offset + object->size <= segment->size)
+      object->generation == segment->generation && object->offset + object->size <= segment->size)
     return 0;
   return shmseg_object_why(object);
 }

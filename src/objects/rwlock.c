@@ -99,6 +99,11 @@ static void rwlock_note_hold(shmseg_rwlock *rwlock, uint32_t slot) {
   shmseg_owner_add(rwlock->object.segment, &rwlock->hold, rwlock->object.offset + WORD);
 }
 
+/* Is this handle in the lock, if only to wait for the readers to leave? */
+static bool rwlock_is_in(const shmseg_rwlock *rwlock) {
+  return rwlock->object.segment && shmseg_owner_has(rwlock->object.segment, &rwlock->hold);
+}
+
 static bool rwlock_is_held(const shmseg_rwlock *rwlock) {
   return shmseg_owner_find(rwlock->object.segment, rwlock->object.offset + WORD);
 }
@@ -162,7 +167,7 @@ int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aban
   int err = shmseg_object_begin(&rwlock->object, &id);
   if (err)
     return err;
-  bool again = shmseg_rwlock_holds(rwlock) && rwlock->draining;
+  bool again = rwlock_is_in(rwlock) && rwlock->draining;
   if (!again && rwlock_is_held(rwlock))
     return SHMSEG_HELD;
   if (!again) {
@@ -186,21 +191,21 @@ int shmseg_rwlock_write_lock(shmseg_rwlock *rwlock, int64_t deadline, bool *aban
 void shmseg_rwlock_cancel(shmseg_rwlock *rwlock) {
   if (!rwlock->draining)
     return;
-  if (shmseg_rwlock_holds(rwlock))
+  if (rwlock_is_in(rwlock))
     rwlock_abandon(&rwlock->hold);
   shmseg_owner_drop(&rwlock->hold);
   rwlock->draining = false;
 }
 
 bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock) {
-  return rwlock->object.segment && shmseg_owner_has(rwlock->object.segment, &rwlock->hold);
+  return rwlock_is_in(rwlock) && !rwlock->draining;
 }
 
 int shmseg_rwlock_unlock(shmseg_rwlock *rwlock) {
   int err = shmseg_object_ready(&rwlock->object);
   if (err)
     return err;
-  if (!shmseg_rwlock_holds(rwlock) || rwlock->draining)
+  if (!shmseg_rwlock_holds(rwlock))
     return SHMSEG_NOT_HELD;
   shmseg_owner_drop(&rwlock->hold);
   if (rwlock->slot == SHMSEG_RWLOCK_WRITER)

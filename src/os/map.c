@@ -33,6 +33,11 @@ static const int advices[] = {
 #endif
 };
 
+unsigned shmseg_map_number(void) {
+  static unsigned last;
+  return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
 size_t shmseg_map_page(void) {
   static size_t known; /* the same value whoever writes it */
   size_t page = __atomic_load_n(&known, __ATOMIC_RELAXED);

@@ -10,6 +10,9 @@
 
 size_t shmseg_map_page(void);
 
+/* A number that this process has not had before. */
+unsigned shmseg_map_number(void);
+
 /* n rounded up to whole pages; 0 when that overflows. */
 size_t shmseg_map_round(size_t n);
 

@@ -57,8 +57,8 @@ struct shmseg_segment {
   struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
-  unsigned recoveries;       /* refreshes after a hole: objects from before have ended */
-  unsigned opened;           /* what recoveries was when the backing was opened */
+  unsigned generation;       /* another one after each hole: objects from before have ended */
+  unsigned opened;           /* what generation was when the backing was opened */
 };
 
 /* Makes a closed handle, which is all zeroes; needed when close may come before open. */

@@ -156,3 +156,18 @@ TEST(no_version,
   shmseg_segment_close(&segment);
   check(shmseg_cell_cas(&handle.cell, SHMSEG_ANY_VERSION, "y", 1, &number) == SHMSEG_CLOSED);
 }
+
+TEST(reopened, "an object ends when its segment's handle is closed and opened anew") {
+  shmseg_place place = fresh_place();
+  new_segment(&segment, place, PAGE);
+  shmseg_slice whole = shmseg_segment_whole(&segment);
+  check(shmseg_mutex_open(&mutex, whole, SHMSEG_CREATE, NULL, NULL) == 0);
+  shmseg_segment_close(&segment);
+  check(shmseg_segment_open(&segment, place, SHMSEG_WRITE, NULL, NULL) == 0);
+  check(shmseg_mutex_lock(&mutex, 0, &told) == SHMSEG_CLOSED && !shmseg_mutex_holds(&mutex));
+  check(shmseg_object_check(&mutex.object) != NULL);
+  check(shmseg_mutex_open(&mutex, whole, SHMSEG_WRITE, NULL, NULL) == 0);
+  check(shmseg_mutex_lock(&mutex, 0, &told) == 0 && !told);
+  shmseg_mutex_close(&mutex);
+  shmseg_segment_close(&segment);
+}

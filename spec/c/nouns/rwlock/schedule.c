@@ -228,7 +228,7 @@ static void give_up(int p) {
 }
 
 static void perform(int p, char op) {
-  bool mine = shmseg_rwlock_holds(&handles[p]) && !handles[p].draining;
+  bool mine = shmseg_rwlock_holds(&handles[p]);
   model.changes++;
   if (!opening_perform(p, op) && handles[p].object.segment) {
     if (strchr("rRqwWvg", op) && !mine)

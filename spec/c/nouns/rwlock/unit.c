@@ -114,6 +114,7 @@ TEST(writers_first, "a writer that waits keeps its place before new readers unti
   check(write_fully(&b, 0, &abandoned) == 0 && !abandoned && !b.draining);
   check(shmseg_rwlock_unlock(&b) == 0 && shmseg_rwlock_read_lock(&late, 0, &abandoned) == 0);
   check(shmseg_rwlock_write_lock(&b, in_ms(1000), &abandoned) == SHMSEG_INTERRUPTED);
+  check(!shmseg_rwlock_holds(&b) && shmseg_rwlock_unlock(&b) == SHMSEG_NOT_HELD); /* not yet */
   shmseg_rwlock_cancel(&b);
   shmseg_rwlock_cancel(&b);                                             /* twice is harmless */
   check(shmseg_rwlock_read_lock(&a, 0, &abandoned) == 0 && !abandoned); /* it has written nothing */
