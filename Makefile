@@ -108,7 +108,7 @@ install: library             ## install libshmseg below PREFIX (/usr/local), its
 	install -m 644 src/shmseg.h "$(prefix)/include/"
 	install -m 644 src/shmseg/*.h "$(prefix)/include/shmseg/"
 	install -m 644 doc/*.md "$(prefix)/share/doc/shmseg/"
-	@printf '%s\n' 'prefix=$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
+	@printf '%s\n' 'prefix=$(if $(filter /%,$(PREFIX)),,$(CURDIR)/)$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
 	  'Version: $(library_version)' 'Cflags: -I"$${prefix}/include"' 'Libs: -L"$${prefix}/lib" -lshmseg' \
 	  'Libs.private: -lrt -ldl -lpthread' >"$(prefix)/lib/pkgconfig/shmseg.pc"
 

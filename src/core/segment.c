@@ -47,6 +47,8 @@ void shmseg_segment_init(shmseg_segment *segment) {
 }
 
 int shmseg_segment_valid_place(shmseg_place place) {
+  if (!place.name || (place.type != SHMSEG_NAME && place.type != SHMSEG_FILE))
+    return EINVAL;
   if (place.type == SHMSEG_FILE)
     return *place.name == '\0' ? ENOENT : 0;
   if (*place.name == '\0' || strchr(place.name, '/') || strcmp(place.name, ".") == 0 ||
@@ -213,7 +215,7 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
     created = &ignored;
   *created = false;
   shmseg_segment_init(segment);
-  int err = shmseg_segment_valid_place(place);
+  int err = segment_is_mode(mode) ? shmseg_segment_valid_place(place) : EINVAL;
   if (err)
     return err;
   if (mode != SHMSEG_CREATE_ONLY) {

@@ -11,6 +11,11 @@ static inline int segment_status(const shmseg_segment *segment) {
   return segment->fault ? shmseg_fault_code(segment->fault) : 0;
 }
 
+/* Is it one of the modes? A C program can give any number. */
+static inline bool segment_is_mode(shmseg_mode mode) {
+  return (unsigned)mode <= SHMSEG_CREATE_ONLY;
+}
+
 #pragma GCC visibility push(hidden)
 
 /* 0, or why the place cannot have a backing: EINVAL, ENOENT, ENAMETOOLONG. */

@@ -19,14 +19,15 @@
 
 /* Makes the handle a closed one of the kind, with its offset; or says why it cannot be there. */
 static int object_begin(shmseg_object *object, const shmseg_kind *kind, shmseg_slice where,
-                        const shmseg_object_options *options) {
+                        shmseg_mode mode, const shmseg_object_options *options) {
   uint64_t given[SHMSEG_GEOMETRY];
   memset(object, 0, kind->handle_size);
   object->kind = kind;
   if (!where.segment || !shmseg_segment_is_open(where.segment))
     return SHMSEG_CLOSED;
   bool is_whole = shmseg_kinds_given(kind, options, given);
-  if (where.offset % SHMSEG_ALIGN != 0 || (is_whole && shmseg_kinds_size(kind, given) == 0))
+  if (!segment_is_mode(mode) || where.offset % SHMSEG_ALIGN != 0 ||
+      (is_whole && shmseg_kinds_size(kind, given) == 0))
     return EINVAL;
   uint64_t all = where.segment->size;
   if (where.offset > all || where.size > all - where.offset || where.size < SHMSEG_HEADER_SIZE)
@@ -43,7 +44,7 @@ int shmseg_object_open_until(shmseg_object *object, const shmseg_kind *kind, shm
   if (!created)
     created = &ignored;
   *created = false;
-  int err = object_begin(object, kind, where, options);
+  int err = object_begin(object, kind, where, mode, options);
   if (err)
     return err;
   object->segment = where.segment;

@@ -54,6 +54,7 @@ TEST(places, "an object begins at a multiple of 64 and fits where it is opened")
   wipe();
   check(open_at(8, PAGE - 8, SHMSEG_CREATE, NULL) == EINVAL);
   check(open_at(63, PAGE - 63, SHMSEG_CREATE, NULL) == EINVAL);
+  check(open_at(64, PAGE - 64, (shmseg_mode)9, NULL) == EINVAL);
   check(open_at(0, PAGE + 1, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
   check(open_at(0, 127, SHMSEG_CREATE, NULL) == SHMSEG_TOO_SMALL);
   check(mutex.object.found == 127 && mutex.object.wanted == 128);

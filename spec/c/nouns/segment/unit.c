@@ -45,9 +45,16 @@ TEST(modes, "each mode does what the table says, on an absent and on a present o
   shmseg_segment_close(&b);
 }
 
-TEST(no_options, "without options a segment is opened, and none is created") {
+TEST(no_options,
+     "without options a segment is opened, and none is created; without a place nothing is") {
   shmseg_segment segment, present;
   shmseg_place place = fresh_place();
+  check(shmseg_segment_open(&segment, place_of(NULL), SHMSEG_WRITE, NULL, NULL) == EINVAL);
+  check(shmseg_segment_remove(place_of(NULL)) == EINVAL);
+  check(shmseg_segment_open(&segment, place, (shmseg_mode)9, NULL, NULL) == EINVAL);
+  place.type = (shmseg_place_type)9;
+  check(shmseg_segment_open(&segment, place, SHMSEG_WRITE, NULL, NULL) == EINVAL);
+  place.type = SHMSEG_NAME;
   check(shmseg_segment_anonymous(&segment, NULL) == EINVAL && !shmseg_segment_is_open(&segment));
   check(shmseg_segment_open(&segment, place, SHMSEG_WRITE, NULL, NULL) == ENOENT);
   check(shmseg_segment_open(&segment, place, SHMSEG_CREATE, NULL, NULL) == EINVAL);
