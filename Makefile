@@ -11,7 +11,8 @@ tree := build/$(version)
 built := $(tree)/built
 sources := shmseg-scm-1.rockspec .ci/build $(wildcard src/*.h src/*/*.[ch] lua/shmseg/*.lua lua/shmseg/*/*.lua)
 with := .ci/with $(version) $(tree)
-compile := $(MAKE) -s -j 2 -f .ci/tree.mk LUA=$(version)
+jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j 2)
+compile = $(MAKE) -s $(jobs) -f .ci/tree.mk LUA=$(version)
 sanitize := -fsanitize=address,undefined
 
 .PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench lint library install clean
@@ -43,16 +44,17 @@ test-all:                    ## run the specs on every Lua
 	@for lua in 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
 
 dev: setup                   ## compile what has changed, with -O1 -g, in seconds; with ARGS= run specs
-	@$(compile) TREE=build/dev/$(version) FLAGS="-O1 -g"
+	+@$(compile) TREE=build/dev/$(version) FLAGS="-O1 -g"
 	$(if $(ARGS),.ci/with $(version) build/dev/$(version) .ci/busted $(version) $(ARGS))
 
 asan: setup-specs            ## the same with the address and undefined behaviour sanitizers, and run the specs
-	@$(compile) TREE=build/asan/$(version) LINK="$(sanitize)" \
+	+@$(compile) TREE=build/asan/$(version) LINK="$(sanitize)" \
 	  FLAGS="-O1 -g -fno-omit-frame-pointer $(sanitize) -fno-sanitize-recover=undefined"
 	.ci/asan $(version) build/asan/$(version) $(ARGS)
 
 check-c:                     ## run the tests of the C floors (minutes); ONLY=unit runs one tool's
-	$(MAKE) -C spec/c test
+	@$(MAKE) $(jobs) -C spec/c all
+	@$(MAKE) -C spec/c test
 
 storm:                       ## run the storm; KILLS=100000 for a long one
 	$(MAKE) -C spec/c storm KILLS=$(or $(KILLS),2000)
