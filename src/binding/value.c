@@ -58,8 +58,7 @@ bool push_shared(lua_State *L, const unsigned char *bytes, size_t size) {
 }
 
 void grow_buffer(lua_State *L, buffer *b, size_t size) {
-  b->available =
-      0; /* should the allocation raise, the buffer is empty: the next call tries again */
+  b->available = 0; /* also when the allocation raises: the next call tries again */
   lua_getuservalue(L, 1);
   b->bytes = lua_newuserdata(L, size);
   lua_rawseti(L, -2, OBJECT_BUFFER);

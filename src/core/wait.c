@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting: the only place that sleeps or wakes. */
+/* Waiting for peers: the only place that sleeps on a word, or wakes a sleeper. */
 #include "core/wait.h"
 
 #include <errno.h>

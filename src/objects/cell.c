@@ -195,14 +195,11 @@ int shmseg_cell_peek(const shmseg_cell *cell, const unsigned char **bytes, size_
 }
 
 int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
-  const shmseg_object *object = &cell->object;
-  const shmseg_segment *segment = object->segment;
-  if (!segment || object->generation != segment->generation ||
-      object->offset + object->size > segment->size) /* closed, or cut, since it was peeked at */
-    return shmseg_object_why(object);
+  if (!shmseg_object_is_there(&cell->object)) /* closed, or cut, since it was peeked at */
+    return shmseg_object_why(&cell->object);
   fence_acquire(); /* what was copied was loaded before this */
   uint64_t now = load_relaxed(cell_version_of(cell)) - 1;
-  int err = segment_status(segment);
+  int err = segment_status(cell->object.segment);
   if (err)
     return err;
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;

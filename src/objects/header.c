@@ -13,8 +13,8 @@
 #include "os/liveness.h"
 #include "os/map.h"
 
-/* So many bytes of a slice are looked at when nothing is to be built there. */
-#define PROVE_MIN 4096
+/* At most so many bytes of a slice are looked at when nothing is to be built there. */
+#define PROVE_MAX 4096
 
 /* Slices are looked at in pieces of so many bytes. */
 #define PIECE 1024
@@ -296,7 +296,7 @@ static int header_try_build(shmseg_object *object, uint64_t available, shmseg_mo
   int err =
       header_may_build(object, available, mode, size, shmseg_object_size(object->kind, options));
   if (err == ENOENT && state == 0 &&
-      header_prove_zero(object, available < PROVE_MIN ? available : PROVE_MIN) != 0)
+      header_prove_zero(object, available < PROVE_MAX ? available : PROVE_MAX) != 0)
     err = SHMSEG_INCOMPATIBLE; /* data, and no object that is worth waiting for */
   if (!err)
     err = state == 0 ? header_prove_zero(object, size)

@@ -18,12 +18,17 @@
 /* Tells why the object cannot be used: an error of shmseg_object_ready. */
 int shmseg_object_why(const shmseg_object *object);
 
+/* Is the object's memory still mapped where it was opened? A closed segment has size 0. */
+static inline bool shmseg_object_is_there(const shmseg_object *object) {
+  const shmseg_segment *segment = object->segment;
+  return segment && object->generation == segment->generation &&
+         object->offset + object->size <= segment->size;
+}
+
 /* 0 when the object can be used; SHMSEG_CLOSED; SHMSEG_TRUNCATED or ENOSPC when the segment has met
  * a hole since it was opened: then the handle's locks are forgotten too. */
 static inline int shmseg_object_ready(const shmseg_object *object) {
-  const shmseg_segment *segment = object->segment;
-  if (segment && shmseg_segment_is_open(segment) && segment_status(segment) == 0 &&
-      object->generation == segment->generation && object->offset + object->size <= segment->size)
+  if (shmseg_object_is_there(object) && segment_status(object->segment) == 0)
     return 0;
   return shmseg_object_why(object);
 }

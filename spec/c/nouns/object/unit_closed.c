@@ -164,7 +164,7 @@ TEST(reopened, "an object ends when its segment's handle is closed and opened an
   check(shmseg_mutex_open(&mutex, whole, SHMSEG_CREATE, NULL, NULL) == 0);
   shmseg_segment_close(&segment);
   check(shmseg_segment_open(&segment, place, SHMSEG_WRITE, NULL, NULL) == 0);
-  check(shmseg_mutex_lock(&mutex, 0, &told) == SHMSEG_CLOSED && !shmseg_mutex_holds(&mutex));
+  must(shmseg_mutex_lock(&mutex, 0, &told) == SHMSEG_CLOSED && !shmseg_mutex_holds(&mutex));
   check(shmseg_object_check(&mutex.object) != NULL);
   check(shmseg_mutex_open(&mutex, whole, SHMSEG_WRITE, NULL, NULL) == 0);
   check(shmseg_mutex_lock(&mutex, 0, &told) == 0 && !told);
