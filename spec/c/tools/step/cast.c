@@ -29,14 +29,15 @@ char step_name[64];
 /* Shared by all processes of the run: the first thing that went wrong. */
 static char *complaint;
 
-#define COMPLAINT 4000 /* bytes; behind it, the flag */
-volatile bool *step_over;
+#define COMPLAINT 4000 /* bytes; behind it, the flags */
+volatile bool *step_over, *step_walking;
 
 void step_prepare_complaints(void) {
   complaint = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (complaint == MAP_FAILED)
     abort();
   step_over = (volatile bool *)complaint + COMPLAINT;
+  step_walking = step_over + 1;
 }
 
 static pid_t process; /* that has made the names */
@@ -88,13 +89,21 @@ void step_enter_lock(size_t offset) {
 }
 
 bool step_alone;
+static bool sleeps; /* this process is an actor that sleeps */
 
 int __real_shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds);
 int __wrap_shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds);
 
-/* Linked in front of the real one. */
+/* Linked in front of the real one. During a walk a sleeper goes on when it is woken, and not at the
+ * end of its interval: what it did then would be taken for the subject's work. */
 int __wrap_shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds) {
-  return step_alone ? ETIMEDOUT : __real_shmseg_futex_wait(word, seen, nanoseconds);
+  int err = ETIMEDOUT;
+  if (step_alone)
+    return err;
+  do
+    err = __real_shmseg_futex_wait(word, seen, nanoseconds);
+  while (err == ETIMEDOUT && sleeps && *step_walking);
+  return err;
 }
 
 int64_t step_deadline(int64_t milliseconds) {
@@ -143,6 +152,7 @@ void step_enter(const step_structure *structure) {
 
 static void act(const step_structure *structure, const step_actor *actor, int out, int in) {
   char byte = 0;
+  sleeps = actor->fate == STEP_SLEEPS;
   step_enter(structure);
   actor->begin();
   bool told = write(out, "a", 1) == 1 && read(in, &byte, 1) == 1;

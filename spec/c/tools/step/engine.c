@@ -100,8 +100,7 @@ static bool has_sleepers(const step_case *c) {
 /* What is wrong with it is in s->wrong. */
 static void play(scene *s) {
   scene_walk(s);
-  /* a sleeper may have been awake for a moment, between two intervals, and then nobody is woken, or
-   * what it changed is taken for the subject's */
+  /* at its interval a sleeper is awake for an instant, and then nobody can be woken */
   for (int i = 0; i < RETRIES && s->wrong[0] && has_sleepers(s->play); i++)
     scene_walk(s);
   if (s->wrong[0] == '\0')

@@ -120,8 +120,9 @@ void step_expect_that(bool good, const char *what, const char *file, int line);
       break;                                                                                       \
   } while (err == SHMSEG_INTERRUPTED)
 
-/* The subject has come to its end, or is dead. Shared by all processes. */
-extern volatile bool *step_over;
+/* The subject has come to its end, or is dead; it is being walked through. Shared by all
+ * processes. */
+extern volatile bool *step_over, *step_walking;
 
 /* --- messages (message.c) ------------------------------------------------------------------------ */
 

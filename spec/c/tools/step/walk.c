@@ -156,14 +156,17 @@ static void check_course(scene *s, unsigned descriptors) {
 void scene_walk(scene *s) {
   s->wrong[0] = '\0';
   memset(s->course, 0, sizeof *s->course);
+  *step_walking = true;
   if (scene_begin(s)) {
     unsigned descriptors = step_descriptors(s->subject.pid);
     try_state(s);
     walk_through(s);
+    *step_walking = false;
     check_course(s, descriptors);
     if (!s->structure->keeps_nothing)
       step_process_kill(&s->subject);
     scene_come_after(s, s->course->outcome);
   }
+  *step_walking = false;
   scene_end(s);
 }
