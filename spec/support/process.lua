@@ -76,6 +76,12 @@ function process:await_sleep()
   until state == "S"
 end
 
+--- "ended", or else true when it sleeps in the kernel at this moment.
+function process:sleeps_or_has_ended()
+  local state = state_of(self.pid)
+  return (state == nil or state == "Z") and "ended" or state == "S"
+end
+
 --- Returns once all signals that were sent to the process have reached it, or it has ended.
 function process:await_signals()
   local pending

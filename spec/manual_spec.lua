@@ -1,0 +1,172 @@
+-- SPDX-License-Identifier: MIT
+-- Every program in README and the manual runs as it is printed, prints what it says, and leaves nothing.
+
+local library = require "spec.support.library"
+local manual = require "spec.support.manual"
+local peer = require "spec.support.peer"
+local process = require "spec.support.process"
+local scratch = require "spec.support.scratch"
+local shell = require "spec.support.shell"
+local shmseg = require "shmseg"
+
+local run_of = {} -- by language: the words that run the file, or nil and why not
+
+function run_of.lua(block, path)
+  local modern = _VERSION ~= "Lua 5.1" and _VERSION ~= "Lua 5.2" and _VERSION ~= "Lua 5.3"
+  if not modern and block.text:find("<close>", 1, true) then
+    return nil, "to-be-closed variables came with Lua 5.4"
+  elseif block.text:find('require "ffi"', 1, true) and not rawget(_G, "jit") then
+    return nil, "only LuaJIT has ffi"
+  end
+  for _, name in ipairs(manual.modules(block)) do
+    if not pcall(require, name) then
+      return nil, "there is no module " .. name .. " here"
+    end
+  end
+  local words = peer.command()
+  words[#words + 1] = path
+  return words
+end
+
+function run_of.python(block, path)
+  local imports = table.concat(manual.modules(block), ", ")
+  for _, python in ipairs { "python3", "/usr/bin/python3" } do
+    local probe = imports == "" and "pass" or "import " .. imports
+    if shell.succeeds(shell.quote(python, "-c", probe)) then
+      return { python, path }
+    end
+  end
+  return nil, "there is no Python with " .. imports .. " here"
+end
+
+function run_of.c(_, path)
+  local reason = library.missing()
+  if reason then
+    return nil, reason
+  end
+  return { "env", library.path(), library.compile("cc -std=c11", shell.quote(path)) }
+end
+
+function run_of.sh(_, path)
+  return { "sh", "-eu", path }
+end
+
+-- The second program comes when the first has made its objects and waits, or has ended.
+local function await(started, family)
+  repeat
+    local asleep = started:sleeps_or_has_ended()
+  until asleep == "ended" or asleep and #shmseg.list("^" .. family:gsub("%p", "%%%0")) > 0
+end
+
+local function where(block)
+  return ("%s, line %d: %s"):format(block.page, block.line, block.file)
+end
+
+local function assert_printed(block, lines, back)
+  local text = table.concat(lines, "\n")
+  for i = 1, math.max(#lines, #block.promised) do
+    local line, promise = lines[i] and back(lines[i]), block.promised[i]
+    if not (line and promise and manual.agrees(promise, line)) then
+      error(("%s promises\n  %s\nand prints\n  %s\nin\n%s"):format(where(block),
+        promise or "(nothing more)", line or "(nothing more)", text), 0)
+    end
+  end
+end
+
+-- Writes the programs into a folder of their own: the words that run each, or nil and why one cannot.
+local function prepare(group, renamed)
+  local folder = scratch.path("programs")
+  assert(shell.succeeds("mkdir " .. shell.quote(folder)))
+  local commands = {}
+  for i, block in ipairs(group) do
+    local path = folder .. "/" .. block.file
+    local file = assert(io.open(path, "w"))
+    file:write((manual.rename(block.text, renamed)))
+    file:close()
+    local words, reason = run_of[block.language](block, path)
+    if not words then
+      return nil, reason
+    end
+    commands[i] = { "sh", "-c", 'cd "$0" && exec "$@"', folder, (table.unpack or unpack)(words) }
+  end
+  return commands, folder
+end
+
+local function play(group)
+  local family = scratch.family()
+  local renamed, names = {}, manual.names(group)
+  for name in pairs(names) do
+    renamed[name] = family .. "-" .. name
+  end
+  local commands, folder = prepare(group, renamed)
+  if not commands then
+    pending(folder)
+    return
+  end
+  local started = {}
+  for i, command in ipairs(commands) do
+    started[i] = process.start(command)
+    if i < #commands then
+      await(started[i], family)
+    end
+  end
+  for i, block in ipairs(group) do
+    local status, lines = started[i]:finish()
+    local errors = started[i]:stderr()
+    assert(status == 0 and errors == "",
+      ("%s ends with status %d, and says: %s"):format(where(block), status, errors))
+    assert_printed(block, lines, function(line)
+      return (line:gsub(family:gsub("%p", "%%%0") .. "%-", ""))
+    end)
+  end
+  assert.same({}, shmseg.list("^" .. family:gsub("%p", "%%%0")))
+end
+
+describe("the manual", function()
+  after_each(scratch.clean)
+
+  for _, page in ipairs(manual.pages()) do
+    for _, group in ipairs(manual.groups(page)) do
+      it("has programs that do what they say: " .. group.title, function()
+        play(group)
+      end)
+    end
+  end
+
+  it("uses a name of shared memory in one place only", function()
+    local places = {}
+    for _, page in ipairs(manual.pages()) do
+      for _, group in ipairs(manual.groups(page)) do
+        for name in pairs(manual.names(group)) do
+          local place = places[name]
+          assert(not place, ("%s is a name in %s and in %s"):format(name, place, group.title))
+          places[name] = group.title
+        end
+      end
+    end
+    assert.truthy(next(places))
+  end)
+
+  it("leads to pages and headings that are there", function()
+    for _, page in ipairs(manual.pages()) do
+      for _, link in ipairs(manual.links(page)) do
+        assert(shell.succeeds("test -e " .. shell.quote(link.path)),
+          ("%s leads to %s, which is not there"):format(page, link.target))
+        assert(not link.anchor or manual.anchors(link.path)[link.anchor],
+          ("%s leads to %s: there is no such heading"):format(page, link.target))
+      end
+    end
+  end)
+
+  it("has every page in its table of contents", function()
+    local listed = {}
+    for _, link in ipairs(manual.links("doc/README.md")) do
+      listed[link.path] = true
+    end
+    for _, page in ipairs(manual.pages()) do
+      if page:find("^doc/") and page ~= "doc/README.md" then
+        assert(listed[page], page .. " is not in doc/README.md")
+      end
+    end
+  end)
+end)
