@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Every program in README and the manual runs as it is printed, prints what it says, and leaves nothing.
+-- Every program in README and the manual runs as it is printed, prints what it says, and leaves
+-- nothing.
 
 local library = require "spec.support.library"
 local manual = require "spec.support.manual"
@@ -73,7 +74,7 @@ local function assert_printed(block, lines, back)
   end
 end
 
--- Writes the programs into a folder of their own: the words that run each, or nil and why one cannot.
+-- Writes the programs into a folder of their own: the words that run each; or nil and why not.
 local function prepare(group, renamed)
   local folder = scratch.path("programs")
   assert(shell.succeeds("mkdir " .. shell.quote(folder)))

@@ -1,9 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- The programs in README and the manual: the blocks between ``` whose language is lua, c, python or sh.
+-- The programs in README and the manual: the blocks between ``` in lua, c, python or sh.
 --
--- A block is a whole program. What it prints stands in it, in comments that begin with `-->`: a line
--- of output each, in order, where "…" is anything and spaces may differ. A block whose first line is
--- a comment with a file name (`-- reader.lua`) runs together with the other such blocks of its
+-- A block is a whole program. What it prints stands in it, in comments that begin with `-->`: each
+-- is a line of output, in order; "..." is anything, and spaces may differ. A block whose first line
+-- is a comment with a file name (`-- reader.lua`) runs together with the other such blocks of its
 -- section, as one would start them: one after the other, in terminals of their own.
 
 local manual = {}
@@ -136,7 +136,7 @@ end
 
 --- Does a printed line agree with a promised one?
 function manual.agrees(promise, line)
-  local pattern = escaped(normal(promise)):gsub("…", ".*")
+  local pattern = escaped(normal(promise)):gsub("%%%.%%%.%%%.", ".*")
   return normal(line):find("^" .. pattern .. "$") ~= nil
 end
 
