@@ -259,6 +259,42 @@ describe("the module", function()
     end
   end)
 
+  it("has each function and method on the page of all calls", function()
+    local file = assert(io.open("doc/api.md"))
+    local page = file:read("*a")
+    file:close()
+    local absent, count = {}, 0
+    local function look(of, methods, callers)
+      for name, method in pairs(methods) do
+        local typed = of == "segment" and name:match("^[gs]et_%w+$")
+        local called = typed and callers .. name:sub(1, 4) .. "i32(" or callers .. name
+        if type(method) == "function" and not page:find(called, 1, true) then
+          absent[#absent + 1] = called
+        end
+        count = count + 1
+      end
+    end
+    local segment = assert(shmseg.anonymous(65536))
+    look("shmseg", shmseg, "shmseg.")
+    look("segment", getmetatable(segment).__index, "segment:")
+    look("atomic", getmetatable(segment:atomic(0, "u32")).__index, "n:")
+    local common = { close = true, segment = true, unlink = true }
+    for i, kind in ipairs(require("shmseg.core").kinds) do
+      local object = assert(shmseg[kind].open(segment:slice(i * 4096, 4096), "c"))
+      local methods = {}
+      for name, method in pairs(getmetatable(object).__index) do
+        methods[name] = not common[name] and method or nil
+      end
+      look(kind, methods, kind .. ":")
+      if kind == "broadcast" then
+        look("subscription", getmetatable(object:subscribe()).__index, "subscription:")
+      end
+    end
+    assert.same({}, absent)
+    assert.truthy(count > 80)
+    segment:close()
+  end)
+
   it("ends with its state in silence", function()
     local other = peer.start()
     other:call "seg = shmseg.anonymous(64) stop = shmseg.signals()"
