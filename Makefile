@@ -15,7 +15,7 @@ jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j 2)
 compile = $(MAKE) -s $(jobs) -f .ci/tree.mk LUA=$(version)
 sanitize := -fsanitize=address,undefined
 
-.PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench lint library install clean
+.PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench picture lint library install clean
 
 all: $(built)                ## build the module for one Lua, into build/<LUA>
 	@echo "$(tree) is built; what the compiler said is in $(tree)-build.log"
@@ -61,6 +61,9 @@ storm:                       ## run the storm; KILLS=100000 for a long one
 
 bench: $(built)              ## run the benchmarks
 	$(with) $$(.ci/find interpreter $(version)) bench/run.lua $(ARGS)
+
+picture: $(built)            ## draw the picture of README from a run of the demo
+	$(with) $$(.ci/find interpreter $(version)) .ci/picture.lua
 
 lint:                        ## read the sources as CI does; ONLY=cppcheck does one thing alone
 	@.ci/lint $(ONLY)
