@@ -159,6 +159,37 @@ describe("the manual", function()
     end
   end)
 
+  it("says at the top of each page what the page is for, what not, and what that costs", function()
+    local nouns = { segment = true, array = true, struct = true, atomic = true }
+    for _, kind in ipairs(require("shmseg.core").kinds) do
+      nouns[kind] = true
+    end
+    for _, page in ipairs(manual.pages()) do
+      local noun = page:match("^doc/([%w-]+)%.md$")
+      if noun then
+        local top = manual.read(page):match("^(.-)\n#+ ") or manual.read(page)
+        assert(top:find("^# [^\n]+\n\n%w"), page .. " does not say what it is for")
+        assert(top:find("**Not for**", 1, true), page .. " does not say what it is not for")
+        assert(not nouns[noun] or top:find("**Costs**", 1, true), page .. " has no costs")
+      end
+    end
+  end)
+
+  it("has C programs that look at every code", function()
+    for _, page in ipairs(manual.pages()) do
+      for _, group in ipairs(manual.groups(page)) do
+        for _, block in ipairs(group) do
+          local text = block.language == "c" and block.text or ""
+          for call in text:gmatch("[;{})]%s*(shmseg_[%w_]+)%(") do
+            local silent = call:find("_close$") or call:find("_init$") or call:find("_cancel$")
+            assert(silent, ("%s, line %d: the result of %s is not looked at"):format(
+              page, block.line, call))
+          end
+        end
+      end
+    end
+  end)
+
   it("has every page in its table of contents", function()
     local listed = {}
     for _, link in ipairs(manual.links("doc/README.md")) do
