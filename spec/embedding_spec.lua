@@ -65,12 +65,13 @@ describe("a host", function()
       local queue = assert(shmseg.queue.open(nil, "x", { capacity = 100, temporary = true }))
       queue:push "hello"
       print(queue:pop(0))
-      print(select(2, pcall(function()
+      local _, message = pcall(function()
         shmseg.queue.open(shmseg.anonymous(4096):slice(3, 100), "c")
-      end)))]])
+      end)
+      print((message:gsub(" to '%S+'", "")))]])
     assert.same({
       "hello",
-      script .. ":6: bad argument #1 to 'open' (misaligned: an object lies at a multiple of 64)",
+      script .. ":6: bad argument #1 (misaligned: an object lies at a multiple of 64)",
     }, lines_of { "env", "-i", program, script })
   end)
 
