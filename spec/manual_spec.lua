@@ -31,13 +31,19 @@ end
 
 function run_of.python(block, path)
   local imports = table.concat(manual.modules(block), ", ")
+  local probe, wanted = "import sys", "Python"
+  if block.text:find("track=False", 1, true) then
+    probe, wanted = probe .. "; assert sys.version_info >= (3, 13)", "Python 3.13"
+  end
+  if imports ~= "" then
+    probe, wanted = probe .. "; import " .. imports, wanted .. " with " .. imports
+  end
   for _, python in ipairs { "python3", "/usr/bin/python3" } do
-    local probe = imports == "" and "pass" or "import " .. imports
     if shell.succeeds(shell.quote(python, "-c", probe)) then
       return { python, path }
     end
   end
-  return nil, "there is no Python with " .. imports .. " here"
+  return nil, "there is no " .. wanted .. " here"
 end
 
 function run_of.c(_, path)
@@ -78,6 +84,7 @@ end
 local function prepare(group, renamed)
   local folder = scratch.path("programs")
   assert(shell.succeeds("mkdir " .. shell.quote(folder)))
+  shell.run("cp examples/*.py " .. shell.quote(folder)) -- what a Python program imports from there
   local commands = {}
   for i, block in ipairs(group) do
     local path = folder .. "/" .. block.file

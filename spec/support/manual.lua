@@ -93,14 +93,15 @@ function manual.groups(page)
 end
 
 -- Where a program says what a piece of shared memory is called.
+local word = "([%w._\128-\255-]+)" -- letters of other alphabets, in UTF-8, too
 local spellings = {
-  "open%(%s*[\"']/?([%w._-]+)[\"']", -- Lua
-  "[%.:]unlink%(%s*[\"']/?([%w._-]+)[\"']",
-  "SharedMemory%(%s*[\"']/?([%w._-]+)[\"']", -- Python
-  "name=[\"']/?([%w._-]+)[\"']",
-  "&segment,%s*\"([%w._-]+)\"", -- C
-  "SHMSEG_NAME,%s*\"([%w._-]+)\"",
-  "/dev/shm/([%w._-]+)",
+  "open%(%s*[\"']/?" .. word .. "[\"']", -- Lua
+  "[%.:]unlink%(%s*[\"']/?" .. word .. "[\"']",
+  "SharedMemory%(%s*[\"']/?" .. word .. "[\"']", -- Python
+  "name=[\"']/?" .. word .. "[\"']",
+  "&segment,%s*\"" .. word .. "\"", -- C
+  "SHMSEG_NAME,%s*\"" .. word .. "\"",
+  "/dev/shm/" .. word,
 }
 
 --- The names of shared memory that the programs of a group use: a set.
