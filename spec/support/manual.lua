@@ -93,15 +93,15 @@ function manual.groups(page)
 end
 
 -- Where a program says what a piece of shared memory is called.
-local word = "([%w._\128-\255-]+)" -- letters of other alphabets, in UTF-8, too
+local leaf = "([%w._\128-\255-]+)" -- letters of other alphabets, in UTF-8, too
 local spellings = {
-  "open%(%s*[\"']/?" .. word .. "[\"']", -- Lua
-  "[%.:]unlink%(%s*[\"']/?" .. word .. "[\"']",
-  "SharedMemory%(%s*[\"']/?" .. word .. "[\"']", -- Python
-  "name=[\"']/?" .. word .. "[\"']",
-  "&segment,%s*\"" .. word .. "\"", -- C
-  "SHMSEG_NAME,%s*\"" .. word .. "\"",
-  "/dev/shm/" .. word,
+  "open%(%s*[\"']/?" .. leaf .. "[\"']", -- Lua
+  "[%.:]unlink%(%s*[\"']/?" .. leaf .. "[\"']",
+  "SharedMemory%(%s*[\"']/?" .. leaf .. "[\"']", -- Python
+  "name=[\"']/?" .. leaf .. "[\"']",
+  "&segment,%s*\"" .. leaf .. "\"", -- C
+  "SHMSEG_NAME,%s*\"" .. leaf .. "\"",
+  "/dev/shm/" .. leaf,
 }
 
 --- The names of shared memory that the programs of a group use: a set.
