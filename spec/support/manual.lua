@@ -93,7 +93,7 @@ function manual.groups(page)
 end
 
 -- Where a program says what a piece of shared memory is called.
-local leaf = "([%w._\128-\255-]+)" -- letters of other alphabets, in UTF-8, too
+local leaf = "([%w._\128-\255-]+)" -- in UTF-8 with letters of every alphabet
 local spellings = {
   "open%(%s*[\"']/?" .. leaf .. "[\"']", -- Lua
   "[%.:]unlink%(%s*[\"']/?" .. leaf .. "[\"']",
