@@ -7,13 +7,16 @@ source = {
 }
 
 description = {
-  summary = "Shared memory for Lua: segments that processes read and write together",
+  summary = "Shared memory for Lua: data, locks, queues and broadcasts between processes",
   detailed = [[
-    POSIX shared memory objects, anonymous memory and mapped files as segments: read, written, packed,
-    searched and sliced in place, on Lua 5.1 to 5.4 and LuaJIT. Whatever another process does to the
-    object, the interpreter survives it. C, Python and everybody else open the same names.
+    Segments are POSIX shared memory objects, anonymous memory or mapped files. Several processes read
+    and write them as bytes, numbers, arrays and structs. In them lie atomics, locks (mutex, rwlock,
+    semaphore, event), cells for the latest value, queues and broadcasts. It runs on Lua 5.1 to 5.5 and
+    LuaJIT, on Linux. C, Python and other programs can open the same segments by name.
   ]],
   homepage = "https://github.com/shmseg/shmseg",
+  issues_url = "https://github.com/shmseg/shmseg/issues",
+  maintainer = "The shmseg developers",
   labels = { "ipc", "shared-memory", "mmap", "posix", "linux" },
   license = "MIT",
 }
@@ -130,7 +133,13 @@ build = {
       },
     },
   },
-  copy_directories = { "examples" },
+  copy_directories = { "doc", "examples" },
+  install = {
+    conf = {   -- a folder of the installed rock; one up is the rock's own, where the pages' links look for these
+      ["../LICENSE"] = "LICENSE",
+      ["../README.md"] = "README.md",
+    },
+  },
 }
 
 test = {
