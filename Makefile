@@ -31,6 +31,7 @@ setup-specs:
 	@.ci/setup $(version) busted
 
 $(built): $(sources) | setup
+	@echo "shmseg: building for $(if $(findstring 5,$(version)),Lua )$(version), into $(tree)"
 	@.ci/quietly build/$(version)-build.log .ci/build $(version) $(tree)
 	@touch $@
 
@@ -38,7 +39,7 @@ demo: $(built)               ## see two processes share memory
 	@$(with) examples/demo
 
 test: setup-specs $(built)   ## run the specs
-	$(with) .ci/busted $(version) $(ARGS)
+	@$(with) .ci/busted $(version) $(ARGS)
 
 test-all:                    ## run the specs on every Lua
 	@for lua in 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
@@ -68,8 +69,8 @@ picture: $(built)            ## draw the picture of README from a run of the dem
 lint:                        ## read the sources as CI does; ONLY=cppcheck does one thing alone
 	@.ci/lint $(ONLY)
 
-clean:                       ## remove all that was built
-	rm -rf build
+clean:                       ## remove all that was built, also by a luarocks make in the checkout
+	rm -rf build src/*/*.o shmseg/core.so
 
 # --- the C library, which knows no Lua ----------------------------------------------------------------
 

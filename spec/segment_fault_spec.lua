@@ -314,12 +314,12 @@ describe("when a peer cuts the object during", function()
 
     it(("%s of %d MiB, it is truncated or whole and recovers"):format(what, megabytes), function()
       local size = megabytes * MiB
+      local flag_name = scratch.name()
+      local flag = expect.success(shmseg.open(flag_name, "x", 64))
       local other, cutter = victim(size)
       if not other then
         pending("no room for it: " .. cutter)
       end
-      local flag_name = scratch.name()
-      local flag = expect.success(shmseg.open(flag_name, "x", 64))
       other:call("flag, size = assert(shmseg.open((...))), select(2, ...)", flag_name, size)
       other:call(prepare or "")
       local call = [[
