@@ -31,7 +31,7 @@ setup-specs:
 	@.ci/setup $(version) busted
 
 $(built): $(sources) | setup
-	@echo "shmseg: building for $(if $(findstring 5,$(version)),Lua )$(version), into $(tree)"
+	@echo "shmseg: building for $(if $(filter luajit,$(version)),LuaJIT,Lua $(version)), into $(tree)"
 	@.ci/quietly build/$(version)-build.log .ci/build $(version) $(tree)
 	@touch $@
 
