@@ -135,7 +135,7 @@ build = {
   },
   copy_directories = { "doc", "examples" },
   install = {
-    conf = {   -- a folder of the installed rock; one up is the rock's own, where the pages' links look for these
+    conf = {   -- goes into a folder of the installed rock; ".." is the rock's own, where README finds doc and examples
       ["../LICENSE"] = "LICENSE",
       ["../README.md"] = "README.md",
     },
