@@ -3,25 +3,38 @@
 
 local term = require "term"
 
--- The reasons, in the order of their first tests, and the places of each: "file line, file line".
+-- The reasons, in the order of their first tests, and the places of each, { file, line, tests }.
 local function by_reason(pendings)
   local reasons, places = {}, {}
   for _, test in ipairs(pendings) do
     local reason = tostring(test.message or test.name):gsub("^[^:]*:%d+: ", "")
-    local file = test.trace.short_src:match("([^/]*)%.lua$") or test.trace.short_src
-    local place = places[reason]
-    if not place then
-      place = { text = "" }
-      places[reason] = place
+    if not places[reason] then
       reasons[#reasons + 1] = reason
+      places[reason] = {}
     end
-    if place.file ~= file then
-      place.text = place.text .. (place.file and ", " or "") .. file
-      place.file = file
+    local list = places[reason]
+    local last = list[#list]
+    local file = test.trace.short_src:match("([^/]*)%.lua$") or test.trace.short_src
+    local line = test.trace.currentline
+    if last and last.file == file and last.line == line then
+      last.tests = last.tests + 1
+    else
+      list[#list + 1] = { file = file, line = line, tests = 1 }
     end
-    place.text = place.text .. " " .. test.trace.currentline
   end
   return reasons, places
+end
+
+-- "array_spec 216, cdata_spec 51 80, limits_spec 24 (7 tests)"
+local function in_words(list)
+  local words = {}
+  for i, place in ipairs(list) do
+    local again = i > 1 and list[i - 1].file == place.file
+    words[#words + 1] = (again and " " or i > 1 and ", " or "")
+      .. (again and "" or place.file .. " ") .. place.line
+      .. (place.tests > 1 and " (" .. place.tests .. " tests)" or "")
+  end
+  return table.concat(words)
 end
 
 return function(options)
@@ -35,7 +48,7 @@ return function(options)
       io.write("\n\nPending, by reason:\n")
     end
     for _, reason in ipairs(reasons) do
-      io.write("  ", reason, ": ", places[reason].text, "\n")
+      io.write("  ", reason, ": ", in_words(places[reason]), "\n")
     end
     handler.pendings = {}
     return ended(...)
