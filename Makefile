@@ -30,6 +30,10 @@ setup:
 setup-specs:
 	@.ci/setup $(version) busted
 
+ifneq ($(filter test asan,$(MAKECMDGOALS)),)
+setup: | setup-specs         # one apt-get at a time, under make -j too
+endif
+
 $(built): $(sources) | setup
 	@echo "shmseg: building for $(if $(filter luajit,$(version)),LuaJIT,Lua $(version)), into $(tree)"
 	@.ci/quietly build/$(version)-build.log .ci/build $(version) $(tree)
