@@ -19,7 +19,7 @@ local function add(options, stop)
 end
 
 local function count(options)
-  local segment = check(shmseg.open(nil, "x", 128, { temporary = true }))   -- a name that nobody has
+  local segment = check(shmseg.open(nil, "x", 128, { temporary = true })) -- a name nobody has
   local atomic = segment:atomic(0, "u32")
   local processes = {}
   for i = 1, options.processes do
@@ -40,8 +40,8 @@ local function count(options)
 end
 
 example.run([[
-Starts processes that add to two words in shared memory at the same time: to one with an atomic, which
-loses nothing, to the other with get and set, which may lose a part.
+Starts processes that add to two words in shared memory at the same time: to one with an atomic,
+which loses nothing, to the other with get and set, which may lose a part.
 
 Usage: lua counter.lua [options]
   --processes NUMBER  how many it starts (2)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the examples share: the command line, one line for an error, an end in order, more processes.
+-- What the examples share: the command line, an error in one line, an end in order, more processes.
 
 local shmseg = require "shmseg"
 
@@ -30,7 +30,7 @@ local function complain(text)
   io.stderr:write(script, ": ", text, "\n")
 end
 
--- The command line -----------------------------------------------------------------------------------
+-- The command line -------------------------------------------------------------------------------
 
 local function object_name(text)
   local name = text:match("^/?([^/]+)$")
@@ -77,7 +77,7 @@ local function misuse(usage, problem)
   os.exit(2)
 end
 
--- The values of the options, and the role, the word before them; --help and a mistake end the program.
+-- The options, and the role, which is the word before them; --help and a mistake end the program.
 local function parse(usage, roles)
   local known, options, role = declared(usage), {}, nil
   for name, option in pairs(known) do
@@ -117,7 +117,7 @@ local function parse(usage, roles)
   return options, role
 end
 
--- Errors ----------------------------------------------------------------------------------------------
+-- Errors -----------------------------------------------------------------------------------------
 
 local advice = {
   ENOSPC = "/dev/shm is full",
@@ -126,7 +126,7 @@ local advice = {
   ["too small"] = "take another --name",
 }
 
--- Like assert: passes on what a call returns, or ends the program with a line that says what failed.
+-- Like assert: passes on what a call returns, or ends the program with a line about what failed.
 function example.check(...)
   local value, message, code = ...
   if not value then
@@ -165,7 +165,7 @@ local function read_error(problem)
   return message, code or message:match "%((interrupted)%)$"
 end
 
--- More processes --------------------------------------------------------------------------------------
+-- More processes ---------------------------------------------------------------------------------
 
 local processes = {}
 local process = {}
@@ -188,7 +188,8 @@ end
 
 -- The next line that it prints.
 function process:line()
-  return self.lines:read("*l") or error({ message = "a process has ended early", code = "ended" }, 0)
+  return self.lines:read("*l")
+    or error({ message = "a process has ended early", code = "ended" }, 0)
 end
 
 -- Waits for its end.
@@ -204,7 +205,7 @@ local function end_processes()
   end
 end
 
--- Running ---------------------------------------------------------------------------------------------
+-- Running ----------------------------------------------------------------------------------------
 
 local function role_names(roles)
   local names = {}
@@ -216,8 +217,8 @@ local function role_names(roles)
 end
 
 -- Runs `main(options, stop)`, or one of a table of such functions: the one that the first argument
--- names, else [1]. The usage text declares the options. Signals that end a program end a wait instead
--- (see shmseg.signals), so that the program gets to its end; `finally`, if given, is called there.
+-- names, else [1]. The usage text declares the options. Signals that would end the program end its
+-- waits instead (see shmseg.signals), so that it gets to its end, where `finally` is called.
 function example.run(usage, main, finally)
   local options, role = parse(usage, main)
   if type(main) == "table" then

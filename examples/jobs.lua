@@ -19,8 +19,11 @@ local function work(options)
     if id == 2 then
       os.execute("kill -9 $PPID")            -- itself: the shell's parent
     end
-    shmseg.sleep(0.01)                       -- hard work
+    local awake = shmseg.sleep(0.01)         -- hard work
     check(news:push(id .. " did " .. job))
+    if not awake then
+      break                                  -- a signal
+    end
   end
 end
 
@@ -89,8 +92,8 @@ local function lead(options)
 end
 
 example.run([[
-Gives jobs to three workers through a queue. The second one is killed at its first job, and another one does
-that too. A worker holds a mutex for life: so the others can tell that it is dead.
+Gives jobs to three workers through a queue. The second one is killed at its first job, and another
+one does that job. Each worker holds a mutex as long as it lives, so that its death can be seen.
 
 Usage: lua jobs.lua [options]
   --jobs NUMBER    so many jobs (12)

@@ -18,15 +18,18 @@ local function write(options, stop)
   cell:close()                                              -- temporary: the name goes with it
 end
 
-local function read(options)
+local function read(options, stop)
   local cell = needs("latest.lua write", shmseg.cell.open(options.name, "r"))
   local lines = 0
   for line, version in cell:changes() do                    -- sleeps until there is another one
-    lines = lines + 1
-    if line == "" or lines > options.count then
+    if line == "" then
       break
     end
     print(version, line)
+    lines = lines + 1
+    if lines == options.count or stop:wait(0) then
+      break
+    end
   end
 end
 

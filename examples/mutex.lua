@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Two numbers in shared memory that belong together, and a lock, so that one process at a time changes
--- them. When a process is killed half way, the next one is told, and mends them.
+-- Two numbers in shared memory that belong together; one process at a time changes them.
+-- When a process is killed half way, the next one is told, and mends them.
 
 local shmseg = require "shmseg"
 local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
@@ -35,7 +35,7 @@ local function finally()
 end
 
 example.run([[
-Adds 1 to two numbers in shared memory, one process at a time, and prints them: they are always equal.
+Adds 1 to two numbers in shared memory, one process at a time, and prints them: they are equal.
 
 Usage: lua mutex.lua [options]
   --name NAME         the shared memory object (sums)
@@ -43,7 +43,8 @@ Usage: lua mutex.lua [options]
   --interval SECONDS  how long each of them takes (0.5)
   --help              show this text
 
-Start it in two or three terminals: they take turns. Kill one with Ctrl-\ in its terminal, without mercy and
-half way: the next one says so and goes on. Ctrl-C ends each in order.
+Start it in two or three terminals; they take turns:
   lua mutex.lua
+Ctrl-\ in one of them kills that one, most likely half way; another one says so, and goes on. Ctrl-C
+ends each in order.
 ]], add, finally)

@@ -51,8 +51,8 @@ local function lead(options)
 end
 
 example.run([[
-Starts a few processes that read one configuration, a struct in a cell; changes two fields of it at once,
-and shows what each process has seen.
+Starts a few processes that read one configuration, a struct in a cell; changes two fields of it at
+once, and shows what each process has seen.
 
 Usage: lua pool.lua [options]
   --members NUMBER  so many processes (3)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Tables on a queue: a codec makes a string of each for its way, and a table of it again. Here that is
--- JSON where lua-cjson is installed, and else a struct.
+-- Tables on a queue: a codec makes a string of each table, and a table of the string: JSON where
+-- lua-cjson is installed, and else a struct.
 
 local shmseg = require "shmseg"
 local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
@@ -28,7 +28,8 @@ local function produce(options, stop)
   local settings = { capacity = 4096, codec = codec, temporary = true }
   local orders = check(shmseg.queue.open(queue_name(options), "x", settings))
   print("orders go as " .. name_of_codec)
-  local shapes, number, signal = { "circle", "square", "star" }, 0, nil
+  local shapes, number = { "circle", "square", "star" }, 0
+  local signal
   repeat
     number = number + 1
     check(orders:push {                      -- a table; waits when the queue is full
@@ -46,18 +47,21 @@ local function produce(options, stop)
   end
 end
 
-local function consume(options)
+local function consume(options, stop)
   local orders = needs("tables.lua produce",
     shmseg.queue.open(queue_name(options), "rw", { codec = codec }))
   for order in orders:messages() do          -- a table again; ends at the shutdown
     print(("order %d: a %s of %d by %d"):format(order.number, order.what,
       order.size.width, order.size.height))
+    if stop:wait(0) then                     -- a signal, while there are more orders
+      break
+    end
   end
 end
 
 example.run([[
-Sends tables from one process to others, through a queue with a codec: JSON where lua-cjson is installed
-for this Lua, else a struct.
+Sends tables from one process to others, through a queue with a codec: JSON where lua-cjson is
+installed for this Lua, else a struct.
 
 Usage: lua tables.lua produce [options]
        lua tables.lua consume [options]

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A stock ticker that waits for nobody. A watcher that is slow learns how many prices it has missed.
+-- A stock ticker that waits for nobody. A slow watcher learns how many prices it has missed.
 
 local shmseg = require "shmseg"
 local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
@@ -7,7 +7,8 @@ local check, needs = example.check, example.needs
 
 local function publish(options, stop)
   -- The capacity is also how far a watcher can fall behind: some 8 prices.
-  local ticker = check(shmseg.broadcast.open(options.name, "c", { capacity = 256, temporary = true }))
+  local settings = { capacity = 256, temporary = true }
+  local ticker = check(shmseg.broadcast.open(options.name, "c", settings))
   print "publishing; Ctrl-C ends it"
   local price, number = 100, 0
   repeat
@@ -36,7 +37,8 @@ local function watch(options)
 end
 
 example.run([[
-One process publishes prices, others watch them. It waits for nobody: who is slow misses some, and is told.
+One process publishes prices, others watch them. It waits for nobody: a watcher that is slow misses
+some, and is told how many.
 
 Usage: lua ticker.lua publish [options]
        lua ticker.lua watch [options]

@@ -7,9 +7,7 @@ local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
 local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
-local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
-local shell = require "spec.support.shell"
 
 local LONG = 60 -- seconds: a guard against hanging, never a measure
 

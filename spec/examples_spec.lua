@@ -1,9 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- The programs in examples/, but for what demo_spec.lua asks of the writer and the reader.
+-- The programs in examples/. demo_spec.lua has more about the writer and the reader.
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
-local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local sandbox = require "spec.support.sandbox"
 local scratch = require "spec.support.scratch"
@@ -235,7 +234,7 @@ describe("each example", function()
     end
 
     if program.named then
-      it("leaves alone what is something else, and says so in a line: " .. title(program), function()
+      it("leaves alone what is something else, and says so: " .. title(program), function()
         local name = scratch.name()
         local object = scratch.objects .. name .. (program.suffix or "")
         scratch.defer(function()
@@ -329,7 +328,9 @@ describe("the example", function()
 
   it("latest.lua gives whole lines, the latest ones, and ends in order", function()
     local name = scratch.name()
-    local writer = start { "latest", "write", "--name", name, "--interval", "0.001", "--count", "100000" }
+    local writer = start {
+      "latest", "write", "--name", name, "--interval", "0.001", "--count", "100000",
+    }
     await(name)
     local reader = start { "latest", "read", "--name", name }
     local last = 0
@@ -446,7 +447,8 @@ describe("the example", function()
       scratch.defer(function()
         os.remove(scratch.objects .. name .. "-" .. codec)
       end)
-      local producer = start({ "tables", "produce", "--name", name, "--interval", "0.001" }, modules)
+      local words = { "tables", "produce", "--name", name, "--interval", "0.001" }
+      local producer = start(words, modules)
       assert.equal("orders go as " .. codec, producer:line())
       local consumers = {}
       for i = 1, 2 do
@@ -471,7 +473,9 @@ describe("the example", function()
 
   it("tables.lua waits for a consumer, and ends in order at a signal", function()
     local name = scratch.name()
-    local producer = start { "tables", "produce", "--name", name, "--interval", "0", "--count", "2" }
+    local producer = start {
+      "tables", "produce", "--name", name, "--interval", "0", "--count", "2",
+    }
     repeat
       local line = assert(producer:line(), producer:stderr())
     until line == "2 orders wait for a consumer"
@@ -486,6 +490,21 @@ describe("the example", function()
     assert.same({}, stop(consumer))
     assert.same({}, stop(producer, "HUP"))
     assert.is_nil(scratch.bytes(name .. "-struct"))
+  end)
+
+  it("tables.lua ends at a signal also while there are more orders", function()
+    local name = scratch.name() .. "-struct"
+    scratch.defer(function()
+      os.remove(scratch.objects .. name)
+    end)
+    local orders = expect.success(shmseg.queue.open(name, "x", { capacity = 2 ^ 22 }))
+    for _ = 1, 2 ^ 15 do -- more lines than a pipe takes
+      orders:push(("\0"):rep(28), 0)
+    end
+    local consumer = start { "tables", "consume", "--name", (name:gsub("%-struct$", "")) }
+    assert.equal("order 0: a  of 0 by 0", consumer:line(), consumer:stderr())
+    stop(consumer)
+    assert.True(#orders > 0)
   end)
 
   it("says in a line that somebody has cut its object, whichever it is", function()
@@ -528,161 +547,5 @@ describe("the example", function()
     assert.truthy(wrong:stderr():find "^demo: unknown argument '%-%-colour'\n", wrong:stderr())
     local message = fails_in_a_line(demo "no-such-lua")
     assert.truthy(message:find("no-such-lua", 1, true), message)
-  end)
-end)
-
-describe("shmseg_cell.py", function()
-  after_each(scratch.clean)
-
-  local PROGRAM = "examples/shmseg_cell.py"
-
-  -- Runs lines of Python that see the module, and the cell's name as `name`.
-  local function python(name, source)
-    local file = scratch.file(
-      "import sys\nsys.path.insert(0, 'examples')\nimport shmseg_cell\nname = sys.argv[1]\n" .. source)
-    return process.start { "python3", "-B", file, name }
-  end
-
-  local function cell(capacity)
-    if not shell.has "python3" then
-      pending("there is no python3 here")
-    end
-    local name = scratch.name()
-    return expect.success(shmseg.cell.open(name, "x", { capacity = capacity })), name
-  end
-
-  it("prints a cell, knowing the written format alone", function()
-    local c, name = cell(100)
-    for _, value in ipairs { "a", "", "b", ("x"):rep(100) } do
-      c:set(value)
-    end
-    local line = "4 " .. ("x"):rep(100)
-    assert.same({ line }, ends_well(process.start { "python3", "-B", PROGRAM, name }))
-    c:set "\255\195\169"
-    assert.same({ "5 \\xff\195\169" }, ends_well(process.start {
-      "env", "PYTHONIOENCODING=utf-8", "python3", "-B", PROGRAM, "/" .. name,
-    }))
-  end)
-
-  it("explains itself, and refuses unknown arguments with status 2", function()
-    cell(1)
-    local text = table.concat(ends_well(process.start { "python3", "-B", PROGRAM, "--help" }), "\n")
-    assert.truthy(text:find("Start first", 1, true), text)
-    for _, wrong in ipairs { "--colour", "--count=0", "--wait=-1" } do
-      local started = process.start { "python3", "-B", PROGRAM, wrong }
-      assert.equal(2, (started:finish()))
-      assert.truthy(started:stderr():find "^usage: ")
-    end
-  end)
-
-  it("says in a line what is wrong", function()
-    local c, name = cell(64)
-    local function message_of(...)
-      return fails_in_a_line(process.start { "python3", "-B", PROGRAM, ... })
-    end
-    assert.truthy(message_of(name, "--wait", "0"):find "no other value within 0 seconds")
-    local none = scratch.name()
-    assert.truthy(message_of(none):find(none .. " is not there; start first what sets it", 1, true))
-    assert.truthy(message_of("a/b"):find "a name without slashes")
-    for _, size in ipairs { 1, 47, 48, 512 } do
-      local other = scratch.name()
-      expect.success(shmseg.open(other, "x", size))
-      assert.truthy(message_of(other):find(other, 1, true))
-    end
-    local queue = scratch.name()
-    expect.success(shmseg.queue.open(queue, "x", { capacity = 1000 }))
-    assert.truthy(message_of(queue):find "no cell")
-    c:set "x"
-    for _, change in ipairs {
-      { 0, "=I4", 0x534d4853, "another byte order" },
-      { 0, "=I4", 0x12345678, "no cell" },
-      { 0, "=I4", 0x80000010, "not complete yet" },
-      { 4, "=I4", 6, "no cell" },
-      { 8, "=I4", 2, "format 2" },
-      { 16, "=I8", 1, "does not fit" },
-      { 24, "=I8", 2 ^ 40, "does not fit" },
-      { 128, "=I8", 0, "zeroes" },
-    } do
-      local bytes = scratch.bytes(name)
-      c:segment():pack(change[1], change[2], change[3])
-      local message = message_of(name)
-      assert.truthy(message:find(change[4], 1, true), message)
-      c:segment():write(0, bytes)
-    end
-    c:segment():pack(192 + 128, "=I8", 65) -- the size of version 1's value
-    assert.truthy(message_of(name):find "larger than the capacity")
-  end)
-
-  it("reads a cell at an offset, waits for changes, and sees that the object was cut", function()
-    cell(1)
-    local name = scratch.name()
-    local seg = expect.success(shmseg.open(name, "x", 4096))
-    local c = expect.success(shmseg.cell.open(seg:slice(128), "c", { capacity = 100 }))
-    local reader = python(name, [[
-with shmseg_cell.Cell(name, 128) as cell:
-    print(*cell.get(), cell.version(), cell.capacity, flush=True)
-    print(*cell.wait(), flush=True)
-    print(*cell.wait(1), flush=True)
-    try:
-        cell.wait(2, 0)
-    except TimeoutError as error:
-        print(error, flush=True)
-    try:
-        cell.wait(2)
-    except shmseg_cell.Truncated as error:
-        print(error, flush=True)
-try:
-    shmseg_cell.Cell(name + "-none")
-except FileNotFoundError as error:
-    print(error)
-]])
-    assert.equal("None 0 0 100", reader:line(), reader:stderr())
-    c:set "one"
-    assert.equal("b'one' 1", reader:line())
-    c:set "two"
-    assert.equal("b'two' 2", reader:line())
-    assert.equal(name .. ": no other value within 0 seconds", reader:line())
-    cut(name)
-    assert.equal(name .. ": another process has shrunk it", reader:line(), reader:stderr())
-    assert.equal(name .. "-none is not there; start first what sets it", reader:line())
-    ends_well(reader)
-  end)
-
-  it("reads whole values beside a writer at full speed, and tells when it is overtaken", function()
-    local c, name = cell(1000)
-    c:set(("\0"):rep(1000))
-    local writer = peer.start()
-    writer:send("c = shmseg.cell.open('" .. name .. "')\n" .. [[
-      report "begins"
-      for i = 1, 1e12 do c:set(string.char(i % 256):rep(1000)) end]])
-    assert.equal("begins", writer:receive())
-    local reader = python(name, [[
-last = 0
-with shmseg_cell.Cell(name) as cell:
-    for _ in range(1000):
-        value, version = cell.get(100)
-        assert value == value[:1] * 1000 and version >= last, version
-        last = version
-print("whole")
-cell = shmseg_cell.Cell(name)
-versions = iter(range(1, 1000000, 3))   # as if a writer had come round between any two looks
-cell.version = lambda: next(versions)
-try:
-    cell.get(0)
-except shmseg_cell.Overtaken as error:
-    print(error)
-]])
-    assert.equal("whole", reader:line(), reader:stderr())
-    assert.equal(name .. ": overwritten faster than it can be read", reader:line(), reader:stderr())
-    ends_well(reader)
-  end)
-
-  it("ends in order at Ctrl-C", function()
-    local c, name = cell(10)
-    c:set "x"
-    local reader = process.start { "python3", "-B", PROGRAM, name, "--count", "2", "--wait", "600" }
-    assert.equal("1 x", reader:line())
-    reader:await_sleep()
-    assert.same({}, stop(reader))
   end)
 end)
