@@ -18,6 +18,7 @@ local function add(options, stop)
       sums:set_u64(8, sums:get_u64(0))
     end
     sums:set_u64(0, check(sums:get_u64(0)) + 1)
+    print(check(sums:get_u64(0)), check(sums:get_u64(8)), "half way")
     local signal = stop:wait(options.interval)                  -- hard work, in the middle of it
     sums:set_u64(8, check(sums:get_u64(8)) + 1)
     print(check(sums:get_u64(0)), check(sums:get_u64(8)))
@@ -35,7 +36,8 @@ local function finally()
 end
 
 example.run([[
-Adds 1 to two numbers in shared memory, one process at a time, and prints them: they are equal.
+Adds 1 to two numbers in shared memory, to one after the other, and prints both each time. A lock lets
+one process at a time do that.
 
 Usage: lua mutex.lua [options]
   --name NAME         the shared memory object (sums)
@@ -45,6 +47,6 @@ Usage: lua mutex.lua [options]
 
 Start it in two or three terminals; they take turns:
   lua mutex.lua
-Ctrl-\ in one of them kills that one, most likely half way; another one says so, and goes on. Ctrl-C
-ends each in order.
+Ctrl-\ kills one: press it where the last line says "half way". Another one notices it, and goes on.
+Ctrl-C ends each in order.
 ]], add, finally)
