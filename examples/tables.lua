@@ -42,7 +42,7 @@ local function produce(options, stop)
   until number == options.count or signal
   orders:shutdown()                          -- no more; consumers get what is left
   if not signal and #orders > 0 then
-    print(("%d orders wait for a consumer"):format(#orders))
+    print(("orders that wait for a consumer: %d"):format(#orders))
     repeat until #orders == 0 or stop:wait(0.1)
   end
 end

@@ -267,10 +267,10 @@ describe("the example", function()
 
   it("counter.lua loses no addition to the atomic, and leaves nothing", function()
     local before = objects()
-    local lines = ends_well(start { "counter", "--processes", "3", "--adds", "20000" })
-    assert.equal("the atomic word: 60000", lines[2])
+    local lines = ends_well(start { "counter", "--processes", "3", "--adds", "300000" })
+    assert.equal("the atomic word: 900000", lines[2])
     local plain = tonumber(lines[3]:match "^the plain word:  (%d+)$")
-    assert.True(plain > 0 and plain <= 60000)
+    assert.True(plain > 0 and plain <= 900000)
     assert_no_more_than(before)
   end)
 
@@ -474,6 +474,21 @@ describe("the example", function()
     end)
   end
 
+  for codec, sent in pairs { struct = "\1\0\0\0square\0", json = '{"number":1,"what":"square",' } do
+    it("tables.lua sends what the codec makes: " .. codec, function()
+      local name = scratch.name()
+      local modules = with_cjson(codec == "json" and JSON or "error 'none'")
+      local producer = start({ "tables", "produce", "--name", name, "--count", "1" }, modules)
+      repeat
+        local line = assert(producer:line(), producer:stderr())
+      until line == "orders that wait for a consumer: 1"
+      local queue = expect.success(shmseg.queue.open(name .. "-" .. codec))
+      local bytes = queue:pop(0)
+      assert.equal(1, bytes:find(sent, 1, true), bytes)
+      ends_well(producer)
+    end)
+  end
+
   it("tables.lua waits for a consumer, and ends in order at a signal", function()
     local name = scratch.name()
     local producer = start {
@@ -481,7 +496,7 @@ describe("the example", function()
     }
     repeat
       local line = assert(producer:line(), producer:stderr())
-    until line == "2 orders wait for a consumer"
+    until line == "orders that wait for a consumer: 2"
     assert.equal(2, #ends_well(start { "tables", "consume", "--name", name }))
     ends_well(producer)
     producer = start { "tables", "produce", "--name", name, "--interval", "600" }
@@ -549,6 +564,17 @@ describe("the example", function()
     assert.equal(2, (wrong:finish()))
     assert.truthy(wrong:stderr():find "^demo: unknown argument '%-%-colour'\n", wrong:stderr())
     local message = fails_in_a_line(demo "no-such-lua")
-    assert.truthy(message:find("no-such-lua", 1, true), message)
+    assert.truthy(message:find("there is no no-such-lua; SHMSEG_LUA", 1, true), message)
+    local words = { "unshare", "-m", "sh", "-c" }
+    words[5] = 'mount -t tmpfs -o ro none /dev/shm && exec "$@"'
+    words[6] = "sh"
+    if not shell.succeeds(shell.quote((table.unpack or unpack)(words)) .. " true") then
+      pending("a /dev/shm of one's own cannot be had here")
+    end
+    words[7] = "env"
+    words[8] = "SHMSEG_LUA=" .. shell.lua()
+    words[9] = "examples/demo"
+    message = fails_in_a_line(process.start(words))
+    assert.truthy(message:find("nothing in /dev/shm", 1, true), message)
   end)
 end)
