@@ -36,8 +36,8 @@ local function finally()
 end
 
 example.run([[
-Adds 1 to two numbers in shared memory, to one after the other, and prints both each time. A lock lets
-one process at a time do that.
+Adds 1 to two numbers in shared memory, to one after the other, and prints both each time. A lock
+lets one process at a time do that.
 
 Usage: lua mutex.lua [options]
   --name NAME         the shared memory object (sums)

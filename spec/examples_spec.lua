@@ -474,7 +474,10 @@ describe("the example", function()
     end)
   end
 
-  for codec, sent in pairs { struct = "\1\0\0\0square\0", json = '{"number":1,"what":"square",' } do
+  for codec, sent in pairs {
+    struct = { 5, "square\0" },
+    json = { 1, '{"number":1,"what":"square",' },
+  } do
     it("tables.lua sends what the codec makes: " .. codec, function()
       local name = scratch.name()
       local modules = with_cjson(codec == "json" and JSON or "error 'none'")
@@ -484,7 +487,7 @@ describe("the example", function()
       until line == "orders that wait for a consumer: 1"
       local queue = expect.success(shmseg.queue.open(name .. "-" .. codec))
       local bytes = queue:pop(0)
-      assert.equal(1, bytes:find(sent, 1, true), bytes)
+      assert.equal(sent[1], bytes:find(sent[2], 1, true), bytes)
       ends_well(producer)
     end)
   end
