@@ -167,6 +167,7 @@ end
 
 -- More processes ---------------------------------------------------------------------------------
 
+local EINTR = 4   -- a signal has come while it was reading
 local processes = {}
 local process = {}
 process.__index = process
@@ -179,10 +180,12 @@ function example.start(...)
       words[#words + 1] = "'" .. tostring(word):gsub("'", "'\\''") .. "'"
     end
   end
-  local self = setmetatable({}, process)
-  self.lines = assert(io.popen(table.concat(words, " "), "r"))
-  processes[self] = true
-  self.pid = self:line()
+  local self = setmetatable({ lines = assert(io.popen(table.concat(words, " "), "r")) }, process)
+  local pid, _, code
+  repeat
+    pid, _, code = self.lines:read("*l")
+  until code ~= EINTR
+  processes[self] = pid
   return self
 end
 
@@ -199,8 +202,8 @@ function process:close()
 end
 
 local function end_processes()
-  for each in pairs(processes) do
-    os.execute("kill " .. each.pid .. " 2>/dev/null")
+  for each, pid in pairs(processes) do
+    os.execute("kill " .. pid .. " 2>/dev/null")
     each.lines:close()
   end
 end
