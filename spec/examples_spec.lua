@@ -30,6 +30,15 @@ local function path_of(program)
   return "examples/" .. program[1] .. ".lua"
 end
 
+-- Words to stand before a command, which then sees this mounted.
+local function mounted(mount, what)
+  local words = { "unshare", "-m", "sh", "-c", "mount -t tmpfs " .. mount .. ' && exec "$@"', "sh" }
+  if not shell.succeeds(shell.quote((table.unpack or unpack)(words)) .. " true") then
+    pending(what .. " of one's own cannot be had here")
+  end
+  return words
+end
+
 -- A folder with a module cjson of the spec's own, so that what is installed makes no difference.
 local function with_cjson(source)
   local folder = scratch.path "modules"
@@ -181,10 +190,7 @@ describe("each example", function()
     end)
 
     it("says in a line that there is no /dev/shm: " .. title(program), function()
-      local bare = { "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh" }
-      if not shell.succeeds(shell.quote((table.unpack or unpack)(bare)) .. " true") then
-        pending("a /dev of one's own cannot be had here")
-      end
+      local bare = mounted("none /dev", "a /dev")
       local started = start(words_of(program), { prefix = bare })
       if program[1] == "points" then -- needs no name
         assert.truthy(#ends_well(started) > 0)
@@ -209,11 +215,7 @@ describe("each example", function()
           pending(reason)
         end
         for _, mode in ipairs { "ro", "mode=755" } do
-          local mount = ("mount -t tmpfs -o %s none /dev/shm"):format(mode)
-          if not shell.succeeds("unshare -m " .. mount) then
-            pending("a /dev/shm of one's own cannot be had here")
-          end
-          local prefix = { "unshare", "-m", "sh", "-c", mount .. ' && exec "$@"', "sh" }
+          local prefix = mounted(("-o %s none /dev/shm"):format(mode), "a /dev/shm")
           for _, word in ipairs(as_user) do
             prefix[#prefix + 1] = word
           end
@@ -223,11 +225,8 @@ describe("each example", function()
       end)
 
       it("says in a line that there is no room: " .. title(program), function()
-        local mount = "mount -t tmpfs -o size=4k none /dev/shm && echo >/dev/shm/full"
-        local full = { "unshare", "-m", "sh", "-c", mount .. ' && exec "$@"', "sh" }
-        if not shell.succeeds(shell.quote((table.unpack or unpack)(full)) .. " true") then
-          pending("a /dev/shm of one's own cannot be had here")
-        end
+        local mount = "-o size=4k none /dev/shm && echo >/dev/shm/full"
+        local full = mounted(mount, "a /dev/shm")
         local message = fails_in_a_line(start(words_of(program), { prefix = full }))
         assert.truthy(message:find("/dev/shm is full", 1, true), message)
       end)
@@ -249,6 +248,28 @@ describe("each example", function()
       end)
     end
   end
+
+  it("is in the table of README, with commands that it takes", function()
+    local file = assert(io.open "examples/README.md")
+    local text = file:read "*a"
+    file:close()
+    for leaf in shell.run("ls examples"):gmatch "[^\n]+" do
+      if leaf ~= "README.md" and leaf ~= "__pycache__" then
+        assert.truthy(text:find(("[%s](%s)"):format(leaf, leaf), 1, true), leaf)
+      end
+    end
+    local commands = 0
+    for name, rest in text:gmatch "`lua5%.4 examples/(%l+)%.lua([^`]*)`" do
+      local words = { name }
+      for word in rest:gmatch "%S+" do
+        words[#words + 1] = word
+      end
+      words[#words + 1] = "--help"
+      ends_well(start(words))
+      commands = commands + 1
+    end
+    assert.True(commands >= #PROGRAMS, commands)
+  end)
 
   it("lists its roles when none was named", function()
     for name, roles in pairs { latest = "read or write", ticker = "publish or watch" } do
@@ -558,7 +579,7 @@ describe("the example", function()
     end
   end)
 
-  it("demo runs both, explains itself, and says what is wrong", function()
+  it("demo explains itself, and says what is wrong", function()
     local function demo(lua, ...)
       return process.start { "env", "SHMSEG_LUA=" .. lua, "examples/demo", ... }
     end
@@ -568,16 +589,14 @@ describe("the example", function()
     assert.truthy(wrong:stderr():find "^demo: unknown argument '%-%-colour'\n", wrong:stderr())
     local message = fails_in_a_line(demo "no-such-lua")
     assert.truthy(message:find("there is no no-such-lua; SHMSEG_LUA", 1, true), message)
-    local words = { "unshare", "-m", "sh", "-c" }
-    words[5] = 'mount -t tmpfs -o ro none /dev/shm && exec "$@"'
-    words[6] = "sh"
-    if not shell.succeeds(shell.quote((table.unpack or unpack)(words)) .. " true") then
-      pending("a /dev/shm of one's own cannot be had here")
+  end)
+
+  it("demo says in a line that it may create nothing", function()
+    local words = mounted("-o ro none /dev/shm", "a /dev/shm")
+    for _, word in ipairs { "env", "SHMSEG_LUA=" .. shell.lua(), "examples/demo" } do
+      words[#words + 1] = word
     end
-    words[7] = "env"
-    words[8] = "SHMSEG_LUA=" .. shell.lua()
-    words[9] = "examples/demo"
-    message = fails_in_a_line(process.start(words))
+    local message = fails_in_a_line(process.start(words))
     assert.truthy(message:find("nothing in /dev/shm", 1, true), message)
   end)
 end)

@@ -79,6 +79,10 @@ describe("shmseg_cell.py", function()
     end
     local none = scratch.name()
     assert.truthy(message_of(none):find(none .. " is not there; start first what sets it", 1, true))
+  end)
+
+  it("says in a line that there is no /dev/shm", function()
+    cell(1)
     local bare = { "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh" }
     if not shell.succeeds(shell.quote((table.unpack or unpack)(bare)) .. " true") then
       pending("a /dev of one's own cannot be had here")
