@@ -19,7 +19,7 @@ What is not promised:
   order and for a fence in between. Python issues neither. CPython takes the three steps one after the other, and
   x86 does not reorder loads: there the check catches every value that was overwritten. Other processors may
   reorder them: there a torn value can pass, and nothing here would see it.
-* That a word is loaded in one step. No document of Python's promises it. On x86-64 CPython 3.10 to 3.13 loaded
+* That a word is loaded in one step. No document of Python's promises it. On x86-64 CPython 3.10 to 3.12 loaded
   three million words from a memoryview each, beside a writer that changed all bits, and none was in halves. A
   version in halves is most likely another one at the second look, and then the reader tries again.
 * The interpreter's life. When another process shrinks the object after the look at its size and before the copy,
@@ -28,7 +28,7 @@ What is not promised:
 * Waking: wait() looks again and again, every few milliseconds.
 
 It only reads: a writer needs the locks of doc/format.md. Numbers are in the byte order of this machine, as those
-of every process on it; a cell in a file from a machine with another byte order is refused.
+of every process on it. Bytes that come from a machine with another byte order are refused.
 """
 
 import argparse
