@@ -1,30 +1,51 @@
 -- SPDX-License-Identifier: MIT
--- The demo without a torn line: readers get each line whole, however long it is. Ctrl-C ends it.
---   lua latest.lua write [NAME [SECONDS]]
---   lua latest.lua read [NAME]                  in as many other terminals as you like
+-- The demo without a torn line: from a cell readers get each line whole, however long it is.
 
 local shmseg = require "shmseg"
+local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
+local check, needs = example.check, example.needs
 
-local role, name, pause = arg[1], arg[2] or "latest", tonumber(arg[3]) or 1
-local stop = shmseg.signals("INT", "TERM")
-io.stdout:setvbuf("line")
-
-if role == "write" then
-  local cell = assert(shmseg.cell.open(name, "c", { capacity = 65536, temporary = true }))
+local function write(options, stop)
+  local cell = check(shmseg.cell.open(options.name, "c", { capacity = 65536, temporary = true }))
   local number = 0
   repeat
-    number = number + 1
     local letter = string.char(math.random(65, 90))
-    cell:set(letter:rep(math.random(60)))    -- all at once, for everybody
+    check(cell:set(letter:rep(math.random(60))))            -- all at once, for everybody
+    number = number + 1
     print("line " .. number)
-  until stop:wait(pause)
-  cell:close()                               -- temporary: the name goes with it
-elseif role == "read" then
-  local cell = assert(shmseg.cell.open(name, "r"))
-  for line, version in cell:changes() do     -- sleeps until there is another one; ends at Ctrl-C
-    print(version, line)
-  end
-else
-  io.stderr:write("say write or read\n")
-  os.exit(1)
+  until number == options.count or stop:wait(options.interval)
+  cell:set ""                                               -- readers end at an empty line
+  cell:close()                                              -- temporary: the name goes with it
 end
+
+local function read(options, stop)
+  local cell = needs("latest.lua write", shmseg.cell.open(options.name, "r"))
+  local lines = 0
+  for line, version in cell:changes() do                    -- sleeps until there is another one
+    if line == "" then
+      break
+    end
+    print(version, line)
+    lines = lines + 1
+    if lines == options.count or stop:wait(0) then
+      break
+    end
+  end
+end
+
+example.run([[
+One process writes lines into a cell. Others read the latest one, and never a half of it.
+
+Usage: lua latest.lua write [options]
+       lua latest.lua read [options]
+  --name NAME         the shared memory object (latest)
+  --count LINES       stop after that many (100)
+  --interval SECONDS  the writer's pause between two lines (1)
+  --help              show this text
+
+Start first:
+  lua latest.lua write
+Then, in as many other terminals as you like:
+  lua latest.lua read
+Readers end with the writer. Ctrl-C ends each.
+]], { write = write, read = read })

@@ -1,8 +1,9 @@
 -- SPDX-License-Identifier: MIT
 -- A pool of processes that share one configuration: each change reaches all of them, whole.
---   lua pool.lua
 
 local shmseg = require "shmseg"
+local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
+local check, needs = example.check, example.needs
 
 local Config = shmseg.struct("Config", {
   { "greeting", "char", 16 },
@@ -10,50 +11,56 @@ local Config = shmseg.struct("Config", {
   { "running", "bool" },
 })
 
-if arg[1] then                               -- a member of the pool
-  local cell = assert(shmseg.cell.open(arg[1], "r", { codec = Config }))
-  io.stdout:setvbuf("line")
+local function follow(options)               -- a member of the pool
+  local cell = needs("pool.lua", shmseg.cell.open(options.name, "r", { codec = Config }))
   for config, version in cell:changes() do
     if not config.running then
       break
     end
     print(version, (config.greeting .. " "):rep(config.repeats))
   end
-  return
 end
 
--- The command that started this program, to start the members with.
-local command = {}
-for i = 0, -20, -1 do
-  if arg[i] then
-    table.insert(command, 1, "'" .. arg[i]:gsub("'", "'\\''") .. "'")
+local function lead(options)
+  local here = check(shmseg.open(nil, "x", 1, { temporary = true }))   -- for a name nobody else has
+  local name = here:name() .. "-config"
+  local settings = { capacity = Config.size, codec = Config, temporary = true }
+  local cell = check(shmseg.cell.open(name, "x", settings))
+
+  local config = { greeting = "hello", repeats = 1, running = true }
+  check(cell:set(config))
+  local pool = {}
+  for i = 1, options.members do
+    pool[i] = example.start("member", "--name", name)
+  end
+  local function show()
+    for i, member in ipairs(pool) do
+      print("member " .. i, member:line())
+    end
+  end
+
+  show()
+  config.greeting, config.repeats = "goodbye", 3
+  check(cell:set(config))                    -- both fields or none
+  show()
+  config.running = false
+  check(cell:set(config))
+  for _, member in ipairs(pool) do
+    member:close()
   end
 end
 
-local here = assert(shmseg.open(nil, "x", 1, { temporary = true }))   -- for a name nobody else has
-local name = here:name() .. "-config"
-local options = { capacity = Config.size, codec = Config, temporary = true }
-local cell = assert(shmseg.cell.open(name, "x", options))
+example.run([[
+Starts a few processes that read one configuration, a struct in a cell; changes two fields of it at
+once, and shows what each process has seen.
 
-cell:set { greeting = "hello", repeats = 1, running = true }
-local pool = {}
-for i = 1, 3 do
-  pool[i] = assert(io.popen("exec " .. table.concat(command, " ") .. " " .. name))
-end
+Usage: lua pool.lua [options]
+  --members NUMBER  so many processes (3)
+  --help            show this text
 
-local function show()
-  for i, member in ipairs(pool) do
-    print("member " .. i, (member:read("*l")))
-  end
-end
+There is nothing to start first. The processes that it starts run "member" with
+  --name NAME       the shared memory object
 
-show()
-local config = cell:get()
-config.greeting, config.repeats = "goodbye", 3
-cell:set(config)                             -- both fields or none
-show()
-config.running = false
-cell:set(config)
-for _, member in ipairs(pool) do
-  member:close()
-end
+For example:
+  lua pool.lua
+]], { lead, member = follow })

@@ -2,45 +2,37 @@
 -- Prints, every few seconds, the line that writer.lua has put into shared memory.
 
 local shmseg = require "shmseg"
-local parse = dofile((arg[0]:match("^.*/") or "") .. "options.lua")
+local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
+local check, needs = example.check, example.needs
 
-local options = parse("reader.lua", arg)
-
-local function read_lines(segment, stop)
-  local lines = 0
-  repeat
-    local bytes, message = segment:read(0, options.size)
-    if not bytes then
-      return nil, message
-    end
-    print((bytes:match("^%Z*")))   -- up to the first zero byte, as C prints it
-    lines = lines + 1
-  until lines == options.count or stop:wait(options.interval)
-  return true
-end
-
-local function run(stop)
-  local segment, message, code = shmseg.open(options.name, "r", options.size)
-  if code == "ENOENT" then
-    return nil, options.name .. " is not there yet: start writer.lua first"
-  elseif not segment then
-    return nil, message
-  end
+local function read(options, stop)
+  local segment = needs("writer.lua", shmseg.open(options.name, "r", options.size))
   print(("shared memory pointer: 0x%x"):format(segment:pointer()))
 
-  local ok
-  ok, message = read_lines(segment, stop)
+  local lines = 0
+  repeat
+    local bytes = check(segment:read(0, options.size))
+    print((bytes:match("^%Z*")))   -- up to the first zero byte, as C prints it
+    lines = lines + 1
+  until lines == options.count or stop:wait(options.interval)   -- at once, when a signal comes
   segment:close()
-  return ok, message
 end
 
-io.stdout:setvbuf("line")
+example.run([[
+Prints, every few seconds, the line that writer.lua has put into shared memory.
 
--- From here on a signal ends the wait between two lines, so that what follows the loop always runs.
-local stop = shmseg.signals("INT", "TERM")
-local ok, message = run(stop)
-if not ok then
-  io.stderr:write("reader.lua: ", message, "\n")
-end
-print("finally")
-os.exit(ok and 0 or 1)
+Usage: lua reader.lua [options]
+  --name NAME         the shared memory object (memory.bin)
+  --size BYTES        how much of it is read (32)
+  --interval SECONDS  the pause between two lines (5)
+  --count LINES       stop after that many lines (never)
+  --help              show this text
+
+Start first, in another terminal:
+  lua writer.lua
+Then:
+  lua reader.lua --interval 1
+Ctrl-C ends either.
+]], read, function()
+  print("finally")
+end)

@@ -2,9 +2,8 @@
 -- Writes a line of random letters into shared memory every few seconds; reader.lua reads them.
 
 local shmseg = require "shmseg"
-local parse = dofile((arg[0]:match("^.*/") or "") .. "options.lua")
-
-local options = parse("writer.lua", arg)
+local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
+local check = example.check
 
 local function seed_random()
   local source = assert(io.open("/dev/urandom", "rb"))
@@ -21,47 +20,42 @@ local function random_letters(count)
   return table.concat(letters)
 end
 
-local function write_lines(segment, stop)
-  local lines = 0
-  repeat
-    local line = random_letters(options.size)
-    local written, message = segment:write(0, line)
-    if not written then
-      return nil, message
-    end
-    print(line)
-    lines = lines + 1
-  until lines == options.count or stop:wait(options.interval)
-  return true
-end
-
-local function run(stop)
+local function write(options, stop)
   -- temporary: what this has created goes when it closes, also by an error that ends the program.
   -- What was there is another writer's, or what a killed one has left.
-  local segment, message = shmseg.open(options.name, "c", options.size, {
+  local segment = check(shmseg.open(options.name, "c", options.size, {
     perm = "644",
     temporary = true,
-  })
-  if not segment then
-    return nil, message
-  end
+  }))
   print("Allocate shared memory.")
   print(("shared memory pointer: 0x%x"):format(segment:pointer()))
 
-  local ok
-  ok, message = write_lines(segment, stop)
+  seed_random()
+  local lines = 0
+  repeat
+    local line = random_letters(options.size)
+    check(segment:write(0, line))   -- one copy, but not one step: a reader can see half of it
+    print(line)
+    lines = lines + 1
+  until lines == options.count or stop:wait(options.interval)   -- at once, when a signal comes
   segment:close()
-  return ok, message
 end
 
-io.stdout:setvbuf("line")
-seed_random()
+example.run([[
+Writes a line of random letters into shared memory every few seconds.
 
--- From here on a signal ends the wait between two lines, so that what follows the loop always runs.
-local stop = shmseg.signals("INT", "TERM", "HUP", "PIPE")
-local ok, message = run(stop)
-if not ok then
-  io.stderr:write("writer.lua: ", message, "\n")
-end
-print("finally")
-os.exit(ok and 0 or 1)
+Usage: lua writer.lua [options]
+  --name NAME         the shared memory object (memory.bin)
+  --size BYTES        its size, and that of a line (32)
+  --interval SECONDS  the pause between two lines (5)
+  --count LINES       stop after that many lines (never)
+  --help              show this text
+
+Start it, for example with a line each second:
+  lua writer.lua --interval 1
+Then, in another terminal:
+  lua reader.lua --interval 1
+Ctrl-C ends either.
+]], write, function()
+  print("finally")
+end)

@@ -7,9 +7,7 @@ local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
 local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
-local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
-local shell = require "spec.support.shell"
 
 local LONG = 60 -- seconds: a guard against hanging, never a measure
 
@@ -527,41 +525,5 @@ describe("the value of a cell", function()
         assert.True(got == other or got == round .. ("a"):rep(100000))
       end
     end
-  end)
-
-  local PYTHON = "spec/support/cell_reader.py"
-
-  it("is read by a Python program that knows the written format alone", function()
-    if not shell.has "python3" then
-      pending("there is no python3 here")
-    end
-    local c, name = cell(100)
-    assert.equal("empty\n", (shell.run("python3 " .. PYTHON .. " " .. name)))
-    for _, value in ipairs { "a", "", "b", ("x"):rep(100) } do
-      c:set(value)
-    end
-    local expected = ("4 %s\n"):format(("x"):rep(100))
-    assert.equal(expected, (shell.run("python3 " .. PYTHON .. " " .. name)))
-    local seg = expect.success(shmseg.open(scratch.name(), "x", 512))
-    local output, status = shell.run("python3 " .. PYTHON .. " " .. seg:name())
-    assert.equal(1, status)
-    assert.truthy(output:find "no cell", output)
-  end)
-
-  it("is read whole by it beside a writer at full speed", function()
-    if not shell.has "python3" then
-      pending("there is no python3 here")
-    end
-    local c, name = cell(1000)
-    c:set(("\0"):rep(1000))
-    local writer = user(name)
-    writer:send [[
-      report "begins"
-      for i = 1, 1e12 do c:set(string.char(i % 256):rep(1000)) end]]
-    assert.equal("begins", writer:receive())
-    local reader = process.start { "python3", PYTHON, name, "1000" }
-    local status, lines = reader:finish()
-    assert.equal(0, status, reader:stderr())
-    assert.equal("1000 whole", lines[1])
   end)
 end)
