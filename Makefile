@@ -110,14 +110,14 @@ build/lib/libshmseg.a: $(library_objects)
 	@echo "  AR $@"
 	@$(AR) rcs $@ $^
 
-install: library             ## install libshmseg below PREFIX (/usr/local), its headers, shmseg.pc, the manual
+install: library             ## install libshmseg below PREFIX (/usr/local), its headers, shmseg.pc, manual, licence
 	install -d "$(prefix)/lib/pkgconfig" "$(prefix)/include/shmseg" "$(prefix)/share/doc/shmseg"
 	install -m 755 build/lib/libshmseg.so.0 "$(prefix)/lib/"
 	ln -sf libshmseg.so.0 "$(prefix)/lib/libshmseg.so"
 	install -m 644 build/lib/libshmseg.a "$(prefix)/lib/"
 	install -m 644 src/shmseg.h "$(prefix)/include/"
 	install -m 644 src/shmseg/*.h "$(prefix)/include/shmseg/"
-	install -m 644 doc/*.md "$(prefix)/share/doc/shmseg/"
+	install -m 644 LICENSE doc/*.md "$(prefix)/share/doc/shmseg/"
 	@printf '%s\n' 'prefix=$(if $(filter /%,$(PREFIX)),,$(CURDIR)/)$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
 	  'Version: $(library_version)' 'Cflags: -I"$${prefix}/include"' 'Libs: -L"$${prefix}/lib" -lshmseg' \
 	  'Libs.private: -lrt -ldl -lpthread' >"$(prefix)/lib/pkgconfig/shmseg.pc"

@@ -157,6 +157,24 @@ describe("a broadcast", function()
     expect.failure("shutdown", other:receive())
   end)
 
+  it("lets a signal end the wait of a subscriber over a read-only handle", function()
+    local b, name = broadcast()
+    local other = peer.start()
+    other:call([[
+      b = assert(shmseg.broadcast.open(..., "r"))
+      s = b:subscribe()
+      stop = shmseg.signals "TERM"]], name)
+    other:send "report 'waits' return s:next()"
+    assert.equal("waits", other:receive())
+    other:signal "TERM"
+    expect.failure("interrupted", other:receive())
+    assert.equal("TERM", other:call "return stop:wait(60)")
+    other:send "report 'waits' return s:next()"
+    assert.equal("waits", other:receive())
+    b:publish "first"
+    assert_next("first", 1, 0, other:receive())
+  end)
+
   it("gives values through a codec to every subscriber", function()
     local seg = expect.success(shmseg.anonymous(4096))
     local codec = { encode = tostring, decode = tonumber }

@@ -18,7 +18,7 @@ const char *shmseg_strerror(int code) {
   case SHMSEG_INCOMPATIBLE: return "there is something else, or another kind, format or size";
   case SHMSEG_RENAMED: return "the name leads to something else now";
   case SHMSEG_CLOSED: return "the handle is closed, or its segment is";
-  case SHMSEG_CHANGED: return "peers were faster each time";
+  case SHMSEG_CHANGED: return "another process was faster";
   case SHMSEG_NO_PROC: return "what has no name cannot be locked without /proc";
   case SHMSEG_READ_ONLY: return "the segment is read-only";
   case ECANCELED: return "the process is ending";

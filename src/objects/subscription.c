@@ -198,7 +198,9 @@ static int subscription_wait_for_message(const shmseg_broadcast *b, uint64_t see
   uint32_t key = shmseg_eventcount_prepare(b->object.segment, word);
   if (subscription_has_changed(b, seen))
     return segment_status(b->object.segment);
-  return shmseg_eventcount_wait(b->object.segment, word, key, deadline);
+  int err = shmseg_eventcount_wait(b->object.segment, word, key, deadline);
+  /* a reader that cannot ask to be woken has only napped: its caller looks around */
+  return err == 0 && !subscription_has_changed(b, seen) ? shmseg_wait_again(deadline) : err;
 }
 
 /* Copies the next message if there is one, without waiting. SHMSEG_EMPTY: *word is the published

@@ -189,6 +189,8 @@ TEST_WITH(fresh, read_only, "a read-only handle subscribes, and neither publishe
   check(shmseg_broadcast_publish(&r, "x", 1, &sequence) == SHMSEG_READ_ONLY);
   check(shmseg_broadcast_shutdown(&r) == SHMSEG_READ_ONLY);
   check(publish('a', 3) == 1 && gets(1, 'a', 3, 0) && !shmseg_broadcast_check(&r));
+  check(shmseg_subscription_next(&s, got, sizeof got, &size, &sequence, &lost, SHMSEG_FOREVER) ==
+        SHMSEG_INTERRUPTED); /* it cannot ask to be woken, and lets its caller look around */
 }
 
 TEST_WITH(fresh, shut,
