@@ -136,7 +136,7 @@ describe("a broadcast", function()
     expect.failure("timeout", s:next(0.02))
     expect.failure("timeout", late:next(0))
     assert.equal(before, b:segment():read())
-    expect.misuse("read%-only", reader.publish, reader, "x")
+    expect.misuse("read%-only: the segment was opened for reading", reader.publish, reader, "x")
     expect.misuse("read%-only", reader.shutdown, reader)
     b:publish "second"
     assert_next("second", 2, 0, s:next(0))

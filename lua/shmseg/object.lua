@@ -107,7 +107,7 @@ local function check_named(class, name, mode, own, numbers)
   end
   local missing = (mode == "c" or mode == "x") and missing_number(class, numbers)
   if not wrong and missing then
-    wrong = ("option %q: needed to create"):format(missing)
+    wrong = ("option %q: needed to create it: { %s = … }"):format(missing, missing)
   end
   if wrong then
     return nil, wrong

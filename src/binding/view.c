@@ -29,7 +29,7 @@ void check_open(lua_State *L, const view *v) {
 
 void writable_error(lua_State *L, const view *v) {
   check_open(L, v);
-  luaL_error(L, "attempt to change a read-only segment");
+  luaL_error(L, "attempt to change a read-only segment: it was opened for reading");
 }
 
 int push_view_failure(lua_State *L, const view *v, int err) {

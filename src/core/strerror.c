@@ -20,7 +20,7 @@ const char *shmseg_strerror(int code) {
   case SHMSEG_CLOSED: return "the handle is closed, or its segment is";
   case SHMSEG_CHANGED: return "another process was faster";
   case SHMSEG_NO_PROC: return "what has no name cannot be locked without /proc";
-  case SHMSEG_READ_ONLY: return "the segment is read-only";
+  case SHMSEG_READ_ONLY: return "read-only: the segment was opened for reading";
   case ECANCELED: return "the process is ending";
   case ENODEV: return "not a regular file or shared memory object";
   case SHMSEG_OUT_OF_RANGE: return "offset and count reach past the end";
