@@ -795,7 +795,8 @@ describe("the options of an object", function()
 
   it("for a semaphore are needed to make it under a name", function()
     for _, mode in ipairs { "c", "x" } do
-      expect.misuse("permits\": needed to create it: { permits = ", shmseg.semaphore.open, scratch.name(), mode)
+      local needed = "permits\": needed to create it: { permits = "
+      expect.misuse(needed, shmseg.semaphore.open, scratch.name(), mode)
       expect.misuse("permits", shmseg.semaphore.open, scratch.name(), mode, {})
     end
     expect.misuse("permits", shmseg.semaphore.size_for)
