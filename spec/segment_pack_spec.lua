@@ -319,10 +319,17 @@ if string.pack then
       integers[#integers + 1] = value
     end
 
+    -- `!` alone means the same on every Lua here; string.pack counts long double too from 5.5 on.
+    local native = "!" .. math.min(string.packsize("!b Xi16 b") - 1, 8)
+    local function of_string_pack(format)
+      return (format:gsub("!(%d*)", { [""] = native }))
+    end
+
     -- The same outcome from both: the same bytes and the same values back, or an error from both.
     local function agree(format, ...)
       local seg = create(512)
-      local ok, bytes = pcall(string.pack, format, ...)
+      local theirs = of_string_pack(format)
+      local ok, bytes = pcall(string.pack, theirs, ...)
       local done, after = pcall(seg.pack, seg, 0, format, ...)
       assert.equal(ok, done, format .. ": " .. tostring(ok and after or bytes))
       if not ok then
@@ -331,7 +338,7 @@ if string.pack then
       end
       assert.equal(#bytes, after, format)
       assert.equal(bytes, seg:read(0, after), format)
-      assert.same({ string.unpack(format, seg:read()) }, {
+      assert.same({ string.unpack(theirs, seg:read()) }, {
         (function(...)
           local values = { ... }
           values[#values] = values[#values] + 1
