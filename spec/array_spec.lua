@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local garbage = require "spec.support.garbage"
+local machine = require "spec.support.machine"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 
@@ -337,6 +338,9 @@ describe("an array", function()
   end)
 
   it("reaches beyond 4 GiB", function()
+    if machine.small then
+      pending(machine.small)
+    end
     local seg, message = shmseg.anonymous(2 ^ 32 + 4096, { reserve = false })
     if not seg then
       pending("no such segment here: " .. message)

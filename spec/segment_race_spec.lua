@@ -356,7 +356,8 @@ describe("on a file system without O_TMPFILE", function()
         assert(select(2, assert(shmseg[what](where, "c", 100))) == false)
         assert(seg:unlink())
         assert(not pcall(shmseg[what], where, "x", 100, { init = error }))
-        assert(select(3, shmseg[what](where, "x", 2 ^ 45)))
+        local done, none = pcall(shmseg[what], where, "x", 2 ^ 45)
+        assert(not done or not none) -- misuse where addresses have 32 bits
         assert(select(3, shmseg[what](where, "r")) == "ENOENT")
       end
       assert(files() == "", files())]], name, directory .. "/file", directory)
