@@ -1,4 +1,4 @@
--- What Lua 5.1 to 5.4 and LuaJIT have in common; specs and benchmarks may look at the rest.
+-- What Lua 5.1 to 5.5 and LuaJIT have in common; specs and benchmarks may look at the rest.
 std = "min"
 max_line_length = 100
 exclude_files = { "build", "lua_modules" }

@@ -46,7 +46,7 @@ test: setup-specs $(built)   ## run the specs
 	@$(with) .ci/busted $(version) $(ARGS)
 
 test-all:                    ## run the specs on every Lua
-	@for lua in 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
+	@for lua in 5.5 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
 
 dev: setup                   ## compile what has changed, with -O1 -g, in seconds; with ARGS= run specs
 	+@$(compile) TREE=build/dev/$(version) FLAGS="-O1 -g"
@@ -65,7 +65,7 @@ storm:                       ## run the storm; KILLS=100000 for a long one
 	$(MAKE) -C spec/c storm KILLS=$(or $(KILLS),2000)
 
 bench: $(built)              ## run the benchmarks
-	$(with) $$(.ci/find interpreter $(version)) bench/run.lua $(ARGS)
+	$(with) "$$(.ci/find interpreter $(version))" bench/run.lua $(ARGS)
 
 picture: $(built)            ## draw the picture of README from a run of the demo
 	$(with) $$(.ci/find interpreter $(version)) .ci/picture.lua

@@ -29,15 +29,11 @@ end
 
 --- Compiles the C helper into build/bench.
 function context.build_helper(root)
-  local name = jit and "luajit" or "lua" .. lua_version
-  local flags = context.output_of(("pkg-config --cflags %s 2>/dev/null"):format(name))
-  if not flags:find("%S") then
-    flags = "-I/usr/include/" .. name
-  end
-  local compile = "%s -std=c11 -O2 -Wall -Wextra -shared -fPIC %s -o '%s' '%s/bench/native.c'"
+  local headers = context.output_of(("'%s/.ci/find' headers %s"):format(root, version))
+  local compile = "%s -std=c11 -O2 -Wall -Wextra -shared -fPIC '-I%s' -o '%s' '%s/bench/native.c'"
   local compiler, library = os.getenv("CC") or "cc", helper_path(root)
   os.execute(("mkdir -p '%s/build/bench'"):format(root))
-  local done = os.execute(compile:format(compiler, flags, library, root))
+  local done = os.execute(compile:format(compiler, headers, library, root))
   assert(done == true or done == 0, "the C helper does not compile")
 end
 

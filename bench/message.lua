@@ -20,10 +20,9 @@ local function compiled(bench, found, source, target, compiler, flags, libraries
 end
 
 -- The flags that find the headers of this interpreter.
-local function lua_flags()
-  local name = jit and "luajit" or "lua" .. _VERSION:match("%d+%.%d+")
-  return ("-I/usr/include/%s $(pkg-config --cflags %s 2>/dev/null)"):format(
-    jit and "luajit-2.1" or name, name)
+local function lua_flags(root)
+  local version = jit and "luajit" or _VERSION:match("%d+%.%d+")
+  return ([[-I"$('%s/.ci/find' headers %s)"]]):format(root, version)
 end
 
 --- The commands that measure, and a function that removes what they work on.
@@ -32,7 +31,7 @@ function message.prepare(bench, found)
   local compiler = os.getenv("CC") or "cc"
   local helper = compiled(bench, found, "channel.c",
     ("channel-%s.so"):format(jit and "luajit" or _VERSION:match("%d+%.%d+")),
-    compiler, "-std=c11 -Wall -Wextra -shared -fPIC " .. lua_flags(), "-lrt")
+    compiler, "-std=c11 -Wall -Wextra -shared -fPIC " .. lua_flags(bench.root), "-lrt")
   if helper then
     local first = 0
     while arg[first - 1] do

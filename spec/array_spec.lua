@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local garbage = require "spec.support.garbage"
+local machine = require "spec.support.machine"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 
@@ -27,9 +28,10 @@ local function collect(...)
   return { n = select("#", ...), ... }
 end
 
--- 1, nil, 3 and 4, of length 4 on every Lua.
+-- 1, nil, 3 and 4, of length 4 on every Lua: 5.5 begins to look at the length that it found last.
 local function gap()
   local list = { 1, 2, 3, 4 }
+  assert(#list == 4)
   list[2] = nil
   return list
 end
@@ -336,6 +338,9 @@ describe("an array", function()
   end)
 
   it("reaches beyond 4 GiB", function()
+    if machine.small then
+      pending(machine.small)
+    end
     local seg, message = shmseg.anonymous(2 ^ 32 + 4096, { reserve = false })
     if not seg then
       pending("no such segment here: " .. message)

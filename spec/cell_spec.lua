@@ -2,6 +2,7 @@
 -- shmseg.cell: the latest value, never torn.
 
 local shmseg = require "shmseg"
+local collector = require "spec.support.collector"
 local expect = require "spec.support.expect"
 local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
@@ -507,7 +508,7 @@ describe("the value of a cell", function()
         collectgarbage()
         collectgarbage()
         collectgarbage "stop"
-        local multiplier = collectgarbage("setstepmul", 1000000)
+        local multiplier = collector("stepmul", 1000000)
         finalizer(function()
           fired = true
           for _ = 1, 5 do
@@ -521,7 +522,7 @@ describe("the value of a cell", function()
         for _ = 1, 10 do
           got = fired and got or c:get()
         end
-        collectgarbage("setstepmul", multiplier)
+        collector("stepmul", multiplier)
         assert.True(got == other or got == round .. ("a"):rep(100000))
       end
     end

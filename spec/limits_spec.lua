@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local build = require "spec.support.build"
 local expect = require "spec.support.expect"
+local machine = require "spec.support.machine"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local sandbox = require "spec.support.sandbox"
@@ -41,6 +42,9 @@ describe("a resize that fails", function()
   after_each(scratch.clean)
 
   it("for want of address space leaves handle and object as they were", function()
+    if machine.small then
+      pending(machine.small)
+    end
     local seg, name = create(page, { reserve = false })
     expect.failure("ENOMEM", seg:resize(2 ^ 50))
     assert.equal(page, #seg)
@@ -89,6 +93,9 @@ describe("a resize that fails", function()
   end)
 
   it("leaves what a peer has grown meanwhile", function()
+    if machine.small then
+      pending(machine.small)
+    end
     local seg, name = create(page, { reserve = false })
     expect.success(shmseg.open(name)):resize(3 * page)
     expect.failure("ENOMEM", seg:resize(2 ^ 50))
@@ -185,7 +192,7 @@ describe("handles that were forgotten", function()
     return in_sandbox(words, reason, function(other)
       local name = scratch.name()
       assert.equal(1200, other:call([[
-        collectgarbage("setpause", 10000)
+        require "spec.support.collector"("pause", 10000)
         local name, made = ..., 0
         local kept = assert(shmseg.open(name, "x", 64))
         for _ = 1, 300 do
@@ -204,7 +211,7 @@ describe("handles that were forgotten", function()
     local words, reason = sandbox.small_shm(16 * 2 ^ 20)
     return in_sandbox(words, reason, function(other)
       assert.equal(100, other:call [[
-        collectgarbage("setpause", 10000)
+        require "spec.support.collector"("pause", 10000)
         for i = 1, 50 do
           assert(shmseg.open("frame", "x", 2 ^ 20)):write(0, "frame " .. i)
           assert(shmseg.unlink "frame")
@@ -223,7 +230,7 @@ describe("handles that were forgotten", function()
     local words, reason = sandbox.limits { as = 600 * 2 ^ 20 }
     return in_sandbox(words, reason, function(other)
       assert.equal("made", other:call [[
-        collectgarbage("setpause", 10000)
+        require "spec.support.collector"("pause", 10000)
         for _ = 1, 100 do
           assert(shmseg.anonymous(50 * 2 ^ 20, { reserve = false }))
         end
@@ -243,12 +250,12 @@ describe("without a descriptor", function()
         local name, plain = ...
         local seg = assert(shmseg.open(name, "x", 64))
         assert(shmseg.open(plain, "x", 64)):close()
-        local files, last = {}, nil
+        local files, _, last = {}
         repeat
-          files[#files + 1], last = io.open("/dev/null")
+          files[#files + 1], _, last = io.open("/dev/null")
         until last
         return last, seg:resize(64), seg:unlink(), shmseg.unlink(plain)]], name, plain)
-      assert.truthy(last:find "Too many open files")
+      assert.equal(24, last) -- EMFILE
       assert.equal(64, size)
       assert.True(unlinked)
       assert.True(by_name)

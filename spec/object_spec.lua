@@ -470,8 +470,8 @@ for _, kind in ipairs(kinds) do
       assert.equal(before, open_files())
     end)
 
-    if _VERSION == "Lua 5.4" then
-      it("is closed at the end of its scope in Lua 5.4", function()
+    if _VERSION >= "Lua 5.4" then
+      it("is closed at the end of its scope from Lua 5.4 on", function()
         local object = create(kind)
         assert(load "local object <close> = ...")(object)
         assert.truthy(tostring(object):find "closed")

@@ -5,6 +5,7 @@ local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
+local machine = require "spec.support.machine"
 local peer = require "spec.support.peer"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
@@ -746,6 +747,9 @@ describe("a queue of very many messages", function()
   end
 
   it("that nobody has ever written takes no memory when it is looked at", function()
+    if machine.small then
+      pending(machine.small)
+    end
     local q = forge(2 ^ 36, true)
     local before = q:segment():stat().allocated
     assert.equal((2 ^ 36 - 320) / 8, #q)

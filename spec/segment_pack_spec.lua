@@ -3,6 +3,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local machine = require "spec.support.machine"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 
@@ -13,7 +14,8 @@ local function create(size)
   return expect.success(shmseg.anonymous(size or 64))
 end
 
--- Formats with values, and the bytes they are. What all Luas must agree on.
+-- Formats with values, and the bytes they are, which all Luas must agree on; true: where addresses
+-- have 64 bits.
 local known = {
   { "b", { -1 }, "\255" },
   { "B", { 255 }, "\255" },
@@ -34,10 +36,10 @@ local known = {
   { "<i16", { -2 }, "\254" .. ("\255"):rep(15) },
   { ">i16", { 1 }, ("\0"):rep(15) .. "\1" },
   { "<I16", { 258 }, "\2\1" .. ("\0"):rep(14) },
-  { "<l", { 1 }, "\1\0\0\0\0\0\0\0" },
+  { "<l", { 1 }, "\1\0\0\0\0\0\0\0", true },
   { "<j", { -1 }, ("\255"):rep(8) },
   { "<J", { 1 }, "\1\0\0\0\0\0\0\0" },
-  { "<T", { 1 }, "\1\0\0\0\0\0\0\0" },
+  { "<T", { 1 }, "\1\0\0\0\0\0\0\0", true },
   { "<f", { 1 }, "\0\0\128\63" },
   { ">f", { -2 }, "\192\0\0\0" },
   { "<d", { 1 }, "\0\0\0\0\0\0\240\63" },
@@ -48,14 +50,14 @@ local known = {
   { "s1", { "text" }, "\4text" },
   { "<s2", { "text" }, "\4\0text" },
   { ">s4", { "" }, "\0\0\0\0" },
-  { "<s", { "ab" }, "\2\0\0\0\0\0\0\0ab" },
+  { "<s", { "ab" }, "\2\0\0\0\0\0\0\0ab", true },
   { "<s3", { "a\0b" }, "\3\0\0a\0b" },
   { "c5", { "ab" }, "ab\0\0\0" },
   { "c0", { "" }, "" },
   { "c3", { "abc" }, "abc" },
   { "xBx", { 7 }, "\0\7\0" },
   { "<!4 B i4", { 1, 2 }, "\1\0\0\0\2\0\0\0" },
-  { "<! B i8", { 1, 2 }, "\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0" },
+  { "<! B i8", { 1, 2 }, "\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0", true },
   { "<!2 B i4", { 1, 2 }, "\1\0\2\0\0\0" },
   { "<!8 B Xi4 B", { 1, 2 }, "\1\0\0\0\2" },
   { "<!4 i2 Xi8 z", { 1, "q" }, "\1\0\0\0q\0" },
@@ -70,9 +72,12 @@ describe("packing", function()
   after_each(scratch.clean)
 
   for _, case in ipairs(known) do
-    local format, values, bytes = unpack_table(case)
+    local format, values, bytes, wide = unpack_table(case)
 
     it(("%q gives the known bytes and back"):format(format), function()
+      if wide and machine.small then
+        pending(machine.small)
+      end
       local seg = create(#bytes + 3)
       seg:fill(0, #bytes + 3, 170)
       assert.equal(#bytes, seg:pack(0, format, unpack_table(values)))
@@ -319,10 +324,17 @@ if string.pack then
       integers[#integers + 1] = value
     end
 
+    -- `!` alone means the same on every Lua here; string.pack counts long double too from 5.5 on.
+    local native = "!" .. math.min(string.packsize("!b Xi16 b") - 1, 8)
+    local function of_string_pack(format)
+      return (format:gsub("!(%d*)", { [""] = native }))
+    end
+
     -- The same outcome from both: the same bytes and the same values back, or an error from both.
     local function agree(format, ...)
       local seg = create(512)
-      local ok, bytes = pcall(string.pack, format, ...)
+      local theirs = of_string_pack(format)
+      local ok, bytes = pcall(string.pack, theirs, ...)
       local done, after = pcall(seg.pack, seg, 0, format, ...)
       assert.equal(ok, done, format .. ": " .. tostring(ok and after or bytes))
       if not ok then
@@ -331,7 +343,7 @@ if string.pack then
       end
       assert.equal(#bytes, after, format)
       assert.equal(bytes, seg:read(0, after), format)
-      assert.same({ string.unpack(format, seg:read()) }, {
+      assert.same({ string.unpack(theirs, seg:read()) }, {
         (function(...)
           local values = { ... }
           values[#values] = values[#values] + 1

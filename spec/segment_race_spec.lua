@@ -290,7 +290,7 @@ describe("a creator that is killed", function()
       repeat
         step = step + 1
         local lua = shell.quote(words[1], words[2], words[3], script, what, name, mode)
-        _, status = shell.run(shell.quote(program, step) .. " " .. lua .. " >/dev/null")
+        status = select(2, shell.run(shell.quote(program, step) .. " " .. lua .. " >/dev/null"))
         if status == 2 then
           pending("ptrace is refused here")
         end
@@ -356,7 +356,8 @@ describe("on a file system without O_TMPFILE", function()
         assert(select(2, assert(shmseg[what](where, "c", 100))) == false)
         assert(seg:unlink())
         assert(not pcall(shmseg[what], where, "x", 100, { init = error }))
-        assert(select(3, shmseg[what](where, "x", 2 ^ 45)))
+        local done, none = pcall(shmseg[what], where, "x", 2 ^ 45)
+        assert(not done or not none) -- misuse where addresses have 32 bits
         assert(select(3, shmseg[what](where, "r")) == "ENOENT")
       end
       assert(files() == "", files())]], name, directory .. "/file", directory)

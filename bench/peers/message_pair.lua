@@ -257,7 +257,7 @@ local function trips(open, size, pause)
   there.close()
   back.close()
   table.sort(times)
-  return times[#times // 2]
+  return times[math.floor(#times / 2)]
 end
 
 local function trip(who, open)

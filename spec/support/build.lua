@@ -47,9 +47,11 @@ function build.program(sources, flags)
 end
 
 --- The same for a program that uses shmseg.h: floors 1 to 3 are linked to it,
--- compiled as plain C11: each source says itself which features it needs.
+-- compiled as plain C11: each source says itself which features it needs. Large files are asked for
+-- as the rockspec does it.
 function build.user(source)
-  local compile = compiler() .. " -std=c11 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"
+  local compile = compiler()
+    .. " -std=c11 -D_FILE_OFFSET_BITS=64 -O1 -Isrc -c {} -o $out-$(basename {} .c).o"
   local problem = make(build.folder .. "/core.a", table.concat({
     "export out",
     "ls src/os/*.c src/core/*.c src/objects/*.c | xargs -P 2 -I{} sh -c " .. shell.quote(compile),
@@ -77,11 +79,12 @@ local function lua_flags()
     }
   end
   local version = _VERSION:match("%d%.%d")
+  local prefix = shell.lua():match("^(/.*)/bin/[^/]+$") or "/usr/local"
   return {
     ("-I/usr/include/lua%s -llua%s"):format(version, version),
     ("-I/usr/include/lua%s -llua-%s"):format(version, version),
     ("-I/usr/include/lua-%s -llua-%s"):format(version, version),
-    "-I/usr/local/include -L/usr/local/lib -llua -lm",
+    ("-I%s/include -L%s/lib -llua"):format(shell.quote(prefix), shell.quote(prefix)),
     "-llua",
   }
 end
@@ -90,7 +93,7 @@ end
 function build.host(sources)
   local path, output
   for _, flags in ipairs(lua_flags()) do
-    path, output = build.program(sources, flags .. " -lm -ldl -pthread")
+    path, output = build.program(sources, flags .. " -rdynamic -lm -ldl -pthread")
     if path then
       return path
     end

@@ -93,7 +93,11 @@ static const luaL_Reg functions[] = {
 /* Runs a script with its arguments in a new state; false, and a line on stderr, if it raised. */
 static bool run(const char *script, int count, char **arguments) {
   memory m = { 0 };
+#if LUA_VERSION_NUM >= 505
+  lua_State *L = lua_newstate(allocate, &m, 1);
+#else
   lua_State *L = lua_newstate(allocate, &m);
+#endif
   if (L == NULL) {
     fprintf(stderr, "this Lua takes no allocator\n");
     return false;

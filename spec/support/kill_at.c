@@ -34,8 +34,9 @@ static int writes_to_stdout(pid_t child) {
   struct __ptrace_syscall_info info;
   if (ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) <= 0)
     return 0;
-  return info.op == PTRACE_SYSCALL_INFO_ENTRY && info.entry.nr == SYS_write &&
-         info.entry.args[0] == STDOUT_FILENO;
+  return info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+         (info.entry.nr == SYS_write || info.entry.nr == SYS_writev) &&
+         info.entry.args[0] == STDOUT_FILENO; /* musl writes with writev */
 }
 
 int main(int count, char **arguments) {

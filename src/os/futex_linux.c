@@ -5,10 +5,12 @@
 #include "os/futex.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* Its operations, as linux/futex.h names them; musl-gcc has no such header. */
+enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 
 /* What the system call takes, whatever the C library's time_t is. */
 #if defined(SYS_futex)
