@@ -471,26 +471,36 @@ describe("the example", function()
       scratch.defer(function()
         os.remove(scratch.objects .. name .. "-" .. codec)
       end)
-      local words = { "tables", "produce", "--name", name, "--interval", "0.001" }
-      local producer = start(words, modules)
+      local producer = start({
+        "tables", "produce", "--name", name, "--interval", "0.001", "--count", "1000000",
+      }, modules)
       assert.equal("orders go as " .. codec, producer:line())
+      local seen = {}
+      local function see(line)
+        local number = line:match "^order (%d+): a %l+ of %d by %d$"
+        assert.truthy(number, line)
+        assert.is_nil(seen[number])
+        seen[number] = true
+      end
       local consumers = {}
       for i = 1, 2 do
         consumers[i] = start({ "tables", "consume", "--name", name }, modules)
       end
-      local seen = {}
+      for _, consumer in ipairs(consumers) do -- both take part
+        see(assert(consumer:line(), consumer:stderr()))
+      end
+      local made = stop(producer)
       for _, consumer in ipairs(consumers) do
         for _, line in ipairs(ends_well(consumer)) do
-          local number = line:match "^order (%d+): a %l+ of %d by %d$"
-          assert.truthy(number, line)
-          assert.is_nil(seen[number])
-          seen[number] = true
+          see(line)
         end
       end
-      for number = 1, 30 do
+      for number = 1, #made do
         assert.True(seen[tostring(number)], number)
+        seen[tostring(number)] = nil
       end
-      assert.equal("order 30 is in the queue", ends_well(producer)[30])
+      assert.same({}, seen)
+      assert.equal(("order %d is in the queue"):format(#made), made[#made])
       assert.is_nil(scratch.bytes(name .. "-" .. codec))
     end)
   end
