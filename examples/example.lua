@@ -124,6 +124,7 @@ local advice = {
   EEXIST = "another program has it, or a killed one has left it there",
   incompatible = "take another --name",
   ["too small"] = "take another --name",
+  shutdown = "another process has ended it",
 }
 
 -- Like assert: passes on what a call returns, or ends the program with a line about what failed.

@@ -9,10 +9,10 @@ local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
 -- Each way to start one: its words, what an example that needs another one says to start first, and
--- whether it is told a name.
+-- whether it is told a name. What is large enough is a segment, whatever is in there (`untyped`).
 local PROGRAMS = {
-  { "writer", named = true },
-  { "reader", named = true, needs = "writer.lua" },
+  { "writer", named = true, untyped = true },
+  { "reader", named = true, untyped = true, needs = "writer.lua" },
   { "counter" },
   { "jobs" },
   { "latest", "write", named = true },
@@ -235,16 +235,21 @@ describe("each example", function()
     if program.named then
       it("leaves alone what is something else, and says so: " .. title(program), function()
         local name = scratch.name()
-        local object = scratch.objects .. name .. (program.suffix or "")
+        local leaf = name .. (program.suffix or "")
         scratch.defer(function()
-          os.remove(object)
+          os.remove(scratch.objects .. leaf)
         end)
-        local file = assert(io.open(object, "w"))
-        file:write(("x"):rep(20))
-        file:close()
-        local message = fails_in_a_line(start(words_of(program, "--name", name)))
-        assert.truthy(message:find(name, 1, true), message)
-        assert.equal(("x"):rep(20), scratch.bytes(name .. (program.suffix or "")))
+        for _, size in ipairs { 20, 300000 } do
+          if size == 20 or not program.untyped then
+            local bytes = ("x"):rep(size)
+            local file = assert(io.open(scratch.objects .. leaf, "w"))
+            file:write(bytes)
+            file:close()
+            local message = fails_in_a_line(start(words_of(program, "--name", name)))
+            assert.truthy(message:find(name, 1, true), message)
+            assert.True(bytes == scratch.bytes(leaf), "it has changed")
+          end
+        end
       end)
     end
   end
@@ -404,6 +409,37 @@ describe("the example", function()
     stop(publisher)
     ends_well(watcher) -- at the shutdown
     assert.is_nil(scratch.bytes(name))
+  end)
+
+  it("goes on with what a killed one has left, and leaves nothing, whichever it is", function()
+    for _, words in ipairs { { "latest", "write" }, { "ticker", "publish" }, { "mutex" } } do
+      local name = scratch.name()
+      words[#words + 1] = "--name"
+      words[#words + 1] = name
+      local killed = start(words)
+      assert.truthy(killed:line(), killed:stderr())
+      killed:signal "KILL"
+      killed:finish()
+      assert.truthy(scratch.bytes(name))
+      words[#words + 1] = "--count=2"
+      words[#words + 1] = "--interval=0.001"
+      for _ = 1, 2 do
+        ends_well(start(words))
+        assert.is_nil(scratch.bytes(name))
+      end
+    end
+  end)
+
+  it("ticker.lua says in a line that another one has ended its broadcast", function()
+    local name = scratch.name()
+    local first = start { "ticker", "publish", "--name", name }
+    await(name)
+    local second = start {
+      "ticker", "publish", "--name", name, "--interval=0.001", "--count=1000000",
+    }
+    second:line()
+    stop(first)
+    assert.truthy(fails_in_a_line(second):find("another process has ended it", 1, true))
   end)
 
   it("jobs.lua does all jobs, although a worker is killed", function()
