@@ -510,10 +510,13 @@ describe("the example", function()
       local words = { "tables", "produce", "--name", name, "--interval", "0.001" }
       local producer = start(words, modules)
       assert.equal("orders go as " .. codec, producer:line())
+      producer:signal "STOP" -- so that it does not end before both consumers are there
       local consumers = {}
       for i = 1, 2 do
         consumers[i] = start({ "tables", "consume", "--name", name }, modules)
+        consumers[i]:await_sleep()
       end
+      producer:signal "CONT"
       local seen = {}
       for _, consumer in ipairs(consumers) do
         for _, line in ipairs(ends_well(consumer)) do

@@ -146,8 +146,9 @@ describe("the manual", function()
     for _, page in ipairs(manual.pages()) do
       for _, group in ipairs(manual.groups(page)) do
         for name in pairs(manual.names(group)) do
-          local place = places[name]
-          assert(not place, ("%s is a name in %s and in %s"):format(name, place, group.title))
+          local place = places[name] or "no other"
+          assert(place == "no other",
+            ("%s is a name in %s and in %s"):format(name, place, group.title))
           places[name] = group.title
         end
       end
