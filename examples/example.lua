@@ -134,7 +134,8 @@ function example.check(...)
     local hint = advice[code]
     if code == "EACCES" or code == "EROFS" then
       local possible = shmseg.open(nil, "x", 1, { temporary = true })
-      hint = not possible and "this user can create nothing in /dev/shm" or nil
+      hint = possible and "its permissions keep this user out; take another --name"
+        or "this user can create nothing in /dev/shm"
     elseif message == code then
       message = ("a call has ended with %q"):format(code)
     end

@@ -233,6 +233,23 @@ describe("each example", function()
     end
 
     if program.named then
+      it("says in a line that a name is another user's: " .. title(program), function()
+        local as_user, reason = sandbox.user()
+        if not as_user then
+          pending(reason)
+        end
+        local name = scratch.name()
+        local leaf = name .. (program.suffix or "")
+        scratch.defer(function()
+          os.remove(scratch.objects .. leaf)
+        end)
+        expect.success(shmseg.open(leaf, "x", 300000, { perm = "600" }))
+        local message = fails_in_a_line(
+          start(words_of(program, "--name", name), { prefix = as_user }))
+        assert.truthy(message:find("take another --name", 1, true)
+          or message:find("File exists", 1, true), message)
+      end)
+
       it("leaves alone what is something else, and says so: " .. title(program), function()
         local name = scratch.name()
         local leaf = name .. (program.suffix or "")
