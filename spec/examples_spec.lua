@@ -334,7 +334,9 @@ describe("the example", function()
 
   it("points.lua prints its struct in C and its records", function()
     local text = table.concat(ends_well(start { "points" }), "\n")
-    local parts = { "} Point;", "96\t24", "1\t101\tfirst", "2\t102\tsecond", "96\tninth" }
+    local parts = {
+      "} Point;", "96\t24", "second\t2.5\t7", "1\t101\tfirst", "2\t102\tsecond", "96\tninth",
+    }
     for _, part in ipairs(parts) do
       assert.truthy(text:find(part, 1, true), part)
     end
