@@ -521,7 +521,7 @@ describe("the example", function()
 
   for codec, source in pairs { struct = "error 'none'", json = JSON } do
     it("tables.lua gives each table to one consumer: " .. codec, function()
-      local name = scratch.name()
+      local name = scratch.family()
       local modules = with_cjson(source)
       scratch.defer(function()
         os.remove(scratch.objects .. name .. "-" .. codec)
@@ -558,7 +558,7 @@ describe("the example", function()
     json = { 1, '{"number":1,"what":"square",' },
   } do
     it("tables.lua sends what the codec makes: " .. codec, function()
-      local name = scratch.name()
+      local name = scratch.family()
       local modules = with_cjson(codec == "json" and JSON or "error 'none'")
       local producer = start({ "tables", "produce", "--name", name, "--count", "1" }, modules)
       repeat
@@ -572,7 +572,7 @@ describe("the example", function()
   end
 
   it("tables.lua waits for a consumer, and ends in order at a signal", function()
-    local name = scratch.name()
+    local name = scratch.family()
     local producer = start {
       "tables", "produce", "--name", name, "--interval", "0", "--count", "2",
     }
@@ -593,7 +593,7 @@ describe("the example", function()
   end)
 
   it("tables.lua ends at a signal also while there are more orders", function()
-    local name = scratch.name() .. "-struct"
+    local name = scratch.family() .. "-struct"
     scratch.defer(function()
       os.remove(scratch.objects .. name)
     end)
@@ -614,7 +614,7 @@ describe("the example", function()
       { "ticker", "publish", "--interval", "0.001" },
       { "tables", "produce", "--interval", "0.001", suffix = "-struct" },
     } do
-      local name = scratch.name()
+      local name = scratch.family()
       words[#words + 1] = "--name"
       words[#words + 1] = name
       local started = start(words)
@@ -625,7 +625,7 @@ describe("the example", function()
       assert.is_nil(scratch.bytes(name .. (words.suffix or "")))
     end
     for _, pair in ipairs { { "latest", "write", "read" }, { "ticker", "publish", "watch" } } do
-      local name = scratch.name()
+      local name = scratch.family()
       local first = start { pair[1], pair[2], "--name", name, "--interval", "0.1" }
       await(name)
       local second = start { pair[1], pair[3], "--name", name }
