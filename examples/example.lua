@@ -124,6 +124,7 @@ local advice = {
   EEXIST = "another program has it, or a killed one has left it there",
   incompatible = "take another --name",
   ["too small"] = "take another --name",
+  shutdown = "another process has ended it",
 }
 
 -- Like assert: passes on what a call returns, or ends the program with a line about what failed.
@@ -133,7 +134,8 @@ function example.check(...)
     local hint = advice[code]
     if code == "EACCES" or code == "EROFS" then
       local possible = shmseg.open(nil, "x", 1, { temporary = true })
-      hint = not possible and "this user can create nothing in /dev/shm" or nil
+      hint = possible and "its permissions keep this user out; take another --name"
+        or "this user can create nothing in /dev/shm"
     elseif message == code then
       message = ("a call has ended with %q"):format(code)
     end

@@ -14,8 +14,8 @@ local function write(options, stop)
     number = number + 1
     print("line " .. number)
   until number == options.count or stop:wait(options.interval)
+  cell:unlink()                                             -- who comes later begins anew
   cell:set ""                                               -- readers end at an empty line
-  cell:close()                                              -- temporary: the name goes with it
 end
 
 local function read(options, stop)

@@ -6,11 +6,12 @@ local shmseg = require "shmseg"
 local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
 local check = example.check
 
-local sums
+local ours
 
 local function add(options, stop)
-  sums = check(shmseg.open(options.name, "c", 192))
+  local sums = check(shmseg.open(options.name, "c", 192))
   local mutex = check(shmseg.mutex.open(sums:slice(64), "c"))   -- it lies beside what it protects
+  ours = sums                                                   -- and is no other program's
   for _ = 1, options.count do
     local _, abandoned = mutex:lock()
     if abandoned then
@@ -30,8 +31,8 @@ local function add(options, stop)
 end
 
 local function finally()
-  if sums then
-    sums:unlink()   -- who has it open keeps it; who comes later begins anew
+  if ours then
+    ours:unlink()   -- who has it open keeps it; who comes later begins anew
   end
 end
 

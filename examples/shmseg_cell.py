@@ -235,6 +235,8 @@ def _main():
         version = 0
         for _ in range(options.count):
             value, version = cell.wait(version, options.wait)
+            if value is None:
+                raise Corrupt("%s: its version has gone back to 0" % options.name)
             print(version, value.decode("utf-8", "backslashreplace"), flush=True)
 
 

@@ -17,8 +17,8 @@ local function publish(options, stop)
     number = number + 1
   until number == options.count or stop:wait(options.interval)
   print("prices published: " .. number)
+  ticker:unlink()                            -- who comes later begins anew, also after a killed one
   ticker:shutdown()                          -- ends the watchers
-  ticker:close()                             -- temporary: the name goes with it
 end
 
 local function watch(options)

@@ -9,10 +9,10 @@ local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
 -- Each way to start one: its words, what an example that needs another one says to start first, and
--- whether it is told a name.
+-- whether it is told a name. What is large enough is a segment, whatever is in there (`untyped`).
 local PROGRAMS = {
-  { "writer", named = true },
-  { "reader", named = true, needs = "writer.lua" },
+  { "writer", named = true, untyped = true },
+  { "reader", named = true, untyped = true, needs = "writer.lua" },
   { "counter" },
   { "jobs" },
   { "latest", "write", named = true },
@@ -233,18 +233,40 @@ describe("each example", function()
     end
 
     if program.named then
+      it("says in a line that a name is another user's: " .. title(program), function()
+        local as_user, reason = sandbox.user()
+        if not as_user then
+          pending(reason)
+        end
+        local name = scratch.name()
+        local leaf = name .. (program.suffix or "")
+        scratch.defer(function()
+          os.remove(scratch.objects .. leaf)
+        end)
+        expect.success(shmseg.open(leaf, "x", 300000, { perm = "600" }))
+        local message = fails_in_a_line(
+          start(words_of(program, "--name", name), { prefix = as_user }))
+        assert.truthy(message:find("take another --name", 1, true)
+          or message:find("File exists", 1, true), message)
+      end)
+
       it("leaves alone what is something else, and says so: " .. title(program), function()
         local name = scratch.name()
-        local object = scratch.objects .. name .. (program.suffix or "")
+        local leaf = name .. (program.suffix or "")
         scratch.defer(function()
-          os.remove(object)
+          os.remove(scratch.objects .. leaf)
         end)
-        local file = assert(io.open(object, "w"))
-        file:write(("x"):rep(20))
-        file:close()
-        local message = fails_in_a_line(start(words_of(program, "--name", name)))
-        assert.truthy(message:find(name, 1, true), message)
-        assert.equal(("x"):rep(20), scratch.bytes(name .. (program.suffix or "")))
+        for _, size in ipairs { 20, 300000 } do
+          if size == 20 or not program.untyped then
+            local bytes = ("x"):rep(size)
+            local file = assert(io.open(scratch.objects .. leaf, "w"))
+            file:write(bytes)
+            file:close()
+            local message = fails_in_a_line(start(words_of(program, "--name", name)))
+            assert.truthy(message:find(name, 1, true), message)
+            assert.True(bytes == scratch.bytes(leaf), "it has changed")
+          end
+        end
       end)
     end
   end
@@ -312,7 +334,9 @@ describe("the example", function()
 
   it("points.lua prints its struct in C and its records", function()
     local text = table.concat(ends_well(start { "points" }), "\n")
-    local parts = { "} Point;", "96\t24", "1\t101\tfirst", "2\t102\tsecond", "96\tninth" }
+    local parts = {
+      "} Point;", "96\t24", "second\t2.5\t7", "1\t101\tfirst", "2\t102\tsecond", "96\tninth",
+    }
     for _, part in ipairs(parts) do
       assert.truthy(text:find(part, 1, true), part)
     end
@@ -406,6 +430,37 @@ describe("the example", function()
     assert.is_nil(scratch.bytes(name))
   end)
 
+  it("goes on with what a killed one has left, and leaves nothing, whichever it is", function()
+    for _, words in ipairs { { "latest", "write" }, { "ticker", "publish" }, { "mutex" } } do
+      local name = scratch.name()
+      words[#words + 1] = "--name"
+      words[#words + 1] = name
+      local killed = start(words)
+      assert.truthy(killed:line(), killed:stderr())
+      killed:signal "KILL"
+      killed:finish()
+      assert.truthy(scratch.bytes(name))
+      words[#words + 1] = "--count=2"
+      words[#words + 1] = "--interval=0.001"
+      for _ = 1, 2 do
+        ends_well(start(words))
+        assert.is_nil(scratch.bytes(name))
+      end
+    end
+  end)
+
+  it("ticker.lua says in a line that another one has ended its broadcast", function()
+    local name = scratch.name()
+    local first = start { "ticker", "publish", "--name", name }
+    await(name)
+    local second = start {
+      "ticker", "publish", "--name", name, "--interval=0.001", "--count=1000000",
+    }
+    second:line()
+    stop(first)
+    assert.truthy(fails_in_a_line(second):find("another process has ended it", 1, true))
+  end)
+
   it("jobs.lua does all jobs, although a worker is killed", function()
     local before = objects()
     local lines = ends_well(start { "jobs" })
@@ -466,7 +521,7 @@ describe("the example", function()
 
   for codec, source in pairs { struct = "error 'none'", json = JSON } do
     it("tables.lua gives each table to one consumer: " .. codec, function()
-      local name = scratch.name()
+      local name = scratch.family()
       local modules = with_cjson(source)
       scratch.defer(function()
         os.remove(scratch.objects .. name .. "-" .. codec)
@@ -510,7 +565,7 @@ describe("the example", function()
     json = { 1, '{"number":1,"what":"square",' },
   } do
     it("tables.lua sends what the codec makes: " .. codec, function()
-      local name = scratch.name()
+      local name = scratch.family()
       local modules = with_cjson(codec == "json" and JSON or "error 'none'")
       local producer = start({ "tables", "produce", "--name", name, "--count", "1" }, modules)
       repeat
@@ -524,7 +579,7 @@ describe("the example", function()
   end
 
   it("tables.lua waits for a consumer, and ends in order at a signal", function()
-    local name = scratch.name()
+    local name = scratch.family()
     local producer = start {
       "tables", "produce", "--name", name, "--interval", "0", "--count", "2",
     }
@@ -545,7 +600,7 @@ describe("the example", function()
   end)
 
   it("tables.lua ends at a signal also while there are more orders", function()
-    local name = scratch.name() .. "-struct"
+    local name = scratch.family() .. "-struct"
     scratch.defer(function()
       os.remove(scratch.objects .. name)
     end)
@@ -566,7 +621,7 @@ describe("the example", function()
       { "ticker", "publish", "--interval", "0.001" },
       { "tables", "produce", "--interval", "0.001", suffix = "-struct" },
     } do
-      local name = scratch.name()
+      local name = scratch.family()
       words[#words + 1] = "--name"
       words[#words + 1] = name
       local started = start(words)
@@ -577,7 +632,7 @@ describe("the example", function()
       assert.is_nil(scratch.bytes(name .. (words.suffix or "")))
     end
     for _, pair in ipairs { { "latest", "write", "read" }, { "ticker", "publish", "watch" } } do
-      local name = scratch.name()
+      local name = scratch.family()
       local first = start { pair[1], pair[2], "--name", name, "--interval", "0.1" }
       await(name)
       local second = start { pair[1], pair[3], "--name", name }

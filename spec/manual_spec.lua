@@ -100,6 +100,19 @@ local function prepare(group, renamed)
   return commands, folder
 end
 
+-- The objects that are there under a name that a string of the programs could be, renamed or not.
+local function named_in(group)
+  local there = {}
+  for _, block in ipairs(group) do
+    for name in block.text:gmatch("[\"']/?([^\"'/%c]+)%f[\"']") do
+      if scratch.bytes(name) then
+        there[name] = true
+      end
+    end
+  end
+  return there
+end
+
 local function play(group)
   local family = scratch.family()
   local renamed, names = {}, manual.names(group)
@@ -111,6 +124,7 @@ local function play(group)
     pending(folder)
     return
   end
+  local before = named_in(group)
   local started = {}
   for i, command in ipairs(commands) do
     started[i] = process.start(command)
@@ -128,6 +142,9 @@ local function play(group)
     end)
   end
   assert.same({}, shmseg.list("^" .. family:gsub("%p", "%%%0")))
+  for name in pairs(named_in(group)) do -- one that manual.names has not seen
+    assert(before[name], ("%s leaves /dev/shm/%s"):format(where(group[1]), name))
+  end
 end
 
 describe("the manual", function()

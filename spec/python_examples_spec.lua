@@ -81,6 +81,15 @@ describe("shmseg_cell.py", function()
     assert.truthy(message_of(none):find(none .. " is not there; start first what sets it", 1, true))
   end)
 
+  it("says in a line that the version has gone back to 0", function()
+    local c, name = cell(10)
+    c:set "x"
+    local reader = process.start { "python3", "-B", PROGRAM, name, "--count", "2", "--wait", "600" }
+    assert.equal("1 x", reader:line())
+    c:segment():set_u64(128, 1)
+    assert.truthy(fails_in_a_line(reader):find(name .. ": its version has gone back to 0", 1, true))
+  end)
+
   it("says in a line that there is no /dev/shm", function()
     cell(1)
     local bare = { "unshare", "-m", "sh", "-c", 'mount -t tmpfs none /dev && exec "$@"', "sh" }

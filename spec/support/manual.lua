@@ -45,9 +45,14 @@ local languages = {
   sh = { extension = "sh", file = "^# ([%w_-]+%.sh)\n" },
 }
 
+-- What is only to be read. Nothing else is: a language of another spelling would never run.
+local to_read = { text = true, yaml = true }
+
 local function block_of(page, line, language, text)
   local rule = languages[language]
   if not rule then
+    assert(to_read[language], ("%s, line %d: there is no language '%s'"):format(
+      page, line, language))
     return nil
   end
   local file = text:match(rule.file)

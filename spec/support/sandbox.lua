@@ -61,10 +61,12 @@ function sandbox.user()
   local words = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" }
   local file = package.searchpath and package.searchpath("shmseg.core", package.cpath)
   local test = { "test", "-r", file or "." }
-  if not shell.succeeds(shell.quote(unpack(words)) .. " " .. shell.quote(unpack(test))) then
+  if not usable(words, "another user") then
+    return nil, "another user cannot be had here"
+  elseif not shell.succeeds(shell.quote(unpack(words)) .. " " .. shell.quote(unpack(test))) then
     return nil, "another user cannot read the library"
   end
-  return usable(words, "another user")
+  return words
 end
 
 return sandbox
