@@ -523,9 +523,6 @@ describe("the example", function()
     it("tables.lua gives each table to one consumer: " .. codec, function()
       local name = scratch.family()
       local modules = with_cjson(source)
-      scratch.defer(function()
-        os.remove(scratch.objects .. name .. "-" .. codec)
-      end)
       local producer = start({
         "tables", "produce", "--name", name, "--interval", "0.001", "--count", "1000000",
       }, modules)
