@@ -59,14 +59,16 @@ end
 --- As a user whom permissions bind, and who can load the library.
 function sandbox.user()
   local words = { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups" }
+  local other, reason = usable(words, "another user")
+  if not other then
+    return nil, reason
+  end
   local file = package.searchpath and package.searchpath("shmseg.core", package.cpath)
   local test = { "test", "-r", file or "." }
-  if not usable(words, "another user") then
-    return nil, "another user cannot be had here"
-  elseif not shell.succeeds(shell.quote(unpack(words)) .. " " .. shell.quote(unpack(test))) then
+  if not shell.succeeds(shell.quote(unpack(words)) .. " " .. shell.quote(unpack(test))) then
     return nil, "another user cannot read the library"
   end
-  return words
+  return other
 end
 
 return sandbox
