@@ -3,11 +3,23 @@
 
 local busted = require "busted"
 local build = require "spec.support.build"
+local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
 busted.subscribe({ "suite", "end" }, function()
   shell.run("rm -rf " .. build.folder)
   return nil, true -- others hear of the end, too
+end)
+
+-- Ctrl-C: Lua raises it inside a test, where it would be that test's failure. Here it ends the run.
+busted.subscribe({ "error" }, function(_, _, message)
+  if tostring(message):find("interrupted!$") then
+    scratch.clean()
+    shell.run("rm -rf " .. build.folder)
+    io.stderr:write("\ninterrupted\n")
+    os.exit(130)
+  end
+  return nil, true
 end)
 
 -- A misspelt name or filter is a failure, as it is with the C tests.
