@@ -469,8 +469,8 @@ describe("the example", function()
         os.remove(scratch.objects .. name .. "-" .. codec)
       end)
       local producer = start({
-        "tables", "produce", "--name", name, "--interval", "0.001", "--count", "1000000",
-      }, modules)
+        "tables", "produce", "--name", name, "--interval", "0.01", "--count", "1000000",
+      }, modules) -- slow enough not to fill the pipe that nobody reads yet
       assert.equal("orders go as " .. codec, producer:line())
       local seen = {}
       local function see(line)
