@@ -68,7 +68,7 @@ bench: $(built)              ## run the benchmarks
 	$(with) "$$(.ci/find interpreter $(version))" bench/run.lua $(ARGS)
 
 picture: $(built)            ## draw the picture of README from a run of the demo
-	$(with) $$(.ci/find interpreter $(version)) .ci/picture.lua
+	$(with) "$$(.ci/find interpreter $(version))" .ci/picture.lua
 
 lint:                        ## read the sources as CI does; ONLY=cppcheck does one thing alone
 	@.ci/lint $(ONLY)

@@ -106,11 +106,11 @@ int main(int count, char **arguments) {
     }, "\n"), "late.c")))
     local script = scratch.file(([[
       local shmseg = require "shmseg"
-      local segment = assert(shmseg.open("%s", "c", 65536, { temporary = true }))
+      local segment = assert(shmseg.open("%s", "c", 2 * shmseg.pagesize, { temporary = true }))
       install()
       local cutter = assert(shmseg.open(segment:name()))
       cutter:resize(1)
-      print((select(3, segment:read(4096, 10))))
+      print((select(3, segment:read(shmseg.pagesize, 10))))
       io.flush()
       assert(segment:unlink())
       os.execute "kill -BUS $PPID"

@@ -83,31 +83,27 @@ local function title(program)
   return table.concat(program, " ")
 end
 
-local function fails_in_a_line(started, status)
-  local ended = started:finish()
-  local message = started:stderr()
-  assert.equal(status or 1, ended, message)
-  assert.truthy(message:find "^[^\n]+\n$", "not one line: " .. message)
-  return message
-end
-
 -- The second process opens what the first one has made: it waits until that is there.
-local function await(name)
+local function await(first, name)
   repeat
+    assert.True(first:lives(), first:stderr())
     local file = io.open(scratch.objects .. name)
   until file and file:close()
 end
 
-local function ends_well(started)
-  local status, lines = started:finish()
-  assert.equal("", started:stderr())
-  assert.equal(0, status)
-  return lines
+-- The two numbers of the first mutex.lua, once it has the lock and is half way.
+local function await_half_way(first, name)
+  await(first, name)
+  local sums = expect.success(shmseg.open(name, "r"))
+  repeat
+    assert.True(first:lives(), first:stderr())
+  until sums:get_u64(0) == 1
+  return sums
 end
 
 local function stop(started, signal)
   started:signal(signal or "INT")
-  return ends_well(started)
+  return started:ends_well()
 end
 
 local function cut(name)
@@ -165,7 +161,7 @@ describe("each example", function()
   for _, program in ipairs(PROGRAMS) do
     it("explains itself: " .. title(program), function()
       for _, words in ipairs { { program[1], "--help" }, words_of(program, "--help") } do
-        local text = table.concat(ends_well(start(words)), "\n")
+        local text = table.concat(start(words):ends_well(), "\n")
         assert.truthy(text:find "^%u[^\n]+", text)
         local command = shell.lua() .. " " .. path_of(program)
         assert.truthy(text:find("\nUsage: " .. command, 1, true), text)
@@ -193,9 +189,9 @@ describe("each example", function()
       local bare = mounted("none /dev", "a /dev")
       local started = start(words_of(program), { prefix = bare })
       if program[1] == "points" then -- needs no name
-        assert.truthy(#ends_well(started) > 0)
+        assert.truthy(#started:ends_well() > 0)
       else
-        local message = fails_in_a_line(started)
+        local message = started:fails_in_a_line()
         assert.truthy(message:find("/dev/shm is not there", 1, true), message)
       end
     end)
@@ -203,7 +199,7 @@ describe("each example", function()
     if program.needs then
       it("says what to start first: " .. title(program), function()
         local name = scratch.name()
-        local message = fails_in_a_line(start(words_of(program, "--name", name)))
+        local message = start(words_of(program, "--name", name)):fails_in_a_line()
         assert.truthy(message:find('"' .. name .. (program.suffix or "") .. '"', 1, true), message)
         local command = ("%s examples/%s\n"):format(shell.lua(), program.needs)
         assert.truthy(message:find("start this first: " .. command, 1, true), message)
@@ -219,7 +215,7 @@ describe("each example", function()
           for _, word in ipairs(as_user) do
             prefix[#prefix + 1] = word
           end
-          local message = fails_in_a_line(start(words_of(program), { prefix = prefix }))
+          local message = start(words_of(program), { prefix = prefix }):fails_in_a_line()
           assert.truthy(message:find("nothing in /dev/shm", 1, true), message)
         end
       end)
@@ -227,7 +223,7 @@ describe("each example", function()
       it("says in a line that there is no room: " .. title(program), function()
         local mount = "-o size=4k none /dev/shm && echo >/dev/shm/full"
         local full = mounted(mount, "a /dev/shm")
-        local message = fails_in_a_line(start(words_of(program), { prefix = full }))
+        local message = start(words_of(program), { prefix = full }):fails_in_a_line()
         assert.truthy(message:find("/dev/shm is full", 1, true), message)
       end)
     end
@@ -244,8 +240,8 @@ describe("each example", function()
           os.remove(scratch.objects .. leaf)
         end)
         expect.success(shmseg.open(leaf, "x", 300000, { perm = "600" }))
-        local message = fails_in_a_line(
-          start(words_of(program, "--name", name), { prefix = as_user }))
+        local user = start(words_of(program, "--name", name), { prefix = as_user })
+        local message = user:fails_in_a_line()
         assert.truthy(message:find("take another --name", 1, true)
           or message:find("File exists", 1, true), message)
       end)
@@ -262,7 +258,7 @@ describe("each example", function()
             local file = assert(io.open(scratch.objects .. leaf, "w"))
             file:write(bytes)
             file:close()
-            local message = fails_in_a_line(start(words_of(program, "--name", name)))
+            local message = start(words_of(program, "--name", name)):fails_in_a_line()
             assert.truthy(message:find(name, 1, true), message)
             assert.True(bytes == scratch.bytes(leaf), "it has changed")
           end
@@ -275,7 +271,13 @@ describe("each example", function()
     local file = assert(io.open "examples/README.md")
     local text = file:read "*a"
     file:close()
+    local listed = { example = true } -- no example
+    for _, program in ipairs(PROGRAMS) do
+      listed[program[1]] = true
+    end
     for leaf in shell.run("ls examples"):gmatch "[^\n]+" do
+      local name = leaf:match "^(.*)%.lua$"
+      assert.True(name == nil or listed[name], leaf .. " is not among PROGRAMS here")
       if leaf ~= "README.md" and leaf ~= "__pycache__" then
         assert.truthy(text:find(("[%s](%s)"):format(leaf, leaf), 1, true), leaf)
       end
@@ -287,7 +289,7 @@ describe("each example", function()
         words[#words + 1] = word
       end
       words[#words + 1] = "--help"
-      ends_well(start(words))
+      start(words):ends_well()
       commands = commands + 1
     end
     assert.True(commands >= #PROGRAMS, commands)
@@ -310,7 +312,7 @@ describe("the example", function()
 
   it("counter.lua loses no addition to the atomic, and leaves nothing", function()
     local before = objects()
-    local lines = ends_well(start { "counter", "--processes", "3", "--adds", "300000" })
+    local lines = start({ "counter", "--processes", "3", "--adds", "300000" }):ends_well()
     assert.equal("the atomic word: 900000", lines[2])
     local plain = tonumber(lines[3]:match "^the plain word:  (%d+)$")
     assert.True(plain > 0 and plain <= 900000)
@@ -333,7 +335,7 @@ describe("the example", function()
   end)
 
   it("points.lua prints its struct in C and its records", function()
-    local text = table.concat(ends_well(start { "points" }), "\n")
+    local text = table.concat(start({ "points" }):ends_well(), "\n")
     local parts = {
       "} Point;", "96\t24", "second\t2.5\t7", "1\t101\tfirst", "2\t102\tsecond", "96\tninth",
     }
@@ -345,14 +347,11 @@ describe("the example", function()
   it("mutex.lua mends what one has left that was killed half way", function()
     local name = scratch.name()
     local killed = start { "mutex", "--name", name, "--interval", "600" }
-    await(name)
-    local sums = expect.success(shmseg.open(name, "r"))
-    repeat until sums:get_u64(0) == 1
-    assert.equal(0, sums:get_u64(8)) -- half way
+    assert.equal(0, await_half_way(killed, name):get_u64(8))
     local heir = start { "mutex", "--name", name, "--interval", "0.001", "--count", "3" }
     killed:signal "KILL"
     killed:finish()
-    local lines = ends_well(heir)
+    local lines = heir:ends_well()
     assert.truthy(lines[1]:find "^somebody has died here", lines[1])
     table.remove(lines, 1)
     assert.same({
@@ -364,9 +363,7 @@ describe("the example", function()
   it("mutex.lua ends in order at a signal, in the lock and before it", function()
     local name = scratch.name()
     local owner = start { "mutex", "--name", name, "--interval", "600" }
-    await(name)
-    local sums = expect.success(shmseg.open(name, "r"))
-    repeat until sums:get_u64(0) == 1
+    await_half_way(owner, name)
     local waiting = start { "mutex", "--name", name }
     waiting:await_sleep()
     assert.same({}, stop(waiting))
@@ -377,9 +374,9 @@ describe("the example", function()
   it("latest.lua gives whole lines, the latest ones, and ends in order", function()
     local name = scratch.name()
     local writer = start {
-      "latest", "write", "--name", name, "--interval", "0.001", "--count", "100000",
-    }
-    await(name)
+      "latest", "write", "--name", name, "--interval", "0.01", "--count", "100000",
+    } -- slow enough not to fill the pipe that nobody reads
+    await(writer, name)
     local reader = start { "latest", "read", "--name", name }
     local last = 0
     for _ = 1, 50 do
@@ -392,11 +389,11 @@ describe("the example", function()
     end
     stop(reader)
     local few = start { "latest", "read", "--name", name, "--count", "3" }
-    assert.equal(3, #ends_well(few))
+    assert.equal(3, #few:ends_well())
     local last_one = start { "latest", "read", "--name", name, "--count", "1000000" }
     last_one:line()
     stop(writer, "TERM")
-    ends_well(last_one) -- with the writer
+    last_one:ends_well() -- with the writer
     assert.is_nil(scratch.bytes(name))
   end)
 
@@ -405,7 +402,7 @@ describe("the example", function()
     local publisher = start {
       "ticker", "publish", "--name", name, "--interval", "0.002", "--count", "1000000",
     }
-    await(name)
+    await(publisher, name)
     local watcher = start { "ticker", "watch", "--name", name, "--busy", "0.03" }
     local last, missed, told
     repeat
@@ -424,9 +421,9 @@ describe("the example", function()
       end
     until told
     assert.True(told > 0)
-    assert.equal(5, #ends_well(start { "ticker", "watch", "--name", name, "--count", "5" }))
+    assert.equal(5, #start({ "ticker", "watch", "--name", name, "--count", "5" }):ends_well())
     stop(publisher)
-    ends_well(watcher) -- at the shutdown
+    watcher:ends_well() -- at the shutdown
     assert.is_nil(scratch.bytes(name))
   end)
 
@@ -443,7 +440,7 @@ describe("the example", function()
       words[#words + 1] = "--count=2"
       words[#words + 1] = "--interval=0.001"
       for _ = 1, 2 do
-        ends_well(start(words))
+        start(words):ends_well()
         assert.is_nil(scratch.bytes(name))
       end
     end
@@ -452,18 +449,18 @@ describe("the example", function()
   it("ticker.lua says in a line that another one has ended its broadcast", function()
     local name = scratch.name()
     local first = start { "ticker", "publish", "--name", name }
-    await(name)
+    await(first, name)
     local second = start {
       "ticker", "publish", "--name", name, "--interval=0.001", "--count=1000000",
     }
     second:line()
     stop(first)
-    assert.truthy(fails_in_a_line(second):find("another process has ended it", 1, true))
+    assert.truthy(second:fails_in_a_line():find("another process has ended it", 1, true))
   end)
 
   it("jobs.lua does all jobs, although a worker is killed", function()
     local before = objects()
-    local lines = ends_well(start { "jobs" })
+    local lines = start({ "jobs" }):ends_well()
     local done, died = {}, 0
     for _, line in ipairs(lines) do
       local job = line:match "^worker [13] did job (%d+)$"
@@ -488,7 +485,7 @@ describe("the example", function()
     assert.truthy(jobs:line(), jobs:stderr())
     local workers = children(jobs)
     jobs:signal "TERM"
-    for _, line in ipairs(ends_well(jobs)) do
+    for _, line in ipairs(jobs:ends_well()) do
       assert.truthy(line:find "^worker ", line)
     end
     assert_all_gone(workers)
@@ -497,7 +494,7 @@ describe("the example", function()
 
   it("pool.lua shows each change to all of the pool", function()
     local before = objects()
-    local lines = ends_well(start { "pool" })
+    local lines = start({ "pool" }):ends_well()
     assert.equal(6, #lines)
     for i = 1, 3 do
       assert.equal(("member %d\t1\thello "):format(i), lines[i])
@@ -524,8 +521,8 @@ describe("the example", function()
       local name = scratch.family()
       local modules = with_cjson(source)
       local producer = start({
-        "tables", "produce", "--name", name, "--interval", "0.001", "--count", "1000000",
-      }, modules)
+        "tables", "produce", "--name", name, "--interval", "0.01", "--count", "1000000",
+      }, modules) -- slow enough not to fill the pipe that nobody reads yet
       assert.equal("orders go as " .. codec, producer:line())
       local seen = {}
       local function see(line)
@@ -543,7 +540,7 @@ describe("the example", function()
       end
       local made = stop(producer)
       for _, consumer in ipairs(consumers) do
-        for _, line in ipairs(ends_well(consumer)) do
+        for _, line in ipairs(consumer:ends_well()) do
           see(line)
         end
       end
@@ -571,7 +568,7 @@ describe("the example", function()
       local queue = expect.success(shmseg.queue.open(name .. "-" .. codec))
       local bytes = queue:pop(0)
       assert.equal(sent[1], bytes:find(sent[2], 1, true), bytes)
-      ends_well(producer)
+      producer:ends_well()
     end)
   end
 
@@ -583,8 +580,8 @@ describe("the example", function()
     repeat
       local line = assert(producer:line(), producer:stderr())
     until line == "orders that wait for a consumer: 2"
-    assert.equal(2, #ends_well(start { "tables", "consume", "--name", name }))
-    ends_well(producer)
+    assert.equal(2, #start({ "tables", "consume", "--name", name }):ends_well())
+    producer:ends_well()
     producer = start { "tables", "produce", "--name", name, "--interval", "600" }
     assert.equal("orders go as struct", producer:line())
     assert.equal("order 1 is in the queue", producer:line())
@@ -624,20 +621,20 @@ describe("the example", function()
       local started = start(words)
       assert.truthy(started:line(), started:stderr())
       cut(name .. (words.suffix or ""))
-      local message = fails_in_a_line(started)
+      local message = started:fails_in_a_line()
       assert.truthy(message:find("another process has shrunk the segment", 1, true), message)
       assert.is_nil(scratch.bytes(name .. (words.suffix or "")))
     end
     for _, pair in ipairs { { "latest", "write", "read" }, { "ticker", "publish", "watch" } } do
       local name = scratch.family()
       local first = start { pair[1], pair[2], "--name", name, "--interval", "0.1" }
-      await(name)
+      await(first, name)
       local second = start { pair[1], pair[3], "--name", name }
       assert.truthy(second:line(), second:stderr())
       cut(name)
-      local message = fails_in_a_line(second)
+      local message = second:fails_in_a_line()
       assert.truthy(message:find("another process has shrunk the segment", 1, true), message)
-      fails_in_a_line(first)
+      first:fails_in_a_line()
     end
   end)
 
@@ -645,11 +642,11 @@ describe("the example", function()
     local function demo(lua, ...)
       return process.start { "env", "SHMSEG_LUA=" .. lua, "examples/demo", ... }
     end
-    assert.truthy(ends_well(demo(shell.lua(), "--help"))[4]:find("Usage: examples/demo", 1, true))
+    assert.truthy(demo(shell.lua(), "--help"):ends_well()[4]:find("Usage: examples/demo", 1, true))
     local wrong = demo(shell.lua(), "--colour")
     assert.equal(2, (wrong:finish()))
     assert.truthy(wrong:stderr():find "^demo: unknown argument '%-%-colour'\n", wrong:stderr())
-    local message = fails_in_a_line(demo "no-such-lua")
+    local message = demo("no-such-lua"):fails_in_a_line()
     assert.truthy(message:find("there is no no-such-lua; SHMSEG_LUA", 1, true), message)
   end)
 
@@ -658,7 +655,7 @@ describe("the example", function()
     for _, word in ipairs { "env", "SHMSEG_LUA=" .. shell.lua(), "examples/demo" } do
       words[#words + 1] = word
     end
-    local message = fails_in_a_line(process.start(words))
+    local message = process.start(words):fails_in_a_line()
     assert.truthy(message:find("nothing in /dev/shm", 1, true), message)
   end)
 end)

@@ -5,6 +5,7 @@
 local library = require "spec.support.library"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
+local shell = require "spec.support.shell"
 local shmseg = require "shmseg"
 
 local run, compile, missing = library.run, library.compile, library.missing
@@ -74,7 +75,8 @@ describe("libshmseg", function()
       declared[#declared + 1] = declaration:match("([%w_]+)%s*%(")
         or declaration:match("([%w_]+)%s*$")
     end
-    local symbols = run("nm -D --defined-only " .. library.install() .. "/lib/libshmseg.so")
+    local symbols = run("nm -D --defined-only "
+      .. shell.quote(library.install() .. "/lib/libshmseg.so"))
     for symbol in symbols:gmatch("%x+ %u ([%w_]+)") do
       exported[#exported + 1] = symbol
     end

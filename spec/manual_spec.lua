@@ -13,8 +13,7 @@ local shmseg = require "shmseg"
 local run_of = {} -- by language: the words that run the file, or nil and why not
 
 function run_of.lua(block, path)
-  local modern = _VERSION ~= "Lua 5.1" and _VERSION ~= "Lua 5.2" and _VERSION ~= "Lua 5.3"
-  if not modern and block.text:find("<close>", 1, true) then
+  if _VERSION < "Lua 5.4" and block.text:find("<close>", 1, true) then
     return nil, "to-be-closed variables came with Lua 5.4"
   elseif block.text:find('require "ffi"', 1, true) and not rawget(_G, "jit") then
     return nil, "only LuaJIT has ffi"
@@ -59,10 +58,10 @@ function run_of.sh(_, path)
 end
 
 -- The second program comes when the first has made its objects and waits, or has ended.
-local function await(started, family)
+local function await(started, pattern)
   repeat
     local asleep = started:sleeps_or_has_ended()
-  until asleep == "ended" or asleep and #shmseg.list("^" .. family:gsub("%p", "%%%0")) > 0
+  until asleep == "ended" or asleep and #shmseg.list(pattern) > 0
 end
 
 local function where(block)
@@ -80,7 +79,7 @@ local function assert_printed(block, lines, back)
   end
 end
 
--- Writes the programs into a folder of their own: the words that run each; or nil and why not.
+-- Writes the programs into a folder of their own: the command of each; or nil and why not.
 local function prepare(group, renamed)
   local folder = scratch.path("programs")
   assert(shell.succeeds("mkdir " .. shell.quote(folder)))
@@ -97,7 +96,7 @@ local function prepare(group, renamed)
     end
     commands[i] = { "sh", "-c", 'cd "$0" && exec "$@"', folder, (table.unpack or unpack)(words) }
   end
-  return commands, folder
+  return commands
 end
 
 -- The objects that are there under a name that a string of the programs could be, renamed or not.
@@ -115,21 +114,21 @@ end
 
 local function play(group)
   local family = scratch.family()
-  local renamed, names = {}, manual.names(group)
-  for name in pairs(names) do
+  local pattern = "^" .. manual.escaped(family) .. "%-"
+  local renamed = {}
+  for name in pairs(manual.names(group)) do
     renamed[name] = family .. "-" .. name
   end
-  local commands, folder = prepare(group, renamed)
+  local commands, reason = prepare(group, renamed)
   if not commands then
-    pending(folder)
-    return
+    pending(reason)
   end
   local before = named_in(group)
   local started = {}
   for i, command in ipairs(commands) do
     started[i] = process.start(command)
     if i < #commands then
-      await(started[i], family)
+      await(started[i], pattern)
     end
   end
   for i, block in ipairs(group) do
@@ -138,10 +137,10 @@ local function play(group)
     assert(status == 0 and errors == "",
       ("%s ends with status %d, and says: %s"):format(where(block), status, errors))
     assert_printed(block, lines, function(line)
-      return (line:gsub(family:gsub("%p", "%%%0") .. "%-", ""))
+      return (line:gsub(pattern:sub(2), ""))
     end)
   end
-  assert.same({}, shmseg.list("^" .. family:gsub("%p", "%%%0")))
+  assert.same({}, shmseg.list(pattern))
   for name in pairs(named_in(group)) do -- one that manual.names has not seen
     assert(before[name], ("%s leaves /dev/shm/%s"):format(where(group[1]), name))
   end

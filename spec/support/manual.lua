@@ -8,10 +8,10 @@
 
 local manual = {}
 
---- README and all pages, those in folders too.
+--- README, all pages of the manual, and the examples' README.
 function manual.pages()
   local pages = {}
-  local pipe = assert(io.popen("ls README.md doc/*.md examples/README.md 2>/dev/null"))
+  local pipe = assert(io.popen("ls README.md doc/*.md examples/README.md"))
   for page in pipe:lines() do
     pages[#pages + 1] = page
   end
@@ -122,14 +122,15 @@ function manual.names(group)
   return names
 end
 
-local function escaped(text)
+--- The pattern that finds this very text.
+function manual.escaped(text)
   return (text:gsub("%p", "%%%0"))
 end
 
 --- The program with the names that `renamed` has for those of the manual.
 function manual.rename(text, renamed)
   for name, other in pairs(renamed) do
-    local pattern, word = escaped(name), other:gsub("%%", "%%%%")
+    local pattern, word = manual.escaped(name), other:gsub("%%", "%%%%")
     text = text:gsub("([\"']/?)" .. pattern .. "([\"'])", "%1" .. word .. "%2")
     text = text:gsub("(/dev/shm/)" .. pattern .. "%f[^%w._-]", "%1" .. word)
   end
@@ -142,7 +143,7 @@ end
 
 --- Does a printed line agree with a promised one?
 function manual.agrees(promise, line)
-  local pattern = escaped(normal(promise)):gsub("%%%.%%%.%%%.", ".*")
+  local pattern = manual.escaped(normal(promise)):gsub("%%%.%%%.%%%.", ".*")
   return normal(line):find("^" .. pattern .. "$") ~= nil
 end
 

@@ -110,6 +110,26 @@ function process:finish()
   return self.status, lines
 end
 
+--- Reads to the end, which has to be in order, with nothing on stderr: the lines.
+function process:ends_well()
+  local status, lines = self:finish()
+  local message = self:stderr()
+  if status ~= 0 or message ~= "" then
+    error(("it has ended with status %d, and says: %s"):format(status, message), 2)
+  end
+  return lines
+end
+
+--- Reads to the end, which has to be a failure that one line on stderr tells: that line.
+function process:fails_in_a_line()
+  local status = self:finish()
+  local message = self:stderr()
+  if status ~= 1 or not message:find "^[^\n]+\n$" then
+    error(("no line and status 1, but status %d and: %s"):format(status, message), 2)
+  end
+  return message
+end
+
 --- What it wrote on stderr so far.
 function process:stderr()
   local file = io.open(self.errors)
