@@ -421,7 +421,11 @@ describe("the example", function()
       end
     until told
     assert.True(told > 0)
-    assert.equal(5, #start({ "ticker", "watch", "--name", name, "--count", "5" }):ends_well())
+    local prices = 0
+    for _, line in ipairs(start({ "ticker", "watch", "--name", name, "--count", "5" }):ends_well()) do
+      prices = prices + (line:find "ACME" and 1 or 0) -- it may have missed some, too
+    end
+    assert.equal(5, prices)
     stop(publisher)
     watcher:ends_well() -- at the shutdown
     assert.is_nil(scratch.bytes(name))
