@@ -2,13 +2,13 @@
 -- libshmseg, as C and C++ programs use it: installed, found by pkg-config, at the other end of what
 -- Lua has made.
 
-local library = require "spec.support.library"
+local installed = require "spec.support.installed"
 local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 local shmseg = require "shmseg"
 
-local run, compile, missing = library.run, library.compile, library.missing
+local run, compile, missing = installed.run, installed.compile, installed.missing
 
 -- The program answers through a queue, a cell and a mutex that Lua has made.
 local function play(program)
@@ -19,7 +19,7 @@ local function play(program)
   local mutex = assert(shmseg.mutex.open(segment:slice(0, 4096), "c"))
   cell:set("the first value")
   local peer = process.start {
-    "env", library.path(), program, names[1], names[2], names[3], "2000"
+    "env", installed.path(), program, names[1], names[2], names[3], "2000"
   }
   queue:push("a message")
   for _ = 1, 2000 do
@@ -76,7 +76,7 @@ describe("libshmseg", function()
         or declaration:match("([%w_]+)%s*$")
     end
     local symbols = run("nm -D --defined-only "
-      .. shell.quote(library.install() .. "/lib/libshmseg.so"))
+      .. shell.quote(installed.install() .. "/lib/libshmseg.so"))
     for symbol in symbols:gmatch("%x+ %u ([%w_]+)") do
       exported[#exported + 1] = symbol
     end

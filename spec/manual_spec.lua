@@ -2,7 +2,7 @@
 -- Every program in README and the manual runs as it is printed, prints what it says, and leaves
 -- nothing.
 
-local library = require "spec.support.library"
+local installed = require "spec.support.installed"
 local manual = require "spec.support.manual"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
@@ -46,11 +46,11 @@ function run_of.python(block, path)
 end
 
 function run_of.c(_, path)
-  local reason = library.missing()
+  local reason = installed.missing()
   if reason then
     return nil, reason
   end
-  return { "env", library.path(), library.compile("cc -std=c11", shell.quote(path)) }
+  return { "env", installed.path(), installed.compile("cc -std=c11", shell.quote(path)) }
 end
 
 function run_of.sh(_, path)
