@@ -268,8 +268,9 @@ describe("the module", function()
     local function look(of, methods, callers)
       for name, method in pairs(methods) do
         local typed = of == "segment" and name:match("^[gs]et_%w+$")
-        local called = typed and callers .. name:sub(1, 4) .. "i32(" or callers .. name
-        if type(method) == "function" and not page:find(called, 1, true) then
+        local called = callers .. (typed and name:sub(1, 4) .. "i32" or name)
+        local whole_word = "%f[%w]" .. called:gsub("%p", "%%%0") .. "%f[^%w_]"
+        if type(method) == "function" and not page:find(whole_word) then
           absent[#absent + 1] = called
         end
         count = count + 1
