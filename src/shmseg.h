@@ -208,6 +208,15 @@ SHMSEG_API int shmseg_event_clear(shmseg_event *event);
 SHMSEG_API int shmseg_event_is_set(const shmseg_event *event, bool *set);
 SHMSEG_API int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadline);
 
+/* Bytes that become a message or a value. */
+typedef struct shmseg_source {
+  const void *bytes;
+  size_t size;
+  /* That the bytes lie in, when they lie in a segment: if a peer cuts it while they are copied, the
+   * call gives SHMSEG_TRUNCATED and changes nothing. NULL: private memory. */
+  const shmseg_segment *segment;
+} shmseg_source;
+
 /* Bytes of the largest capacity. */
 #define SHMSEG_CAPACITY_MAX ((uint64_t)1 << 40)
 
