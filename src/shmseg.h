@@ -236,10 +236,12 @@ SHMSEG_API int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size
 SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                                uint64_t *version);
 
-/* Both in one; expected is SHMSEG_ANY_VERSION for a set. A writer that was stopped while it writes
- * is waited for, five seconds at most, as by the two above. */
-SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
-                                     size_t size, int64_t *deadline, uint64_t *version);
+/* Both in one; expected is SHMSEG_ANY_VERSION for a set, and the value may lie in a segment, but not
+ * in the cell. A writer that was stopped while it writes is waited for, five seconds at most, as by
+ * the two above. */
+SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected,
+                                     const shmseg_source *value, int64_t *deadline,
+                                     uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
 
 /* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and available is less;

@@ -5,7 +5,6 @@
  * another consumer comes between, it is copied into private memory under the consumers' lock, and
  * becomes a string afterwards. If memory for the string is short then, the message stays in private
  * memory for the next pop. */
-#include <errno.h>
 #include <string.h>
 
 #include "binding/module.h"
@@ -34,15 +33,17 @@ static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(q
 /* push(value [, timeout]) -> true | nil, "timeout" | "shutdown" */
 static int queue_push(lua_State *L) {
   queue *q = check_object(L, &class);
-  size_t size;
-  const char *bytes = check_value(L, &q->object, 2, &size);
+  check_value(L, &q->object, 2);
   wait wait = wait_until(opt_deadline(L, 3));
   int err;
-  do
-    err = shmseg_queue_push(&q->queue, bytes, size, wait.deadline);
-  while (wait_again(L, &wait, &err));
-  return err == EINVAL ? value_too_large(L, &q->object, 2, size)
-                       : push_object_done(L, &q->object, err);
+  do {
+    shmseg_source value = value_at(L, 2);
+    err = shmseg_queue_push(&q->queue, value.bytes, value.size, wait.deadline);
+  } while (wait_again(L, &wait, &err));
+  if (err)
+    return push_value_failure(L, &q->object, 2, err);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* shutdown() -> true */
