@@ -89,7 +89,7 @@ static const char *push_too_large(lua_State *L, object *o, size_t size) {
   char text[96];
   snprintf(text, sizeof text, "too large: %llu bytes, the capacity is %llu",
            (unsigned long long)size, (unsigned long long)object_handle(o)->capacity);
-  return lua_pushstring(L, text);
+  return lua_pushfstring(L, "%s", text);
 }
 
 int push_value_failure(lua_State *L, object *o, int arg, int err) {
