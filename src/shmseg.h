@@ -245,7 +245,9 @@ SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected,
 #define SHMSEG_ANY_VERSION UINT64_MAX
 
 /* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and available is less;
- * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
+ * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. What the buffer has after a
+ * failure is undefined. It may lie in a segment, but not in the cell; shmseg_segment_status() of
+ * that segment then tells whether the bytes went there. */
 SHMSEG_API int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available,
                                size_t *size, uint64_t *version);
 

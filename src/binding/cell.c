@@ -119,6 +119,24 @@ static int cell_get(lua_State *L) {
   return push_current(L, check_object(L, &class));
 }
 
+/* get_into(segment [, offset]) -> count, version | nil, "empty" | "too small" */
+static int cell_get_into(lua_State *L) {
+  cell *c = check_object(L, &class);
+  target t = target_at(L, &c->object, 2);
+  size_t size;
+  uint64_t version;
+  int err = shmseg_cell_get(&c->cell, t.bytes, t.available, &size, &version);
+  if (err == SHMSEG_TOO_SMALL)
+    return push_target_too_small(L, &c->object, size, &t);
+  if (!err)
+    err = segment_status(t.segment);
+  if (err)
+    return push_value_failure(L, &c->object, 2, err);
+  push_uint64(L, size);
+  push_uint64(L, version);
+  return 2;
+}
+
 /* wait([version [, timeout]]) -> value, version | nil, "timeout" */
 static int cell_wait(lua_State *L) {
   cell *c = check_object(L, &class);
@@ -133,8 +151,8 @@ static int cell_wait(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  { "cas", cell_cas },   { "get", cell_get }, { "set", cell_set },
-  { "wait", cell_wait }, { NULL, NULL },
+  { "cas", cell_cas }, { "get", cell_get },   { "get_into", cell_get_into },
+  { "set", cell_set }, { "wait", cell_wait }, { NULL, NULL },
 };
 
 void binding_open_cell(lua_State *L) {

@@ -212,18 +212,24 @@ int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;
 }
 
+/* One try of get. SHMSEG_CHANGED: writers were faster, and the copy is torn. */
+static int cell_try(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
+                    uint64_t *version) {
+  const unsigned char *bytes;
+  int err = shmseg_cell_peek(cell, &bytes, size, version);
+  if (err)
+    return err;
+  if (*size <= available)
+    copy_from_shared(buffer, bytes, *size);
+  err = shmseg_cell_confirm(cell, *version); /* *size, too, may have been another version's */
+  return !err && *size > available ? SHMSEG_TOO_SMALL : err;
+}
+
 int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
                     uint64_t *version) {
   int64_t deadline = 0; /* begins when a writer has been faster */
   for (int tries = 1;; tries++) {
-    const unsigned char *bytes;
-    int err = shmseg_cell_peek(cell, &bytes, size, version);
-    if (!err && *size > available)
-      return SHMSEG_TOO_SMALL;
-    if (!err) {
-      copy_from_shared(buffer, bytes, *size);
-      err = shmseg_cell_confirm(cell, *version);
-    }
+    int err = cell_try(cell, buffer, available, size, version);
     if (err != SHMSEG_CHANGED)
       return err;
     shmseg_wait_patience(&deadline, READ_PATIENCE);
