@@ -56,31 +56,43 @@ static void mutex_close(shmseg_object *object) {
   shmseg_owner_give_up(object->segment, &((shmseg_mutex *)object)->hold);
 }
 
-/* All of lock, for a caller that has not got the word at once. */
+static int mutex_note_hold(shmseg_mutex *mutex, int err) {
+  if (!err)
+    shmseg_owner_add(mutex->object.segment, &mutex->hold, mutex->object.offset + WORD);
+  return err;
+}
+
+/* Looks at everything, and only then tries. */
 __attribute__((cold, noinline)) static int mutex_lock_slowly(shmseg_mutex *mutex, int64_t deadline,
                                                              bool *abandoned) {
   uint32_t id;
   int err = shmseg_object_begin(&mutex->object, &id);
   if (err)
     return err;
-  shmseg_segment *segment = mutex->object.segment;
+  const shmseg_segment *segment = mutex->object.segment;
   if (shmseg_owner_find(segment, mutex->object.offset + WORD))
     return SHMSEG_HELD;
-  *abandoned = false;
-  err = shmseg_lock_take_slowly(segment, mutex_word_of(mutex), id, 0, deadline, abandoned);
-  if (!err)
-    shmseg_owner_add(segment, &mutex->hold, mutex->object.offset + WORD);
-  return err;
+  err = shmseg_lock_take(segment, mutex_word_of(mutex), id, 0, deadline, abandoned);
+  return mutex_note_hold(mutex, err);
+}
+
+/* The word was not free. */
+__attribute__((cold, noinline)) static int mutex_wait(shmseg_mutex *mutex, uint32_t id,
+                                                      int64_t deadline, bool *abandoned) {
+  int err = shmseg_lock_take_slowly(mutex->object.segment, mutex_word_of(mutex), id, 0, deadline,
+                                    abandoned);
+  return mutex_note_hold(mutex, err);
 }
 
 int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
   uint32_t id, seen = SHMSEG_LOCK_FREE;
   uint64_t offset = mutex->object.offset + WORD;
   shmseg_segment *segment = mutex->object.segment;
-  if (!shmseg_object_is_ours(&mutex->object, &id) || shmseg_owner_find(segment, offset) ||
-      !cas_ordered(mutex_word_of(mutex), &seen, id))
+  if (!shmseg_object_is_ours(&mutex->object, &id) || shmseg_owner_find(segment, offset))
     return mutex_lock_slowly(mutex, deadline, abandoned);
   *abandoned = false;
+  if (!cas_ordered(mutex_word_of(mutex), &seen, id))
+    return mutex_wait(mutex, id, deadline, abandoned);
   shmseg_owner_add(segment, &mutex->hold, offset);
   return 0;
 }
