@@ -200,8 +200,8 @@ int64_t check_duration(lua_State *L, int arg) {
   return seconds < TWO_63 / 2 / SECOND ? (int64_t)ceil(seconds * SECOND) : SHMSEG_FOREVER;
 }
 
-int64_t opt_deadline(lua_State *L, int arg) {
-  return lua_isnoneornil(L, arg) ? SHMSEG_FOREVER : shmseg_wait_deadline(check_duration(L, arg));
+int64_t check_deadline(lua_State *L, int arg) {
+  return shmseg_wait_deadline(check_duration(L, arg));
 }
 
 /* --- results ------------------------------------------------------------------------------ */
