@@ -8,9 +8,8 @@
 /* Its layout. */
 #define PRODUCERS 64
 #define TAIL 128
-#define CONSUMERS 192
-#define HEAD 256
-#define RING_AT 320
+#define HEAD 192
+#define RING_AT 256
 #define RING 48 /* three messages of 8 bytes, or one that is as large as can be */
 
 /* This process's handle. */
@@ -32,13 +31,11 @@ int queue_push(shmseg_queue *to, char letter, size_t size, int64_t deadline);
 /* Takes one, and it is this one. */
 bool queue_takes(shmseg_queue *from, char letter, size_t size);
 
-/* As a producer is left that dies before its swap; as both are. */
+/* As a producer is left that dies before its swap. */
 void queue_die_pushing(void);
-void queue_die_both(void);
 /* Inside, and alive. */
 void queue_be_producer(void);
-void queue_be_consumer(void);
-void queue_leave_both(void);
+void queue_leave(void);
 
 extern const step_case queue_cases[];
 

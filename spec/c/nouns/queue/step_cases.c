@@ -115,29 +115,20 @@ static void take_what_fits(void) {
 
 /* Claims the first message, perhaps after it was taken. */
 static int claim_shown(bool taken_before) {
-  const unsigned char *bytes;
-  size_t size;
-  uint64_t position;
-  step_expect(shmseg_queue_peek(&queue, &bytes, &size, &position) == 0);
-  step_expect(step_is_message(bytes, size, 'a', 8));
+  shmseg_queue_batch batch;
+  step_expect(shmseg_queue_look(&queue, &batch, 1, 0) == 0);
+  step_expect(shmseg_queue_next(&queue, &batch) == 0);
+  step_expect(step_is_message(batch.bytes, batch.size, 'a', 8));
   step_expect(!taken_before || queue_takes(&queue, 'a', 8));
-  return shmseg_queue_claim(&queue, position, size);
+  return shmseg_queue_claim(&queue, &batch);
 }
 
 static void claim(void) {
   step_expect(claim_shown(false) == 0);
 }
 
-static void claim_in_vain(void) {
-  step_expect(claim_shown(false) == SHMSEG_CHANGED);
-}
-
 static void claim_too_late(void) {
   step_expect(claim_shown(true) == SHMSEG_CHANGED);
-}
-
-static void claim_or_pop(void) {
-  claim_in_vain(), pop();
 }
 
 static void pop_in_vain(void) {
@@ -278,8 +269,8 @@ const step_case queue_cases[] = {
     .actors = { AFTER(queue_die_pushing) },
     .operate = push_a,
     .outcomes = { "empty", "a8" } },
-  { .sentence = "push around the end, a producer and a consumer died",
-    .actors = { AFTER(turn), AFTER(push_a), AFTER(queue_die_both) },
+  { .sentence = "push around the end, a producer died",
+    .actors = { AFTER(turn), AFTER(push_a), AFTER(queue_die_pushing) },
     .operate = push_d,
     .outcomes = { "a8", "a8 d24" } },
   { .sentence = "push in vain with a timeout of 0, full, a producer died",
@@ -308,11 +299,11 @@ const step_case queue_cases[] = {
     .outcomes = { "empty", "a8" },
     .wakes = 1 },
   { .sentence = "push in vain with a timeout of 0, a producer is inside and lives",
-    .actors = { { STEP_STAYS, queue_be_producer, queue_leave_both } },
+    .actors = { { STEP_STAYS, queue_be_producer, queue_leave } },
     .operate = push_in_vain,
     .outcomes = { "empty" } },
   { .sentence = "push, shut, a producer is inside and lives",
-    .actors = { AFTER(shut), { STEP_STAYS, queue_be_producer, queue_leave_both } },
+    .actors = { AFTER(shut), { STEP_STAYS, queue_be_producer, queue_leave } },
     .operate = push_shut,
     .outcomes = { "empty shut" } },
   { .sentence = "push, flagged by somebody dead",
@@ -323,11 +314,11 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_a) },
     .operate = pop,
     .outcomes = { "a8", "empty" } },
-  { .sentence = "pop by who has no identity yet",
+  { .sentence = "pop by who has no identity, and takes none",
     .actors = { AFTER(push_two) },
     .operate = pop,
     .outcomes = { "a8 b8", "b8" },
-    TAKES_IDENTITY },
+    .no_identity = true },
   { .sentence = "pop around the end of the ring",
     .actors = { AFTER(turn), AFTER(push_wrapped) },
     .operate = pop_wrapped,
@@ -368,18 +359,10 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_a), AFTER(shut) },
     .operate = pop,
     .outcomes = { "a8 shut", "empty shut" } },
-  { .sentence = "pop, a consumer died",
-    .actors = { AFTER(push_two), AFTER(queue_be_consumer) },
+  { .sentence = "pop, a producer died",
+    .actors = { AFTER(push_two), AFTER(queue_die_pushing) },
     .operate = pop,
     .outcomes = { "a8 b8", "b8" } },
-  { .sentence = "pop, a consumer and a producer died",
-    .actors = { AFTER(push_two), AFTER(queue_die_both) },
-    .operate = pop,
-    .outcomes = { "a8 b8", "b8" } },
-  { .sentence = "pop in vain with a timeout of 0, a consumer died",
-    .actors = { AFTER(queue_be_consumer) },
-    .operate = pop_in_vain,
-    .outcomes = { "empty" } },
   { .sentence = "pop, a producer sleeps",
     .actors = { AFTER(push_three), PRODUCER },
     .operate = pop,
@@ -390,25 +373,15 @@ const step_case queue_cases[] = {
     .operate = drain,
     .outcomes = { "a8 b8 c8", "empty" },
     .wakes = 2 },
-  { .sentence = "pop, a consumer sleeps for the lock",
-    .actors = { AFTER(push_a), CONSUMER },
-    .prepare = queue_be_consumer,
-    .operate = pop,
-    .outcomes = { "a8", "empty" },
-    .wakes = 1 },
-  { .sentence = "pop in vain with a timeout of 0, a consumer is inside and lives",
-    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_consumer, queue_leave_both } },
-    .operate = pop_in_vain,
-    .outcomes = { "a8" } },
   { .sentence = "claim",
     .actors = { AFTER(push_two) },
     .operate = claim,
     .outcomes = { "a8 b8", "b8" } },
-  { .sentence = "claim by who has no identity yet, shut",
+  { .sentence = "claim by who has no identity, and takes none, shut",
     .actors = { AFTER(push_a), AFTER(shut) },
     .operate = claim,
     .outcomes = { "a8 shut", "empty shut" },
-    TAKES_IDENTITY },
+    .no_identity = true },
   { .sentence = "claim, a producer sleeps",
     .actors = { AFTER(push_three), PRODUCER },
     .operate = claim,
@@ -418,17 +391,8 @@ const step_case queue_cases[] = {
     .actors = { AFTER(push_two), AFTER(queue_die_pushing) },
     .operate = claim_too_late,
     .outcomes = { "a8 b8", "b8" } },
-  { .sentence = "claim in vain and pop, a consumer died",
-    .actors = { AFTER(push_two), AFTER(queue_be_consumer) },
-    .operate = claim_or_pop,
-    .outcomes = { "a8 b8", "b8" } },
-  { .sentence = "claim in vain, a consumer is inside and lives",
-    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_consumer, queue_leave_both } },
-    .operate = claim_in_vain,
-    .outcomes = { "a8" },
-    .changes_nothing = true },
   { .sentence = "count, a reader",
-    .actors = { AFTER(push_two), AFTER(queue_die_both) },
+    .actors = { AFTER(push_two), AFTER(queue_die_pushing) },
     .prepare = be_reader,
     .operate = count_two,
     .outcomes = { "a8 b8" },
@@ -443,12 +407,12 @@ const step_case queue_cases[] = {
     .operate = shut,
     .outcomes = { "empty shut" },
     .changes_nothing = true },
-  { .sentence = "shut, a producer and a consumer died",
-    .actors = { AFTER(push_two), AFTER(queue_die_both) },
+  { .sentence = "shut, a producer died",
+    .actors = { AFTER(push_two), AFTER(queue_die_pushing) },
     .operate = shut,
     .outcomes = { "a8 b8", "a8 b8 shut" } },
   { .sentence = "shut, a producer is inside and lives",
-    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_producer, queue_leave_both } },
+    .actors = { AFTER(push_a), { STEP_STAYS, queue_be_producer, queue_leave } },
     .operate = shut,
     .outcomes = { "a8", "a8 shut" } },
   { .sentence = "shut, two consumers sleep",
