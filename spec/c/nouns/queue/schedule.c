@@ -112,8 +112,8 @@ static const scenario scenarios[] = {
     WIDE_RING,
     0,
     budgets_many },
-  { "drainers sleep", { "g2", "g", "m2p" }, "dm3d", EMPTY, WIDE_RING, 0, budgets_crowd },
-  { "a drainer lets producers in", { "g2", "p", "p" }, "dpgd", FULL, 0, 0, budgets_of_three },
+  { "drainers sleep", { "g2", "g", "m2p" }, "dm3d", EMPTY, WIDE_RING, 0, budgets_short },
+  { "a drainer lets producers in", { "g2", "p", "p" }, "dpgd", FULL, 0, 0, budgets_crowd },
   { "a drainer and a popper, it is shut",
     { "y3y", "ys" },
     "dd",
@@ -123,7 +123,7 @@ static const scenario scenarios[] = {
     budgets_many },
 
   /* several that are pushed at once */
-  { "two are pushed, one takes", { "m2", "gg" }, "dm2d", EMPTY, 0, 0, NULL },
+  { "two are pushed, one takes", { "m2", "gg" }, "dm2d", EMPTY, 0, 0, budgets_many },
   { "three are pushed in pieces", { "m3", "g2g" }, "dm2d", EMPTY, 0, 0, budgets_many },
   { "three are pushed, one wraps", { "m3", "g3" }, "dm3d", WRAP, WIDE_RING, 0, strangers },
   { "two push several", { "m2", "m3", "g3gg" }, "dm3d", EMPTY, WIDE_RING, 0, budgets_short },

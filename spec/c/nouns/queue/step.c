@@ -168,3 +168,16 @@ static const step_structure step_queue = {
 };
 
 STEP_PLAY(step_queue);
+
+static const step_structure step_queue_many = {
+  .kind = &shmseg_queue_kind,
+  .handle = &queue.object,
+  .options = &(const shmseg_object_options){ .capacity = STEP_CAPACITY },
+  .noun = "queue, several",
+  .name = "queue.many",
+  .use = use,
+  .keeps_nothing = true,
+  .cases = queue_many_cases,
+};
+
+STEP_PLAY(step_queue_many);

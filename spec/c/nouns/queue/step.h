@@ -37,6 +37,33 @@ void queue_die_pushing(void);
 void queue_be_producer(void);
 void queue_leave(void);
 
-extern const step_case queue_cases[];
+/* Starting states: "a8", "a8 b8", "a8 b8 c8"; "a24 b8", which wraps behind both of these; */
+void queue_push_now(char letter, size_t size);
+void queue_push_a(void);
+void queue_push_two(void);
+void queue_push_three(void);
+void queue_push_wrapped(void);
+/* empty, with 16 bytes to the end of the ring, and with 8; shut. */
+void queue_turn(void);
+void queue_turn_more(void);
+void queue_shut(void);
+
+/* Sleepers, and what they do in the end (step_roles.c). */
+void queue_sleep_for_message(void);
+void queue_sleep_for_messages(void);
+void queue_give_back(void);
+void queue_sleep_for_room(void);
+void queue_sleep_for_more_room(void); /* which does not come */
+void queue_sleep_for_room_for_two(void);
+void queue_withdraw(void);
+
+#define QUEUE_CONSUMER                                                                             \
+  { STEP_SLEEPS, queue_sleep_for_message, queue_give_back }
+#define QUEUE_CONSUMER_OF_ALL                                                                      \
+  { STEP_SLEEPS, queue_sleep_for_messages, queue_give_back }
+#define QUEUE_PRODUCER                                                                             \
+  { STEP_SLEEPS, queue_sleep_for_room, queue_withdraw }
+
+extern const step_case queue_cases[], queue_many_cases[];
 
 #endif
