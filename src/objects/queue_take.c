@@ -172,7 +172,6 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
                       size_t *used, int64_t deadline) {
   int64_t patience = 0;
   int err;
-  *used = 0;
   do {
     shmseg_queue_batch batch;
     err = shmseg_queue_look(queue, &batch, max, deadline);
@@ -183,5 +182,7 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
     if (err == SHMSEG_CHANGED)
       err = shmseg_wait_overtaken(&patience, deadline);
   } while (err == SHMSEG_CHANGED);
+  if (err && err != SHMSEG_TOO_SMALL)
+    *used = 0;
   return err;
 }
