@@ -236,14 +236,18 @@ SHMSEG_API int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size
 SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                                uint64_t *version);
 
-/* Both in one; expected is SHMSEG_ANY_VERSION for a set. A writer that was stopped while it writes
- * is waited for, five seconds at most, as by the two above. */
-SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
-                                     size_t size, int64_t *deadline, uint64_t *version);
+/* Both in one; expected is SHMSEG_ANY_VERSION for a set, and the value may lie in a segment, but not
+ * in the cell. A writer that was stopped while it writes is waited for, five seconds at most, as by
+ * the two above. */
+SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected,
+                                     const shmseg_source *value, int64_t *deadline,
+                                     uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
 
 /* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and available is less;
- * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
+ * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. What the buffer has after a
+ * failure is undefined. It may lie in a segment, but not in the cell; shmseg_segment_status() of
+ * that segment then tells whether the bytes went there. */
 SHMSEG_API int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available,
                                size_t *size, uint64_t *version);
 
@@ -261,6 +265,8 @@ SHMSEG_API int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t 
 /* What a handle has learnt of spinning; core/wait.c uses it. */
 typedef struct shmseg_spin {
   uint32_t failures; /* in a row */
+  uint32_t pauses;   /* before the first look */
+  uint32_t looks;    /* of the last spin; 0: it found nothing */
 } shmseg_spin;
 
 /* A queue: each message goes to one consumer, first in, first out. */
