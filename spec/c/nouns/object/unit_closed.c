@@ -68,7 +68,6 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
   check(shmseg_cell_wait(&cell, 0, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_push(&queue, "x", 1, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_take(&queue, bytes, sizeof bytes, 1, &size, 0) == SHMSEG_CLOSED);
-  shmseg_source source = { "x", 1, NULL };
   shmseg_queue_batch batch = { .tail = 8, .left = 1 };
   check(shmseg_queue_push_many(&queue, &source, 1, &size, 0) == SHMSEG_CLOSED && size == 0);
   check(shmseg_queue_look(&queue, &batch, 1, 0) == SHMSEG_CLOSED);
