@@ -68,8 +68,13 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
   check(shmseg_cell_wait(&cell, 0, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_push(&queue, "x", 1, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_take(&queue, bytes, sizeof bytes, 1, &size, 0) == SHMSEG_CLOSED);
-  check(shmseg_queue_peek(&queue, &where, &size, &number) == SHMSEG_CLOSED);
-  check(shmseg_queue_claim(&queue, 0, 0) == SHMSEG_CLOSED);
+  shmseg_queue_batch batch = { .tail = 8, .left = 1 };
+  check(shmseg_queue_push_many(&queue, &source, 1, &size, 0) == SHMSEG_CLOSED && size == 0);
+  check(shmseg_queue_look(&queue, &batch, 1, 0) == SHMSEG_CLOSED);
+  check(shmseg_queue_next(&queue, &batch) == SHMSEG_CLOSED);
+  check(shmseg_queue_copy(&queue, &batch, bytes) == SHMSEG_CLOSED);
+  check(shmseg_queue_confirm(&queue, &batch) == SHMSEG_CLOSED);
+  check(shmseg_queue_claim(&queue, &batch) == SHMSEG_CLOSED);
   check(shmseg_queue_shutdown(&queue) == SHMSEG_CLOSED);
   check(shmseg_queue_bytes(&queue, &number) == SHMSEG_CLOSED);
   check(shmseg_queue_count(&queue, &stats) == SHMSEG_CLOSED);
