@@ -7,43 +7,101 @@ local finalizer = require "spec.support.finalizer"
 local queues = require "spec.support.queues"
 local scratch = require "spec.support.scratch"
 
-describe("a finalizer that pops in the midst of another call", function()
-  for _, how in ipairs { "pop", "drain" } do
-    it("gets a message that " .. how .. " does not give", function()
-      local q = expect.success(shmseg.queue.open(expect.success(shmseg.anonymous(1048576)), "c"))
-      local seen, pushed, armed = {}, 0, false
-      local function got(value)
-        local number = value and tonumber(value:match "^%d+ ")
-        assert(value == nil or number, "garbage")
-        assert(not value or not seen[number], "twice")
-        seen[number or 0] = true
-      end
-      local wrong
-      local function spring()
-        armed = false
-        for _ = 1, 3 do
-          local ok, message = pcall(function() got((q:pop(0))) end)
+describe("a finalizer in the midst of another call", function()
+  after_each(scratch.clean)
+
+  -- What takes messages, as a list.
+  local ways = {
+    pop = function(q) return { (q:pop(0)) } end,
+    drain = function(q) return q:drain() end,
+    ["drain(max, timeout)"] = function(q) return q:drain(7, 0) or {} end,
+    pop_into = function(q, seg)
+      local count = q:pop_into(seg, 0, 0)
+      return { count and seg:read(0, count) }
+    end,
+  }
+
+  -- A ledger of numbered messages: got(message), and their count.
+  local function ledger()
+    local seen = { count = 0 }
+    return function(message)
+      local number, body = message:match "^(%d+) (%a*)$"
+      assert(number, "garbage")
+      number = tonumber(number)
+      assert(not seen[number], "twice")
+      assert(body == string.char(97 + number % 26):rep(#body), "mixed up")
+      seen[number], seen.count = true, seen.count + 1
+    end, seen
+  end
+
+  local function message_of(number, size)
+    return number .. " " .. string.char(97 + number % 26):rep(size)
+  end
+
+  for how, take in pairs(ways) do
+    for action, spring_takes in pairs(ways) do
+      it(("that takes messages by %s gets none that %s gives"):format(action, how), function()
+        local seg = expect.success(shmseg.anonymous(8192)) -- messages wrap all the time
+        local q = expect.success(shmseg.queue.open(seg, "c"))
+        local scraps = { expect.success(shmseg.anonymous(4096)), (shmseg.anonymous(4096)) }
+        local got, seen = ledger()
+        local armed, wrong, springs, pushed, inside = false, nil, 0, 0, false
+        local function spring()
+          armed = false
+          springs = springs + (inside and 1 or 0)
+          local ok, message = pcall(function()
+            for _, each in ipairs(spring_takes(q, scraps[2])) do got(each) end
+          end)
           wrong = wrong or not ok and message
         end
-      end
-      for _ = 1, 200 do
-        if not armed then
-          armed = true
-          finalizer(spring)
-        end
-        for _ = 1, 20 do
-          pushed = pushed + 1
-          q:push(pushed .. " " .. ("x"):rep(pushed * 37 % 3000))
-        end
-        while q:stats().messages > 0 do
-          for _, value in ipairs(how == "drain" and q:drain() or { (q:pop(0)) }) do
-            got(value)
+        for round = 1, 120 do
+          if not armed then
+            armed = true
+            finalizer(spring)
+          end
+          for _ = 1, 20 do
+            pushed = pushed + 1
+            q:push(message_of(pushed, round % 2 == 0 and 300 or pushed * 37 % 390))
+          end
+          while #q > 0 do
+            inside = true
+            local list = take(q, scraps[1])
+            inside = false
+            for _, each in ipairs(list) do got(each) end
           end
         end
-      end
-      assert.falsy(wrong)
-      for i = 1, pushed do
-        assert.True(seen[i])
+        assert.falsy(wrong)
+        assert.equal(pushed, seen.count)
+        assert.True(springs > 0 or how == "pop_into")
+      end)
+    end
+  end
+
+  for how, take in pairs(ways) do
+    it("may close the handle that " .. how .. " is using: nothing is given twice or lost", function()
+      local seg = expect.success(shmseg.anonymous(8192))
+      local reader = expect.success(shmseg.queue.open(seg, "c"))
+      local scrap = expect.success(shmseg.anonymous(4096))
+      local got, seen = ledger()
+      local pushed = 0
+      for _ = 1, 60 do
+        local q = expect.success(shmseg.queue.open(seg))
+        finalizer(function() q:close() end)
+        for _ = 1, 20 do
+          pushed = pushed + 1
+          reader:push(message_of(pushed, 300))
+        end
+        for _ = 1, 40 do
+          local ok, list = pcall(take, q, scrap)
+          if ok then
+            for _, each in ipairs(list) do got(each) end
+          else
+            assert.truthy(list:find "closed", list)
+            break
+          end
+        end
+        for _, each in ipairs(reader:drain()) do got(each) end
+        assert.equal(pushed, seen.count)
       end
     end)
   end
