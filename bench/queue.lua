@@ -55,8 +55,8 @@ local function add_alone(suite, q, ring, size, text)
     })
   end
   local put, take, push, pop = puts(ring, message), takes(ring), pushes(q, message), pops(q)
-  add("copy to a private ring", put, take, put)
-  add("string of a private ring", put, take, take)
+  add("floor of push", put, take, put)
+  add("floor of pop", put, take, take)
   add("q:push() alone", push, pop, push)
   add("q:pop() alone", push, pop, pop)
 end
@@ -83,8 +83,8 @@ local function add_flow(suite, group, name, count, size, text)
     }
     return {
       { ("%s, %s"):format(label, text), clock },
-      { ("%s, producers' processor time, %s"):format(label, text), producers },
-      { ("%s, consumers' processor time, %s"):format(label, text), consumers },
+      { ("%s, producers' CPU, %s"):format(label, text), producers },
+      { ("%s, consumers' CPU, %s"):format(label, text), consumers },
     }
   end, { operation = "several processes, " .. text })
 end
@@ -95,11 +95,11 @@ local function add_targets(suite, text)
   end
   local push, pop = named("q:push() alone"), named("q:pop() alone")
   local floor = text == "16 bytes" and { most = 1.6 } or {}
-  suite:target(push, named("copy to a private ring"), floor)
-  suite:target(pop, named("string of a private ring"), floor)
+  suite:target(push, named("floor of push"), floor)
+  suite:target(pop, named("floor of pop"), floor)
   suite:target(named("1:1"), { push, pop }, { most = 1.15 })
-  suite:target(named("2:2, producers' processor time"), push, { most = 1.5 })
-  suite:target(named("2:2, consumers' processor time"), pop, { most = 1.5 })
+  suite:target(named("2:2, producers' CPU"), push, { most = 1.5 })
+  suite:target(named("2:2, consumers' CPU"), pop, { most = 1.5 })
 end
 
 return function(suite, bench)

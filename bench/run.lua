@@ -27,7 +27,7 @@ local SUITES = {
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
   suites       segment bulk array lock queue batch frame message peers (default: all of them)
-  --rounds N   processes for each suite (default 15; lock half of it, those behind it and bulk a third)
+  --rounds N   processes for each suite (default 15; lock half, bulk and those behind lock a third)
   --laps N     laps in each of them (default 3 or 5)
   --slice MS   milliseconds that each contestant runs in a lap (default 2)
   --only TEXT  only the contestants that have TEXT in their names (peers run all the same)
