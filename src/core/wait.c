@@ -17,6 +17,9 @@
 
 #define PAUSE 1000000
 
+/* Nanoseconds for which peers may be faster at each try. */
+#define OVERTAKEN 100000000
+
 /* Nanoseconds: about what a futex sleep and wake cost. A peer that is awake answers sooner. */
 #define SPIN 20000
 #define SPIN_LOOKS 64    /* between two looks at the clock */
@@ -68,6 +71,11 @@ bool shmseg_wait_left(int64_t deadline) {
 
 int shmseg_wait_again(int64_t deadline) {
   return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
+}
+
+int shmseg_wait_overtaken(int64_t *patience, int64_t deadline) {
+  return shmseg_wait_left(shmseg_wait_patience(patience, OVERTAKEN)) ? SHMSEG_CHANGED
+                                                                     : shmseg_wait_again(deadline);
 }
 
 /* Is a spin worth it, after so many failures in a row? Two processes on one processor fail until

@@ -39,6 +39,10 @@ bool shmseg_wait_left(int64_t deadline);
 /* What a wait that is not over returns: SHMSEG_INTERRUPTED, or SHMSEG_TIMEOUT at the deadline. */
 int shmseg_wait_again(int64_t deadline);
 
+/* What becomes of an operation that peers have overtaken: SHMSEG_CHANGED, try again, for 100 ms;
+ * then it is over, as shmseg_wait_again says. *patience is 0 when the operation begins. */
+int shmseg_wait_overtaken(int64_t *patience, int64_t deadline);
+
 /* Looks at a lock's word for as long as waking a sleeper would take: true when it differs from
  * seen. With one processor it does not look. *pauses is SHMSEG_SPIN_START to begin with. The looks
  * become rarer, also from call to call, since each one takes the cache line from the owner. */
