@@ -11,7 +11,7 @@ local BLOCK = 1024
 local SIZES = { { 16, "16 bytes" }, { 256, "256 bytes" }, { 4096, "4 KiB" } }
 local LARGE = { 65536, "64 KiB" }
 
--- The four calls of an object: names, and functions that do each for n messages or n lists.
+-- The calls of an object: names, and functions that do each for n messages or n lists.
 -- Blocks: one side is timed, the other one fills or empties before or after it.
 local function add_alone(suite, text, size, calls)
   local lists = math.max(1, math.floor(FILL / (size + 8) / MANY))
@@ -31,6 +31,9 @@ local function add_alone(suite, text, size, calls)
   add(calls.put, 1, nil, calls.take)
   add(calls.put_many, MANY, nil, calls.take)
   add(calls.take, 1, calls.put)
+  if calls.take_all then
+    add(calls.take_all, MANY, calls.put)
+  end
   add(calls.take_many, MANY, calls.put)
 end
 
@@ -64,6 +67,16 @@ local function add_queue(suite, bench, size, text)
         q:pop()
       end
     end },
+    take_all = { "q:pop() into a list of 64", function(n)
+      local got
+      for _ = 1, n do
+        got = {}
+        for i = 1, MANY do
+          got[i] = q:pop()
+        end
+      end
+      return got
+    end },
     take_many = { "q:drain(64)", function(n)
       for _ = 1, n do
         q:drain(MANY)
@@ -71,6 +84,7 @@ local function add_queue(suite, bench, size, text)
     end },
   })
   suite:target("q:drain(64), " .. text, "q:pop(), " .. text, { most = 1 })
+  suite:target("q:drain(64), " .. text, "q:pop() into a list of 64, " .. text, {})
   suite:target("q:push_many(64), " .. text, "q:push(), " .. text, {})
 end
 
@@ -107,7 +121,8 @@ local function add_broadcast(suite, bench, size, text)
   suite:target("s:drain(64), " .. text, "s:next(), " .. text, {})
 end
 
--- Both programs handle each message: they fill the list that is pushed, and walk over what they got.
+-- Both programs handle each message: they fill the list that they push, and walk over what they
+-- got.
 local function batches(open, message)
   local function producer()
     local q, list = open(), {}
