@@ -265,6 +265,8 @@ SHMSEG_API int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t 
 /* What a handle has learnt of spinning; core/wait.c uses it. */
 typedef struct shmseg_spin {
   uint32_t failures; /* in a row */
+  uint32_t pauses;   /* before the first look */
+  uint32_t looks;    /* of the last spin; 0: it found nothing */
 } shmseg_spin;
 
 /* A queue: each message goes to one consumer, first in, first out. */

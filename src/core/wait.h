@@ -59,7 +59,11 @@ bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
  *   while (shmseg_wait_spin_again(&spinner));
  *
  * A handle whose peers were too slow many times in a row looks once, and spins only now and then:
- * on a busy machine the peers need its processor. */
+ * on a busy machine the peers need its processor.
+ *
+ * Each look takes the cache line from the peer that works. Where more than one change is waited for,
+ * a handle pauses before it looks, spin->pauses times (about 25 ns each, on the machine where this
+ * was measured), and shmseg_wait_spin_adapt() makes that more or less. */
 typedef struct shmseg_spinner {
   shmseg_spin *spin;
   int64_t deadline; /* 0: it looks once */
@@ -71,6 +75,9 @@ bool shmseg_wait_spin_again(shmseg_spinner *spinner);
 
 /* Notes that the spin was worth it, and gives 0. */
 int shmseg_wait_spin_found(const shmseg_spinner *spinner);
+
+/* From now on pauses twice as long before the first look, at most so many times; or half as long. */
+void shmseg_wait_spin_adapt(shmseg_spin *spin, bool longer, uint32_t most);
 
 /* Wakes at most count of the waiters on word. Gives how many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);

@@ -57,6 +57,9 @@
 #include "objects/kinds.h"
 #include "objects/queue.h"
 
+/* A producer pauses at most so often before it looks whether a full ring has room. */
+#define PUSH_PAUSES 256
+
 static uint64_t queue_ring_for(uint64_t capacity) {
   return (capacity + 7) / 8 * 8 + QUEUE_RECORD_HEADER;
 }
@@ -90,12 +93,14 @@ static void queue_open(shmseg_object *object) {
 
 /* --- waiting ------------------------------------------------------------------------------ */
 
-static bool queue_has_changed(const shmseg_queue *queue, uint64_t offset, uint64_t seen) {
-  return load_ordered(queue_word64(queue, offset)) != seen ||
-         load_ordered(queue_word64(queue, QUEUE_TAIL)) & QUEUE_SHUT;
+/* Looks whether the word differs from *seen, which becomes what it is now, or the queue is shut. */
+static bool queue_has_changed(const shmseg_queue *queue, uint64_t offset, uint64_t *seen) {
+  uint64_t before = *seen;
+  *seen = load_ordered(queue_word64(queue, offset));
+  return *seen != before || load_ordered(queue_word64(queue, QUEUE_TAIL)) & QUEUE_SHUT;
 }
 
-int shmseg_queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen,
+int shmseg_queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t *seen,
                                  uint64_t eventcount, shmseg_spin *spin, int64_t deadline) {
   const shmseg_segment *segment = queue->object.segment;
   uint32_t *word = queue_word32(queue, eventcount);
@@ -184,6 +189,18 @@ static int queue_append(shmseg_queue *queue, const shmseg_source *messages, size
   return 0;
 }
 
+/* Waits until head has moved. Who finds little room each time looks less often: until then the
+ * consumers, who have the whole ring before them, keep the line that head is in. */
+static int queue_wait_for_room(shmseg_queue *queue, int64_t deadline) {
+  uint64_t head = queue->head_seen;
+  int err = shmseg_queue_wait_for_change(queue, QUEUE_HEAD, &head, QUEUE_SPACE, &queue->push_spin,
+                                         deadline);
+  if (!err)
+    shmseg_wait_spin_adapt(&queue->push_spin, head - queue->head_seen < queue->ring / QUEUE_PLENTY,
+                           PUSH_PAUSES);
+  return err;
+}
+
 int shmseg_queue_push_many(shmseg_queue *queue, const shmseg_source *messages, size_t count,
                            size_t *pushed, int64_t deadline) {
   uint32_t id;
@@ -206,8 +223,7 @@ int shmseg_queue_push_many(shmseg_queue *queue, const shmseg_source *messages, s
       shmseg_eventcount_notify(
           queue_word32(queue, QUEUE_MESSAGES)); /* leaving was a full barrier */
     if (err == SHMSEG_CHANGED)
-      err = shmseg_queue_wait_for_change(queue, QUEUE_HEAD, queue->head_seen, QUEUE_SPACE,
-                                         &queue->push_spin, deadline);
+      err = queue_wait_for_room(queue, deadline);
   }
   return err || *pushed == count ? err : shmseg_wait_again(deadline);
 }

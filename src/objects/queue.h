@@ -21,6 +21,9 @@
 #define QUEUE_RECORD_HEADER 8 /* bytes */
 #define QUEUE_SHUT 1u
 
+/* Who waits has found plenty when this part of the ring has become free, or full, meanwhile. */
+#define QUEUE_PLENTY 6
+
 /* How often an operation tries again, when others have changed the queue each time, before it asks
  * the clock. */
 #define QUEUE_ROUNDS 1000
@@ -63,9 +66,9 @@ static inline bool queue_has_passed(const shmseg_queue *queue, uint64_t position
 
 #pragma GCC visibility push(hidden)
 
-/* Waits until the 64-bit word at offset differs from seen, or the queue is shut. Either is followed
- * by a notify of the eventcount. 0: look again. */
-int shmseg_queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t seen,
+/* Waits until the 64-bit word at offset differs from *seen, or the queue is shut. Either is followed
+ * by a notify of the eventcount. 0: look again; *seen is what the word is now. */
+int shmseg_queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t *seen,
                                  uint64_t eventcount, shmseg_spin *spin, int64_t deadline);
 
 /* Is [head, tail) whole records? */

@@ -9,6 +9,12 @@
 #include "core/wait.h"
 #include "objects/queue.h"
 
+/* A consumer pauses at most so often before it looks for the next message of a stream. */
+#define TAKE_PAUSES 128
+
+/* A message that comes within so many looks may be one of a stream; an answer takes longer. */
+#define STREAM_LOOKS 8
+
 /* Bytes of a message that are copied between two looks whether another consumer has taken it. */
 #define COPY_AT_ONCE 65536
 
@@ -37,6 +43,27 @@ static int queue_find(shmseg_queue *queue, uint64_t max, uint64_t *head, uint64_
   return 0;
 }
 
+/* Waits until the tail word is another one. Where messages keep coming one by one, the consumer looks
+ * less often: else it takes the line that the word is in from the producers for each of them. Where
+ * one message comes and then no other, as in a round trip, it does not pause. */
+static int queue_wait_for_message(shmseg_queue *queue, uint64_t head, uint64_t *word,
+                                  int64_t deadline) {
+  shmseg_spin *spin = &queue->pop_spin;
+  int err = shmseg_queue_wait_for_change(queue, QUEUE_TAIL, word, QUEUE_MESSAGES, spin, deadline);
+  if (err)
+    return err;
+  uint64_t size, come = (*word >> 1) - head;
+  bool is_one =
+      !queue_record_at(queue, queue_index_of(head, queue->ring, &queue->pop_lap), come, &size) ||
+      SHMSEG_RECORD(size) == come;
+  bool is_soon = spin->looks > 0 && spin->looks + spin->pauses <= STREAM_LOOKS;
+  if (is_soon || (spin->looks == 1 && !is_one))
+    shmseg_wait_spin_adapt(spin, come < queue->ring / QUEUE_PLENTY, TAKE_PAUSES);
+  else
+    spin->pauses = 0;
+  return 0;
+}
+
 int shmseg_queue_look(shmseg_queue *queue, shmseg_queue_batch *batch, uint64_t max,
                       int64_t deadline) {
   int err = queue_ready_to_take(queue);
@@ -52,8 +79,7 @@ int shmseg_queue_look(shmseg_queue *queue, shmseg_queue_batch *batch, uint64_t m
       *batch = (shmseg_queue_batch){ head, head, queue->tail_seen, max, NULL, 0 };
     if (err != SHMSEG_EMPTY)
       return err;
-    err = shmseg_queue_wait_for_change(queue, QUEUE_TAIL, word, QUEUE_MESSAGES, &queue->pop_spin,
-                                       deadline);
+    err = queue_wait_for_message(queue, head, &word, deadline);
   }
   return err ? err : shmseg_wait_again(deadline);
 }
