@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +24,14 @@ static int native_now(lua_State *L) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   lua_pushnumber(L, (lua_Number)t.tv_sec * 1e9 + (lua_Number)t.tv_nsec);
+  return 1;
+}
+
+/* How often this process has lost its processor to another one. */
+static int native_losses(lua_State *L) {
+  struct rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  lua_pushnumber(L, (lua_Number)usage.ru_nivcsw);
   return 1;
 }
 
@@ -172,9 +181,11 @@ static int native_guard(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-  { "now", native_now },     { "pid", native_pid },   { "object", native_object },
-  { "push", native_push },   { "copy", native_copy }, { "private", native_private },
-  { "guard", native_guard }, { "ring", native_ring }, { NULL, NULL },
+  { "now", native_now },       { "pid", native_pid },
+  { "object", native_object }, { "push", native_push },
+  { "copy", native_copy },     { "private", native_private },
+  { "guard", native_guard },   { "ring", native_ring },
+  { "losses", native_losses }, { NULL, NULL },
 };
 
 int luaopen_native(lua_State *L);

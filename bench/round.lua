@@ -11,7 +11,7 @@ local harness = require "bench.harness"
 context.use_tree(root)
 local bench = context.open(root, slice)
 local good, message = xpcall(function()
-  local suite = harness.suite(name, bench.native.now, slice, arg[5])
+  local suite = harness.suite(name, bench.native, slice, arg[5])
   require("bench." .. name)(suite, bench)
   suite:run(laps)
 end, debug.traceback)
