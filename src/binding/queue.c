@@ -36,15 +36,48 @@ static int queue_push(lua_State *L) {
   queue *q = check_object(L, &class);
   check_value(L, &q->object, 2);
   wait wait = wait_until(opt_deadline(L, 3));
+  size_t pushed;
   int err;
   do {
     shmseg_source value = value_at(L, 2);
-    err = shmseg_queue_push(&q->queue, value.bytes, value.size, wait.deadline);
+    err = shmseg_queue_push_many(&q->queue, &value, 1, &pushed, wait.deadline);
   } while (wait_again(L, &wait, &err));
   if (err)
     return push_value_failure(L, &q->object, 2, err);
   lua_pushboolean(L, 1);
   return 1;
+}
+
+/* Pushes those of the checked list at index 2 that have not been pushed yet. *done counts them. */
+static int push_rest(lua_State *L, queue *q, size_t count, size_t *done, int64_t deadline) {
+  size_t pushed, left = count - *done;
+  if (q->buffer.available < left * sizeof(shmseg_source))
+    grow_buffer(L, &q->buffer, left * sizeof(shmseg_source));
+  q->copies++; /* a message that is on its way through the buffer is spoilt */
+  shmseg_source *sources = (shmseg_source *)(void *)q->buffer.bytes;
+  list_at(L, 2, *done, left, sources);
+  int err = shmseg_queue_push_many(&q->queue, sources, left, &pushed, deadline);
+  *done += pushed;
+  return err;
+}
+
+/* push_many(list [, timeout]) -> n | n, message, code: so many of the list are pushed */
+static int queue_push_many(lua_State *L) {
+  queue *q = check_object(L, &class);
+  wait wait = wait_until(opt_deadline(L, 3));
+  size_t count = check_list(L, &q->object, 2), done = 0;
+  int err;
+  do
+    err = push_rest(L, q, count, &done, wait.deadline);
+  while (wait_again(L, &wait, &err));
+  if (!err) {
+    push_uint64(L, done);
+    return 1;
+  }
+  int results = push_list_failure(L, &q->object, 2, err);
+  push_uint64(L, done);
+  lua_replace(L, -results - 1); /* in place of nil */
+  return results;
 }
 
 /* shutdown() -> true */
@@ -114,6 +147,45 @@ static int queue_pop(lua_State *L) {
   if (err)
     return push_object_failure(L, &q->object, err);
   decode_value(L, &q->object, 1);
+  return 1;
+}
+
+/* Copies the next message into the target, and takes it. SHMSEG_TOO_SMALL: it has *size bytes. */
+static int take_into(queue *q, const target *t, size_t *size, int64_t deadline) {
+  shmseg_queue_batch batch;
+  int err = shmseg_queue_look(&q->queue, &batch, 1, deadline);
+  if (!err)
+    err = shmseg_queue_next(&q->queue, &batch);
+  if (err)
+    return err;
+  *size = batch.size;
+  if (*size > t->available) {
+    err = shmseg_queue_confirm(&q->queue, &batch);
+    return err ? err : SHMSEG_TOO_SMALL;
+  }
+  err = shmseg_queue_copy(&q->queue, &batch, t->bytes);
+  if (!err)
+    err = segment_status(t->segment);
+  return err ? err : shmseg_queue_claim(&q->queue, &batch);
+}
+
+/* pop_into(segment [, offset [, timeout]]) -> count | nil, "timeout" | "shutdown" | "too small" */
+static int queue_pop_into(lua_State *L) {
+  queue *q = check_object(L, &class);
+  wait wait = wait_until(opt_deadline(L, 4));
+  int64_t patience = 0;
+  size_t size;
+  target t;
+  int err;
+  do {
+    t = target_at(L, &q->object, 2);
+    err = take_into(q, &t, &size, wait.deadline);
+  } while (try_again(L, &wait, &patience, &err));
+  if (err == SHMSEG_TOO_SMALL)
+    return push_target_too_small(L, &q->object, size, &t);
+  if (err)
+    return push_value_failure(L, &q->object, 2, err);
+  push_uint64(L, size);
   return 1;
 }
 
@@ -307,8 +379,10 @@ static int queue_stats(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  { "drain", queue_drain },       { "pop", queue_pop },     { "push", queue_push },
-  { "shutdown", queue_shutdown }, { "stats", queue_stats }, { NULL, NULL },
+  { "drain", queue_drain },         { "pop", queue_pop },
+  { "pop_into", queue_pop_into },   { "push", queue_push },
+  { "push_many", queue_push_many }, { "shutdown", queue_shutdown },
+  { "stats", queue_stats },         { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = { { "__len", queue_len }, { NULL, NULL } };
