@@ -84,7 +84,7 @@ local function add_queue(suite, bench, size, text)
     end },
   })
   suite:target("q:drain(64), " .. text, "q:pop(), " .. text, { most = 1 })
-  suite:target("q:drain(64), " .. text, "q:pop() into a list of 64, " .. text, {})
+  suite:target("q:drain(64), " .. text, "q:pop() into a list of 64, " .. text, { most = 1 })
   suite:target("q:push_many(64), " .. text, "q:push(), " .. text, {})
 end
 
