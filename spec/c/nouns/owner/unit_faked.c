@@ -131,7 +131,7 @@ static const struct {
   { "a cell's lock", open_cell, 64, set_cell },
   { "a queue's lock of producers", open_queue, 64, push },
   { "a queue's lock of consumers", open_queue, 192, take },
-  { "a broadcast's lock", open_broadcast, 64, publish },
+  { "a broadcast's lock", open_broadcast, 128, publish },
 };
 
 #define WAYS (sizeof ways / sizeof *ways)
