@@ -263,6 +263,16 @@ int push_expected(lua_State *L, int err) {
   }
 }
 
+void binding_keep_outcomes(lua_State *L) {
+  lua_newtable(L);
+  for (size_t i = 0; i < CODES; i++)
+    if (push_expected(L, codes[i].err)) {
+      lua_rawset(L, -4); /* word = word */
+      lua_pop(L, 1);
+    }
+  lua_setfield(L, LUA_REGISTRYINDEX, "shmseg.outcomes");
+}
+
 #if LUA_VERSION_NUM < 503
 bool holds_int64(int64_t value) {
   lua_Number n = (lua_Number)value;

@@ -156,6 +156,10 @@ int push_outcome(lua_State *L, const char *word);
 /* The same for a code. For a code that is not such an outcome it pushes nothing and returns 0. */
 int push_expected(lua_State *L, int err);
 
+/* Keeps the words of such outcomes for the life of the state: a call that has done a part of its work
+ * tells that without memory. */
+void binding_keep_outcomes(lua_State *L);
+
 #if LUA_VERSION_NUM >= 503
 static inline void push_int64(lua_State *L, int64_t value) {
   lua_pushinteger(L, value);
