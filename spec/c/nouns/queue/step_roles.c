@@ -43,8 +43,8 @@ void queue_shut(void) {
 
 /* --- sleepers --------------------------------------------------------------------------------- */
 
-/* A consumer gives back in the end what it has got, in its order: the user finds it there, or not, as if
- * nobody had been asleep. A producer takes its own back. */
+/* A consumer gives back in the end what it has got, in its order: the user finds it there, or not, as
+ * if nobody had been asleep. A producer takes its own back. */
 static queue_records got;
 static int pushed;
 
