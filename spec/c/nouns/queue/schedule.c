@@ -46,6 +46,7 @@ static const scenario scenarios[] = {
   { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "two that spin", { "pp", "gg" }, "dpgd", ONE, 0, 2, budgets_many },
+  { "two that spin, several at once", { "m2m2", "ggggg" }, "dpgd", ONE, 0, 2, budgets_crowd },
   { "two push and take", { "pg", "bg" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "two push, one takes", { "p", "b", "gg" }, "dpgd", EMPTY, 0, 0, budgets_crowd },
   { "one pushes, two take", { "pp", "g", "g" }, "dpgd", EMPTY, 0, 0, budgets_crowd },
