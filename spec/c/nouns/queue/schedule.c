@@ -2,10 +2,10 @@
 /* The queue under the scheduler: the scenarios, and the states that they begin with.
  *
  * Operations: p push, b push a longer message, f push one as long as can be, P push for 30 ms, t try
- * to push; m push many, u try to; g take, G take for 30 ms, y try to take, d take all that is there,
- * z take one with too small a buffer first; c take a batch as the binding does, x try to, k look at one
- * and claim it, or what others leave of it; s shut it, n count, and those of opening.h. A number behind m,
- * u, g, G, y, c, x or k says how many; one without. w takes three, see queue_go_on(). */
+ * to push; m push several, u try to; g take, G take for 30 ms, y try to take, d take all that is
+ * there, z take one with too small a buffer first, w take three (see queue_go_on()); c take a batch as
+ * the binding does, x try to, k claim what was looked at once; s shut it, n count, and those of
+ * opening.h. A number behind m, u, g, G, y, c, x or k says how many; none is one. */
 #include <string.h>
 
 #include "core/lock.h"
@@ -46,6 +46,7 @@ static const scenario scenarios[] = {
   { "one pushes, one takes", { "pb", "gg" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "one pushes, one takes, three times", { "ppp", "ggg" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "two that spin", { "pp", "gg" }, "dpgd", ONE, 0, 2, budgets_many },
+  { "two that spin, several at once", { "m2m2", "ggggg" }, "dpgd", ONE, 0, 2, budgets_crowd },
   { "two push and take", { "pg", "bg" }, "dpgd", EMPTY, 0, 0, budgets_many },
   { "two push, one takes", { "p", "b", "gg" }, "dpgd", EMPTY, 0, 0, budgets_crowd },
   { "one pushes, two take", { "pp", "g", "g" }, "dpgd", EMPTY, 0, 0, budgets_crowd },
