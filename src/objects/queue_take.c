@@ -91,7 +91,7 @@ int shmseg_queue_next(shmseg_queue *queue, shmseg_queue_batch *batch) {
   if (err)
     return err;
   uint64_t size, index = queue_index_of(batch->end, queue->ring, &queue->pop_lap);
-  /* The size of a message before it that was taken too soon may have led here. */
+  /* the size of a message that was taken too soon may have led here: so head decides */
   if (!queue_record_at(queue, index, batch->tail - batch->end, &size))
     return queue_has_passed(queue, batch->head) ? SHMSEG_CHANGED : SHMSEG_CORRUPT;
   uint64_t first = index + QUEUE_RECORD_HEADER;

@@ -149,15 +149,16 @@ TEST(broadcast, "a new broadcast is its documented bytes, and so is its first me
   new_anonymous(&segment, PAGE);
   check(shmseg_broadcast_open(&broadcast, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                               OF_CAPACITY(25), NULL) == 0);
-  check_header(&segment, 7, 1, 240, 25);
-  check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
-  check(number_at(&segment, 128) == 2 && number_at(&segment, 136) == 48);
-  check(number_at(&segment, 144) == 48 && number_at(&segment, 152) == 0);
-  check(word_at(&segment, 160) == 1 && zeroes(&segment, 164, 240));
+  check_header(&segment, 7, 2, 304, 25);
+  check(number_at(&segment, 64) == 4 && word_at(&segment, 72) == 1);
+  check(zeroes(&segment, 76, 128) && word_at(&segment, 128) == 1 && zeroes(&segment, 132, 192));
+  check(number_at(&segment, 192) == 48 && number_at(&segment, 200) == 48);
+  check(zeroes(&segment, 208, 304));
   check(shmseg_broadcast_publish(&broadcast, "abc", 3, &sequence) == 0);
-  check(number_at(&segment, 128) == 4 && number_at(&segment, 152) == 72);
-  check(number_at(&segment, 192) == 1 && number_at(&segment, 200) == 3);
-  check(is_abc(&segment, 208));
-  check(shmseg_broadcast_shutdown(&broadcast) == 0 && number_at(&segment, 128) == 5);
+  check(number_at(&segment, 64) == (2 << 2 | 2) && number_at(&segment, 208) == 72);
+  check(number_at(&segment, 256) == 1 && number_at(&segment, 264) == 3);
+  check(is_abc(&segment, 272));
+  check(shmseg_broadcast_shutdown(&broadcast) == 0);
+  check(number_at(&segment, 64) == (2 << 2 | 2 | 1));
   shmseg_segment_close(&segment);
 }

@@ -126,7 +126,7 @@ static const struct {
   { "a semaphore's permit", open_semaphore, SLOTS, acquire },
   { "a cell's lock", open_cell, 64, set_cell },
   { "a queue's lock", open_queue, 64, push },
-  { "a broadcast's lock", open_broadcast, 64, publish },
+  { "a broadcast's lock", open_broadcast, 128, publish },
 };
 
 #define WAYS (sizeof ways / sizeof *ways)
