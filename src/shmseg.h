@@ -332,6 +332,7 @@ typedef struct shmseg_broadcast {
 
   /* private */
   uint64_t ring;               /* bytes of the ring */
+  uint64_t index;              /* in the ring, behind what was written last */
   uint64_t end_lap, floor_lap; /* positions where the ring's first byte was passed last */
 } shmseg_broadcast;
 
@@ -384,8 +385,9 @@ typedef struct shmseg_subscription {
   uint64_t known; /* the number behind the last message that is known to be out */
   uint64_t lap;   /* position where the ring's first byte was passed last */
   shmseg_spin spin;
-  uint32_t looks;  /* since a message was found */
-  uint32_t streak; /* how often in a row one was found at once */
+  uint32_t looks;       /* that found nothing, since a message was found */
+  uint32_t trial;       /* messages between two trials whether to pause pays; 0: it does */
+  uint32_t until_trial; /* messages until the next one */
 } shmseg_subscription;
 
 #define SHMSEG_FROM_NEW UINT64_MAX
