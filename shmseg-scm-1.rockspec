@@ -81,6 +81,7 @@ build = {
         "src/objects/object.c",
         "src/objects/queue.c",
         "src/objects/queue_count.c",
+        "src/objects/queue_take.c",
         "src/objects/rwlock.c",
         "src/objects/semaphore.c",
         "src/objects/subscription.c",

@@ -8,6 +8,7 @@ local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
 local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
+local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
 
 local LONG = 60 -- seconds: a guard against hanging, never a measure
@@ -21,6 +22,13 @@ end
 local function user(name)
   local other = peer.start()
   other:call("c = assert(shmseg.cell.open(...))", name)
+  return other
+end
+
+-- A peer that has a cell in a segment as `c`, and the segment as `seg`.
+local function user_of_segment(name)
+  local other = peer.start()
+  other:call("seg = assert(shmseg.open(...)); c = assert(shmseg.cell.open(seg))", name)
   return other
 end
 
@@ -225,6 +233,378 @@ describe("a cell", function()
     expect.misuse("cannot be decoded", c.wait, c)
     bad = false
     assert_value("x", 1, c:get())
+  end)
+end)
+
+-- A segment with a name, which peers can cut; and its name.
+local function named_segment(bytes)
+  local name = scratch.name()
+  local seg = expect.success(shmseg.open(name, "x", #bytes))
+  seg:write(0, bytes)
+  return seg, name
+end
+
+local function cut(name)
+  assert(io.open(scratch.objects .. name, "w")):close()
+end
+
+-- A cell in the first half of a segment of 8,192 bytes, which has letters from 4096 on.
+local function shared_segment(options)
+  local seg = expect.success(shmseg.anonymous(8192))
+  local c = expect.success(shmseg.cell.open(seg:slice(0, 4096), "c", options or { capacity = 100 }))
+  seg:write(4096, ("abcdefghij"):rep(10))
+  return seg, c
+end
+
+describe("a segment or slice as the value of a cell", function()
+  after_each(scratch.clean)
+
+  it("gives its bytes, to set and to cas", function()
+    local c = cell(16)
+    local seg, name = named_segment "\0\1binary\n\255 bytes"
+    local reader = expect.success(shmseg.open(name, "r"))
+    assert.equal(1, c:set(seg))
+    assert_value("\0\1binary\n\255 bytes", 1, c:get())
+    assert.equal(2, c:set(reader:slice(2, 6)))
+    assert_value("binary", 2, c:get())
+    assert.equal(3, c:cas(2, seg:slice(2):slice(2, 3)))
+    assert_value("nar", 3, c:get())
+    assert.same({ false, 3 }, { c:cas(2, seg) })
+    assert.equal(4, c:set(seg:slice(16)))
+    assert_value("", 4, c:get())
+    assert.equal(5, c:cas(4, reader:slice(3, 0)))
+    assert_value("", 5, c:get())
+    c:set(seg)
+    assert_value("\0\1binary\n\255 bytes", 6, c:get())
+  end)
+
+  it("is copied: what is written to it later does not change the cell", function()
+    local c = cell(5)
+    local seg = named_segment "early"
+    c:set(seg)
+    seg:write(0, "later")
+    assert_value("early", 1, c:get())
+    seg:close()
+    assert_value("early", 1, c:get())
+  end)
+
+  it("wakes those who wait for a value", function()
+    local c, name = cell()
+    local other = user(name)
+    send_to_sleep(other, "c:wait()")
+    c:set((named_segment "from a segment"))
+    assert_value("from a segment", 1, other:receive())
+  end)
+
+  it("has to fit, as a string has", function()
+    local c = cell(10)
+    c:set "first"
+    local seg = named_segment(("x"):rep(11))
+    local patterns = { "bad argument #1 to 'set'", "11 bytes", "the capacity is 10" }
+    expect.misuse(patterns, function() c:set(seg) end)
+    patterns[1] = "bad argument #2 to 'cas'"
+    expect.misuse(patterns, function() c:cas(1, seg) end)
+    assert_value("first", 1, c:get())
+    assert.equal(2, c:set(seg:slice(1)))
+    assert_value(("x"):rep(10), 2, c:get())
+  end)
+
+  it("may lie beside the cell, and not in it", function()
+    local seg, c = shared_segment()
+    local size = shmseg.cell.size_for { capacity = 100 }
+    assert.equal(1, c:set(seg:slice(4096, 10)))
+    assert_value("abcdefghij", 1, c:get())
+    assert.equal(2, c:set(seg:slice(size, 1)))
+    assert.equal(3, c:set(seg:slice(64, 0)))
+    local before = seg:read()
+    for _, value in ipairs { seg, seg:slice(0, 4096), seg:slice(size - 1, 2), seg:slice(300, 10) } do
+      expect.misuse({ "bad argument", "overlaps the cell" }, c.set, c, value)
+      expect.misuse({ "bad argument", "overlaps the cell" }, c.cas, c, 3, value)
+    end
+    assert.equal(before, seg:read())
+    local other = expect.success(shmseg.cell.open(seg:slice(4224, 1024), "x", { capacity = 10 }))
+    assert.equal(1, other:set(seg:slice(4214, 10))) -- up to its first byte
+    expect.misuse("overlaps", other.set, other, seg:slice(4215, 10))
+    assert.equal(4, c:set((shared_segment()):slice(64, 100))) -- the same place of another segment
+  end)
+
+  it("must be open, as the cell must", function()
+    local seg, c = shared_segment()
+    local other, part = named_segment "closed", seg:slice(4096, 10)
+    other:close()
+    part:close()
+    expect.misuse({ "bad argument", "closed segment" }, c.set, c, other)
+    expect.misuse({ "bad argument", "closed slice" }, c.set, c, part)
+    expect.misuse({ "bad argument", "closed slice" }, c.cas, c, 0, part)
+    expect.failure("empty", c:get())
+    local good = named_segment "open"
+    c:close()
+    expect.misuse("closed", c.set, c, good)
+  end)
+
+  it("is the only other thing that is one", function()
+    local seg, c = shared_segment()
+    seg:fill(4096, 4096)
+    local q = expect.success(shmseg.queue.open(seg:slice(4096), "x", { capacity = 10 }))
+    local values = { seg:array(0, "u8", 4), seg:atomic(0, "u32"), c, q }
+    if jit then
+      table.insert(values, scalars.int64(1))
+    end
+    for _, value in ipairs(values) do
+      expect.misuse("string expected", c.set, c, value)
+    end
+  end)
+
+  it("that was cut by a peer says so with its own name, and changes nothing", function()
+    local c, name = cell(10000)
+    c:set "first"
+    for _, size in ipairs { 10, 8192 } do
+      local seg, other = named_segment(("x"):rep(8192))
+      cut(other)
+      local before = c:segment():read(0, 192)
+      local text = expect.failure("truncated", c:set(seg:slice(0, size)))
+      assert.truthy(text:find(('segment "%s": '):format(other), 1, true), text)
+      expect.failure("truncated", c:cas(1, seg:slice(8192 - size, size)))
+      assert.equal(before, c:segment():read(0, 192)) -- its lock, too
+      assert.same({ false, 1 }, { c:cas(7, seg) })
+      assert_value("first", 1, c:get())
+    end
+    assert.equal(2, c:set "second")
+    cut(name)
+    local text = expect.failure("truncated", c:set((named_segment "fine")))
+    assert.truthy(text:find(('cell "%s": '):format(name), 1, true), text)
+  end)
+
+  it("is given to encode, as any other value is", function()
+    local seen = {}
+    local codec = {
+      encode = function(value)
+        seen[#seen + 1] = value
+        return type(value) == "userdata" and "<" .. value:read() .. ">" or value
+      end,
+      decode = function(bytes) return bytes end,
+    }
+    local seg, c = shared_segment { codec = codec }
+    local part = seg:slice(4096, 3)
+    c:set(part)
+    assert_value("<abc>", 1, c:get())
+    assert.equal(part, seen[1])
+    part:close()
+    expect.misuse("closed", c.set, c, part) -- says encode
+    local same = { encode = function(value) return value end, decode = codec.decode }
+    c = expect.success(shmseg.cell.open(seg:slice(0, 4096), "rw", { codec = same }))
+    local text = "the codec's encode gave no string, but a userdata"
+    expect.misuse(text, c.set, c, seg:slice(4096, 3))
+    assert_value("<abc>", 1, c:get())
+  end)
+
+  it("may be closed or resized by a hook while set waits for another writer", function()
+    local name = scratch.name()
+    local seg = expect.success(shmseg.open(name, "x", 8192))
+    local mutex = expect.success(shmseg.mutex.open(seg:slice(4096), "c"))
+    local c = expect.success(shmseg.cell.open(seg:slice(0, 4096), "c", { capacity = 100 }))
+    mutex:lock() -- its word stands for a writer that stopped in the middle
+    seg:set_u32(64, seg:get_u32(4096 + 64))
+    local other = user_of_segment(name)
+    local function run(act)
+      return other:call([[
+        local act = ...
+        local part = assert(shmseg.open(nil, "x", 50, { temporary = true }))
+        debug.sethook(function()
+          local info = debug.getinfo(2, "nS")
+          if info.what == "C" and not info.name then -- called by the library, in its wait
+            debug.sethook()
+            if act == "close" then part:close() end
+            if act == "grow" then part:resize(200) end
+            if act == "free" then seg:set_u32(64, 1) end
+            if act == "shrink" then part:resize(20) seg:set_u32(64, 1) end
+          end
+        end, "c")
+        local ok, result = pcall(function()
+          local version = c:set(part)
+          return version
+        end)
+        debug.sethook()
+        return ok, result
+      ]], act)
+    end
+    local ok, text = run "close"
+    assert.False(ok)
+    assert.truthy(text:find "closed segment", text)
+    ok, text = run "grow"
+    assert.False(ok)
+    assert.truthy(text:find "200 bytes, the capacity is 100", text)
+    assert.same({ true, 1 }, { run "shrink" })
+    assert_value(("\0"):rep(20), 1, c:get())
+    seg:set_u32(64, seg:get_u32(4096 + 64))
+    assert.same({ true, 2 }, { run "free" })
+    assert_value(("\0"):rep(50), 2, c:get())
+  end)
+end)
+
+describe("get_into()", function()
+  after_each(scratch.clean)
+
+  it("copies the value into a segment or slice, and tells its size and version", function()
+    local c, name = cell(100)
+    local seg = named_segment(("-"):rep(20))
+    assert.equal("empty", expect.failure("empty", c:get_into(seg)))
+    c:set "value"
+    local reader = expect.success(shmseg.cell.open(name, "r"))
+    assert.same({ 5, 1 }, { c:get_into(seg) })
+    assert.equal("value---------------", seg:read())
+    assert.same({ 5, 1 }, { reader:get_into(seg, 7) })
+    assert.equal("value--value--------", seg:read())
+    assert.same({ 5, 1 }, { reader:get_into(seg:slice(10, 6), 1) })
+    assert.equal("value--valuvalue----", seg:read())
+    c:set "v\0"
+    assert.same({ 2, 2 }, { c:get_into(seg, 18) })
+    assert.equal("value--valuvalue--v\0", seg:read())
+    assert.same({ 2, 2 }, { c:get_into(seg, 0.0) })
+    c:set ""
+    assert.same({ 0, 3 }, { c:get_into(seg, 20) })
+    assert.same({ 0, 3 }, { c:get_into(seg:slice(20)) })
+    assert.equal("v\0lue--valuvalue--v\0", seg:read())
+  end)
+
+  it("copies nothing where the value does not fit, and says how large it is", function()
+    local c, name = cell(100)
+    local seg = named_segment(("-"):rep(20))
+    c:set(("x"):rep(21))
+    local before = seg:read()
+    for offset = 0, 20, 5 do
+      local text = expect.failure("too small", c:get_into(seg, offset))
+      local expected = 'cell "%s": too small: 21 bytes, there is room for %d'
+      assert.equal(expected:format(name, 20 - offset), text)
+    end
+    expect.failure("too small", c:get_into(seg:slice(1)))
+    assert.equal(before, seg:read())
+  end)
+
+  it("wants an open segment or slice that may be written, and an offset in it", function()
+    local c = cell(100)
+    c:set "value"
+    local seg, name = named_segment(("-"):rep(20))
+    local reader = expect.success(shmseg.open(name, "r"))
+    local before = seg:read()
+    expect.misuse("read%-only", c.get_into, c, reader)
+    expect.misuse("read%-only", c.get_into, c, reader:slice(3))
+    for _, offset in ipairs { 21, -1, 2 ^ 40 } do
+      local numbers = ("offset %d, count 0, size 20"):format(offset):gsub("%-", "%%-")
+      expect.misuse({ "out of range", numbers }, c.get_into, c, seg, offset)
+    end
+    for _, offset in ipairs { 1.5, "x", {}, true } do
+      expect.misuse({ "bad argument" }, c.get_into, c, seg, offset)
+    end
+    for _, target in ipairs { "x", 1, {}, io.stdout, c, seg:array(0, "u8") } do
+      expect.misuse("shmseg.segment expected", c.get_into, c, target)
+    end
+    expect.misuse("expected", c.get_into, c)
+    assert.equal(before, seg:read())
+    local part = seg:slice(1)
+    part:close()
+    expect.misuse("closed slice", c.get_into, c, part)
+    seg:close()
+    expect.misuse("closed segment", c.get_into, c, seg)
+    local other = named_segment "other"
+    c:close()
+    expect.misuse("closed", c.get_into, c, other)
+  end)
+
+  it("may copy to what lies beside the cell, and not into the cell", function()
+    local seg, c = shared_segment()
+    local size = shmseg.cell.size_for { capacity = 100 }
+    c:set "beside"
+    assert.same({ 6, 1 }, { c:get_into(seg, 4096) })
+    assert.equal("besideghij", seg:read(4096, 10))
+    assert.same({ 6, 1 }, { c:get_into(seg, size) })
+    assert.same({ 6, 1 }, { c:get_into(seg:slice(size, 10)) })
+    expect.failure("too small", c:get_into(seg:slice(0, 4096), 4096))
+    local before = seg:read()
+    expect.misuse({ "bad argument", "overlaps the cell" }, c.get_into, c, seg)
+    expect.misuse({ "bad argument", "overlaps the cell" }, c.get_into, c, seg, size - 1)
+    expect.misuse({ "bad argument", "overlaps the cell" }, c.get_into, c, seg:slice(64, 10))
+    assert.equal(before, seg:read())
+  end)
+
+  it("says which one was cut by a peer, the segment or the cell", function()
+    local c, name = cell(100)
+    c:set "value"
+    local seg, other = named_segment(("-"):rep(8192))
+    cut(other)
+    local text = expect.failure("truncated", c:get_into(seg, 4094))
+    assert.truthy(text:find(('segment "%s": '):format(other), 1, true), text)
+    assert_value("value", 1, c:get())
+    cut(name)
+    text = expect.failure("truncated", c:get_into((named_segment(("-"):rep(100)))))
+    assert.truthy(text:find(('cell "%s": '):format(name), 1, true), text)
+  end)
+
+  it("copies what encode made, and does not decode it", function()
+    local codec = { encode = function(n) return ("<%d>"):format(n) end, decode = error }
+    local seg, c = shared_segment { codec = codec }
+    c:set(7)
+    assert.same({ 3, 1 }, { c:get_into(seg, 4096) })
+    assert.equal("<7>defghij", seg:read(4096, 10))
+  end)
+
+  it("takes an offset of LuaJIT's 64 bits, whatever a hook does at it", function()
+    if not jit then
+      pending("this is no LuaJIT")
+    end
+    jit.off()
+    scratch.defer(jit.on)
+    scratch.defer(debug.sethook)
+    local raised = 0
+    for calls = 1, 40 do
+      for _, victim in ipairs { "target", "cell" } do
+        local c, target, left = cell(100), named_segment(("-"):rep(20)), calls
+        c:set "value"
+        debug.sethook(function()
+          left = left - 1
+          if left == 0 then
+            (victim == "cell" and c or target):close()
+          end
+        end, "cr")
+        local ok, size = pcall(c.get_into, c, target, scalars.int64(10))
+        debug.sethook()
+        raised = raised + (ok and 0 or 1)
+        assert.truthy(ok and size == 5 or tostring(size):find "closed", size)
+        scratch.clean()
+      end
+    end
+    assert.truthy(raised > 10 and raised < 80)
+  end)
+
+  it("copies no torn value beside a writer at full speed, and none is older than the last", function()
+    local SIZE = 65536
+    local c, name = cell(SIZE)
+    local whole = patterns(SIZE)
+    local seg = expect.success(shmseg.anonymous(SIZE))
+    c:set(whole["\0"])
+    local writer = user(name)
+    writer:send [[
+      report "begins"
+      local parts = {}
+      for i = 0, 255 do
+        parts[i] = assert(shmseg.anonymous(65536))
+        parts[i]:fill(0, 65536, i)
+      end
+      for i = 1, 1e12 do c:set(parts[i % 256]) end]]
+    assert.equal("begins", writer:receive())
+    c:wait(1, LONG)
+    local last = 1
+    for _ = 1, 500 * message_peer.scale do
+      local size, version = expect.success(c:get_into(seg))
+      local value = seg:read()
+      assert.equal(SIZE, size)
+      assert.True(value == whole[value:sub(1, 1)])
+      assert.True(version >= last)
+      last = version
+    end
+    assert.True(last > 1)
+    writer:stop()
+    assert.truthy(c:set "after")
   end)
 end)
 

@@ -236,14 +236,18 @@ SHMSEG_API int shmseg_cell_set(shmseg_cell *cell, const void *bytes, size_t size
 SHMSEG_API int shmseg_cell_cas(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                                uint64_t *version);
 
-/* Both in one; expected is SHMSEG_ANY_VERSION for a set. A writer that was stopped while it writes
- * is waited for, five seconds at most, as by the two above. */
-SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes,
-                                     size_t size, int64_t *deadline, uint64_t *version);
+/* Both in one; expected is SHMSEG_ANY_VERSION for a set, and the value may lie in a segment, but not
+ * in the cell. A writer that was stopped while it writes is waited for, five seconds at most, as by
+ * the two above. */
+SHMSEG_API int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected,
+                                     const shmseg_source *value, int64_t *deadline,
+                                     uint64_t *version);
 #define SHMSEG_ANY_VERSION UINT64_MAX
 
 /* Copies the value. SHMSEG_EMPTY; SHMSEG_TOO_SMALL when it has *size bytes and available is less;
- * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. */
+ * SHMSEG_TIMEOUT when writers have overtaken every try for 100 ms. What the buffer has after a
+ * failure is undefined. It may lie in a segment, but not in the cell; shmseg_segment_status() of
+ * that segment then tells whether the bytes went there. */
 SHMSEG_API int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available,
                                size_t *size, uint64_t *version);
 
@@ -261,6 +265,8 @@ SHMSEG_API int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t 
 /* What a handle has learnt of spinning; core/wait.c uses it. */
 typedef struct shmseg_spin {
   uint32_t failures; /* in a row */
+  uint32_t pauses;   /* before the first look */
+  uint32_t looks;    /* of the last spin; 0: it found nothing */
 } shmseg_spin;
 
 /* A queue: each message goes to one consumer, first in, first out. */
@@ -280,6 +286,13 @@ SHMSEG_OBJECT(queue);
 SHMSEG_API int shmseg_queue_push(shmseg_queue *queue, const void *bytes, size_t size,
                                  int64_t deadline);
 
+/* Pushes count messages in their order; EINVAL, before the first one, when one of them is larger
+ * than the capacity. What there is room for is published by one store; messages that different
+ * stores publish may have others' messages between them. *pushed is how many this call has
+ * pushed, also when it fails: call again with the rest. */
+SHMSEG_API int shmseg_queue_push_many(shmseg_queue *queue, const shmseg_source *messages,
+                                      size_t count, size_t *pushed, int64_t deadline);
+
 /* Takes at least one message and at most max (0 is EINVAL), as many as fit in available bytes. Each
  * is a record of SHMSEG_RECORD(size) bytes: the size as uint64_t, the message, and up to 7 more to
  * a multiple of 8. *used is how many bytes they fill; with SHMSEG_TOO_SMALL how many the first one
@@ -290,13 +303,47 @@ SHMSEG_API int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t avail
 
 #define SHMSEG_RECORD(size) (8 + ((size) + 7) / 8 * 8)
 
-/* The two halves of taking one message, for a caller that copies it without the lock. The bytes may
- * change while they are copied; if claim with the same position and size then gives 0, the copy is
- * the message, and it is taken. SHMSEG_CHANGED, from either: no message can be taken in this way
- * now; shmseg_queue_take can, and waits. */
-SHMSEG_API int shmseg_queue_peek(shmseg_queue *queue, const unsigned char **bytes, size_t *size,
-                                 uint64_t *position);
-SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, uint64_t position, size_t size);
+/* Messages that are looked at in the ring, and then taken all at once. Nothing is held meanwhile:
+ * other consumers may take them first, and peers may change the bytes while they are copied.
+ *
+ *   err = shmseg_queue_look(queue, &batch, max, deadline);
+ *   while (!err && (err = shmseg_queue_next(queue, &batch)) == 0)
+ *     err = shmseg_queue_copy(queue, &batch, room for batch.size bytes);
+ *   if (err == SHMSEG_EMPTY)
+ *     err = shmseg_queue_claim(queue, &batch);
+ *
+ * What was copied is the messages, and the caller's, when claim has given 0. SHMSEG_CHANGED, from
+ * any of these: other consumers were faster. */
+typedef struct shmseg_queue_batch {
+  uint64_t head; /* position of the first message */
+  uint64_t end;  /* position behind the last one that next has shown */
+  uint64_t tail; /* as far as messages are known */
+  uint64_t left; /* how many more next may show */
+
+  /* The last one. bytes is NULL when it wraps at the end of the ring: then copy joins it. */
+  const unsigned char *bytes;
+  size_t size;
+} shmseg_queue_batch;
+
+/* Waits until there is a message, and begins a batch of at most max (0 is EINVAL), which is empty.
+ * SHMSEG_TIMEOUT, SHMSEG_SHUTDOWN. */
+SHMSEG_API int shmseg_queue_look(shmseg_queue *queue, shmseg_queue_batch *batch, uint64_t max,
+                                 int64_t deadline);
+
+/* Adds the next message. SHMSEG_EMPTY: there are max of them, or there was none behind the last
+ * one. SHMSEG_CORRUPT. */
+SHMSEG_API int shmseg_queue_next(shmseg_queue *queue, shmseg_queue_batch *batch);
+
+/* Copies the message that was added last, and stops when it is taken meanwhile. */
+SHMSEG_API int shmseg_queue_copy(shmseg_queue *queue, const shmseg_queue_batch *batch, void *to);
+
+/* 0 when nothing of the batch has been taken so far: its last size was a message's. */
+SHMSEG_API int shmseg_queue_confirm(const shmseg_queue *queue, const shmseg_queue_batch *batch);
+
+/* Takes the batch. After SHMSEG_CHANGED others have taken what lies before batch->head, which is
+ * now where the queue begins. If a message of the batch begins there, it and those behind it can
+ * still be claimed by another call. */
+SHMSEG_API int shmseg_queue_claim(shmseg_queue *queue, shmseg_queue_batch *batch);
 
 /* From here on no push succeeds. */
 SHMSEG_API int shmseg_queue_shutdown(shmseg_queue *queue);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The broadcast userdata. */
-#include <errno.h>
-
 #include "binding/module.h"
 #include "binding/subscription.h"
 #include "binding/value.h"
@@ -14,18 +12,17 @@ static const object_class class = { &shmseg_broadcast_kind, "shmseg.broadcast", 
 /* publish(value) -> sequence | nil, "shutdown" */
 static int broadcast_publish(lua_State *L) {
   broadcast *b = check_object(L, &class);
-  size_t size;
   uint64_t sequence;
-  const char *bytes = check_value(L, &b->object, 2, &size);
+  check_value(L, &b->object, 2);
   wait wait = wait_patiently();
   int err;
-  do
-    err = shmseg_broadcast_publish_until(&b->broadcast, bytes, size, &wait.deadline, &sequence);
-  while (wait_again(L, &wait, &err));
-  if (err == EINVAL)
-    return value_too_large(L, &b->object, 2, size);
+  do {
+    shmseg_source value = value_at(L, 2);
+    err = shmseg_broadcast_publish_until(&b->broadcast, value.bytes, value.size, &wait.deadline,
+                                         &sequence);
+  } while (wait_again(L, &wait, &err));
   if (err)
-    return push_object_failure(L, &b->object, err);
+    return push_value_failure(L, &b->object, 2, err);
   push_uint64(L, sequence);
   return 1;
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The cell userdata. */
-#include <errno.h>
-
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/value.h"
@@ -19,33 +17,32 @@ typedef struct {
 
 static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell) };
 
-static int push_version(lua_State *L, cell *c, int err, size_t size, int arg, uint64_t version) {
-  if (err == EINVAL)
-    return value_too_large(L, &c->object, arg, size);
+/* version, or the failure of the call that had the value at arg. */
+static int push_version(lua_State *L, cell *c, int err, int arg, uint64_t version) {
   if (err)
-    return push_object_failure(L, &c->object, err);
+    return push_value_failure(L, &c->object, arg, err);
   push_uint64(L, version);
   return 1;
 }
 
-/* Sets the cell to the value at arg if its version is the expected one. *size: bytes of the value. */
-static int set(lua_State *L, cell *c, int arg, uint64_t expected, size_t *size, uint64_t *version) {
-  const char *bytes = check_value(L, &c->object, arg, size);
+/* Sets the cell to the value at arg if its version is the expected one. */
+static int set(lua_State *L, cell *c, int arg, uint64_t expected, uint64_t *version) {
+  check_value(L, &c->object, arg);
   wait wait = wait_patiently();
   int err;
-  do
-    err = shmseg_cell_set_until(&c->cell, expected, bytes, *size, &wait.deadline, version);
-  while (wait_again(L, &wait, &err));
+  do {
+    shmseg_source value = value_at(L, arg);
+    err = shmseg_cell_set_until(&c->cell, expected, &value, &wait.deadline, version);
+  } while (wait_again(L, &wait, &err));
   return err;
 }
 
 /* set(value) -> version */
 static int cell_set(lua_State *L) {
   cell *c = check_object(L, &class);
-  size_t size;
   uint64_t version;
-  int err = set(L, c, 2, SHMSEG_ANY_VERSION, &size, &version);
-  return push_version(L, c, err, size, 2, version);
+  int err = set(L, c, 2, SHMSEG_ANY_VERSION, &version);
+  return push_version(L, c, err, 2, version);
 }
 
 /* cas(version, value) -> version | false, actual version */
@@ -53,11 +50,10 @@ static int cell_cas(lua_State *L) {
   cell *c = check_object(L, &class);
   int64_t expected = check_integer(L, 2);
   luaL_argcheck(L, expected >= 0, 2, "not a version");
-  size_t size;
   uint64_t version;
-  int err = set(L, c, 3, (uint64_t)expected, &size, &version);
+  int err = set(L, c, 3, (uint64_t)expected, &version);
   if (err != SHMSEG_CHANGED)
-    return push_version(L, c, err, size, 3, version);
+    return push_version(L, c, err, 3, version);
   lua_pushboolean(L, 0);
   push_uint64(L, version);
   return 2;
@@ -123,6 +119,24 @@ static int cell_get(lua_State *L) {
   return push_current(L, check_object(L, &class));
 }
 
+/* get_into(segment [, offset]) -> count, version | nil, "empty" | "too small" */
+static int cell_get_into(lua_State *L) {
+  cell *c = check_object(L, &class);
+  target t = target_at(L, &c->object, 2);
+  size_t size;
+  uint64_t version;
+  int err = shmseg_cell_get(&c->cell, t.bytes, t.available, &size, &version);
+  if (err == SHMSEG_TOO_SMALL)
+    return push_target_too_small(L, &c->object, size, &t);
+  if (!err)
+    err = segment_status(t.segment);
+  if (err)
+    return push_value_failure(L, &c->object, 2, err);
+  push_uint64(L, size);
+  push_uint64(L, version);
+  return 2;
+}
+
 /* wait([version [, timeout]]) -> value, version | nil, "timeout" */
 static int cell_wait(lua_State *L) {
   cell *c = check_object(L, &class);
@@ -137,8 +151,8 @@ static int cell_wait(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  { "cas", cell_cas },   { "get", cell_get }, { "set", cell_set },
-  { "wait", cell_wait }, { NULL, NULL },
+  { "cas", cell_cas }, { "get", cell_get },   { "get_into", cell_get_into },
+  { "set", cell_set }, { "wait", cell_wait }, { NULL, NULL },
 };
 
 void binding_open_cell(lua_State *L) {

@@ -1,30 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue userdata.
  *
- * As a rule a message becomes a string while it is still in the queue, and is taken after that. When
- * another consumer comes between, it is copied into private memory under the consumers' lock, and
- * becomes a string afterwards. If memory for the string is short then, the message stays in private
- * memory for the next pop. */
-#include <errno.h>
-#include <string.h>
-
+ * Messages become strings while they are still in the queue, and are taken after that, all by one
+ * store: so nothing is lost when memory runs out, a codec fails, or a hook raises. Other consumers
+ * may take them meanwhile; then the strings are dropped. */
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/value.h"
 #include "binding/waiting.h"
-#include "os/liveness.h"
+#include "core/wait.h"
 
-/* Bytes of the first private buffer, and of the one that drain asks for. */
-#define BUFFER_MIN 4096
-#define DRAIN_BUFFER 65536
+/* A message of more bytes is copied in pieces while other consumers are about. */
+#define LARGE 65536
+
+/* Bytes of the first private buffer. */
+#define BUFFER_MIN 1024
+
+/* drain runs hooks behind so many messages. */
+#define DRAIN_GO 4096
 
 typedef struct {
   object object;
   shmseg_queue queue;
-  buffer buffer;
-  size_t begin, end;      /* of the buffer: records that are taken, and not yet given to Lua */
-  uint64_t changes;       /* how often begin and end have changed */
-  shmseg_member taken_by; /* the process that took them: they are not a forked child's */
+  buffer buffer;      /* for messages that cannot become strings where they lie */
+  uint64_t copies;    /* into the buffer, so far */
+  bool was_overtaken; /* another consumer has taken the last message */
 } queue;
 
 static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue) };
@@ -34,15 +34,50 @@ static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(q
 /* push(value [, timeout]) -> true | nil, "timeout" | "shutdown" */
 static int queue_push(lua_State *L) {
   queue *q = check_object(L, &class);
-  size_t size;
-  const char *bytes = check_value(L, &q->object, 2, &size);
+  check_value(L, &q->object, 2);
   wait wait = wait_until(opt_deadline(L, 3));
+  size_t pushed;
+  int err;
+  do {
+    shmseg_source value = value_at(L, 2);
+    err = shmseg_queue_push_many(&q->queue, &value, 1, &pushed, wait.deadline);
+  } while (wait_again(L, &wait, &err));
+  if (err)
+    return push_value_failure(L, &q->object, 2, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* Pushes those of the checked list at index 2 that have not been pushed yet. *done counts them. */
+static int push_rest(lua_State *L, queue *q, size_t count, size_t *done, int64_t deadline) {
+  size_t pushed, left = count - *done;
+  if (q->buffer.available < left * sizeof(shmseg_source))
+    grow_buffer(L, &q->buffer, left * sizeof(shmseg_source));
+  q->copies++; /* a message that is on its way through the buffer is spoilt */
+  shmseg_source *sources = (shmseg_source *)(void *)q->buffer.bytes;
+  list_at(L, 2, *done, left, sources);
+  int err = shmseg_queue_push_many(&q->queue, sources, left, &pushed, deadline);
+  *done += pushed;
+  return err;
+}
+
+/* push_many(list [, timeout]) -> n | n, message, code: so many of the list are pushed */
+static int queue_push_many(lua_State *L) {
+  queue *q = check_object(L, &class);
+  wait wait = wait_until(opt_deadline(L, 3));
+  size_t count = check_list(L, &q->object, 2), done = 0;
   int err;
   do
-    err = shmseg_queue_push(&q->queue, bytes, size, wait.deadline);
+    err = push_rest(L, q, count, &done, wait.deadline);
   while (wait_again(L, &wait, &err));
-  return err == EINVAL ? value_too_large(L, &q->object, 2, size)
-                       : push_object_done(L, &q->object, err);
+  if (!err) {
+    push_uint64(L, done);
+    return 1;
+  }
+  int results = push_list_failure(L, &q->object, 2, err);
+  push_uint64(L, done);
+  lua_replace(L, -results - 1); /* in place of nil */
+  return results;
 }
 
 /* shutdown() -> true */
@@ -53,167 +88,253 @@ static int queue_shutdown(lua_State *L) {
 
 /* --- consumers ---------------------------------------------------------------------------- */
 
-/* Takes at most max messages into the empty buffer. After SHMSEG_TOO_SMALL, *used is what the first
- * message needs. */
-static int queue_take(lua_State *L, queue *q, uint64_t max, size_t *used, int64_t deadline) {
-  wait wait = wait_until(deadline);
-  int err;
-  do {
-    q->begin = q->end = 0; /* a hook may have used the queue, and left records here */
-    err = shmseg_queue_take(&q->queue, q->buffer.bytes, q->buffer.available, max, used,
-                            wait.deadline);
-  } while (wait_again(L, &wait, &err));
-  return err;
-}
-
-/* Fills the empty buffer with at most max messages. */
-static int refill(lua_State *L, queue *q, uint64_t max, size_t size, int64_t deadline) {
-  size_t used;
-  int err;
-  if (q->buffer.available < size)
-    grow_buffer(L, &q->buffer, size);
-  while ((err = queue_take(L, q, max, &used, deadline)) == SHMSEG_TOO_SMALL)
-    grow_buffer(L, &q->buffer, used + used / 2);
-  q->changes++;
-  q->begin = 0;
-  q->end = err ? 0 : used;
-  if (!err)
-    q->taken_by = q->queue.object.segment->member;
-  return err;
-}
-
-/* Are there records in the buffer? In a forked child they are the parent's, and are dropped. */
-static bool has_records(queue *q) {
-  shmseg_segment *segment = q->queue.object.segment;
-  if (q->begin < q->end && segment && !shmseg_liveness_own(&q->taken_by))
-    q->begin = q->end;
-  return q->begin < q->end;
-}
-
-/* Pushes the first message of the buffer, which stays there until its string is made. False: a
- * finalizer has taken it meanwhile. */
-static bool push_first(lua_State *L, queue *q) {
-  uint64_t size, changes = q->changes;
-  memcpy(&size, q->buffer.bytes + q->begin, sizeof size);
-  push_buffered(L, &q->buffer, q->begin + sizeof size, (size_t)size);
-  if (q->changes != changes) {
+/* Pushes the message that the batch has added last by way of the buffer. */
+static int push_copy(lua_State *L, queue *q, const shmseg_queue_batch *batch) {
+  for (;;) {
+    if (q->buffer.available <= batch->size)
+      grow_buffer(L, &q->buffer, batch->size + batch->size / 2 + BUFFER_MIN);
+    int err = shmseg_queue_copy(&q->queue, batch, q->buffer.bytes);
+    if (err)
+      return err;
+    uint64_t copies = ++q->copies;
+    push_buffered(L, &q->buffer, 0, batch->size);
+    if (q->copies == copies) /* else a finalizer has copied another message over it */
+      return 0;
     lua_pop(L, 1);
-    return false;
   }
-  q->changes++;
-  q->begin += (size_t)SHMSEG_RECORD(size);
-  decode_value(L, &q->object, 1);
-  return true;
 }
 
-/* Makes the string straight from the ring, and then takes the message. After SHMSEG_CHANGED the
- * message was not taken, and a string that was pushed is not valid. */
-static int push_in_place(lua_State *L, queue *q) {
-  const unsigned char *bytes;
-  size_t size;
-  uint64_t position;
-  int err = shmseg_queue_peek(&q->queue, &bytes, &size, &position);
-  if (err)
-    return err;
-  if (!push_shared(L, bytes, size))
-    return SHMSEG_CHANGED;
-  return shmseg_queue_claim(&q->queue, position, size); /* a finalizer may have closed the handle */
+/* Pushes it straight from the ring, if that can be done. It is the message if the batch can then be
+ * claimed. Finalizers may run, and use the queue. */
+static int push_message(lua_State *L, queue *q, const shmseg_queue_batch *batch) {
+  bool in_pieces = batch->size > LARGE && q->was_overtaken;
+  if (batch->bytes && !in_pieces && push_shared(L, batch->bytes, batch->size))
+    return 0;
+  return push_copy(L, q, batch);
+}
+
+/* Is an operation on messages that others have taken to be tried again? */
+static bool try_again(lua_State *L, wait *w, int64_t *patience, int *err) {
+  if (*err == SHMSEG_CHANGED)
+    *err = shmseg_wait_overtaken(patience, w->deadline);
+  return *err == SHMSEG_CHANGED || wait_again(L, w, err);
+}
+
+/* Pushes the next message, and takes it. */
+static int pop_message(lua_State *L, queue *q, int64_t deadline) {
+  shmseg_queue_batch batch;
+  int err = shmseg_queue_look(&q->queue, &batch, 1, deadline);
+  if (!err)
+    err = shmseg_queue_next(&q->queue, &batch);
+  if (!err)
+    err = push_message(L, q, &batch);
+  if (!err)
+    err = shmseg_queue_claim(&q->queue, &batch);
+  q->was_overtaken = err == SHMSEG_CHANGED;
+  return err;
 }
 
 /* pop([timeout]) -> value | nil, "timeout" | "shutdown" */
 static int queue_pop(lua_State *L) {
   queue *q = check_object(L, &class);
-  int64_t deadline = opt_deadline(L, 2);
+  wait wait = wait_until(opt_deadline(L, 2));
+  int64_t patience = 0;
+  int err;
   do {
-    int err = 0;
     lua_settop(L, 2);
-    if (!has_records(q)) {
-      if (push_in_place(L, q) == 0) {
-        decode_value(L, &q->object, 1);
-        return 1;
-      }
-      /* refill() meets the same failure again; a finalizer may have drained, and left records here */
-      err = has_records(q) ? 0 : refill(L, q, 1, BUFFER_MIN, deadline);
-    } else if (!q->queue.object.segment) {
-      err = SHMSEG_CLOSED;
-    }
-    if (err)
-      return push_object_failure(L, &q->object, err);
-  } while (!push_first(L, q));
-  return 1;
-}
-
-/* (queue, list, n) -> boolean: sets element n of the list to the buffer's first message, if any. */
-static int set_first(lua_State *L) {
-  bool is_there = push_first(L, check_object(L, &class));
-  if (is_there)
-    lua_rawseti(L, 2, (int)lua_tointeger(L, 3));
-  lua_pushboolean(L, is_there);
-  return 1;
-}
-
-/* Adds a message to the list at index 3, which has *count of them (none if a finalizer takes it);
- * set_first is at index 4. False when that raised: then the error is at the top, and the message
- * still in the buffer. An error that neither a lack of memory nor a codec has caused is a hook's
- * (Ctrl-C, for example): it ends the call. */
-static bool add_first(lua_State *L, queue *q, int *count) {
-  size_t begin = q->begin;
-  uint64_t changes = q->changes;
-  lua_pushvalue(L, 4);
-  lua_pushvalue(L, 1);
-  lua_pushvalue(L, 3);
-  lua_pushinteger(L, *count + 1);
-  int status = lua_pcall(L, 3, 1, 0);
-  if (status == 0) {
-    *count += lua_toboolean(L, -1);
-    lua_pop(L, 1);
-    return true;
-  }
-  if (status == LUA_ERRRUN && (!q->object.has_codec || q->changes == changes))
-    lua_error(L);
-  /* A message that the codec cannot decode is lost when it is the first of the list, as it is in
-   * pop; also when decode has used the queue, since the buffer then has other records. */
-  if ((*count > 0 || status == LUA_ERRMEM) && q->changes == changes + 1) {
-    q->changes++;
-    q->begin = begin;
-  }
-  return false;
-}
-
-/* drain([max]) -> list of values, perhaps empty. It takes as many bytes as the queue had at the
- * beginning, even if producers add more meanwhile. A message of which no value can be made ends the
- * list: what was taken before is returned, and the next call begins with that message. (An error of
- * a hook loses the list.) */
-static int queue_drain(lua_State *L) {
-  queue *q = check_object(L, &class);
-  int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
-  luaL_argcheck(L, max >= 0, 2, "negative number of messages");
-  lua_settop(L, 2);
-  lua_newtable(L);
-  lua_pushcfunction(L, set_first);
-  uint64_t there;
-  int err = shmseg_queue_bytes(&q->queue, &there);
+    err = pop_message(L, q, wait.deadline);
+  } while (try_again(L, &wait, &patience, &err));
   if (err)
     return push_object_failure(L, &q->object, err);
-  for (int count = 0; count < max;) {
-    if (!has_records(q)) {
-      if (count > 0 && wait_run_hooks(L)) /* it may take long */
-        break;
-      err = there > 0 ? refill(L, q, (uint64_t)(max - count), DRAIN_BUFFER, 0) : SHMSEG_TIMEOUT;
-      there -= q->end < there ? q->end : there;
-      if (err && err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN && count == 0)
-        return push_object_failure(L, &q->object, err);
-      if (err)
-        break;
-    }
-    if (add_first(L, q, &count))
-      continue;
-    if (count == 0)
-      return lua_error(L);
-    break;
-  }
-  lua_settop(L, 3);
+  decode_value(L, &q->object, 1);
   return 1;
+}
+
+/* Copies the next message into the target, and takes it. SHMSEG_TOO_SMALL: it has *size bytes. */
+static int take_into(queue *q, const target *t, size_t *size, int64_t deadline) {
+  shmseg_queue_batch batch;
+  int err = shmseg_queue_look(&q->queue, &batch, 1, deadline);
+  if (!err)
+    err = shmseg_queue_next(&q->queue, &batch);
+  if (err)
+    return err;
+  *size = batch.size;
+  if (*size > t->available) {
+    err = shmseg_queue_confirm(&q->queue, &batch);
+    return err ? err : SHMSEG_TOO_SMALL;
+  }
+  err = shmseg_queue_copy(&q->queue, &batch, t->bytes);
+  if (!err)
+    err = segment_status(t->segment);
+  return err ? err : shmseg_queue_claim(&q->queue, &batch);
+}
+
+/* pop_into(segment [, offset [, timeout]]) -> count | nil, "timeout" | "shutdown" | "too small" */
+static int queue_pop_into(lua_State *L) {
+  queue *q = check_object(L, &class);
+  wait wait = wait_until(opt_deadline(L, 4));
+  int64_t patience = 0;
+  size_t size;
+  target t;
+  int err;
+  do {
+    t = target_at(L, &q->object, 2);
+    err = take_into(q, &t, &size, wait.deadline);
+  } while (try_again(L, &wait, &patience, &err));
+  if (err == SHMSEG_TOO_SMALL)
+    return push_target_too_small(L, &q->object, size, &t);
+  if (err)
+    return push_value_failure(L, &q->object, 2, err);
+  push_uint64(L, size);
+  return 1;
+}
+
+/* --- many at once ------------------------------------------------------------------------- */
+
+/* What drain has made of a batch: the messages are a list at LIST, and what a codec makes of them a
+ * list at VALUES. */
+enum { LIST = 4, VALUES = 5 };
+
+typedef struct {
+  shmseg_queue_batch batch;
+  int count;
+  bool failed; /* an error of the codec is at the top, and is that of the first message */
+} drained;
+
+/* How many messages to make room for: at most those that are there. */
+static int expected_count(const shmseg_queue_batch *batch) {
+  uint64_t most = (batch->tail - batch->head) / SHMSEG_RECORD(1), some = 256;
+  most = most < batch->left ? most : batch->left;
+  return (int)(most < some ? most : some);
+}
+
+/* Makes the list. Hooks that run meanwhile may raise: nothing is taken yet. */
+static int make_list(lua_State *L, queue *q, drained *d) {
+  int err;
+  lua_settop(L, LIST - 1);
+  lua_createtable(L, expected_count(&d->batch), 0);
+  while ((err = shmseg_queue_next(&q->queue, &d->batch)) == 0) {
+    err = push_message(L, q, &d->batch);
+    if (err)
+      return err;
+    lua_rawseti(L, LIST, ++d->count);
+    if (d->count % DRAIN_GO == 0 && wait_run_hooks(L))
+      return 0; /* a signal has come */
+  }
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Bytes of the record of message n of the list. */
+static uint64_t record_of(lua_State *L, int n) {
+  lua_rawgeti(L, LIST, n);
+  uint64_t record = SHMSEG_RECORD((uint64_t)lua_rawlen(L, -1));
+  lua_pop(L, 1);
+  return record;
+}
+
+/* (queue, message) -> value */
+static int decode_message(lua_State *L) {
+  decode_value(L, check_object(L, &class), 1);
+  return 1;
+}
+
+/* Makes the list of values. A message that the codec cannot decode ends it; when it is the first, the
+ * batch is that message alone. */
+static int decode_list(lua_State *L, queue *q, drained *d) {
+  uint64_t end = d->batch.head;
+  lua_createtable(L, d->count, 0);
+  for (int n = 1; n <= d->count; n++) {
+    lua_pushcfunction(L, decode_message);
+    lua_pushvalue(L, 1);
+    lua_rawgeti(L, LIST, n);
+    int status = lua_pcall(L, 2, 1, 0);
+    if (status == 0) {
+      lua_rawseti(L, VALUES, n);
+      end += record_of(L, n);
+      continue;
+    }
+    d->failed = n == 1;
+    d->count = d->failed ? 1 : n - 1;
+    d->batch.end = d->failed ? end + record_of(L, n) : end;
+    if (d->failed && status == LUA_ERRMEM) { /* takes nothing; but it may be no message */
+      int err = shmseg_queue_confirm(&q->queue, &d->batch);
+      return err ? err : lua_error(L);
+    }
+    return 0;
+  }
+  return 0;
+}
+
+/* Removes the first elements from a list of count. */
+static void drop_first(lua_State *L, int list, int dropped, int count) {
+  for (int n = 1; dropped > 0 && n <= count; n++) {
+    if (n + dropped <= count)
+      lua_rawgeti(L, list, n + dropped);
+    else
+      lua_pushnil(L);
+    lua_rawseti(L, list, n);
+  }
+}
+
+/* Claims the batch, or what others have left of it, and puts the list of its values at the top. */
+static int claim_list(lua_State *L, queue *q, drained *d) {
+  int list = q->object.has_codec ? VALUES : LIST, dropped = 0, err;
+  uint64_t position = d->batch.head;
+  while ((err = shmseg_queue_claim(&q->queue, &d->batch)) == SHMSEG_CHANGED) {
+    while (dropped < d->count && position < d->batch.head)
+      position += record_of(L, ++dropped);
+    if (dropped == d->count || position != d->batch.head)
+      return err;
+  }
+  if (err)
+    return err;
+  if (d->failed)
+    return lua_error(L);
+  drop_first(L, list, dropped, d->count);
+  lua_settop(L, list);
+  return 0;
+}
+
+/* Pushes a list of at most max messages, and takes them. */
+static int drain_messages(lua_State *L, queue *q, uint64_t max, int64_t deadline) {
+  drained d = { .count = 0 };
+  uint64_t bytes;
+  int err = shmseg_queue_look(&q->queue, &d.batch, max > 0 ? max : 1, deadline);
+  if (!err && max == 0)
+    return SHMSEG_TIMEOUT;
+  if (!err && max > DRAIN_GO)
+    err = shmseg_queue_bytes(&q->queue, &bytes); /* tells of holes, which read as many messages */
+  if (!err)
+    err = make_list(L, q, &d);
+  if (!err && q->object.has_codec)
+    err = decode_list(L, q, &d);
+  return err ? err : claim_list(L, q, &d);
+}
+
+/* drain([max]) -> list, perhaps empty [, "shutdown"]
+ * drain(max, timeout) -> list, not empty | nil, "timeout" | "shutdown" */
+static int queue_drain(lua_State *L) {
+  queue *q = check_object(L, &class);
+  bool waits = !lua_isnone(L, 3);
+  int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
+  luaL_argcheck(L, max >= 0, 2, "negative number of messages");
+  luaL_argcheck(L, max > 0 || !waits, 2, "to wait for no message");
+  wait wait = wait_until(waits ? opt_deadline(L, 3) : WAIT_PAST);
+  int64_t patience = 0;
+  int err;
+  lua_settop(L, LIST - 1);
+  do
+    err = drain_messages(L, q, max < INT32_MAX ? (uint64_t)max : INT32_MAX, wait.deadline);
+  while (try_again(L, &wait, &patience, &err));
+  if (err == 0)
+    return 1;
+  if (waits || (err != SHMSEG_TIMEOUT && err != SHMSEG_SHUTDOWN))
+    return push_object_failure(L, &q->object, err);
+  lua_newtable(L);
+  if (err == SHMSEG_TIMEOUT)
+    return 1;
+  lua_pushliteral(L, "shutdown");
+  return 2;
 }
 
 /* --- looking ------------------------------------------------------------------------------ */
@@ -258,8 +379,10 @@ static int queue_stats(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-  { "drain", queue_drain },       { "pop", queue_pop },     { "push", queue_push },
-  { "shutdown", queue_shutdown }, { "stats", queue_stats }, { NULL, NULL },
+  { "drain", queue_drain },         { "pop", queue_pop },
+  { "pop_into", queue_pop_into },   { "push", queue_push },
+  { "push_many", queue_push_many }, { "shutdown", queue_shutdown },
+  { "stats", queue_stats },         { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = { { "__len", queue_len }, { NULL, NULL } };

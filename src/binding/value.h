@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Values and messages: their strings, what a codec makes of those, and the private memory that they
- * go through. */
+/* Values and messages: strings and bytes of segments, what a codec makes of them, and the private
+ * memory that they go through.
+ *
+ * A value is converted once, by check_value() or check_list(). Where its bytes are is asked anew at
+ * each try of a wait, by value_at() or list_at(): hooks run between two tries, and may close or
+ * resize the segment. target_at() does both for a place that bytes are copied into. */
 #ifndef SHMSEG_BINDING_VALUE_H
 #define SHMSEG_BINDING_VALUE_H
 
@@ -12,10 +16,60 @@ typedef struct {
   size_t available;
 } buffer;
 
+/* Bytes of a segment or slice that a message or value is copied into. */
+typedef struct {
+  unsigned char *bytes;
+  size_t available;
+  const shmseg_segment *segment;
+} target;
+
 #pragma GCC visibility push(hidden)
 
-/* The bytes of the value at arg. With a codec, the value is replaced by what encode makes of it. */
-const char *check_value(lua_State *L, const object *o, int arg, size_t *size);
+/* check_value() of what is no string, or goes through a codec. */
+void check_value_anew(lua_State *L, const object *o, int arg);
+
+/* Raises unless a string, a number (which becomes a string), a segment or a slice is at arg. With a
+ * codec, what is there is first replaced by what encode makes of it, a string. A segment or slice
+ * must be open, and must not overlap the object through the same segment handle. */
+static inline void check_value(lua_State *L, const object *o, int arg) {
+  if (o->has_codec || lua_type(L, arg) != LUA_TSTRING)
+    check_value_anew(L, o, arg);
+}
+
+/* value_at() of a segment or slice. */
+shmseg_source view_at(lua_State *L, int arg);
+
+/* Where the bytes of the checked value at arg are now. Raises when the segment or slice was closed.
+ * Allocates nothing, and runs no Lua code. */
+static inline shmseg_source value_at(lua_State *L, int arg) {
+  shmseg_source value = { .segment = NULL };
+  value.bytes = lua_tolstring(L, arg, &value.size);
+  return value.bytes ? value : view_at(L, arg);
+}
+
+/* nil, message, code for a failure of the call that had the value, or the target, at arg: it tells
+ * which segment was cut, that of the value or target or that of the object. Raises when the value is
+ * larger than the capacity (EINVAL). */
+int push_value_failure(lua_State *L, object *o, int arg, int err);
+
+/* Replaces the table at arg by a new one, of its elements 1 to n, each checked as by check_value()
+ * and none larger than the capacity. The errors name the element. Returns n, the table's raw length
+ * at the beginning. */
+size_t check_list(lua_State *L, object *o, int arg);
+
+/* value_at() for count elements of the checked list at arg, from number from + 1 on. */
+void list_at(lua_State *L, int arg, size_t from, size_t count, shmseg_source *values);
+
+/* push_value_failure() for the checked list at arg. It raises nothing: a segment in the list that
+ * has grown over the capacity since it was checked is a failure, too. */
+int push_list_failure(lua_State *L, object *o, int arg, int err);
+
+/* The segment or slice at arg, from the optional offset at arg + 1 on. Raises when it is closed,
+ * read-only or too short, or overlaps the object through the same segment handle. */
+target target_at(lua_State *L, const object *o, int arg);
+
+/* nil, "too small" with these numbers: a message or value of size bytes, and what the target has. */
+int push_target_too_small(lua_State *L, const object *o, size_t size, const target *t);
 
 /* With a codec, replaces the string at the top by what decode makes of it. The object is at index
  * owner. */
@@ -32,9 +86,6 @@ void grow_buffer(lua_State *L, buffer *b, size_t size);
 /* Pushes bytes of the buffer of the userdata at index 1 as a string. Finalizers may run meanwhile
  * and use that userdata; the caller has to find out whether they changed the buffer. */
 void push_buffered(lua_State *L, const buffer *b, size_t begin, size_t size);
-
-/* Raises that the value at arg is larger than the capacity. */
-int value_too_large(lua_State *L, object *o, int arg, size_t size);
 
 #pragma GCC visibility pop
 

@@ -17,6 +17,9 @@
 
 #define PAUSE 1000000
 
+/* Nanoseconds for which peers may be faster at each try. */
+#define OVERTAKEN 100000000
+
 /* Nanoseconds: about what a futex sleep and wake cost. A peer that is awake answers sooner. */
 #define SPIN 20000
 #define SPIN_LOOKS 64    /* between two looks at the clock */
@@ -70,6 +73,11 @@ int shmseg_wait_again(int64_t deadline) {
   return shmseg_wait_left(deadline) ? SHMSEG_INTERRUPTED : SHMSEG_TIMEOUT;
 }
 
+int shmseg_wait_overtaken(int64_t *patience, int64_t deadline) {
+  return shmseg_wait_left(shmseg_wait_patience(patience, OVERTAKEN)) ? SHMSEG_CHANGED
+                                                                     : shmseg_wait_again(deadline);
+}
+
 /* Is a spin worth it, after so many failures in a row? Two processes on one processor fail until
  * the system moves one of them, which it does when both have wanted to run for milliseconds. */
 static bool wait_is_worth_spinning(uint32_t failures) {
@@ -79,7 +87,13 @@ static bool wait_is_worth_spinning(uint32_t failures) {
 shmseg_spinner shmseg_wait_spin_begin(shmseg_spin *spin) {
   bool is_worth = wait_is_worth_spinning(spin->failures);
   spin->failures++;
-  return (shmseg_spinner){ spin, is_worth ? shmseg_clock_now() + SPIN : 0, 0 };
+  spin->looks = 0;
+  if (!is_worth)
+    return (shmseg_spinner){ spin, 0, 0 };
+  shmseg_spinner spinner = { spin, shmseg_clock_now() + SPIN, 0 };
+  for (uint32_t i = 0; i < spin->pauses; i++)
+    spin_pause();
+  return spinner;
 }
 
 bool shmseg_wait_spin_again(shmseg_spinner *spinner) {
@@ -90,9 +104,16 @@ bool shmseg_wait_spin_again(shmseg_spinner *spinner) {
 }
 
 int shmseg_wait_spin_found(const shmseg_spinner *spinner) {
-  if (spinner->deadline != 0)
+  if (spinner->deadline != 0) {
     spinner->spin->failures = 0;
+    spinner->spin->looks = spinner->looks + 1;
+  }
   return 0;
+}
+
+void shmseg_wait_spin_adapt(shmseg_spin *spin, bool longer, uint32_t most) {
+  uint32_t more = 2 * spin->pauses + 1;
+  spin->pauses = !longer ? spin->pauses / 2 : more < most ? more : most;
 }
 
 bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses) {

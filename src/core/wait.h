@@ -39,6 +39,10 @@ bool shmseg_wait_left(int64_t deadline);
 /* What a wait that is not over returns: SHMSEG_INTERRUPTED, or SHMSEG_TIMEOUT at the deadline. */
 int shmseg_wait_again(int64_t deadline);
 
+/* What becomes of an operation that peers have overtaken: SHMSEG_CHANGED, try again, for 100 ms;
+ * then it is over, as shmseg_wait_again says. *patience is 0 when the operation begins. */
+int shmseg_wait_overtaken(int64_t *patience, int64_t deadline);
+
 /* Looks at a lock's word for as long as waking a sleeper would take: true when it differs from
  * seen. With one processor it does not look. *pauses is SHMSEG_SPIN_START to begin with. The looks
  * become rarer, also from call to call, since each one takes the cache line from the owner. */
@@ -55,7 +59,11 @@ bool shmseg_wait_spin(const uint32_t *word, uint32_t seen, unsigned *pauses);
  *   while (shmseg_wait_spin_again(&spinner));
  *
  * A handle whose peers were too slow many times in a row looks once, and spins only now and then:
- * on a busy machine the peers need its processor. */
+ * on a busy machine the peers need its processor.
+ *
+ * Each look takes the cache line from the peer that works. Where more than one change is waited for,
+ * a handle pauses before it looks, spin->pauses times (about 25 ns each, on the machine where this
+ * was measured), and shmseg_wait_spin_adapt() makes that more or less. */
 typedef struct shmseg_spinner {
   shmseg_spin *spin;
   int64_t deadline; /* 0: it looks once */
@@ -67,6 +75,9 @@ bool shmseg_wait_spin_again(shmseg_spinner *spinner);
 
 /* Notes that the spin was worth it, and gives 0. */
 int shmseg_wait_spin_found(const shmseg_spinner *spinner);
+
+/* From now on pauses twice as long before the first look, at most so many times; or half as long. */
+void shmseg_wait_spin_adapt(shmseg_spin *spin, bool longer, uint32_t most);
 
 /* Wakes at most count of the waiters on word. Gives how many, or -1 when the page is gone. */
 int shmseg_wait_wake(const uint32_t *word, int count);

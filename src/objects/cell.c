@@ -16,8 +16,8 @@
  *             C2  the buffers of the last 3 versions are whole; only the one after may be changing.
  *             C3  a size is not above the capacity.
  *
- * PROTOCOL    set   take the lock; fence; fill buffer (v + 1) mod 4; store the version word v + 1
- *                   with release: that publishes. Unlock, notify.
+ * PROTOCOL    set   take the lock; fence; fill buffer (v + 1) mod 4; if the value's bytes were there,
+ *                   store the version word v + 1 with release: that publishes. Unlock, notify.
  *                   The fence: a reader that sees a byte of version v + 1 must also see that v is
  *                   published, or its check below could pass.
  *             get   load v with acquire, copy buffer v mod 4, fence, load v'. The buffer was whole
@@ -97,12 +97,12 @@ static unsigned char *cell_buffer_of(const shmseg_cell *cell, uint64_t version) 
 /* --- writing ------------------------------------------------------------------------------ */
 
 /* Under the lock. */
-static int cell_publish(const shmseg_cell *cell, uint64_t version, const void *bytes, size_t size) {
+static int cell_publish(const shmseg_cell *cell, uint64_t version, const shmseg_source *value) {
   unsigned char *buffer = cell_buffer_of(cell, version);
   fence_release(); /* version - 1 is seen first: pairs with the fence in shmseg_cell_confirm() */
-  store_relaxed((uint64_t *)buffer, (uint64_t)size);
-  copy_to_shared(buffer + BYTES, bytes, size);
-  int err = segment_status(cell->object.segment);
+  store_relaxed((uint64_t *)buffer, (uint64_t)value->size);
+  copy_to_shared(buffer + BYTES, value->bytes, value->size);
+  int err = shmseg_object_copied(&cell->object, value, 1);
   if (err)
     return err;
   /* Publish. Pairs with the acquire in shmseg_cell_peek(); from here the value is out (C2). */
@@ -111,24 +111,30 @@ static int cell_publish(const shmseg_cell *cell, uint64_t version, const void *b
 }
 
 /* Under the lock. */
-static int cell_publish_next(const shmseg_cell *cell, uint64_t expected, const void *bytes,
-                             size_t size, uint64_t *version) {
+static int cell_publish_next(const shmseg_cell *cell, uint64_t expected, const shmseg_source *value,
+                             uint64_t *version) {
   uint64_t now = load_relaxed(cell_version_of(cell));
   *version = now - 1;
   if (now == 0 || now >= SHMSEG_COUNT_MAX)
     return SHMSEG_CORRUPT;
   if (expected != SHMSEG_ANY_VERSION && expected != *version)
     return SHMSEG_CHANGED;
-  return cell_publish(cell, ++*version, bytes, size);
+  return cell_publish(cell, ++*version, value);
 }
 
-int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
+/* After err, is anything wrong with the cell? No when the version was another one, or the value was
+ * cut: then nothing has changed. */
+static bool cell_is_broken(const shmseg_cell *cell, int err) {
+  return err == SHMSEG_CORRUPT || (err != 0 && segment_status(cell->object.segment) != 0);
+}
+
+int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const shmseg_source *value,
                           int64_t *deadline, uint64_t *version) {
   uint32_t id;
   bool dirty;
   const shmseg_segment *segment = cell->object.segment;
   int err = shmseg_object_ready(&cell->object);
-  if (!err && size > cell->object.capacity)
+  if (!err && value->size > cell->object.capacity)
     err = EINVAL;
   if (!err)
     err = shmseg_owner_identity(cell->object.segment, &id);
@@ -137,8 +143,8 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *byte
                                       &dirty);
   if (err)
     return err;
-  err = cell_publish_next(cell, expected, bytes, size, version);
-  if (err && err != SHMSEG_CHANGED)
+  err = cell_publish_next(cell, expected, value, version);
+  if (cell_is_broken(cell, err))
     return shmseg_lock_leave_dirty(segment, cell_lock_of(cell), id, err);
   int left = shmseg_lock_release(segment, cell_lock_of(cell), id, SHMSEG_LOCK_FREE, 1);
   if (!err)
@@ -148,10 +154,11 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const void *byte
 
 static int cell_set(shmseg_cell *cell, uint64_t expected, const void *bytes, size_t size,
                     uint64_t *version) {
+  shmseg_source value = { bytes, size, NULL };
   int64_t deadline = 0;
   int err;
   do {
-    err = shmseg_cell_set_until(cell, expected, bytes, size, &deadline, version);
+    err = shmseg_cell_set_until(cell, expected, &value, &deadline, version);
   } while (err == SHMSEG_INTERRUPTED);
   return err;
 }
@@ -205,18 +212,24 @@ int shmseg_cell_confirm(const shmseg_cell *cell, uint64_t version) {
   return now - version <= LEAD ? 0 : SHMSEG_CHANGED;
 }
 
+/* One try of get. SHMSEG_CHANGED: writers were faster, and the copy is torn. */
+static int cell_try(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
+                    uint64_t *version) {
+  const unsigned char *bytes;
+  int err = shmseg_cell_peek(cell, &bytes, size, version);
+  if (err)
+    return err;
+  if (*size <= available)
+    copy_from_shared(buffer, bytes, *size);
+  err = shmseg_cell_confirm(cell, *version); /* *size, too, may have been another version's */
+  return !err && *size > available ? SHMSEG_TOO_SMALL : err;
+}
+
 int shmseg_cell_get(const shmseg_cell *cell, void *buffer, size_t available, size_t *size,
                     uint64_t *version) {
   int64_t deadline = 0; /* begins when a writer has been faster */
   for (int tries = 1;; tries++) {
-    const unsigned char *bytes;
-    int err = shmseg_cell_peek(cell, &bytes, size, version);
-    if (!err && *size > available)
-      return SHMSEG_TOO_SMALL;
-    if (!err) {
-      copy_from_shared(buffer, bytes, *size);
-      err = shmseg_cell_confirm(cell, *version);
-    }
+    int err = cell_try(cell, buffer, available, size, version);
     if (err != SHMSEG_CHANGED)
       return err;
     shmseg_wait_patience(&deadline, READ_PATIENCE);

@@ -39,6 +39,16 @@ static inline int shmseg_object_begin(const shmseg_object *object, uint32_t *id)
   return err ? err : shmseg_owner_identity(object->segment, id);
 }
 
+/* 0 when all that was copied into the object was there: no source has met a hole, nor has the object. */
+static inline int shmseg_object_copied(const shmseg_object *object, const shmseg_source *sources,
+                                       size_t count) {
+  int err = segment_status(object->segment);
+  for (size_t i = 0; !err && i < count; i++)
+    if (sources[i].segment)
+      err = segment_status(sources[i].segment);
+  return err;
+}
+
 /* The address of the word at that offset of the object, which lies in it. */
 static inline void *shmseg_object_at(const shmseg_object *object, uint64_t offset) {
   return object->segment->data + object->offset + offset;

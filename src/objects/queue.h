@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the two files of the queue share: where its words are, and what a record is. */
+/* What the files of the queue share: where its words are, and what a record is. */
 #ifndef SHMSEG_OBJECTS_QUEUE_H
 #define SHMSEG_OBJECTS_QUEUE_H
 
@@ -15,12 +15,14 @@
 #define QUEUE_PRODUCERS 64
 #define QUEUE_TAIL 128
 #define QUEUE_MESSAGES 136
-#define QUEUE_CONSUMERS 192
-#define QUEUE_HEAD 256
-#define QUEUE_SPACE 264
-#define QUEUE_RING 320
+#define QUEUE_HEAD 192
+#define QUEUE_SPACE 200
+#define QUEUE_RING 256
 #define QUEUE_RECORD_HEADER 8 /* bytes */
 #define QUEUE_SHUT 1u
+
+/* Who waits has found plenty when this part of the ring has become free, or full, meanwhile. */
+#define QUEUE_PLENTY 6
 
 /* How often an operation tries again, when others have changed the queue each time, before it asks
  * the clock. */
@@ -55,7 +57,19 @@ static inline bool queue_record_at(const shmseg_queue *queue, uint64_t index, ui
   return *size <= queue->object.capacity && SHMSEG_RECORD(*size) <= rest;
 }
 
+/* Has what is at the position been taken? If not, what was loaded there before this call is the
+ * message's. */
+static inline bool queue_has_passed(const shmseg_queue *queue, uint64_t position) {
+  fence_acquire(); /* pairs with the fence in queue_append() */
+  return load_relaxed(queue_word64(queue, QUEUE_HEAD)) > position;
+}
+
 #pragma GCC visibility push(hidden)
+
+/* Waits until the 64-bit word at offset differs from *seen, or the queue is shut. Either is followed
+ * by a notify of the eventcount. 0: look again; *seen is what the word is now. */
+int shmseg_queue_wait_for_change(const shmseg_queue *queue, uint64_t offset, uint64_t *seen,
+                                 uint64_t eventcount, shmseg_spin *spin, int64_t deadline);
 
 /* Is [head, tail) whole records? */
 bool shmseg_queue_is_whole(const shmseg_queue *queue, uint64_t head, uint64_t tail);

@@ -47,8 +47,7 @@ static int queue_count_records(const shmseg_queue *queue, shmseg_queue_walk *wal
   while (*left > 0 && walk->position < walk->tail) {
     uint64_t before = walk->position;
     int err = queue_pass(queue, walk, &lap, left);
-    fence_acquire(); /* the size was loaded before this */
-    if (load_relaxed(queue_word64(queue, QUEUE_HEAD)) > before)
+    if (queue_has_passed(queue, before))
       return SHMSEG_CHANGED;
     if (err)
       return err;

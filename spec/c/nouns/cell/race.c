@@ -35,14 +35,29 @@ static bool is_whole(const value *v, size_t size) {
   return true;
 }
 
+/* Bytes of the segment, beside the cell, that are the participant's alone. */
+static value *beside(const participant *p) {
+  return (value *)(race_bytes + RACE_DATA + (size_t)p->number * sizeof(value));
+}
+
+static int set_until(shmseg_cell *cell, uint64_t expected, const shmseg_source *from,
+                     uint64_t *version) {
+  int64_t deadline = 0;
+  int err;
+  do
+    err = shmseg_cell_set_until(cell, expected, from, &deadline, version);
+  while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
 static void write(shmseg_cell *cell, participant *p, uint64_t number) {
-  value v;
+  value own, *v = race_draw(p, 2) ? &own : beside(p);
   uint64_t version, before;
-  size_t size = fill(&v, p, number);
+  size_t size = fill(v, p, number);
   bool compares = race_draw(p, 3) == 0;
+  shmseg_source from = { v, size, v == &own ? NULL : &p->segment };
   race_must(shmseg_cell_version(cell, &before) == 0);
-  int err = compares ? shmseg_cell_cas(cell, before, &v, size, &version)
-                     : shmseg_cell_set(cell, &v, size, &version);
+  int err = set_until(cell, compares ? before : SHMSEG_ANY_VERSION, &from, &version);
   race_must(err == 0 || (compares && err == SHMSEG_CHANGED));
   race_must(err ? version > before : compares ? version == before + 1 : version > before);
   __atomic_add_fetch(&sets, err == 0, __ATOMIC_RELAXED);
@@ -63,23 +78,23 @@ static int get_slowly(const shmseg_cell *cell, value *v, size_t *size, uint64_t 
 
 /* Each version is at least the last one, and of each writer the numbers grow. */
 static void read(shmseg_cell *cell, participant *p, uint64_t *last, uint64_t *numbers) {
-  value v;
+  value own, *v = race_draw(p, 2) ? &own : beside(p);
   uint64_t version;
   size_t size;
   if (race_draw(p, 8) == 0) {
     int err = shmseg_cell_wait(cell, *last, race_ms(2));
     race_must(err == 0 || err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED);
   }
-  int err = race_draw(p, 2) ? get_slowly(cell, &v, &size, &version)
-                            : shmseg_cell_get(cell, &v, sizeof v, &size, &version);
+  int err = race_draw(p, 2) ? get_slowly(cell, v, &size, &version)
+                            : shmseg_cell_get(cell, v, sizeof *v, &size, &version);
   race_must(err == 0 || err == SHMSEG_EMPTY || err == SHMSEG_TIMEOUT || err == SHMSEG_CHANGED);
   if (err)
     return;
-  race_must(is_whole(&v, size) && version >= *last && v.writer < RACE_THREADS);
-  race_must(v.number >= numbers[v.writer]);
-  race_must(version != *last || v.number == numbers[v.writer]);
+  race_must(is_whole(v, size) && version >= *last && v->writer < RACE_THREADS);
+  race_must(v->number >= numbers[v->writer]);
+  race_must(version != *last || v->number == numbers[v->writer]);
   *last = version;
-  numbers[v.writer] = v.number;
+  numbers[v->writer] = v->number;
 }
 
 static void body(participant *p) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The cell under the scheduler; option is the processes, as bits, whose mapping is read-only.
  *
- * Operations: s set, S set a shorter value, g get, c set if the version is still the one that was
+ * Operations: s set, S set a shorter value, l a longer one, g get, G get where s and l have no room, c set if the version is still the one that was
  * seen last, w wait for another version and get it, W wait for 30 ms, v ask for the version, and
  * those of opening.h. */
 #include <string.h>
@@ -37,10 +37,15 @@ static const budget overtaken[] = {
   { .preemptions = 1, .flips = 1 },  { 0 },
 };
 
+static const budget overtaken_soon[] = {
+  { .preemptions = 2 }, { .preemptions = 1, .stale = 1 }, { .preemptions = 1, .deaths = 1 }, { 0 }
+};
+
 static const scenario scenarios[] = {
   { "one sets, one gets", { "sS", "gg" }, "gsg", EMPTY, 0, 0, NULL },
   { "a reader is overtaken", { "sSsS", "g" }, "gsg", ONE, 0, 0, overtaken },
   { "a reader is overtaken by two", { "sS", "sS", "g" }, "gsg", FOUR, 0, 0, budgets_of_three },
+  { "a reader without room is overtaken", { "sSsl", "G" }, "gsg", ONE, 0, 0, overtaken_soon },
   { "two set and get", { "sg", "Sg" }, "gsg", FOUR, 0, 0, budgets_honest },
   { "two set, in view of one", { "s", "S", "ggg" }, "gsg", EMPTY, 0, 0, budgets_of_three },
   { "two compare and set", { "gcgc", "gcc" }, "gcg", ONE, 0, 0, budgets_honest },
@@ -143,22 +148,33 @@ static void set(int p, size_t size, uint64_t expected) {
   is_out(p, version);
 }
 
-static void get(int p) {
+/* The value of that version, where the version is known, has so many bytes. */
+static void check_size(uint64_t version, size_t size) {
+  for (int i = 1; i < ledger_count; i++)
+    expect(ledger[i].number != version || ledger[i].size == size, "version %llu has %zu bytes",
+           (unsigned long long)version, size);
+}
+
+static void get(int p, size_t room) {
   ledger_buffer buffer;
   uint64_t version = 0, out = model.out;
   size_t size = 0;
   ledger_wipe(&buffer);
-  int err = shmseg_cell_get(&handles[p], buffer.bytes, LEDGER_BUFFER, &size, &version);
+  int err = shmseg_cell_get(&handles[p], buffer.bytes, room, &size, &version);
   w.processes[p].last = err;
   ledger_guard(&buffer);
   must((err != 0 && err != SHMSEG_TOO_SMALL) || size <= CAPACITY, "a value of %zu bytes", size);
   /* who was stopped may find that it was overtaken for too long */
-  expect(err == 0 || err == SHMSEG_EMPTY || (err == SHMSEG_TIMEOUT && w.excused), "get: %d", err);
+  expect(err == 0 || err == SHMSEG_EMPTY || (err == SHMSEG_TIMEOUT && w.excused) ||
+             (err == SHMSEG_TOO_SMALL && size > room),
+         "get: %d", err);
   if (err == SHMSEG_TIMEOUT)
     return;
   version = err == SHMSEG_EMPTY ? 0 : version;
   expect(version >= out || w.stale, "version %llu is read, and %llu was out",
          (unsigned long long)version, (unsigned long long)out);
+  if (err == SHMSEG_TOO_SMALL)
+    check_size(version, size);
   if (err == 0)
     ledger_seen(0, buffer.bytes, size, version);
   is_out(p, version);
@@ -180,7 +196,7 @@ static void wait(int p, int64_t timeout) {
   expect(err == 0 || out == seen || w.stale, "a time-out, and there was another version");
   if (err != 0)
     return;
-  get(p);
+  get(p, LEDGER_BUFFER);
   expect(model.seen[p] > seen, "the wait is over, and there is no other version");
 }
 
@@ -200,7 +216,9 @@ static void perform(int p, char op) {
     case 's': set(p, 16, ANY); break;
     case 'S': set(p, 12, ANY); break;
     case 'c': set(p, 16, model.seen[p]); break;
-    case 'g': get(p); break;
+    case 'l': set(p, 20, ANY); break;
+    case 'g': get(p, LEDGER_BUFFER); break;
+    case 'G': get(p, 14); break;
     case 'v': ask(p); break;
     case 'w': wait(p, SHMSEG_FOREVER); break;
     case 'W': wait(p, 30 * MILLISECOND); break;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "options.h"
+#include "os/fault.h"
 #include "step/step.h"
 
 #define LOCK 64
@@ -174,6 +175,52 @@ static void cas_misses(void) {
   cas_from(0, SHMSEG_CHANGED, 1);
 }
 
+/* --- from and into a segment ------------------------------------------------------------------- */
+
+#define PLACE 100 /* where the bytes are */
+
+static shmseg_segment other;
+
+static void have_other(void) {
+  shmseg_options options = { .size = 4096, .perm = 0600 };
+  step_expect(shmseg_segment_anonymous(&other, &options) == 0);
+  memcpy(other.data + PLACE, step_message('b', 40), 40);
+}
+
+/* As the guard leaves it when a peer has cut the segment. */
+static void have_cut(void) {
+  have_other();
+  other.fault->code = SHMSEG_TRUNCATED;
+}
+
+static int set_from_other(uint64_t expected) {
+  shmseg_source value = { other.data + PLACE, 40, &other };
+  int64_t deadline = 0;
+  uint64_t version;
+  int err;
+  STEP_UNTIL_DONE(err, shmseg_cell_set_until(&cell, expected, &value, &deadline, &version));
+  return err;
+}
+
+static void set_slice(void) {
+  step_expect(set_from_other(SHMSEG_ANY_VERSION) == 0);
+}
+
+static void cas_slice(void) {
+  step_expect(set_from_other(1) == 0);
+}
+
+static void set_cut_slice(void) {
+  step_expect(set_from_other(SHMSEG_ANY_VERSION) == SHMSEG_TRUNCATED);
+}
+
+static void get_into_slice(void) {
+  size_t size;
+  uint64_t version;
+  step_expect(shmseg_cell_get(&cell, other.data + PLACE, 30, &size, &version) == 0);
+  step_expect(version == 1 && step_is_message(other.data + PLACE, size, 'a', 24));
+}
+
 /* As a writer is left that dies with the next buffer half filled. */
 static void die_setting(void) {
   uint64_t version;
@@ -304,6 +351,32 @@ static const step_case cases[] = {
     .actors = { AFTER(set_a) },
     .operate = cas_misses,
     .outcomes = { "1:a24" } },
+  { .sentence = "set from a segment, no value yet",
+    .prepare = have_other,
+    .operate = set_slice,
+    .outcomes = { "none", "1:b40" } },
+  { .sentence = "set from a segment over another value, two sleep",
+    .actors = { AFTER(set_a), SLEEPER, SLEEPER },
+    .prepare = have_other,
+    .operate = set_slice,
+    .outcomes = { "1:a24", "2:b40" },
+    .wakes = 2 },
+  { .sentence = "set from a segment that was cut",
+    .actors = { AFTER(set_a) },
+    .prepare = have_cut,
+    .operate = set_cut_slice,
+    .outcomes = { "1:a24" } },
+  { .sentence = "cas from a segment, a writer died",
+    .actors = { AFTER(set_a), AFTER(die_setting) },
+    .prepare = have_other,
+    .operate = cas_slice,
+    .outcomes = { "1:a24", "2:b40" } },
+  { .sentence = "get into a segment",
+    .actors = { AFTER(set_a) },
+    .prepare = have_other,
+    .operate = get_into_slice,
+    .outcomes = { "1:a24" },
+    .changes_nothing = true },
   { .sentence = "get",
     .actors = { AFTER(set_a) },
     .operate = get_it,

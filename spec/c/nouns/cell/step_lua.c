@@ -13,6 +13,16 @@ START(cell_old, "c = assert(cell.open(name)) assert(c:set(message('a', 24)) == 1
 START(cell_reader, "c = assert(cell.open(name, 'r')) a24 = message('a', 24)")
 START(cell_sleeper, "c = assert(cell.open(name)) local v, n = c:wait(1, 0.2) "
                     "assert(v == nil and n == 'timeout' or v == message('b', 40) and n == 2)")
+#define OTHER                                                                                      \
+  " other = assert(segment.anonymous(4096)) other:write(100, message('b', 40))"                    \
+  " slice = other:slice(100, 40)"
+START(cell_slice, "c = assert(cell.open(name))" OTHER)
+START(cell_old_slice, "c = assert(cell.open(name)) assert(c:set(message('a', 24)) == 1)" OTHER)
+START(cell_reader_slice, "c = assert(cell.open(name, 'r')) a24 = message('a', 24)" OTHER)
+SCRIPT(cell_set_slice, "assert(c:set(slice))")
+SCRIPT(cell_cas_slice, "assert(c:cas(1, slice) == 2)")
+SCRIPT(cell_get_into, "local size, n = c:get_into(other, 100)"
+                      "assert(size == 24 and n == 1 and other:read(100, 24) == a24)")
 SCRIPT(cell_set, "assert(c:set(message('b', 40)))")
 SCRIPT(cell_cas, "assert(c:cas(1, message('c', 13)) == 2)")
 SCRIPT(cell_cas_misses, "local hit, actual = c:cas(0, 'x') assert(hit == false and actual == 1)")
@@ -61,7 +71,27 @@ static const step_case cell_cases[] = {
     ENTRY(shmseg_cell_set_until),
     HELD,
     .outcomes = { "1:a24" } },
-  { .sentence = "get by a reader, a writer died",
+  { .sentence = "set from a slice",
+    .prepare = cell_slice,
+    .operate = cell_set_slice,
+    ENTRY(shmseg_cell_set_until),
+    TAKES_IDENTITY,
+    .outcomes = { "none", "1:b40" } },
+  { .sentence = "cas from a slice that hits",
+    .prepare = cell_old_slice,
+    .operate = cell_cas_slice,
+    ENTRY(shmseg_cell_set_until),
+    HELD,
+    .outcomes = { "1:a24", "2:b40" } },
+  { .sentence = "get by a reader into a segment, a writer died",
+    .actors = { AFTER(cell_old), AFTER(die_inside) },
+    .prepare = cell_reader_slice,
+    .operate = cell_get_into,
+    ENTRY(shmseg_cell_get),
+    HELD,
+    .outcomes = { "1:a24" },
+    .changes_nothing = true },
+  { .sentence = "get by a reader, a writer, a writer died",
     .actors = { AFTER(cell_old), AFTER(die_inside) },
     .prepare = cell_reader,
     .operate = cell_get,

@@ -141,6 +141,71 @@ TESTS(values) {
   tear_down();
 }
 
+/* Sets so many bytes of a segment, of any version or the expected one. */
+static int set_from(const shmseg_segment *segment, size_t offset, size_t count, uint64_t expected) {
+  shmseg_source value = { segment->data + offset, count, segment };
+  int64_t deadline = 0;
+  return shmseg_cell_set_until(&a, expected, &value, &deadline, &version);
+}
+
+static bool lock_is_free(void) {
+  return word_at(&ours, LOCK) == SHMSEG_LOCK_FREE;
+}
+
+TEST_WITH(fresh, sources,
+          "a value may lie in a segment, one for reading or the cell's own, beside the cell") {
+  shmseg_segment other, theirs;
+  shmseg_place place = fresh_place();
+  new_segment(&other, place, PAGE);
+  must(shmseg_segment_open(&theirs, place, SHMSEG_READ, NULL, NULL) == 0);
+  memset(other.data + 7, 'a', 60);
+  check(set_from(&theirs, 7, 60, SHMSEG_ANY_VERSION) == 0 && version == 1 && has(1, 'a', 60));
+  memset(ours.data + PAGE - CAPACITY, 'b', CAPACITY);
+  check(set_from(&ours, PAGE - CAPACITY, CAPACITY, 1) == 0 && has(2, 'b', CAPACITY));
+  check(set_from(&theirs, PAGE, 0, SHMSEG_ANY_VERSION) == 0 && has(3, 0, 0));
+  check(set_from(&theirs, 0, CAPACITY + 1, SHMSEG_ANY_VERSION) == EINVAL && has(3, 0, 0));
+  check(set_from(&theirs, 7, 60, 2) == SHMSEG_CHANGED && version == 3 && has(3, 0, 0));
+  check(lock_is_free() && !shmseg_cell_check(&a));
+  shmseg_segment_close(&theirs);
+  shmseg_segment_close(&other);
+}
+
+TEST_WITH(fresh, cut_sources,
+          "a value whose segment is cut, before the call or half way, changes nothing") {
+  shmseg_segment other;
+  new_segment(&other, fresh_place(), 2 * PAGE);
+  memset(other.data, 'a', PAGE + 50);
+  check(set_from(&other, PAGE - 50, CAPACITY, SHMSEG_ANY_VERSION) == 0 && has(1, 'a', CAPACITY));
+  must(ftruncate(other.fd, PAGE) == 0);
+  check(set_from(&other, PAGE - 50, CAPACITY, SHMSEG_ANY_VERSION) == SHMSEG_TRUNCATED);
+  check(has(1, 'a', CAPACITY) && lock_is_free() && !shmseg_cell_check(&a));
+  check(set_from(&other, 0, 10, 1) == SHMSEG_TRUNCATED && lock_is_free()); /* its bytes are there */
+  check(set_from(&other, 0, 10, 0) == SHMSEG_CHANGED && version == 1);
+  check(set('b', 5) == 2 && has(2, 'b', 5));
+  must(shmseg_segment_refresh(&other) == 0);
+  check(set_from(&other, 0, 10, SHMSEG_ANY_VERSION) == 0 && has(3, 'a', 10));
+  shmseg_segment_close(&other);
+}
+
+TEST_WITH(fresh, targets,
+          "a value is copied straight into a segment, or, where it does not fit, "
+          "is not copied at all") {
+  shmseg_segment other;
+  new_segment(&other, fresh_place(), 2 * PAGE);
+  memset(other.data, '-', 2 * PAGE);
+  check(set('a', 60) == 1);
+  check(shmseg_cell_get(&r, other.data + 3, 60, &size, &version) == 0 && size == 60);
+  check(memcmp(other.data, "---aaa", 6) == 0 && memcmp(other.data + 60, "aaa---", 6) == 0);
+  check(set('b', CAPACITY) == 2);
+  check(shmseg_cell_get(&r, other.data + 3, 60, &size, &version) == SHMSEG_TOO_SMALL &&
+        size == CAPACITY && version == 2);
+  check(memcmp(other.data, "---aaa", 6) == 0 && memcmp(other.data + 60, "aaa---", 6) == 0);
+  must(ftruncate(other.fd, PAGE) == 0);
+  check(shmseg_cell_get(&r, other.data + PAGE, PAGE, &size, &version) == 0 && size == CAPACITY);
+  check(shmseg_segment_status(&other) == SHMSEG_TRUNCATED);
+  shmseg_segment_close(&other);
+}
+
 TEST_WITH(fresh, compared,
           "cas sets what has the expected version, and tells the actual one otherwise") {
   check(shmseg_cell_cas(&a, 1, "x", 1, &version) == SHMSEG_CHANGED && version == 0);

@@ -56,10 +56,11 @@ TEST(locks, "locks of zeroes are closed") {
 
 TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed") {
   const unsigned char *where;
+  shmseg_source source = { "x", 1, NULL };
   shmseg_queue_stats stats;
   check(shmseg_cell_set(&cell, "x", 1, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_cas(&cell, 1, "x", 1, &number) == SHMSEG_CLOSED);
-  check(shmseg_cell_set_until(&cell, 1, "x", 1, &deadline, &number) == SHMSEG_CLOSED);
+  check(shmseg_cell_set_until(&cell, 1, &source, &deadline, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_get(&cell, bytes, sizeof bytes, &size, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_peek(&cell, &where, &size, &number) == SHMSEG_CLOSED);
   check(shmseg_cell_confirm(&cell, 0) == SHMSEG_CLOSED);

@@ -101,7 +101,8 @@ static int acquire(void) {
 
 static int set_cell(void) {
   int64_t deadline = 0;
-  return shmseg_cell_set_until(&cell, SHMSEG_ANY_VERSION, "x", 1, &deadline, &version);
+  shmseg_source source = { "x", 1, NULL };
+  return shmseg_cell_set_until(&cell, SHMSEG_ANY_VERSION, &source, &deadline, &version);
 }
 
 static int push(void) {
