@@ -392,8 +392,9 @@ SHMSEG_API int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void 
 
 /* The same for a caller that looks around while it waits for another publisher, five seconds at
  * most. *deadline is 0 at the first call; after SHMSEG_INTERRUPTED call again with the same one. */
-SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes,
-                                              size_t size, int64_t *deadline, uint64_t *sequence);
+SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast,
+                                              const shmseg_source *message, int64_t *deadline,
+                                              uint64_t *sequence);
 
 /* Publishes count messages in their order; EINVAL, before the first one, when one of them is larger
  * than the capacity or count is 0. As many as the ring holds at once are published by one store;
@@ -497,8 +498,8 @@ typedef struct shmseg_subscription_batch {
 /* Bytes that a message takes in the ring. */
 #define SHMSEG_BROADCAST_RECORD(size) (16 + ((size) + 7) / 8 * 8)
 
-/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, also when
- * publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
+/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, after the
+ * deadline also when publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
 SHMSEG_API int shmseg_subscription_look(shmseg_subscription *subscription,
                                         shmseg_subscription_batch *batch, int64_t deadline);
 

@@ -250,28 +250,28 @@ int shmseg_broadcast_publish_many(shmseg_broadcast *b, const shmseg_source *mess
   return err;
 }
 
-int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_t size,
+int shmseg_broadcast_publish_until(shmseg_broadcast *b, const shmseg_source *message,
                                    int64_t *deadline, uint64_t *sequence) {
-  const shmseg_source message = { bytes, size, NULL };
   size_t published = 0;
   uint32_t id;
   int err = shmseg_object_ready(&b->object);
-  if (!err && size > b->object.capacity)
+  if (!err && message->size > b->object.capacity)
     err = EINVAL;
   if (!err)
     err = shmseg_owner_identity(b->object.segment, &id);
   if (err)
     return err;
-  const piece all = { &message, 1, BROADCAST_RECORD((uint64_t)size) };
+  const piece all = { message, 1, BROADCAST_RECORD((uint64_t)message->size) };
   return broadcast_publish_piece(b, id, &all, &published, deadline, sequence);
 }
 
 int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size,
                              uint64_t *sequence) {
+  const shmseg_source message = { bytes, size, NULL };
   int64_t deadline = 0;
   int err;
   do {
-    err = shmseg_broadcast_publish_until(b, bytes, size, &deadline, sequence);
+    err = shmseg_broadcast_publish_until(b, &message, &deadline, sequence);
   } while (err == SHMSEG_INTERRUPTED);
   return err;
 }
