@@ -81,7 +81,8 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
   shmseg_queue_walk messages = { 0 };
   check(shmseg_queue_count_on(&queue, &messages, &stats) == SHMSEG_CLOSED);
   check(shmseg_broadcast_publish(&broadcast, "x", 1, &number) == SHMSEG_CLOSED);
-  check(shmseg_broadcast_publish_until(&broadcast, "x", 1, &deadline, &number) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_publish_until(&broadcast, &(shmseg_source){ "x", 1, NULL }, &deadline,
+                                       &number) == SHMSEG_CLOSED);
   check(shmseg_broadcast_publish_many(&broadcast, &(shmseg_source){ "x", 1, NULL }, 1, &size,
                                       &deadline, &number) == SHMSEG_CLOSED);
   check(shmseg_broadcast_shutdown(&broadcast) == SHMSEG_CLOSED);
