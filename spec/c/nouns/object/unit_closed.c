@@ -87,11 +87,11 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
                                       &deadline, &number) == SHMSEG_CLOSED);
   check(shmseg_broadcast_shutdown(&broadcast) == SHMSEG_CLOSED);
   check(shmseg_broadcast_count(&broadcast, &(shmseg_broadcast_stats){ 0 }) == SHMSEG_CLOSED);
-  shmseg_subscription_batch batch = { 0 };
-  check(shmseg_subscription_look(&subscription, &batch, 0) == SHMSEG_CLOSED);
-  check(shmseg_subscription_show(&subscription, &batch) == SHMSEG_CLOSED);
-  check(shmseg_subscription_copy(&subscription, &batch, bytes) == SHMSEG_CLOSED);
-  check(shmseg_subscription_confirm(&subscription, &batch, &number) == SHMSEG_CLOSED);
+  shmseg_subscription_batch seen = { 0 };
+  check(shmseg_subscription_look(&subscription, &seen, 0) == SHMSEG_CLOSED);
+  check(shmseg_subscription_show(&subscription, &seen) == SHMSEG_CLOSED);
+  check(shmseg_subscription_copy(&subscription, &seen, bytes) == SHMSEG_CLOSED);
+  check(shmseg_subscription_confirm(&subscription, &seen, &number) == SHMSEG_CLOSED);
   check(shmseg_subscription_next(&subscription, bytes, sizeof bytes, &size, &number, &number, 0) ==
         SHMSEG_CLOSED);
   check(shmseg_broadcast_subscribe(&broadcast, SHMSEG_FROM_NEW, &subscription) == SHMSEG_CLOSED);
