@@ -322,8 +322,10 @@ describe("a segment or slice as the value of a cell", function()
       expect.misuse({ "bad argument", "overlaps the cell" }, c.cas, c, 3, value)
     end
     assert.equal(before, seg:read())
-    local other = shared_segment()
-    assert.equal(4, c:set(other:slice(64, 100)))
+    local other = expect.success(shmseg.cell.open(seg:slice(4224, 1024), "x", { capacity = 10 }))
+    assert.equal(1, other:set(seg:slice(4214, 10))) -- up to its first byte
+    expect.misuse("overlaps", other.set, other, seg:slice(4215, 10))
+    assert.equal(4, c:set((shared_segment()):slice(64, 100))) -- the same place of another segment
   end)
 
   it("must be open, as the cell must", function()
@@ -418,9 +420,12 @@ describe("a segment or slice as the value of a cell", function()
             if act == "shrink" then part:resize(20) seg:set_u32(64, 1) end
           end
         end, "c")
-        local results = { pcall(c.set, c, part) }
+        local ok, result = pcall(function()
+          local version = c:set(part)
+          return version
+        end)
         debug.sethook()
-        return results[1], results[2]
+        return ok, result
       ]], act)
     end
     local ok, text = run "close"

@@ -200,8 +200,8 @@ int64_t check_duration(lua_State *L, int arg) {
   return seconds < TWO_63 / 2 / SECOND ? (int64_t)ceil(seconds * SECOND) : SHMSEG_FOREVER;
 }
 
-int64_t opt_deadline(lua_State *L, int arg) {
-  return lua_isnoneornil(L, arg) ? SHMSEG_FOREVER : shmseg_wait_deadline(check_duration(L, arg));
+int64_t check_deadline(lua_State *L, int arg) {
+  return shmseg_wait_deadline(check_duration(L, arg));
 }
 
 /* --- results ------------------------------------------------------------------------------ */
@@ -261,6 +261,16 @@ int push_expected(lua_State *L, int err) {
   case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
   default: return 0;
   }
+}
+
+void binding_keep_outcomes(lua_State *L) {
+  lua_newtable(L);
+  for (size_t i = 0; i < CODES; i++)
+    if (push_expected(L, codes[i].err)) {
+      lua_rawset(L, -4); /* word = word */
+      lua_pop(L, 1);
+    }
+  lua_setfield(L, LUA_REGISTRYINDEX, "shmseg.outcomes");
 }
 
 #if LUA_VERSION_NUM < 503

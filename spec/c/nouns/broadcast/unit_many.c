@@ -9,11 +9,11 @@
 #include "options.h"
 #include "unit/help.h"
 
-#define LOCK 64
-#define PUBLISHED 128
-#define FLOOR 136
-#define ENDS 144
-#define RING 192
+#define LOCK 128
+#define PUBLISHED 64
+#define FLOOR 192
+#define ENDS 200
+#define RING 256
 
 static shmseg_segment ours;
 static shmseg_broadcast a;
@@ -94,7 +94,7 @@ TEST(holes, "messages that nobody has ever written are corrupt, and looking take
       shmseg_broadcast_size(OF_CAPACITY(capacity))); /* as if the rest were of the broadcast */
   set_number(&ours, 24, capacity);
   set_number(&ours, FLOOR, length);
-  set_number(&ours, PUBLISHED, (length / 16 + 1) << 1);
+  set_number(&ours, PUBLISHED, (length / 16 + 1) << 2);
   set_number(&ours, ENDS, 2 * length);
   set_number(&ours, ENDS + 8, 2 * length);
   must(shmseg_broadcast_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);
