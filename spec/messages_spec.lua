@@ -653,7 +653,7 @@ describe("a writer", function()
     local holder = peer.start()
     holder:call("m = assert(shmseg.mutex.open((shmseg.open(...)))) m:lock()", name)
     seg:set_u32(4096 + 64, seg:get_u32(64))
-    seg:set_u32(8192 + 64, seg:get_u32(64))
+    seg:set_u32(8192 + 128, seg:get_u32(64))
     return holder, seg, name
   end
 
