@@ -81,7 +81,10 @@ typedef struct shmseg_object {
    * of the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
 
-  unsigned generation; /* private: the segment's, when this was opened */
+  /* private */
+  unsigned generation;              /* the segment's, when this was opened */
+  unsigned proof;                   /* the guard's, when all was found to be in order */
+  const struct shmseg_fault *guard; /* of the mapping; NULL: closed, or not looked at yet */
 } shmseg_object;
 
 /* Bytes of an object; without options those of the smallest one. 0 when it cannot be. */

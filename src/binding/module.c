@@ -75,6 +75,7 @@ static void open_kinds(lua_State *L) {
 }
 
 static void push_module(lua_State *L) {
+  binding_keep_outcomes(L);
   lua_newtable(L);
   binding_open_cdata(L);
   binding_open_view(L);

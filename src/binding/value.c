@@ -50,7 +50,8 @@ static const char *push_why_not(lua_State *L, const object *o, int index) {
   if (!v) {
     bool could = !o->has_codec && !lua_isnil(L, index);
     const char *hint = could ? " (the option \"codec\" makes strings of other values)" : "";
-    return lua_pushfstring(L, "string expected, got %s%s", luaL_typename(L, index), hint);
+    return lua_pushfstring(L, "string or segment expected, got %s%s", push_type_name(L, index),
+                           hint);
   }
   if (view_is_closed(v))
     return lua_pushfstring(L, "a closed %s", v->segment ? "segment" : "slice");
@@ -115,22 +116,31 @@ static shmseg_source element_at_top(lua_State *L) {
   return value;
 }
 
+/* Raises unless the element at the top can be a value; a number becomes a string. */
+static void check_element(lua_State *L, object *o, int arg, int number) {
+  const char *why = push_why_not(L, o, lua_gettop(L));
+  if (!why) {
+    size_t size = element_at_top(L).size;
+    if (size > object_handle(o)->capacity)
+      why = push_too_large(L, o, size);
+  }
+  if (why)
+    luaL_argerror(L, arg, push_element(L, number, why));
+}
+
 size_t check_list(lua_State *L, object *o, int arg) {
   luaL_checktype(L, arg, LUA_TTABLE);
   size_t count = lua_rawlen(L, arg);
   luaL_argcheck(L, count < INT_MAX, arg, "too many elements");
   lua_createtable(L, count < LIST_MIN ? (int)count : LIST_MIN, 0);
   int list = lua_gettop(L), value = list + 1;
+  uint64_t capacity = object_handle(o)->capacity;
   for (int i = 1; i <= (int)count; i++) {
     lua_rawgeti(L, arg, i);
     if (o->has_codec)
       encode_value(L, value);
-    const char *why = push_why_not(L, o, value);
-    size_t size = why ? 0 : element_at_top(L).size;
-    if (size > object_handle(o)->capacity)
-      why = push_too_large(L, o, size);
-    if (why)
-      luaL_argerror(L, arg, push_element(L, i, why));
+    if (lua_type(L, value) != LUA_TSTRING || lua_rawlen(L, value) > capacity)
+      check_element(L, o, arg, i);
     lua_rawseti(L, list, i);
   }
   lua_replace(L, arg);

@@ -1,0 +1,319 @@
+-- SPDX-License-Identifier: MIT
+-- Queues where memory runs out, finalizers run in the midst of a call, or processes fork.
+
+local shmseg = require "shmseg"
+local expect = require "spec.support.expect"
+local finalizer = require "spec.support.finalizer"
+local queues = require "spec.support.queues"
+local scratch = require "spec.support.scratch"
+
+describe("a finalizer in the midst of another call", function()
+  after_each(scratch.clean)
+
+  -- What takes messages, as a list.
+  local ways = {
+    pop = function(q) return { (q:pop(0)) } end,
+    drain = function(q) return q:drain() end,
+    ["drain(max, timeout)"] = function(q) return q:drain(7, 0) or {} end,
+    pop_into = function(q, seg)
+      local count = q:pop_into(seg, 0, 0)
+      return { count and seg:read(0, count) }
+    end,
+  }
+
+  -- A ledger of numbered messages: got(message), and their count.
+  local function ledger()
+    local seen = { count = 0 }
+    return function(message)
+      local number, body = message:match "^(%d+) (%a*)$"
+      assert(number, "garbage")
+      number = tonumber(number)
+      assert(not seen[number], "twice")
+      assert(body == string.char(97 + number % 26):rep(#body), "mixed up")
+      seen[number], seen.count = true, seen.count + 1
+    end, seen
+  end
+
+  local function message_of(number, size)
+    return number .. " " .. string.char(97 + number % 26):rep(size)
+  end
+
+  for how, take in pairs(ways) do
+    for action, spring_takes in pairs(ways) do
+      it(("that takes messages by %s gets none that %s gives"):format(action, how), function()
+        local seg = expect.success(shmseg.anonymous(8192)) -- messages wrap all the time
+        local q = expect.success(shmseg.queue.open(seg, "c"))
+        local scraps = { expect.success(shmseg.anonymous(4096)), (shmseg.anonymous(4096)) }
+        local got, seen = ledger()
+        local armed, wrong, springs, pushed, inside = false, nil, 0, 0, false
+        local function spring()
+          armed = false
+          springs = springs + (inside and 1 or 0)
+          local ok, message = pcall(function()
+            for _, each in ipairs(spring_takes(q, scraps[2])) do got(each) end
+          end)
+          wrong = wrong or not ok and message
+        end
+        for round = 1, 120 do
+          if not armed then
+            armed = true
+            finalizer(spring)
+          end
+          for _ = 1, 20 do
+            pushed = pushed + 1
+            q:push(message_of(pushed, round % 2 == 0 and 300 or pushed * 37 % 390))
+          end
+          while #q > 0 do
+            inside = true
+            local list = take(q, scraps[1])
+            inside = false
+            for _, each in ipairs(list) do got(each) end
+          end
+        end
+        assert.falsy(wrong)
+        assert.equal(pushed, seen.count)
+        assert.True(springs > 0 or how == "pop_into")
+      end)
+    end
+  end
+
+  for how, take in pairs(ways) do
+    it("may close the handle that " .. how .. " is using: nothing is given twice or lost", function()
+      local seg = expect.success(shmseg.anonymous(8192))
+      local reader = expect.success(shmseg.queue.open(seg, "c"))
+      local scrap = expect.success(shmseg.anonymous(4096))
+      local got, seen = ledger()
+      local pushed = 0
+      for _ = 1, 60 do
+        local q = expect.success(shmseg.queue.open(seg))
+        finalizer(function() q:close() end)
+        for _ = 1, 20 do
+          pushed = pushed + 1
+          reader:push(message_of(pushed, 300))
+        end
+        for _ = 1, 40 do
+          local ok, list = pcall(take, q, scrap)
+          if ok then
+            for _, each in ipairs(list) do got(each) end
+          else
+            assert.truthy(list:find "closed", list)
+            break
+          end
+        end
+        for _, each in ipairs(reader:drain()) do got(each) end
+        assert.equal(pushed, seen.count)
+      end
+    end)
+  end
+end)
+
+-- What the chunk prints in a host, or pending.
+local function host(chunk)
+  local lines, reason = queues.host(chunk)
+  if not lines then
+    pending(reason)
+  end
+  return lines
+end
+
+describe("when memory runs out", function()
+  after_each(scratch.clean)
+
+  it("pop takes nothing: the message is the next pop's", function()
+    local lines = host [[
+      local failures, first, second = 0
+      for _, size in ipairs { 0, 10, 300, 5000, 20000 } do
+        failures = failures + exhaust(function(n)
+          first, second = tostring(n):rep(10) .. ("x"):rep(size), tostring(-n)
+          q:push(first)
+          q:push(second)
+        end, function()
+          return q:pop(0)
+        end, function(n, ok, value)
+          assert(#q == (ok and 1 or 2))
+          assert((ok and value or q:pop(0)) == first, size)
+          assert(q:pop(0) == second)
+          assert(select(2, q:pop(0)) == "timeout")
+        end)
+        q = assert(shmseg.queue.open(q:segment())) -- with no memory of its own yet
+      end
+      print(failures > 0)]]
+    if lines then
+      assert.same({ "true" }, lines)
+    end
+  end)
+
+  it("drain takes nothing: all are the next drain's, with and without a timeout", function()
+    local lines = host [[
+      local failures = 0
+      for _, size in ipairs { 0, 300 } do
+        for _, timeout in ipairs { false, 0 } do
+          failures = failures + exhaust(function(n)
+            for i = 1, 20 do q:push(n .. " message " .. i .. (" "):rep(i * size)) end
+          end, function()
+            if timeout then return q:drain(100, timeout) end
+            return q:drain()
+          end, function(n, ok, list)
+            assert(#q == (ok and 0 or 20))
+            list = ok and list or q:drain()
+            assert(#list == 20)
+            for i = 1, 20 do
+              local message = n .. " message " .. i .. (" "):rep(i * size)
+              assert(list[i] == message, ("allocation %d, message %d"):format(n, i))
+            end
+          end)
+        end
+        q = assert(shmseg.queue.open(q:segment()))
+      end
+      print(failures > 20)]]
+    if lines then
+      assert.same({ "true" }, lines)
+    end
+  end)
+
+  it("drain through a codec takes what it gives, and nothing when that is nothing", function()
+    local lines = host [[
+      local codec = { encode = tostring, decode = function(bytes) return { bytes } end }
+      local coded = assert(shmseg.queue.open(q:segment(), "rw", { codec = codec }))
+      local failures = exhaust(function(n)
+        for i = 1, 5 do q:push(n .. "." .. i) end
+      end, function()
+        return coded:drain()
+      end, function(n, ok, list)
+        local given = ok and #list or 0
+        assert(not ok or given > 0)
+        for i = 1, given do
+          assert(list[i][1] == n .. "." .. i)
+        end
+        local left = q:drain()
+        assert(#left == 5 - given, n)
+        for i, message in ipairs(left) do
+          assert(message == n .. "." .. given + i)
+        end
+      end)
+      print(failures > 5)]]
+    if lines then
+      assert.same({ "true" }, lines)
+    end
+  end)
+
+  it("pop_into takes nothing, and needs none", function()
+    local lines = host [[
+      local target = assert(shmseg.anonymous(1000))
+      print(exhaust(function(n)
+        q:push(("x"):rep(n))
+      end, function()
+        return q:pop_into(target, 0, 0)
+      end, function(n, ok, count)
+        assert(ok and count == n)
+      end))]]
+    if lines then
+      assert.same({ "0" }, lines)
+    end
+  end)
+
+  it("push_many pushes nothing, or says how many", function()
+    local lines = host [[
+      local seg = assert(shmseg.anonymous(4096))
+      local small = assert(shmseg.queue.open(seg, "c", { capacity = 64 }))
+      local slice = assert(shmseg.anonymous(64)):slice(0, 8)
+      local failures = 0
+      for _, each in ipairs {
+        { q, { "a", 1, slice, ("d"):rep(1000), 2.5 }, 5 },
+        { small, { "1", "2", "3", "4", slice, "6" }, 4, ("t"):byte() },
+      } do
+        local queue, list, most, why = (table.unpack or unpack)(each)
+        failures = failures + exhaust(function(n)
+          list[2] = n -- becomes a string
+          assert(#queue == 0)
+          collectgarbage() -- also the word "timeout", which must not be one of the chunk's
+          collectgarbage()
+        end, function()
+          return queue:push_many(list, 0)
+        end, function(n, ok, count, message, code)
+          assert(#queue == (ok and count or 0), "told wrongly at allocation " .. n)
+          assert(not ok or count == most and message == code and (code and code:byte()) == why)
+          assert(#queue:drain() == (ok and most or 0))
+        end)
+        queue:drain()
+      end
+      print(failures > 3)]]
+    if lines then
+      assert.same({ "true" }, lines)
+    end
+  end)
+
+  it("nothing that was shared is lost, and no memory: the host ends with what it began", function()
+    local lines = host [[
+      local target = assert(shmseg.anonymous(1000))
+      local list = { "a", "b", ("c"):rep(3000), target }
+      local function use()
+        q:push_many(list)
+        q:drain(2)
+        q:pop(0)
+        q:pop_into(target, 0, 0)
+      end
+      local function size()
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage "count"
+      end
+      for _ = 1, 20 do use() end
+      local before = size()
+      for _ = 1, 20 do
+        for n = 1, 30 do
+          host.fail(n)
+          pcall(use)
+          host.fail(0)
+          q:drain()
+        end
+      end
+      print(size() - before < 8, #q)]]
+    if lines then
+      assert.same({ "true\t0" }, lines)
+    end
+  end)
+end)
+
+describe("a fork'ed child", function()
+  after_each(scratch.clean)
+
+  it("gets the message for which its parent had no memory, and then the parent does not", function()
+    local lines = host [[
+      q:push(("kept"):rep(1000))
+      collectgarbage() -- or an equal string may be there already
+      collectgarbage()
+      host.fail(1, true)
+      local ok = pcall(q.drain, q)
+      host.fail(0)
+      assert(not ok)
+      local child = host.fork()
+      if child == 0 then
+        host._exit(q:pop(0) == ("kept"):rep(1000) and select(2, q:pop(0)) == "timeout" and 0 or 1)
+      end
+      print(host.wait(child), (select(2, q:pop(0))))]]
+    if lines then
+      assert.same({ "0\ttimeout" }, lines)
+    end
+  end)
+
+  it("is a producer and a consumer of its own", function()
+    local lines = host [[
+      local child = host.fork()
+      if child == 0 then
+        for i = 1, 1000 do
+          assert(q:push("child " .. i))
+        end
+        for i = 1, 1000 do
+          assert(q:pop(60))
+        end
+        host._exit(0)
+      end
+      for i = 1, 1000 do assert(q:push("parent " .. i)) end
+      for i = 1, 1000 do assert(q:pop(60)) end
+      print(host.wait(child), q:stats().messages)]]
+    if lines then
+      assert.same({ "0\t0" }, lines)
+    end
+  end)
+end)
