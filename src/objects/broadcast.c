@@ -59,8 +59,9 @@
 
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 
-/* Floor is raised by at least this part of the ring. */
+/* Floor is raised by this part of the ring more than need be, in whole cache lines. */
 #define FLOOR_STEPS 64
+#define LINE 64
 
 /* Bytes from the end to the lines that are fetched before they are written. */
 #define FETCH_AHEAD 256
@@ -110,7 +111,7 @@ static int broadcast_make_space(shmseg_broadcast *b, uint64_t end, uint64_t need
     return SHMSEG_CORRUPT;
   if (need <= b->ring - (end - floor))
     return 0;
-  uint64_t more = need + b->ring / FLOOR_STEPS, left = SHMSEG_RING_GO;
+  uint64_t more = need + b->ring / FLOOR_STEPS / LINE * LINE, left = SHMSEG_RING_GO;
   for (; more > b->ring - (end - floor) && floor < end && left > 0; left--) {
     uint64_t index = broadcast_index_of(b, floor, &b->floor_lap);
     uint64_t size = broadcast_header_at(b, index).size; /* once: a peer may rewrite it */

@@ -352,9 +352,10 @@ static inline uint64_t subscription_overtaken(shmseg_subscription *s,
   return floor;
 }
 
-/* What became of a record that cannot be one. */
+/* What became of a record that cannot be one. When the batch's first one was overwritten before it
+ * was looked at, all that seems to follow can be anything. */
 static int subscription_explain(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
-  bool overtaken = subscription_overtaken(s, batch, batch->end);
+  bool overtaken = subscription_overtaken(s, batch, batch->position);
   int err = segment_status(s->broadcast->object.segment);
   return err ? err : overtaken ? SHMSEG_CHANGED : SHMSEG_CORRUPT;
 }
