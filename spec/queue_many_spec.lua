@@ -60,7 +60,7 @@ describe("push_many", function()
     assert.same({ 0 }, { q:push_many {} })
     q:push "12345678"
     assert.same({ 0 }, { q:push_many({}, 0) })
-    assert.same({ 0 }, { q:push_many { [2] = "x", n = 1, x = "y" } })
+    assert.same({ 0 }, { q:push_many { n = 1, x = "y" } })
     local reader = expect.success(shmseg.queue.open(name, "r"))
     expect.misuse("read%-only", reader.push_many, reader, {})
     q:close()
@@ -301,7 +301,6 @@ describe("push_many checks all before it pushes any:", function()
     for what, list in pairs {
       ["element 3 of the list: string expected, got boolean"] = { "a", "b", true },
       ["element 2 of the list: string expected, got table"] = { "a", {}, false },
-      ["element 2 of the list: string expected, got nil"] = { "a", nil, "c" },
       ["element 1 of the list: string expected, got function"] = { print },
       ["element 4 of the list: string expected, got userdata"] = { "a", "b", "c", q },
       ["element 2 of the list: a closed segment"] = { "a", closed },
@@ -313,6 +312,11 @@ describe("push_many checks all before it pushes any:", function()
         { expect.success(shmseg.anonymous(4096)) },
     } do
       expect.misuse({ "bad argument", (what:gsub("%p", "%%%0")) }, q.push_many, q, list)
+    end
+    local hole = { "a", "b", "c" }
+    hole[2] = nil
+    if #hole == 3 then -- which border of a list with holes is its length, Lua chooses
+      expect.misuse("element 2 of the list: string expected, got nil", q.push_many, q, hole)
     end
     assert.equal(0, #q)
   end)

@@ -382,6 +382,7 @@ typedef struct shmseg_broadcast {
 
   /* private */
   uint64_t ring;               /* bytes of the ring */
+  uint64_t index;              /* in the ring, behind what was written last */
   uint64_t end_lap, floor_lap; /* positions where the ring's first byte was passed last */
 } shmseg_broadcast;
 
@@ -394,8 +395,9 @@ SHMSEG_API int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void 
 
 /* The same for a caller that looks around while it waits for another publisher, five seconds at
  * most. *deadline is 0 at the first call; after SHMSEG_INTERRUPTED call again with the same one. */
-SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes,
-                                              size_t size, int64_t *deadline, uint64_t *sequence);
+SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast,
+                                              const shmseg_source *message, int64_t *deadline,
+                                              uint64_t *sequence);
 
 /* Publishes count messages in their order; EINVAL, before the first one, when one of them is larger
  * than the capacity or count is 0. As many as the ring holds at once are published by one store;
@@ -434,8 +436,9 @@ typedef struct shmseg_subscription {
   uint64_t known; /* the number behind the last message that is known to be out */
   uint64_t lap;   /* position where the ring's first byte was passed last */
   shmseg_spin spin;
-  uint32_t looks;  /* since a message was found */
-  uint32_t streak; /* how often in a row one was found at once */
+  uint32_t looks;       /* that found nothing, since a message was found */
+  uint32_t trial;       /* messages between two trials whether to pause pays; 0: it does */
+  uint32_t until_trial; /* messages until the next one */
 } shmseg_subscription;
 
 #define SHMSEG_FROM_NEW UINT64_MAX
@@ -498,8 +501,8 @@ typedef struct shmseg_subscription_batch {
 /* Bytes that a message takes in the ring. */
 #define SHMSEG_BROADCAST_RECORD(size) (16 + ((size) + 7) / 8 * 8)
 
-/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, also when
- * publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
+/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, after the
+ * deadline also when publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
 SHMSEG_API int shmseg_subscription_look(shmseg_subscription *subscription,
                                         shmseg_subscription_batch *batch, int64_t deadline);
 

@@ -11,7 +11,7 @@
 __attribute__((cold)) void make_guard(lua_State *L, object *o, void (*unlock)(object *o));
 
 /* The other half of push_lock_result. */
-__attribute__((cold)) int push_lock_outcome(lua_State *L, object *o, int err);
+int push_lock_outcome(lua_State *L, object *o, int err);
 
 #pragma GCC visibility pop
 

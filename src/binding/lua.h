@@ -85,6 +85,9 @@ uint64_t to_uint64(lua_State *L, int index, int *exact);
 lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
 
+/* Pushes the name of the class of the value at index, an absolute one, or else of its type. */
+const char *push_type_name(lua_State *L, int index);
+
 /* Raises that the argument is not of the class named expected. It never returns; its type lets
  * callers return it. Only a tag tells what a userdata is, never a metatable: another library, or
  * another version of this one, can have a metatable of the same name. */

@@ -61,7 +61,7 @@ int object_raise(lua_State *L, const object *o, int err);
 
 /* nil, word, word for an outcome that is expected; nil, message, code for other failures. Raises when
  * err says that the caller used the object wrongly. */
-__attribute__((cold)) int push_object_failure(lua_State *L, const object *o, int err);
+int push_object_failure(lua_State *L, const object *o, int err);
 
 /* true, or what push_object_failure() says of err. */
 static inline int push_object_done(lua_State *L, const object *o, int err) {

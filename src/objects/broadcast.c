@@ -59,6 +59,13 @@
 
 #define LOCK_PATIENCE ((int64_t)5 * 1000000000)
 
+/* Floor is raised by this part of the ring more than need be, in whole cache lines. */
+#define FLOOR_STEPS 64
+#define LINE 64
+
+/* Bytes from the end to the lines that are fetched before they are written. */
+#define FETCH_AHEAD 256
+
 /* One call writes about so many bytes, for some milliseconds: then SHMSEG_INTERRUPTED. */
 #define PUBLISH_GO ((uint64_t)16 << 20)
 
@@ -95,22 +102,24 @@ static void broadcast_open(shmseg_object *object) {
 
 /* --- publishing --------------------------------------------------------------------------- */
 
-/* Raises floor until need bytes are free behind end. SHMSEG_INTERRUPTED when that takes many
- * records: some are done. (To read a hole takes memory, but here it is about to be written to.) */
+/* Raises floor until need bytes are free behind end, and some more, so that its line goes from the
+ * readers to the publisher only now and then. SHMSEG_INTERRUPTED when that takes many records: some
+ * are done. (To read a hole takes memory, but here it is about to be written to.) */
 static int broadcast_make_space(shmseg_broadcast *b, uint64_t end, uint64_t need) {
   uint64_t floor = load_relaxed(broadcast_word64(b, BROADCAST_FLOOR));
   if (!shmseg_ring_holds(b->ring, floor, end))
     return SHMSEG_CORRUPT;
-  uint64_t old = floor, left = SHMSEG_RING_GO;
-  for (; need > b->ring - (end - floor) && left > 0; left--) {
+  if (need <= b->ring - (end - floor))
+    return 0;
+  uint64_t more = need + b->ring / FLOOR_STEPS / LINE * LINE, left = SHMSEG_RING_GO;
+  for (; more > b->ring - (end - floor) && floor < end && left > 0; left--) {
     uint64_t index = broadcast_index_of(b, floor, &b->floor_lap);
     uint64_t size = broadcast_header_at(b, index).size; /* once: a peer may rewrite it */
     if (size > b->object.capacity || BROADCAST_RECORD(size) > end - floor)
       return SHMSEG_CORRUPT;
     floor += BROADCAST_RECORD(size);
   }
-  if (floor != old)
-    store_release(broadcast_word64(b, BROADCAST_FLOOR), floor);
+  store_release(broadcast_word64(b, BROADCAST_FLOOR), floor);
   return need > b->ring - (end - floor) ? SHMSEG_INTERRUPTED : 0;
 }
 
@@ -118,18 +127,22 @@ static int broadcast_make_space(shmseg_broadcast *b, uint64_t end, uint64_t need
  * when the segment of one was cut. */
 static int broadcast_write(shmseg_broadcast *b, const shmseg_source *messages, size_t count,
                            uint64_t number, uint64_t end) {
+  const shmseg_ring ring = broadcast_ring_of(b);
+  const shmseg_source *behind = messages + count;
   uint64_t index = broadcast_index_of(b, end, &b->end_lap);
-  for (size_t i = 0; i < count; i++) {
-    const shmseg_source *m = &messages[i];
-    uint64_t size = m->size, behind = broadcast_index_behind(b, index, 8);
-    store_relaxed(broadcast_ring_word(b, index), number + i);
-    store_relaxed(broadcast_ring_word(b, behind), size);
-    shmseg_ring_put(broadcast_ring_of(b), broadcast_index_behind(b, behind, 8), m->bytes, m->size);
+  for (const shmseg_source *m = messages; m < behind; m++, number++) {
+    store_relaxed((uint64_t *)(ring.bytes + index), number);
+    index = index + 8 < ring.length ? index + 8 : 0;
+    store_relaxed((uint64_t *)(ring.bytes + index), (uint64_t)m->size);
+    index = index + 8 < ring.length ? index + 8 : 0;
+    shmseg_ring_put(ring, index, m->bytes, m->size);
     int err = m->segment ? segment_status(m->segment) : 0;
     if (err)
       return err;
-    index = broadcast_index_behind(b, index, BROADCAST_RECORD(size));
+    index += ((uint64_t)m->size + 7) / 8 * 8;
+    index = index < ring.length ? index : index - ring.length;
   }
+  b->index = index;
   return 0;
 }
 
@@ -187,6 +200,14 @@ static int broadcast_leave(const shmseg_broadcast *b, uint32_t id, int err) {
   return left ? left : err;
 }
 
+/* Takes the lines that a later message as long as this one will need from those who have read them,
+ * while the caller does something else. */
+static void broadcast_fetch_ahead(const shmseg_broadcast *b, uint64_t need) {
+  if (b->ring > FETCH_AHEAD)
+    shmseg_ring_fetch_to_write(broadcast_ring_of(b),
+                               broadcast_index_behind(b, b->index, FETCH_AHEAD), need);
+}
+
 static int broadcast_publish_piece(shmseg_broadcast *b, uint32_t id, const piece *p,
                                    size_t *published, int64_t *deadline, uint64_t *sequence) {
   bool dirty;
@@ -202,6 +223,8 @@ static int broadcast_publish_piece(shmseg_broadcast *b, uint32_t id, const piece
   err = broadcast_leave(b, id, 0);
   /* leaving was a full barrier */
   shmseg_eventcount_notify(broadcast_word32(b, BROADCAST_EVENTCOUNT));
+  if (!err)
+    broadcast_fetch_ahead(b, p->need);
   return err;
 }
 
@@ -228,19 +251,28 @@ int shmseg_broadcast_publish_many(shmseg_broadcast *b, const shmseg_source *mess
   return err;
 }
 
-int shmseg_broadcast_publish_until(shmseg_broadcast *b, const void *bytes, size_t size,
+int shmseg_broadcast_publish_until(shmseg_broadcast *b, const shmseg_source *message,
                                    int64_t *deadline, uint64_t *sequence) {
-  const shmseg_source message = { bytes, size, NULL };
-  size_t published;
-  return shmseg_broadcast_publish_many(b, &message, 1, &published, deadline, sequence);
+  size_t published = 0;
+  uint32_t id;
+  int err = shmseg_object_ready(&b->object);
+  if (!err && message->size > b->object.capacity)
+    err = EINVAL;
+  if (!err)
+    err = shmseg_owner_identity(b->object.segment, &id);
+  if (err)
+    return err;
+  const piece all = { message, 1, BROADCAST_RECORD((uint64_t)message->size) };
+  return broadcast_publish_piece(b, id, &all, &published, deadline, sequence);
 }
 
 int shmseg_broadcast_publish(shmseg_broadcast *b, const void *bytes, size_t size,
                              uint64_t *sequence) {
+  const shmseg_source message = { bytes, size, NULL };
   int64_t deadline = 0;
   int err;
   do {
-    err = shmseg_broadcast_publish_until(b, bytes, size, &deadline, sequence);
+    err = shmseg_broadcast_publish_until(b, &message, &deadline, sequence);
   } while (err == SHMSEG_INTERRUPTED);
   return err;
 }

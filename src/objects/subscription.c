@@ -15,11 +15,11 @@
 /* Bytes that are copied between two looks whether they were overwritten meanwhile. */
 #define CHUNK ((size_t)65536)
 
-/* After so many messages that were found within a few looks each, a subscriber pauses before it
- * looks. */
-#define STREAK 16
-#define FEW_LOOKS 3
-#define PAUSES 32
+/* How often the processor pauses before a look, one or two microseconds in all; and after how many
+ * messages a subscriber tries again whether pausing is worth it, at least and at most. */
+#define PAUSES 64
+#define TRIAL_MIN 64
+#define TRIAL_MAX 1024
 
 /* When a publisher was faster: 0, try again; SHMSEG_TIMEOUT when *deadline, 0 at first, is over. */
 static int subscription_try_again(int64_t *deadline) {
@@ -226,29 +226,27 @@ static int subscription_skip_lost(shmseg_subscription *s) {
   return 0;
 }
 
-/* Messages keep coming, and this subscriber is faster than they are: it lets some of them come,
- * since each look takes the published word's line from the publisher. */
+/* A subscriber that finds nothing takes the published word's line from the publisher with each look.
+ * Where messages keep coming it lets some of them come first. That is tried now and then, and goes
+ * on as long as more than one comes during a pause: who publishes only one may wait for an answer. */
 static void subscription_pause(const shmseg_subscription *s) {
-  if (s->streak >= STREAK)
+  if (s->looks > 0 && s->until_trial == 0)
     for (int i = 0; i < PAUSES; i++)
       spin_pause();
 }
 
-/* A message that does not come for long ends the streak. */
-static void subscription_note_empty(shmseg_subscription *s) {
-  if (++s->looks > FEW_LOOKS)
-    s->streak = 0;
-}
-
-/* The published word shows messages from s->sequence to known. A single one behind a pause ends the
- * streak, too: its publisher may wait for an answer. */
-static void subscription_note_found(shmseg_subscription *s, uint64_t known) {
-  if (s->streak >= STREAK && known - s->sequence == 1)
-    s->streak = 0;
-  else if (s->streak < STREAK && s->looks > 0 && s->looks <= FEW_LOOKS)
-    s->streak++;
-  s->looks = 0;
-  s->known = known;
+/* So many messages came since the last look. */
+static void subscription_note(shmseg_subscription *s, uint64_t count) {
+  bool has_looked = s->looks > 0, has_paused = has_looked && s->until_trial == 0;
+  s->looks = count == 0;
+  if (has_paused && count > 1) {
+    s->trial = 0;
+  } else if (has_paused) {
+    s->trial = s->trial == 0 ? TRIAL_MIN : s->trial < TRIAL_MAX ? 2 * s->trial : TRIAL_MAX;
+    s->until_trial = s->trial;
+  } else if (has_looked && count > 0) {
+    s->until_trial--;
+  }
 }
 
 /* 0: there is a message at the own position. SHMSEG_EMPTY: *word is the published word that was
@@ -260,7 +258,7 @@ static int subscription_find_message(shmseg_subscription *s, uint64_t *word) {
     if (err || hole)
       return hole ? hole : err;
   }
-  if (s->sequence < s->known) /* then the publishers' line is not read */
+  if (s->sequence < s->known)
     return 0;
   subscription_pause(s);
   /* pairs with the swap in broadcast_append() */
@@ -268,11 +266,13 @@ static int subscription_find_message(shmseg_subscription *s, uint64_t *word) {
   int err = segment_status(b->object.segment);
   if (err || !broadcast_is_count(*word))
     return err ? err : SHMSEG_CORRUPT;
-  if (s->sequence < broadcast_next_of(*word)) {
-    subscription_note_found(s, broadcast_next_of(*word));
+  uint64_t next = broadcast_next_of(*word);
+  bool is_there = s->sequence < next;
+  subscription_note(s, is_there ? next - s->sequence : 0);
+  if (is_there) {
+    s->known = next;
     return 0;
   }
-  subscription_note_empty(s);
   return *word & BROADCAST_SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;
 }
 
@@ -286,12 +286,13 @@ static int subscription_wait_for_message(shmseg_subscription *s, uint64_t seen, 
   uint32_t *word = broadcast_word32(b, BROADCAST_EVENTCOUNT);
   if (!shmseg_wait_left(deadline))
     return SHMSEG_TIMEOUT;
+  if (s->until_trial == 0)
+    return 0; /* a pause first */
   shmseg_spinner spinner = shmseg_wait_spin_begin(&s->spin);
-  do {
+  do
     if (subscription_has_changed(b, seen))
       return shmseg_wait_spin_found(&spinner);
-    subscription_note_empty(s);
-  } while (shmseg_wait_spin_again(&spinner));
+  while (shmseg_wait_spin_again(&spinner));
   uint32_t key = shmseg_eventcount_prepare(b->object.segment, word);
   if (subscription_has_changed(b, seen))
     return segment_status(b->object.segment);
@@ -300,38 +301,49 @@ static int subscription_wait_for_message(shmseg_subscription *s, uint64_t seen, 
   return err == 0 && !subscription_has_changed(b, seen) ? shmseg_wait_again(deadline) : err;
 }
 
+/* What a caller does between these may have closed the broadcast. */
+static int subscription_ready(const shmseg_subscription *s) {
+  return s->broadcast ? shmseg_object_ready(&s->broadcast->object) : SHMSEG_CLOSED;
+}
+
 /* --- reading ------------------------------------------------------------------------------ */
 
-int shmseg_subscription_look(shmseg_subscription *s, shmseg_subscription_batch *batch,
-                             int64_t deadline) {
-  if (!s->broadcast)
-    return SHMSEG_CLOSED;
+/* Waits until there is a message at the own position. */
+static int subscription_await(shmseg_subscription *s, int64_t *patience, int64_t deadline) {
   for (int i = 0; i < SHMSEG_TRIES; i++) {
     uint64_t word = 0;
-    int err = shmseg_object_ready(&s->broadcast->object);
+    int err = i == 0 ? 0 : shmseg_object_ready(&s->broadcast->object);
     if (!err && s->position == GONE)
-      err = subscription_try_again(&batch->patience);
-    if (!err)
+      err = shmseg_wait_overtaken(patience, deadline);
+    if (!err || err == SHMSEG_CHANGED)
       err = subscription_find_message(s, &word);
-    if (err == 0) {
-      batch->sequence = s->sequence;
-      batch->lost = s->lost;
-      batch->count = 0;
-      batch->position = batch->end = s->position;
-      return 0;
-    }
     if (err == SHMSEG_EMPTY)
       err = subscription_wait_for_message(s, word, deadline);
+    else if (err != SHMSEG_CHANGED)
+      return err;
     if (err && err != SHMSEG_CHANGED)
       return err;
   }
   return shmseg_wait_again(deadline);
 }
 
+static inline int subscription_look(shmseg_subscription *s, shmseg_subscription_batch *batch,
+                                    int64_t deadline) {
+  int err = subscription_ready(s);
+  if (!err && (s->sequence >= s->known || s->position == GONE))
+    err = subscription_await(s, &batch->patience, deadline);
+  batch->sequence = s->sequence;
+  batch->lost = s->lost;
+  batch->count = 0;
+  batch->position = batch->end = s->position;
+  return err;
+}
+
 /* Floor, when it is above position; else 0. Then a batch that begins where the subscription is has
  * been overwritten, and the next look begins with the oldest message. */
-static uint64_t subscription_overtaken(shmseg_subscription *s,
-                                       const shmseg_subscription_batch *batch, uint64_t position) {
+static inline uint64_t subscription_overtaken(shmseg_subscription *s,
+                                              const shmseg_subscription_batch *batch,
+                                              uint64_t position) {
   uint64_t floor = subscription_floor(s->broadcast);
   if (floor <= position)
     return 0;
@@ -340,14 +352,15 @@ static uint64_t subscription_overtaken(shmseg_subscription *s,
   return floor;
 }
 
-/* What became of a record that cannot be one. */
+/* What became of a record that cannot be one. When the batch's first one was overwritten before it
+ * was looked at, all that seems to follow can be anything. */
 static int subscription_explain(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
-  bool overtaken = subscription_overtaken(s, batch, batch->end);
+  bool overtaken = subscription_overtaken(s, batch, batch->position);
   int err = segment_status(s->broadcast->object.segment);
   return err ? err : overtaken ? SHMSEG_CHANGED : SHMSEG_CORRUPT;
 }
 
-static int subscription_show(shmseg_subscription *s, shmseg_subscription_batch *batch) {
+static inline int subscription_show(shmseg_subscription *s, shmseg_subscription_batch *batch) {
   const shmseg_broadcast *b = s->broadcast;
   uint64_t sequence = batch->sequence + batch->count, used = batch->end - batch->position;
   if (sequence >= s->known) /* pairs with the swap in broadcast_append() */
@@ -367,10 +380,14 @@ static int subscription_show(shmseg_subscription *s, shmseg_subscription_batch *
   return 0;
 }
 
-static int subscription_copy(shmseg_subscription *s, const shmseg_subscription_batch *batch,
-                             void *to) {
+static inline int subscription_copy(shmseg_subscription *s, const shmseg_subscription_batch *batch,
+                                    void *to) {
   const shmseg_broadcast *b = s->broadcast;
   size_t size = batch->size;
+  if (batch->bytes && size <= CHUNK) {
+    copy_from_shared(to, batch->bytes, size);
+    return 0;
+  }
   uint64_t position = batch->end - BROADCAST_RECORD((uint64_t)size);
   uint64_t index = broadcast_index_of(b, position, &s->lap);
   index = broadcast_index_behind(b, index, BROADCAST_RECORD_HEADER);
@@ -384,14 +401,15 @@ static int subscription_copy(shmseg_subscription *s, const shmseg_subscription_b
   return 0;
 }
 
-static int subscription_confirm(shmseg_subscription *s, const shmseg_subscription_batch *batch,
-                                uint64_t *floor) {
+static inline int subscription_confirm(shmseg_subscription *s,
+                                       const shmseg_subscription_batch *batch, uint64_t *floor) {
   *floor = subscription_overtaken(s, batch, batch->position);
   int err = segment_status(s->broadcast->object.segment);
   return err ? err : *floor ? SHMSEG_CHANGED : 0;
 }
 
-void shmseg_subscription_advance(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
+static inline void subscription_advance(shmseg_subscription *s,
+                                        const shmseg_subscription_batch *batch) {
   s->position = batch->end;
   s->sequence = batch->sequence + batch->count;
   s->lost = 0;
@@ -403,9 +421,9 @@ void shmseg_subscription_advance(shmseg_subscription *s, const shmseg_subscripti
                       BROADCAST_RECORD((uint64_t)batch->size));
 }
 
-/* What a caller does between these may have closed the broadcast. */
-static int subscription_ready(const shmseg_subscription *s) {
-  return s->broadcast ? shmseg_object_ready(&s->broadcast->object) : SHMSEG_CLOSED;
+int shmseg_subscription_look(shmseg_subscription *s, shmseg_subscription_batch *batch,
+                             int64_t deadline) {
+  return subscription_look(s, batch, deadline);
 }
 
 int shmseg_subscription_show(shmseg_subscription *s, shmseg_subscription_batch *batch) {
@@ -425,13 +443,18 @@ int shmseg_subscription_confirm(shmseg_subscription *s, const shmseg_subscriptio
   return err ? err : subscription_confirm(s, batch, floor);
 }
 
+void shmseg_subscription_advance(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
+  subscription_advance(s, batch);
+}
+
 int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t available, size_t *size,
                              uint64_t *sequence, uint64_t *lost, int64_t deadline) {
-  shmseg_subscription_batch batch = { 0 };
+  shmseg_subscription_batch batch;
   uint64_t floor;
   int err;
+  batch.patience = 0;
   do {
-    err = shmseg_subscription_look(s, &batch, deadline);
+    err = subscription_look(s, &batch, deadline);
     if (!err)
       err = subscription_show(s, &batch);
     if (!err && batch.size <= available)
@@ -446,6 +469,6 @@ int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t availa
     return SHMSEG_TOO_SMALL;
   *sequence = batch.sequence;
   *lost = batch.lost;
-  shmseg_subscription_advance(s, &batch);
+  subscription_advance(s, &batch);
   return 0;
 }

@@ -74,8 +74,8 @@ TEST(room_made,
   set_up_many();
   for (int go = 1; go <= 2; go++) {
     old = number_at(&ours, FLOOR);
-    check(shmseg_broadcast_publish_until(&a, large, sizeof large - 16, &deadline, &number) ==
-          SHMSEG_INTERRUPTED);
+    check(shmseg_broadcast_publish_until(&a, &(shmseg_source){ large, sizeof large - 16, NULL },
+                                         &deadline, &number) == SHMSEG_INTERRUPTED);
     check(number_at(&ours, FLOOR) == old + (uint64_t)16 * SHMSEG_RING_GO);
     check(word_at(&ours, LOCK) == SHMSEG_LOCK_FREE && !shmseg_broadcast_check(&a));
   }

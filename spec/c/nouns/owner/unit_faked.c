@@ -110,7 +110,8 @@ static int push(void) {
 
 static int publish(void) {
   int64_t deadline = 0;
-  return shmseg_broadcast_publish_until(&broadcast, "x", 1, &deadline, &number);
+  return shmseg_broadcast_publish_until(&broadcast, &(shmseg_source){ "x", 1, NULL }, &deadline,
+                                        &number);
 }
 
 static const struct {

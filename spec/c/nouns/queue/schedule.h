@@ -77,8 +77,8 @@ void queue_pop(int p, uint64_t max, int64_t timeout);
 void queue_shut(int p);
 void queue_count(int p);
 
-/* Takes at most three; fails the run when just the last two of three, of which another one has taken
- * the first, were left, though there was a fourth. */
+/* Takes at most three; fails the run when it gets two, and there is another one. Who looks anew after
+ * a swap that failed gets three. */
 void queue_go_on(int p);
 
 #endif

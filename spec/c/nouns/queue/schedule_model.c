@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The model of the queue: it sees each store as it happens. So it knows which messages a swap of the
- * tail word has published, and which ones a swap of head has taken, also from those who die. */
+ * tail word has published, and which ones a swap of head has taken, also by those who die. */
 #include <string.h>
 
 #include "nouns/queue/schedule.h"

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The queue, stepped: who plays in the cases, and what they leave. */
+#include <string.h>
+
 #include "nouns/queue/step.h"
 
 /* --- states ----------------------------------------------------------------------------------- */
@@ -43,10 +45,10 @@ void queue_shut(void) {
 
 /* --- sleepers --------------------------------------------------------------------------------- */
 
-/* A consumer gives back in the end what it has got, in its order: the user finds it there, or not, as if
- * nobody had been asleep. A producer takes its own back. */
+/* A consumer gives back in the end what it has got, in its order: the user finds it there, or not, as
+ * if nobody had been asleep. A producer takes its own back. */
 static queue_records got;
-static int pushed;
+static size_t pushed;
 
 static void sleep_for(uint64_t max) {
   int err;
@@ -72,17 +74,20 @@ void queue_give_back(void) {
   step_expect(shmseg_queue_push_many(&queue, messages, count, &given, 0) == 0 && given == count);
 }
 
-/* Pushes so many messages, as far as it comes. */
+/* Pushes so many messages, whose letters are p and q, as far as it comes. */
 static int push_until_over(size_t count, size_t size) {
-  shmseg_source messages[3];
+  static unsigned char bytes[2][STEP_CAPACITY];
+  shmseg_source messages[2];
   size_t now;
   int err;
-  for (size_t i = 0; i < count; i++)
-    messages[i] = (shmseg_source){ step_message('p', size), size, NULL };
+  for (size_t i = 0; i < count; i++) {
+    memcpy(bytes[i], step_message((char)('p' + i), size), size);
+    messages[i] = (shmseg_source){ bytes[i], size, NULL };
+  }
   do {
     bool over = *step_over;
-    err = shmseg_queue_push_many(&queue, messages, count - (size_t)pushed, &now, SHMSEG_FOREVER);
-    pushed += (int)now;
+    err = shmseg_queue_push_many(&queue, messages + pushed, count - pushed, &now, SHMSEG_FOREVER);
+    pushed += now;
     if (over)
       break;
   } while (err == SHMSEG_INTERRUPTED);
@@ -105,16 +110,16 @@ void queue_sleep_for_room_for_two(void) {
 
 void queue_withdraw(void) {
   queue_records all;
-  size_t size;
+  size_t size, found = 0;
   const unsigned char *bytes;
   if (pushed == 0)
     return;
   step_expect(queue_take(&queue, &all, UINT64_MAX, 0) == 0);
   while ((bytes = queue_next(&all, &size)) != NULL) {
-    if (pushed > 0 && step_is_message(bytes, size, 'p', 8))
-      pushed--;
+    if (found < pushed && step_is_message(bytes, size, (char)('p' + found), 8))
+      found++;
     else
       step_expect(shmseg_queue_push(&queue, bytes, size, 0) == 0);
   }
-  step_expect(pushed == 0);
+  step_expect(found == pushed);
 }

@@ -176,6 +176,43 @@ TEST_WITH(fresh, too_small,
   check(shmseg_queue_take(&b, got, sizeof got, 1, &used, 0) == SHMSEG_TOO_SMALL && used == 96);
 }
 
+static int rounds; /* in which others have taken all, and pushed as many */
+
+static void others_are_faster(void);
+
+static void wait_for_the_second(void) {
+  set_trap(room + PAGE, others_are_faster);
+}
+
+static void others_are_faster(void) {
+  rounds++;
+  others_act();
+  set_trap(room, wait_for_the_second);
+}
+
+/* Takes from a queue of two messages, which others take each time after both were copied. */
+static int take_in_vain(int64_t deadline) {
+  rounds = 0;
+  plan.takes = plan.pushes = 2;
+  plan.words = 1;
+  set_trap(room, wait_for_the_second);
+  int err = shmseg_queue_take(&b, room + PAGE - 16, PAGE, 2, &used, deadline);
+  disarm_trap();
+  return err;
+}
+
+TEST_WITH(fresh, overtaken,
+          "a take that others overtake each time gives up at last, with nothing") {
+  first = 1;
+  last = 2;
+  must(push_number(1, 1) && push_number(2, 1));
+  check(take_in_vain(0) == SHMSEG_TIMEOUT && used == 0 && rounds > 10);
+  check(take_in_vain(SHMSEG_FOREVER) == SHMSEG_INTERRUPTED && used == 0 && rounds > 10);
+  uint64_t count;
+  check(shmseg_queue_take(&b, taken, sizeof taken, 9, &used, 0) == 0);
+  check(are_next(taken, used, &count) && count == 2 && first == last + 1);
+}
+
 /* --- large messages --------------------------------------------------------------------------- */
 
 #define LARGE 200000u

@@ -190,6 +190,12 @@ child child_inside(const shmseg_segment *segment, uint64_t offset) {
 static unsigned char *trap;
 static void (*surprise_in_trap)(void);
 
+void disarm_trap(void) {
+  if (trap)
+    mprotect(trap, PAGE, PROT_READ | PROT_WRITE);
+  trap = NULL;
+}
+
 static void spring(int number, siginfo_t *info, void *context) {
   unsigned char *address = info->si_addr;
   (void)context;
@@ -197,8 +203,7 @@ static void spring(int number, siginfo_t *info, void *context) {
     signal(number, SIG_DFL); /* the touch is made again, and ends the program */
     return;
   }
-  mprotect(trap, PAGE, PROT_READ | PROT_WRITE);
-  trap = NULL;
+  disarm_trap();
   surprise_in_trap();
 }
 

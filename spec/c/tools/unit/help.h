@@ -69,6 +69,7 @@ child child_inside(const shmseg_segment *segment, uint64_t offset);
 /* The first touch of the page at that address, which is at a multiple of PAGE, calls surprise()
  * before it is made: what happens to a call in the middle of a copy. One trap at a time. */
 void set_trap(void *page, void (*surprise)(void));
+void disarm_trap(void);
 
 /* Does a child that waits, says so with a character, and waits again, answer each time at once? So
  * many rounds, each begun by change(round); a sleeper whom nobody wakes needs an interval for each. */
