@@ -351,7 +351,7 @@ describe("a segment or slice as the value of a cell", function()
       table.insert(values, scalars.int64(1))
     end
     for _, value in ipairs(values) do
-      expect.misuse("string expected", c.set, c, value)
+      expect.misuse("string or segment expected", c.set, c, value)
     end
   end)
 
