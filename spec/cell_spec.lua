@@ -409,7 +409,8 @@ describe("a segment or slice as the value of a cell", function()
     local function run(act)
       return other:call([[
         local act = ...
-        local part = assert(shmseg.open(nil, "x", 50, { temporary = true }))
+        local part = assert(shmseg.open(nil, "x", 50)) -- one that can be shrunk
+        part:unlink()
         debug.sethook(function()
           local info = debug.getinfo(2, "nS")
           if info.what == "C" and not info.name then -- called by the library, in its wait
