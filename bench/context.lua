@@ -14,8 +14,8 @@ function context.output_of(command)
   return line or ""
 end
 
-local function helper_path(root)
-  return ("%s/build/bench/native-%s.so"):format(root, version)
+local function helper_path(root, name)
+  return ("%s/build/bench/%s-%s.so"):format(root, name, version)
 end
 
 --- Lets `require` find the library in the tree that `make` builds, after LUA_PATH.
@@ -27,20 +27,30 @@ function context.use_tree(root)
   package.cpath = ("%s;%s/?.so"):format(package.cpath, lib)
 end
 
---- Compiles the C helper into build/bench.
-function context.build_helper(root)
+-- Compiles a helper into build/bench; gives false if it does not compile.
+local function build(root, source, name, rest)
   local headers = context.output_of(("'%s/.ci/find' headers %s"):format(root, version))
-  local compile = "%s -std=c11 -O2 -Wall -Wextra -shared -fPIC '-I%s' -o '%s' '%s/bench/native.c'"
-  local compiler, library = os.getenv("CC") or "cc", helper_path(root)
+  local library = helper_path(root, name)
+  local compile = "%s -std=c11 -O2 -Wall -Wextra -shared -fPIC '-I%s' -o '%s' '%s/bench/%s' %s"
+  os.remove(library)
+  local compiler = os.getenv("CC") or "cc"
+  local done = os.execute(compile:format(compiler, headers, library, root, source, rest))
+  return done == true or done == 0
+end
+
+--- Compiles the C helpers. Where channel.c does not compile, nothing runs in two processes.
+function context.build_helpers(root)
   os.execute(("mkdir -p '%s/build/bench'"):format(root))
-  local done = os.execute(compile:format(compiler, headers, library, root))
-  assert(done == true or done == 0, "the C helper does not compile")
+  assert(build(root, "native.c", "native", ""), "the C helper does not compile")
+  build(root, "peers/channel.c", "channel", "-lrt 2>/dev/null")
 end
 
 --- Loads everything. The caller closes it in the end; if it cannot, the guard removes the objects.
 function context.open(root, slice)
   local bench = { root = root, slice = slice, opened = {} }
-  bench.native = assert(package.loadlib(helper_path(root), "luaopen_native"))()
+  bench.native = assert(package.loadlib(helper_path(root, "native"), "luaopen_native"))()
+  local channel = package.loadlib(helper_path(root, "channel"), "luaopen_channel")
+  bench.channel = channel and channel() -- nil where it does not compile
   bench.shmseg = require "shmseg"
   bench.prefix = ("shmseg-bench-%d-"):format(bench.native.pid())
   bench.native.guard(bench.prefix)

@@ -10,38 +10,29 @@ local function succeeds(command)
   return result == true or result == 0
 end
 
-local function compiled(bench, found, source, target, compiler, flags, libraries)
-  local output = ("%s/build/bench/%s"):format(bench.root, target)
-  local line = "%s -O2 %s -o '%s' '%s/bench/peers/%s' %s"
-  if succeeds(line:format(compiler, flags, output, bench.root, source, libraries)) then
+local function compiled_boost(bench, found)
+  local output = bench.root .. "/build/bench/boost_message"
+  local line = "%s -O2 -std=c++17 -o '%s' '%s/bench/peers/boost_message.cpp' -pthread -lrt"
+  if succeeds(line:format(os.getenv("CXX") or "c++", output, bench.root)) then
     return output
   end
-  found:add(("note\t%s: does not compile here, skipped"):format(source))
-end
-
--- The flags that find the headers of this interpreter.
-local function lua_flags(root)
-  local version = jit and "luajit" or _VERSION:match("%d+%.%d+")
-  return ([[-I"$('%s/.ci/find' headers %s)"]]):format(root, version)
+  found:add("note\tboost_message.cpp: does not compile here, skipped")
 end
 
 --- The commands that measure, and a function that removes what they work on.
 function message.prepare(bench, found)
   local commands = {}
-  local compiler = os.getenv("CC") or "cc"
-  local helper = compiled(bench, found, "channel.c",
-    ("channel-%s.so"):format(jit and "luajit" or _VERSION:match("%d+%.%d+")),
-    compiler, "-std=c11 -Wall -Wextra -shared -fPIC " .. lua_flags(bench.root), "-lrt")
-  if helper then
+  if bench.channel then
     local first = 0
     while arg[first - 1] do
       first = first - 1
     end
-    table.insert(commands, ("%s '%s/bench/peers/message_pair.lua' '%s' %d %d '%s'"):format(
-      arg[first], bench.root, bench.root, bench.slice, LAPS, helper))
+    table.insert(commands, ("%s '%s/bench/peers/message_pair.lua' '%s' %d %d"):format(
+      arg[first], bench.root, bench.root, bench.slice, LAPS))
+  else
+    found:add("note\tchannel.c: does not compile here, skipped")
   end
-  local boost = compiled(bench, found, "boost_message.cpp", "boost_message",
-    os.getenv("CXX") or "c++", "-std=c++17", "-pthread -lrt")
+  local boost = compiled_boost(bench, found)
   if boost then
     table.insert(commands, ("'%s' %sboost %d %d"):format(boost, bench.prefix, bench.slice, LAPS))
   end
@@ -63,6 +54,7 @@ local function add_targets(suite)
   for _, size in ipairs { "16 bytes", "256 bytes", "4 KiB", "64 KiB", "1 MiB" } do
     suite:target("queue, " .. size, "pipe, " .. size, { least = least[size] })
     suite:target("queue, " .. size, "pipe with io, " .. size, {})
+    suite:target("queue, " .. size, "pipe with io, buffered, " .. size, {})
   end
   suite:target("queue, 256 bytes", "Boost message_queue in C++, 256 bytes", { least = 0.9 })
   suite:target("queue, both busy", "pipe, both busy", { most = 1 / 18 })

@@ -91,10 +91,25 @@ function results.spread(row)
   return (quantile(row.gross, 0.75) - quantile(row.gross, 0.25)) / median
 end
 
+-- The row of a contestant; among several ("a|b") that of the slowest. Nil if one did not run.
+local function slowest(rows, names)
+  local found
+  for name in names:gmatch("[^|]+") do
+    local row = rows[name]
+    if not row then
+      return nil
+    end
+    if not found or results.net(row) > results.net(found) then
+      found = row
+    end
+  end
+  return found
+end
+
 --- What a target came to: the ratio of medians net and gross, the middle half of the net ratios of
 -- single laps, whether it was met (nil if it has no bound). Nil if its contestants did not run.
 function Results:ratio(target)
-  local upper, lower = self.rows[target.subject], self.rows[target.reference]
+  local upper, lower = self.rows[target.subject], slowest(self.rows, target.reference)
   if not upper or not lower then
     return nil
   end

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- One round of one suite, in a process of its own: lua5.4 bench/round.lua ROOT SUITE SLICE LAPS
+-- One round of one suite: lua5.4 bench/round.lua ROOT SUITE SLICE LAPS ONLY
 -- (A fresh process each time: an unlucky place in memory then counts for one round only.)
 
 local root, name, slice, laps = arg[1], arg[2], tonumber(arg[3]), tonumber(arg[4])
@@ -11,7 +11,7 @@ local harness = require "bench.harness"
 context.use_tree(root)
 local bench = context.open(root, slice)
 local good, message = xpcall(function()
-  local suite = harness.suite(name, bench.native.now, slice)
+  local suite = harness.suite(name, bench.native, slice, arg[5])
   require("bench." .. name)(suite, bench)
   suite:run(laps)
 end, debug.traceback)

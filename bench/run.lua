@@ -18,14 +18,19 @@ local SUITES = {
   { name = "bulk", share = 1 / 3, laps = 3 },
   { name = "array", share = 1, laps = 5 },
   { name = "lock", share = 1 / 2, laps = 5, elsewhere = lock },
+  { name = "queue", share = 1 / 3, laps = 5 },
+  { name = "batch", share = 1 / 3, laps = 3 },
+  { name = "frame", share = 1 / 3, laps = 5 },
   { name = "message", share = 1 / 3, laps = 3, elsewhere = messages },
   { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
 }
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
-  suites       segment bulk array lock message peers (default: all of them)
-  --rounds N   processes for each suite (default 15; bulk, message, peers a third of it, lock half)
+  suites       segment bulk array lock queue batch frame message peers (default: all of them)
+  --rounds N   processes for each suite (default 15; lock half, bulk and those behind lock a third)
+  --laps N     laps in each of them (default 3 or 5)
   --slice MS   milliseconds that each contestant runs in a lap (default 2)
+  --only TEXT  only the contestants that have TEXT in their names (peers run all the same)
   --check      exit status 1 if a target is missed; otherwise it is 0 whatever the ratios]]
 
 local function fail(message)
@@ -51,7 +56,10 @@ local function parse(words)
       os.exit(0)
     elseif word == "--check" then
       options.check = true
-    elseif word == "--rounds" or word == "--slice" then
+    elseif word == "--only" then
+      i = i + 1
+      options.only = words[i] or fail("--only wants a text")
+    elseif word == "--rounds" or word == "--slice" or word == "--laps" then
       i = i + 1
       local number = tonumber(words[i])
       if not number or number < 1 then
@@ -98,8 +106,9 @@ local function run_suite(suite, options)
   local rounds = math.max(3, math.floor(options.rounds * suite.share))
   local slice = options.slice * 1000000
   local found = results.new()
-  local own = ("%s '%s/bench/round.lua' '%s' %s %d %d"):format(
-    interpreter(), root, root, suite.name, slice, suite.laps)
+  local laps = options.laps or suite.laps
+  local own = ("%s '%s/bench/round.lua' '%s' %s %d %d '%s'"):format(
+    interpreter(), root, root, suite.name, slice, laps, options.only or "")
   local close, commands = function() end, {}
   if suite.elsewhere then
     commands, close = suite.elsewhere.prepare(context.open(root, slice), found)
@@ -116,7 +125,7 @@ local function run_suite(suite, options)
   if not good then
     error(message, 0)
   end
-  local title = ("%s: %d rounds of %d laps"):format(suite.name, rounds, suite.laps)
+  local title = ("%s: %d rounds of %d laps"):format(suite.name, rounds, laps)
   report.times(found, title, suite.ranked)
   return report.targets(found)
 end
@@ -138,7 +147,7 @@ between the two figures of `laps`; the same contestant twice shows what chance d
 end
 
 local function main(options)
-  context.build_helper(root)
+  context.build_helpers(root)
   header(options)
   local targets, missed = 0, 0
   for _, suite in ipairs(options.suites) do

@@ -14,6 +14,9 @@ local PROGRAMS = {
   { "writer", named = true, untyped = true },
   { "reader", named = true, untyped = true, needs = "writer.lua" },
   { "counter" },
+  { "frames", "camera", named = true },
+  { "frames", "view", named = true, needs = "frames.lua camera" },
+  { "frames", "glance", named = true, suffix = "-latest", needs = "frames.lua camera" },
   { "jobs" },
   { "latest", "write", named = true },
   { "latest", "read", named = true, needs = "latest.lua write" },
@@ -296,7 +299,9 @@ describe("each example", function()
   end)
 
   it("lists its roles when none was named", function()
-    for name, roles in pairs { latest = "read or write", ticker = "publish or watch" } do
+    for name, roles in pairs {
+      frames = "camera or glance or view", latest = "read or write", ticker = "publish or watch",
+    } do
       local started = start { name }
       assert.equal(2, (started:finish()))
       assert.truthy(started:stderr():find("say " .. roles, 1, true), started:stderr())
@@ -428,6 +433,63 @@ describe("the example", function()
     assert.equal(5, prices)
     stop(publisher)
     watcher:ends_well() -- at the shutdown
+    assert.is_nil(scratch.bytes(name))
+  end)
+
+  -- The number of the frame of a line; its picture is the one that the camera draws.
+  local function frame_shown(line)
+    local number, light, inverted = line:match(
+      "^frame (%d+): 160 by 120, gray, light (%S+), inverted (%S+), %S+ ms after it was taken$")
+    assert.truthy(number, line)
+    local drawn = (119 * (number % 100) + 255) / 120
+    assert.equal(("%.1f %.1f"):format(drawn, 255 - drawn), light .. " " .. inverted, line)
+    return tonumber(number)
+  end
+
+  it("frames.lua gives each frame to one viewer, and the latest one to a glance", function()
+    local name = scratch.name()
+    local camera = start {
+      "frames", "camera", "--name", name, "--interval", "0.01", "--count", "1000000",
+    }
+    await(camera, name .. "-latest")
+    local viewers, seen, last = {}, 0, {}
+    local function see(i, line)
+      local number = frame_shown(line)
+      assert.True(number > (last[i] or 0), line)
+      assert.is_nil(last[-number], line)
+      last[i], last[-number] = number, i
+      seen = seen + 1
+    end
+    for i = 1, 2 do
+      viewers[i] = start { "frames", "view", "--name", name }
+    end
+    for i = 1, 2 do -- both take part
+      see(i, assert(viewers[i]:line(), viewers[i]:stderr()))
+    end
+    local glance = start({ "frames", "glance", "--name", name }):ends_well()
+    assert.equal(1, #glance)
+    frame_shown(glance[1])
+    local words = stop(camera)
+    for i = 1, 2 do
+      for _, line in ipairs(viewers[i]:ends_well()) do -- at the shutdown
+        see(i, line)
+      end
+    end
+    local taken, dropped = words[#words]:match "^frames: (%d+), dropped: (%d+)$"
+    assert.equal(taken - dropped, seen)
+    assert.is_nil(scratch.bytes(name))
+    assert.is_nil(scratch.bytes(name .. "-latest"))
+  end)
+
+  it("frames.lua ends in order at a signal, whoever waits", function()
+    local name = scratch.name()
+    local camera = start { "frames", "camera", "--name", name, "--interval", "600" }
+    await(camera, name .. "-latest")
+    local viewer = start { "frames", "view", "--name", name }
+    assert.equal(1, frame_shown(assert(viewer:line(), viewer:stderr())))
+    viewer:await_sleep()
+    assert.same({}, stop(viewer))
+    assert.equal("frames: 1, dropped: 0", stop(camera, "HUP")[2])
     assert.is_nil(scratch.bytes(name))
   end)
 
@@ -618,6 +680,7 @@ describe("the example", function()
       { "mutex", "--interval", "0.001", "--count", "1000000" },
       { "ticker", "publish", "--interval", "0.001" },
       { "tables", "produce", "--interval", "0.001", suffix = "-struct" },
+      { "frames", "camera", "--interval", "0.001" },
     } do
       local name = scratch.family()
       words[#words + 1] = "--name"

@@ -172,9 +172,11 @@ for noun, how in pairs(nouns) do
     it("tells who gives it a table of the option codec", function()
       local object, name = named()
       for _, value in ipairs { {}, true, print } do
-        local patterns = { "string expected, got " .. type(value), "codec" }
+        local patterns = { "string or segment expected, got " .. type(value), "codec" }
         expect.misuse(patterns, how.put, object, value)
       end
+      local array = expect.success(shmseg.anonymous(8)):array(0, "u8")
+      expect.misuse("string or segment expected, got shmseg.array", how.put, object, array)
       expect.misuse("value expected", object.push or object.publish or object.set, object)
       object:close()
       local message = expect.misuse("closed", how.put, object, "x")
@@ -288,10 +290,10 @@ for noun, how in pairs(nouns) do
       expect.success(how.put(object, 42))
       assert.equal("42", (read()))
       for _, value in ipairs { true, {}, print, object } do
-        expect.misuse("string expected", how.put, object, value)
+        expect.misuse("string or segment expected", how.put, object, value)
       end
       expect.misuse("expected", how.put, object)
-      expect.misuse("string expected", how.put, object, nil)
+      expect.misuse("string or segment expected", how.put, object, nil)
     end)
 
     it("is used through its own methods alone", function()
@@ -656,7 +658,7 @@ describe("a writer", function()
     local holder = peer.start()
     holder:call("m = assert(shmseg.mutex.open((shmseg.open(...)))) m:lock()", name)
     seg:set_u32(4096 + 64, seg:get_u32(64))
-    seg:set_u32(8192 + 64, seg:get_u32(64))
+    seg:set_u32(8192 + 128, seg:get_u32(64))
     return holder, seg, name
   end
 

@@ -81,7 +81,10 @@ typedef struct shmseg_object {
    * of the "magic", where the first byte is that is not zero. After SHMSEG_TOO_SMALL: bytes. */
   uint64_t found, wanted;
 
-  unsigned generation; /* private: the segment's, when this was opened */
+  /* private */
+  unsigned generation;              /* the segment's, when this was opened */
+  unsigned proof;                   /* the guard's, when all was found to be in order */
+  const struct shmseg_fault *guard; /* of the mapping; NULL: closed, or not looked at yet */
 } shmseg_object;
 
 /* Bytes of an object; without options those of the smallest one. 0 when it cannot be. */
@@ -377,7 +380,10 @@ SHMSEG_API int shmseg_queue_count_on(const shmseg_queue *queue, shmseg_queue_wal
 typedef struct shmseg_broadcast {
   shmseg_object object;
 
-  uint64_t ring; /* private: bytes of the ring */
+  /* private */
+  uint64_t ring;               /* bytes of the ring */
+  uint64_t index;              /* in the ring, behind what was written last */
+  uint64_t end_lap, floor_lap; /* positions where the ring's first byte was passed last */
 } shmseg_broadcast;
 
 SHMSEG_OBJECT(broadcast);
@@ -386,31 +392,69 @@ SHMSEG_OBJECT(broadcast);
  * SHMSEG_SHUTDOWN. */
 SHMSEG_API int shmseg_broadcast_publish(shmseg_broadcast *broadcast, const void *bytes, size_t size,
                                         uint64_t *sequence);
-SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast, const void *bytes,
-                                              size_t size, int64_t *deadline, uint64_t *sequence);
+
+/* The same for a caller that looks around while it waits for another publisher, five seconds at
+ * most. *deadline is 0 at the first call; after SHMSEG_INTERRUPTED call again with the same one. */
+SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast,
+                                              const shmseg_source *message, int64_t *deadline,
+                                              uint64_t *sequence);
+
+/* Publishes count messages in their order; EINVAL, before the first one, when one of them is larger
+ * than the capacity or count is 0. As many as the ring holds at once are published by one store;
+ * messages of different stores may have others' messages between them. *published is how many this
+ * call has published, also when it fails, and *sequence the number of the last of them; after
+ * SHMSEG_INTERRUPTED call again with the rest. When a source is cut what was to be published with it
+ * is not, though some of the oldest messages may be gone by then. */
+SHMSEG_API int shmseg_broadcast_publish_many(shmseg_broadcast *broadcast,
+                                             const shmseg_source *messages, size_t count,
+                                             size_t *published, int64_t *deadline,
+                                             uint64_t *sequence);
+
+/* From here on nothing is published. */
 SHMSEG_API int shmseg_broadcast_shutdown(shmseg_broadcast *broadcast);
+
+typedef struct shmseg_broadcast_stats {
+  uint64_t first; /* number of the oldest message that is there; next when there is none */
+  uint64_t next;  /* number that the next message will have */
+  uint64_t bytes; /* of the messages that are there, with the headers of their records */
+  uint64_t capacity;
+  bool shut;
+} shmseg_broadcast_stats;
+
+/* What is there. SHMSEG_TIMEOUT when publishers have overtaken every try for 100 ms. */
+SHMSEG_API int shmseg_broadcast_count(const shmseg_broadcast *broadcast,
+                                      shmseg_broadcast_stats *stats);
 
 /* A subscription is private: it reads and writes nothing for the publishers to see. */
 typedef struct shmseg_subscription {
   const shmseg_broadcast *broadcast;
-  uint64_t position; /* of the next record, if it is still there */
+  uint64_t position; /* of the next record, if it is still there; 0: it is gone */
   uint64_t sequence; /* of the next message */
   uint64_t lost;     /* since the last one */
 
-  shmseg_spin spin; /* private */
+  /* private */
+  uint64_t known; /* the number behind the last message that is known to be out */
+  uint64_t lap;   /* position where the ring's first byte was passed last */
+  shmseg_spin spin;
+  uint32_t looks;       /* that found nothing, since a message was found */
+  uint32_t trial;       /* messages between two trials whether to pause pays; 0: it does */
+  uint32_t until_trial; /* messages until the next one */
 } shmseg_subscription;
 
 #define SHMSEG_FROM_NEW UINT64_MAX
 #define SHMSEG_FROM_OLDEST 0
+#define SHMSEG_FROM_LAST(count) (UINT64_MAX - (count))
 
-/* from: one of the above, or a sequence number; what is gone counts as lost. SHMSEG_OUT_OF_RANGE when
- * it is beyond the next one; SHMSEG_TIMEOUT when publishers have overtaken every try for 100 ms. */
+/* from: the new, the oldest, the last count messages (1 to 2^53; the oldest when there are fewer),
+ * or a sequence number; what is gone counts as lost. SHMSEG_OUT_OF_RANGE when it is beyond the next
+ * one; SHMSEG_TIMEOUT when publishers have overtaken every try for 100 ms. */
 SHMSEG_API int shmseg_broadcast_subscribe(const shmseg_broadcast *broadcast, uint64_t from,
                                           shmseg_subscription *subscription);
 
 /* The same in steps, as shmseg_queue_count_on; the walk is all zeroes at the first call. */
 typedef struct shmseg_broadcast_walk {
   uint64_t end;     /* 0: the walk begins */
+  uint64_t number;  /* where it goes */
   uint64_t written; /* up to here there is no hole */
   int64_t patience;
 } shmseg_broadcast_walk;
@@ -424,6 +468,65 @@ SHMSEG_API int shmseg_broadcast_subscribe_on(const shmseg_broadcast *broadcast, 
 SHMSEG_API int shmseg_subscription_next(shmseg_subscription *subscription, void *buffer,
                                         size_t available, size_t *size, uint64_t *sequence,
                                         uint64_t *lost, int64_t deadline);
+
+/* Messages that are looked at in the ring, and then taken all at once. Publishers may overwrite
+ * them meanwhile.
+ *
+ *   shmseg_subscription_batch batch = { 0 };
+ *   do {
+ *     err = shmseg_subscription_look(subscription, &batch, deadline);
+ *     while (!err && more are wanted && (err = shmseg_subscription_show(subscription, &batch)) == 0)
+ *       err = shmseg_subscription_copy(subscription, &batch, place for batch.size bytes);
+ *     if (!err || err == SHMSEG_EMPTY)
+ *       err = shmseg_subscription_confirm(subscription, &batch, &floor);
+ *   } while (err == SHMSEG_CHANGED);
+ *   if (!err)
+ *     shmseg_subscription_advance(subscription, &batch);
+ *
+ * What was copied are messages when confirm has given 0. SHMSEG_CHANGED, from any of them: the first
+ * one was overwritten; look begins anew, with the oldest message that is there. */
+typedef struct shmseg_subscription_batch {
+  uint64_t sequence; /* of the first message */
+  uint64_t lost;     /* before it */
+  uint64_t count;    /* how many show has shown */
+  uint64_t position; /* of the first message's record */
+  uint64_t end;      /* behind the last one's */
+
+  const unsigned char *bytes; /* of the last one, in the ring; NULL: it wraps, and copy joins it */
+  size_t size;                /* of the last one */
+
+  int64_t patience; /* private; 0 at the first look */
+} shmseg_subscription_batch;
+
+/* Bytes that a message takes in the ring. */
+#define SHMSEG_BROADCAST_RECORD(size) (16 + ((size) + 7) / 8 * 8)
+
+/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, after the
+ * deadline also when publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
+SHMSEG_API int shmseg_subscription_look(shmseg_subscription *subscription,
+                                        shmseg_subscription_batch *batch, int64_t deadline);
+
+/* Adds the next message. SHMSEG_EMPTY: there was none behind the last one; SHMSEG_CHANGED;
+ * SHMSEG_CORRUPT. */
+SHMSEG_API int shmseg_subscription_show(shmseg_subscription *subscription,
+                                        shmseg_subscription_batch *batch);
+
+/* Copies the message that was added last. SHMSEG_CHANGED: it was overwritten, so the copy, which may
+ * have stopped half way, is worth nothing. */
+SHMSEG_API int shmseg_subscription_copy(shmseg_subscription *subscription,
+                                        const shmseg_subscription_batch *batch, void *to);
+
+/* Is all of the batch still there, so that what was copied of it is whole? After SHMSEG_CHANGED
+ * what lies before *floor was overwritten. If that is where a message of the batch begins, it and
+ * those behind it can be kept: add the number of those before it to batch.sequence and batch.lost,
+ * take it from batch.count, set batch.position to *floor, and confirm again. */
+SHMSEG_API int shmseg_subscription_confirm(shmseg_subscription *subscription,
+                                           const shmseg_subscription_batch *batch, uint64_t *floor);
+
+/* Goes on behind the batch, or, after batch.end and batch.count were set back to those of a message
+ * of it, behind that one. */
+SHMSEG_API void shmseg_subscription_advance(shmseg_subscription *subscription,
+                                            const shmseg_subscription_batch *batch);
 
 #ifdef __cplusplus
 }

@@ -1,18 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- Messages between two Lua processes: lua5.4 message_pair.lua ROOT SLICE LAPS HELPER
--- The other process is a fork with handles of its own. Prints lines as harness.lua does.
+-- Messages between two Lua processes: lua5.4 message_pair.lua ROOT SLICE LAPS
+-- Each is a fork with handles of its own. Prints lines as harness.lua does.
 
-local root, slice, laps, helper = arg[1], tonumber(arg[2]), tonumber(arg[3]), arg[4]
+local root, slice, laps = arg[1], tonumber(arg[2]), tonumber(arg[3])
 package.path = root .. "/?.lua;" .. package.path
 
 local context = require "bench.context"
+local processes = require "bench.processes"
+
 context.use_tree(root)
 local bench = context.open(root, slice)
 local shmseg = bench.shmseg
-local native = assert(package.loadlib(helper, "luaopen_channel"))()
+local native = assert(bench.channel, "channel.c is not compiled")
+local group = processes.open(bench)
 local now, cpu = native.now, native.cpu
 
-local KILL = 9
 local TIME = 10 -- slices of processor time
 local BYTES = 256 * 1024 * 1024 -- of a transfer, at most
 local TRIPS = 1000 -- in a lap
@@ -24,54 +26,10 @@ local function print_time(operation, who, ns)
   print(("time\t%s\t%s\t%.3f\t0"):format(operation, who, ns))
 end
 
---- Runs body() in another process.
-local function start(body)
-  local pid = native.fork()
-  if pid ~= 0 then
-    return pid
-  end
-  local good, message = xpcall(body, debug.traceback)
-  if not good then
-    io.stderr:write("bench: ", tostring(message), "\n")
-  end
-  native.exit(good and 0 or 1)
-end
-
-local function finish(pid, signal)
-  local status = native.finish(pid, signal)
-  assert(signal or status == 0, "the other process failed")
-end
-
---- Processes that do body() again and again while run() does, and have begun.
-local function beside(count, body, run)
-  local from, to = native.pipe()
-  local pids = {}
-  for i = 1, count do
-    pids[i] = start(function()
-      local turn = body()
-      turn()
-      native.write(to, "!")
-      while true do
-        turn()
-      end
-    end)
-  end
-  native.close(to)
-  for _ = 1, count do
-    assert(native.read(from, 1), "the other process failed")
-  end
-  local result = run()
-  for _, pid in ipairs(pids) do
-    finish(pid, KILL)
-  end
-  native.close(from)
-  return result
-end
-
 -- --- channels ------------------------------------------------------------------------------
 
--- Each: open(size) makes a channel before the fork: sender() and receiver() give a function of
--- each side's own; close().
+-- Each: open(size) makes a channel before the fork; close(). sender() gives a side of its own the
+-- function send(n, message), and flush() where there is one; receiver() gives receive(n).
 
 local function by_descriptors(make)
   return function(size)
@@ -79,13 +37,17 @@ local function by_descriptors(make)
     local read, write = native.read, native.write
     return {
       receiver = function()
-        return function()
-          return read(from, size)
+        return function(n)
+          for _ = 1, n do
+            read(from, size)
+          end
         end
       end,
       sender = function()
-        return function(message)
-          write(to, message)
+        return function(n, message)
+          for _ = 1, n do
+            write(to, message)
+          end
         end
       end,
       close = function()
@@ -96,28 +58,40 @@ local function by_descriptors(make)
   end
 end
 
--- What a program without any library does: the io library, unbuffered, on a pipe.
-local function by_io(size)
-  local from, to = native.pipe()
-  return {
-    receiver = function()
-      local file = assert(io.open("/dev/fd/" .. from, "rb"))
-      return function()
-        return file:read(size)
-      end
-    end,
-    sender = function()
-      local file = assert(io.open("/dev/fd/" .. to, "wb"))
-      file:setvbuf("no")
-      return function(message)
-        file:write(message)
-      end
-    end,
-    close = function()
-      native.close(from)
-      native.close(to)
-    end,
-  }
+-- What a program without any library does: the io library on a pipe. Unbuffered; or in buffers of
+-- 64 KiB on both sides, flushed in the end only.
+local function by_io(mode)
+  return function(size)
+    local from, to = native.pipe()
+    return {
+      receiver = function()
+        local reader = assert(io.open("/dev/fd/" .. from, "rb"))
+        if mode == "full" then
+          reader:setvbuf(mode, 65536)
+        end
+        return function(n)
+          for _ = 1, n do
+            reader:read(size)
+          end
+        end
+      end,
+      sender = function()
+        local writer = assert(io.open("/dev/fd/" .. to, "wb"))
+        writer:setvbuf(mode, 65536)
+        return function(n, message)
+          for _ = 1, n do
+            writer:write(message)
+          end
+        end, function()
+          writer:flush()
+        end
+      end,
+      close = function()
+        native.close(from)
+        native.close(to)
+      end,
+    }
+  end
 end
 
 local function queue_of(size)
@@ -131,16 +105,18 @@ local function queue_of(size)
   return {
     receiver = function()
       local q = side()
-      local pop = q.pop
-      return function()
-        return pop(q)
+      return function(n)
+        for _ = 1, n do
+          q:pop()
+        end
       end
     end,
     sender = function()
       local q = side()
-      local push = q.push
-      return function(message)
-        push(q, message)
+      return function(n, message)
+        for _ = 1, n do
+          q:push(message)
+        end
       end
     end,
     close = function()
@@ -160,13 +136,17 @@ local function posix_queue(size)
   local receive, send = native.mq_receive, native.mq_send
   return {
     receiver = function()
-      return function()
-        return receive(queue)
+      return function(n)
+        for _ = 1, n do
+          receive(queue)
+        end
       end
     end,
     sender = function()
-      return function(message)
-        send(queue, message)
+      return function(n, message)
+        for _ = 1, n do
+          send(queue, message)
+        end
       end
     end,
     close = function()
@@ -175,55 +155,38 @@ local function posix_queue(size)
   }
 end
 
+local BUFFERED = "pipe with io, buffered"
 local CHANNELS = {
   { "queue", queue_of },
   { "pipe", by_descriptors(native.pipe) },
-  { "pipe with io", by_io },
+  { "pipe with io", by_io("no") },
+  { BUFFERED, by_io("full") },
   { "Unix socket", by_descriptors(native.socket) },
   { "POSIX queue", posix_queue },
 }
 
 -- --- rate ----------------------------------------------------------------------------------
 
---- Nanoseconds that n messages take from the first one's sending to the last one's arrival, after
--- as many that are not timed: by then the system has given each side a processor.
-local function transfer(channel, size, n)
-  local from, to = native.pipe()
-  local pid = start(function()
-    local receive = channel.receiver()
-    for _ = 1, 2 do
-      native.write(to, "!")
-      for _ = 1, n do
-        receive()
-      end
-    end
-    native.write(to, "!")
-  end)
-  native.close(to)
-  local send = channel.sender()
-  local message = ("m"):rep(size)
-  local began
-  for _ = 1, 2 do
-    assert(native.read(from, 1), "the other process failed")
-    began = now()
-    for _ = 1, n do
-      send(message)
-    end
-  end
-  native.read(from, 1)
-  local taken = now() - began
-  finish(pid)
-  native.close(from)
-  return taken
-end
-
 local function rate(who, open, size, text)
   local channel = open(size)
   if not channel then
     return
   end
-  local n = math.min(open == queue_of and 200000 or 40000, math.ceil(BYTES / size))
-  print_time("a message of " .. text, ("%s, %s"):format(who, text), transfer(channel, size, n) / n)
+  local message = ("m"):rep(size)
+  local most = (open == queue_of or who == BUFFERED) and 200000 or 40000
+  local n = math.min(most, math.ceil(BYTES / size))
+  local taken = group:flow {
+    messages = n,
+    block = n,
+    producer = function()
+      local send, flush = channel.sender()
+      return function(count)
+        send(count, message)
+      end, flush
+    end,
+    consumer = channel.receiver,
+  }
+  print_time("a message of " .. text, ("%s, %s"):format(who, text), taken)
   channel.close()
 end
 
@@ -236,24 +199,25 @@ local function trips(open, size, pause)
     return nil
   end
   local warm = 5000 -- until the system has given each side a processor
-  local pid = start(function()
+  local message, times = ("m"):rep(size), {}
+  local pid = group:start(function()
     local receive, send = there.receiver(), back.sender()
     for _ = 1, TRIPS + warm do
-      send(receive())
+      receive(1)
+      send(1, message)
     end
   end)
   local send, receive = there.sender(), back.receiver()
-  local message, times = ("m"):rep(size), {}
   for i = 1, TRIPS + warm do
     if pause then
       native.nap(NAP)
     end
     local began = now()
-    send(message)
-    receive()
+    send(1, message)
+    receive(1)
     times[i - warm] = now() - began
   end
-  finish(pid)
+  group:finish(pid)
   there.close()
   back.close()
   table.sort(times)
@@ -261,6 +225,9 @@ local function trips(open, size, pause)
 end
 
 local function trip(who, open)
+  if who == BUFFERED then
+    return -- a message would wait for others in the buffer
+  end
   local busy, asleep = trips(open, 256, false), trips(open, 256, true)
   if busy then
     print_time("round trip of 256 bytes (p50)", who .. ", both busy", busy)
@@ -293,7 +260,7 @@ local function cell_readers()
     end
   end
   for _, readers in ipairs { 0, 1, 4 } do
-    local taken = beside(readers, function()
+    local taken = group:beside(readers, function()
       local c = assert(shmseg.cell.open((assert(shmseg.open(name, "r")))))
       return function()
         c:get()
@@ -320,7 +287,7 @@ local function subscribers()
     end
   end
   local function measured(text, count, mode, timeout)
-    local taken = beside(count, function()
+    local taken = group:beside(count, function()
       local s = assert(shmseg.broadcast.open(assert(shmseg.open(name, mode)), mode)):subscribe()
       return function()
         s:next(timeout)

@@ -17,20 +17,26 @@ static void must(int err, const char *what) {
 static void answer_messages(const char *name) {
   shmseg_segment segment;
   shmseg_queue queue;
-  uint64_t records[64];
-  char text[256];
-  size_t used;
+  shmseg_queue_batch batch;
+  shmseg_source source;
+  char message[64], text[256];
+  size_t pushed;
   int err;
   must(shmseg_object_open_named(&queue.object, &shmseg_queue_kind, &segment, name, SHMSEG_WRITE,
                                 NULL, NULL, NULL),
        "queue");
   do
-    err = shmseg_queue_take(&queue, records, sizeof records, 1, &used, SHMSEG_FOREVER);
+    err = shmseg_queue_look(&queue, &batch, 1, SHMSEG_FOREVER);
   while (err == SHMSEG_INTERRUPTED);
-  must(err, "take");
-  int size =
-      snprintf(text, sizeof text, "answer to %.*s", (int)records[0], (const char *)&records[1]);
-  must(shmseg_queue_push(&queue, text, (size_t)size, 0), "push");
+  must(err, "look");
+  must(shmseg_queue_next(&queue, &batch), "next");
+  must(batch.size > sizeof message, "a message that is too large");
+  must(shmseg_queue_copy(&queue, &batch, message), "copy");
+  must(shmseg_queue_claim(&queue, &batch), "claim");
+  source.bytes = text;
+  source.size = (size_t)snprintf(text, sizeof text, "answer to %.*s", (int)batch.size, message);
+  source.segment = NULL;
+  must(shmseg_queue_push_many(&queue, &source, 1, &pushed, 0), "push");
   shmseg_queue_close(&queue);
   shmseg_segment_close(&segment);
 }

@@ -2,7 +2,6 @@
 /* The broadcast userdata. */
 #include "binding/module.h"
 #include "binding/subscription.h"
-#include "binding/value.h"
 #include "binding/waiting.h"
 
 static const object_class class = { &shmseg_broadcast_kind, "shmseg.broadcast", sizeof(broadcast) };
@@ -18,13 +17,45 @@ static int broadcast_publish(lua_State *L) {
   int err;
   do {
     shmseg_source value = value_at(L, 2);
-    err = shmseg_broadcast_publish_until(&b->broadcast, value.bytes, value.size, &wait.deadline,
-                                         &sequence);
+    err = shmseg_broadcast_publish_until(&b->broadcast, &value, &wait.deadline, &sequence);
   } while (wait_again(L, &wait, &err));
   if (err)
     return push_value_failure(L, &b->object, 2, err);
   push_uint64(L, sequence);
   return 1;
+}
+
+/* Publishes those of the checked list at index 2 that have not been published yet. *done counts
+ * them, and *sequence is the number of the last one. */
+static int publish_rest(lua_State *L, broadcast *b, size_t count, size_t *done, int64_t *deadline,
+                        uint64_t *sequence) {
+  size_t published, left = count - *done;
+  if (b->buffer.available < left * sizeof(shmseg_source))
+    grow_buffer(L, &b->buffer, left * sizeof(shmseg_source));
+  shmseg_source *sources = (shmseg_source *)(void *)b->buffer.bytes;
+  list_at(L, 2, *done, left, sources);
+  int err =
+      shmseg_broadcast_publish_many(&b->broadcast, sources, left, &published, deadline, sequence);
+  *done += published;
+  return err;
+}
+
+/* publish_many(list) -> sequence of the last | nil, message, code [, last sequence published] */
+static int broadcast_publish_many(lua_State *L) {
+  broadcast *b = check_object(L, &class);
+  size_t count = check_list(L, &b->object, 2), done = 0;
+  uint64_t sequence;
+  luaL_argcheck(L, count > 0, 2, "an empty list");
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = publish_rest(L, b, count, &done, &wait.deadline, &sequence);
+  while (wait_again(L, &wait, &err));
+  int results = err ? push_list_failure(L, &b->object, 2, err) : 0;
+  if (done == 0)
+    return results;
+  push_uint64(L, sequence);
+  return results + 1;
 }
 
 /* shutdown() -> true */
@@ -33,16 +64,36 @@ static int broadcast_shutdown(lua_State *L) {
   return push_object_done(L, &b->object, shmseg_broadcast_shutdown(&b->broadcast));
 }
 
-/* subscribe([from]) -> subscription; "new", "oldest" or a sequence number */
+/* stats() -> { first, next, bytes, capacity, shutdown } */
+static int broadcast_stats(lua_State *L) {
+  broadcast *b = check_object(L, &class);
+  shmseg_broadcast_stats stats;
+  int err = shmseg_broadcast_count(&b->broadcast, &stats);
+  if (err)
+    return push_object_failure(L, &b->object, err);
+  lua_createtable(L, 0, 5);
+  push_uint64(L, stats.first);
+  lua_setfield(L, -2, "first");
+  push_uint64(L, stats.next);
+  lua_setfield(L, -2, "next");
+  push_uint64(L, stats.bytes);
+  lua_setfield(L, -2, "bytes");
+  push_uint64(L, stats.capacity);
+  lua_setfield(L, -2, "capacity");
+  lua_pushboolean(L, stats.shut);
+  lua_setfield(L, -2, "shutdown");
+  return 1;
+}
+
+/* subscribe([from]) -> subscription; "new", "oldest", a sequence number, or -n: the last n */
 static int broadcast_subscribe(lua_State *L) {
   return push_subscription(L, check_object(L, &class));
 }
 
 static const luaL_Reg methods[] = {
-  { "publish", broadcast_publish },
-  { "shutdown", broadcast_shutdown },
-  { "subscribe", broadcast_subscribe },
-  { NULL, NULL },
+  { "publish", broadcast_publish },     { "publish_many", broadcast_publish_many },
+  { "shutdown", broadcast_shutdown },   { "stats", broadcast_stats },
+  { "subscribe", broadcast_subscribe }, { NULL, NULL },
 };
 
 void binding_open_broadcast(lua_State *L) {

@@ -25,36 +25,27 @@ static int guard_close(lua_State *L) {
   return 0;
 }
 
-void push_guard(lua_State *L, object *o, void (*unlock)(object *o)) {
-  lua_getuservalue(L, 1);
-  lua_rawgeti(L, -1, OBJECT_GUARD);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    guard *g = lua_newuserdata(L, sizeof *g);
-    memset(g, 0, sizeof *g);
-    g->tag = &guard_tag;
-    g->object = o;
-    g->unlock = unlock;
-    luaL_getmetatable(L, GUARD_CLASS);
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -2); /* the object's table, which has the object */
-    lua_setuservalue(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, OBJECT_GUARD);
-  }
-  lua_remove(L, -2);
+void make_guard(lua_State *L, object *o, void (*unlock)(object *o)) {
+  lua_pop(L, 1);
+  guard *g = lua_newuserdata(L, sizeof *g);
+  memset(g, 0, sizeof *g);
+  g->tag = &guard_tag;
+  g->object = o;
+  g->unlock = unlock;
+  luaL_getmetatable(L, GUARD_CLASS);
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -2); /* the object's table, which has the object */
+  lua_setuservalue(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, -3, OBJECT_GUARD);
 }
 
-int push_lock_result(lua_State *L, object *o, int err, bool abandoned) {
+int push_lock_outcome(lua_State *L, object *o, int err) {
   if (err == SHMSEG_TIMEOUT)
     return push_outcome(L, "timeout");
   if (err)
     return object_raise(L, o, err);
-  if (!abandoned)
-    return 1;
-  lua_getuservalue(L, 1);
-  lua_rawgeti(L, -1, OBJECT_ABANDONED);
-  lua_remove(L, -2);
+  lua_rawgeti(L, -2, OBJECT_ABANDONED);
   return 2;
 }
 

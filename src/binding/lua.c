@@ -145,12 +145,19 @@ lua_Number to_number(lua_State *L, int index, int *exact) {
 }
 #endif
 
+const char *push_type_name(lua_State *L, int index) {
+  if (luaL_getmetafield(L, index, "__name")) {
+    if (lua_type(L, -1) == LUA_TSTRING)
+      return lua_tostring(L, -1);
+    lua_pop(L, 1);
+  }
+  bool is_light = lua_type(L, index) == LUA_TLIGHTUSERDATA;
+  lua_pushstring(L, is_light ? "light userdata" : luaL_typename(L, index));
+  return lua_tostring(L, -1);
+}
+
 void *type_error(lua_State *L, int arg, const char *expected) {
-  const char *got = luaL_typename(L, arg);
-  if (luaL_getmetafield(L, arg, "__name") && lua_type(L, -1) == LUA_TSTRING)
-    got = lua_tostring(L, -1);
-  else if (lua_type(L, arg) == LUA_TLIGHTUSERDATA)
-    got = "light userdata";
+  const char *got = push_type_name(L, arg);
   if (strcmp(got, expected) == 0)
     got = "something else with its metatable";
   luaL_argerror(L, arg, lua_pushfstring(L, "%s expected, got %s", expected, got));
@@ -200,8 +207,8 @@ int64_t check_duration(lua_State *L, int arg) {
   return seconds < TWO_63 / 2 / SECOND ? (int64_t)ceil(seconds * SECOND) : SHMSEG_FOREVER;
 }
 
-int64_t opt_deadline(lua_State *L, int arg) {
-  return lua_isnoneornil(L, arg) ? SHMSEG_FOREVER : shmseg_wait_deadline(check_duration(L, arg));
+int64_t check_deadline(lua_State *L, int arg) {
+  return shmseg_wait_deadline(check_duration(L, arg));
 }
 
 /* --- results ------------------------------------------------------------------------------ */

@@ -11,6 +11,9 @@
 #include <lua.h>
 
 #include "binding/cdata.h"
+#include "shmseg/base.h"
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
 
 #pragma GCC visibility push(hidden)
 
@@ -29,6 +32,18 @@
  * that a finalizer can unmap? Not before 5.3, which collects garbage first and copies then; and 5.1
  * and LuaJIT intern the string. */
 #define MAY_COPY_SHARED (LUA_VERSION_NUM >= 503)
+
+/* Pushes the item of the table at index: true, or false when it is nil. */
+#if LUA_VERSION_NUM >= 503
+static inline bool get_item(lua_State *L, int index, int key) {
+  return lua_rawgeti(L, index, key) != LUA_TNIL;
+}
+#else
+static inline bool get_item(lua_State *L, int index, int key) {
+  lua_rawgeti(L, index, key);
+  return !lua_isnil(L, -1);
+}
+#endif
 
 /* luaL_setfuncs without upvalues; 5.1 has no luaL_setfuncs. */
 void binding_register(lua_State *L, const luaL_Reg *functions);
@@ -70,10 +85,13 @@ uint64_t to_uint64(lua_State *L, int index, int *exact);
 lua_Number to_number(lua_State *L, int index, int *exact);
 #endif
 
+/* Pushes the name of the class of the value at index, an absolute one, or else of its type. */
+const char *push_type_name(lua_State *L, int index);
+
 /* Raises that the argument is not of the class named expected. It never returns; its type lets
  * callers return it. Only a tag tells what a userdata is, never a metatable: another library, or
  * another version of this one, can have a metatable of the same name. */
-void *type_error(lua_State *L, int arg, const char *expected);
+__attribute__((cold)) void *type_error(lua_State *L, int arg, const char *expected);
 
 /* Raises when the argument is not a number. */
 void check_is_number(lua_State *L, int arg);
@@ -116,8 +134,12 @@ int check_option(lua_State *L, int arg, const char *const names[]);
 /* The argument, in seconds, as a duration in nanoseconds. NaN raises; a negative one is 0. */
 int64_t check_duration(lua_State *L, int arg);
 
-/* The argument, a timeout in seconds, as a deadline (shmseg.h); nil is SHMSEG_FOREVER. */
-int64_t opt_deadline(lua_State *L, int arg);
+/* The argument, a timeout in seconds, as a deadline (shmseg.h); for opt_ nil is SHMSEG_FOREVER. */
+int64_t check_deadline(lua_State *L, int arg);
+
+static inline int64_t opt_deadline(lua_State *L, int arg) {
+  return lua_gettop(L) < arg || lua_isnil(L, arg) ? SHMSEG_FOREVER : check_deadline(L, arg);
+}
 
 /* --- results ----------------------------------------------------------------------------------- */
 

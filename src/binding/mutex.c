@@ -17,7 +17,7 @@ static void mutex_unlock_at_scope_end(object *o) {
     shmseg_mutex_unlock(&((mutex *)o)->mutex);
 }
 
-static int lock(lua_State *L, mutex *m, int64_t deadline, bool *abandoned) {
+ALWAYS_INLINE int lock(lua_State *L, mutex *m, int64_t deadline, bool *abandoned) {
   wait wait = wait_until(deadline);
   int err;
   do
@@ -64,7 +64,7 @@ static int finish(lua_State *L, bool ok, int first) {
   return err ? object_raise(L, &m->object, err) : lua_gettop(L) - first + 1;
 }
 
-enum { FUNCTION = 2, ABANDONED, GUARD, RESULTS }; /* with's stack, behind the mutex */
+enum { FUNCTION = 2, ABANDONED, TABLE, GUARD, RESULTS }; /* with's stack, behind the mutex */
 
 /* Has the guard closed when a coroutine that has yielded in fn is closed (Lua 5.4 and later). */
 #if LUA_VERSION_NUM >= 504

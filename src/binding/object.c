@@ -9,11 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-void *check_object(lua_State *L, const object_class *class) {
-  void *o = test_tag(L, 1, class);
-  return o ? o : type_error(L, 1, class->name);
-}
-
 /* --- failures ----------------------------------------------------------------------------- */
 
 static bool is_misuse(int err) {
@@ -44,13 +39,6 @@ int push_object_failure(lua_State *L, const object *o, int err) {
   if (is_misuse(err))
     return object_raise(L, o, err);
   return push_failure(L, err, push_object_subject(L, o), NULL);
-}
-
-int push_object_done(lua_State *L, const object *o, int err) {
-  if (err)
-    return push_object_failure(L, o, err);
-  lua_pushboolean(L, 1);
-  return 1;
 }
 
 /* --- opening and closing ------------------------------------------------------------------ */

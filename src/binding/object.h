@@ -48,7 +48,10 @@ static inline shmseg_object *object_handle(object *o) {
 #pragma GCC visibility push(hidden)
 
 /* The object at index 1, which may be closed. Raises when it is not of the class. */
-void *check_object(lua_State *L, const object_class *class);
+static inline void *check_object(lua_State *L, const object_class *class) {
+  void *o = test_tag(L, 1, class);
+  return o ? o : type_error(L, 1, class->name);
+}
 
 /* Pushes `mutex "accounts"`, for messages. */
 const char *push_object_subject(lua_State *L, const object *o);
@@ -61,7 +64,12 @@ int object_raise(lua_State *L, const object *o, int err);
 int push_object_failure(lua_State *L, const object *o, int err);
 
 /* true, or what push_object_failure() says of err. */
-int push_object_done(lua_State *L, const object *o, int err);
+static inline int push_object_done(lua_State *L, const object *o, int err) {
+  if (err)
+    return push_object_failure(L, o, err);
+  lua_pushboolean(L, 1);
+  return 1;
+}
 
 /* Adds the class to the module's table, which is at the top: under the kind's name, a table { open,
  * open_named, size_for, numbers, methods }. */

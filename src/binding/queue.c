@@ -174,7 +174,7 @@ static int queue_pop_into(lua_State *L) {
   queue *q = check_object(L, &class);
   wait wait = wait_until(opt_deadline(L, 4));
   int64_t patience = 0;
-  size_t size;
+  size_t size = 0;
   target t;
   int err;
   do {

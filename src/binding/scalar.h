@@ -30,8 +30,6 @@ typedef enum { SCALAR_TYPES(SCALAR_NUMBER) } scalar;
 
 #define SCALARS 11
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
-
 /* The bytes of one value, in native order, whatever its type. */
 typedef union {
   uint8_t u8;

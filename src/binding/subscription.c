@@ -1,15 +1,30 @@
 /* SPDX-License-Identifier: MIT */
-/* The subscription userdata. */
+/* The subscription userdata.
+ *
+ * Messages become strings before the subscription moves on: so none is lost when memory runs out, or
+ * a hook raises. Finalizers and codecs may use the subscription meanwhile; when they have moved it,
+ * the strings are dropped. */
 #include "binding/subscription.h"
 
 #include <string.h>
 
 #include "binding/module.h"
-#include "binding/value.h"
 #include "binding/waiting.h"
+#include "core/segment.h"
 
 #define SUBSCRIPTION_CLASS "shmseg.subscription"
+
+/* Bytes of the first private buffer. */
 #define BUFFER_MIN 1024
+
+/* A message of more bytes is copied in pieces while publishers overtake. */
+#define LARGE 65536
+
+/* drain runs hooks behind so many messages. */
+#define DRAIN_GO 4096
+
+/* subscribe(-n): more than there can be. */
+#define LAST_MAX ((int64_t)1 << 53)
 
 static const char subscription_tag;
 
@@ -19,10 +34,9 @@ typedef struct {
   const void *tag;
   broadcast *broadcast; /* NULL: closed */
   shmseg_subscription subscription;
-  buffer buffer;
-  bool pending; /* the message in the buffer is taken, and not yet given to Lua */
-  size_t size;
-  uint64_t sequence, lost;
+  buffer buffer;      /* for messages that cannot become strings where they lie */
+  uint64_t copies;    /* into the buffer, so far */
+  bool was_overtaken; /* the last message was overwritten while it was copied */
 } subscription;
 
 static uint64_t check_from(lua_State *L) {
@@ -33,7 +47,9 @@ static uint64_t check_from(lua_State *L) {
     return check_option(L, 2, names) == 0 ? SHMSEG_FROM_NEW : SHMSEG_FROM_OLDEST;
   }
   int64_t from = check_integer(L, 2);
-  luaL_argcheck(L, from >= 1, 2, "sequence numbers start at 1");
+  luaL_argcheck(L, from != 0, 2, "sequence numbers start at 1");
+  if (from < 0)
+    return SHMSEG_FROM_LAST((uint64_t)(from > -LAST_MAX ? -from : LAST_MAX));
   return (uint64_t)from;
 }
 
@@ -42,73 +58,326 @@ static subscription *check_subscription(lua_State *L) {
   return s ? s : type_error(L, 1, SUBSCRIPTION_CLASS);
 }
 
-/* Pushes the message in the buffer, which stays there until its string is made, its sequence number
- * and how many were lost before it. (Decode may call next, which changes those two in s.) False: a
- * finalizer has taken the message meanwhile. */
-static bool push_pending(lua_State *L, subscription *s) {
-  const broadcast *b = s->broadcast; /* a finalizer can close the subscription */
-  uint64_t sequence = s->sequence, lost = s->lost;
-  push_buffered(L, &s->buffer, 0, s->size);
-  if (!s->pending || s->sequence != sequence) {
+static void check_not_closed(lua_State *L, const subscription *s) {
+  luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
+}
+
+/* --- one message -------------------------------------------------------------------------- */
+
+/* Pushes the message that the batch has added last by way of the buffer. */
+static int push_copy(lua_State *L, subscription *s, const shmseg_subscription_batch *batch) {
+  for (;;) {
+    if (s->buffer.available <= batch->size)
+      grow_buffer(L, &s->buffer, batch->size + batch->size / 2 + BUFFER_MIN);
+    int err = shmseg_subscription_copy(&s->subscription, batch, s->buffer.bytes);
+    if (err)
+      return err;
+    uint64_t copies = ++s->copies;
+    push_buffered(L, &s->buffer, 0, batch->size);
+    if (s->copies == copies) /* else a finalizer has copied another message over it */
+      return 0;
     lua_pop(L, 1);
-    return false;
   }
-  s->pending = false;
-  if (b->object.has_codec) {
-    s->subscription.lost += lost; /* if decode raises, the next call of next tells how many */
-    lua_getuservalue(L, 1);
-    lua_rawgeti(L, -1, BROADCAST);
-    lua_replace(L, -2);
-    lua_insert(L, -2);
-    decode_value(L, &b->object, lua_gettop(L) - 1);
-    if (s->subscription.lost < lost)
-      lost = 0; /* decode has called next, which has told */
-    s->subscription.lost -= lost;
-  }
-  push_uint64(L, sequence);
-  push_uint64(L, lost);
-  return true;
 }
 
-/* Waits for the next message, and copies it into the buffer. SHMSEG_CLOSED: a hook has closed the
- * subscription. */
-static int await(lua_State *L, subscription *s, int64_t deadline) {
-  wait wait = wait_until(deadline);
-  int err;
-  do {
-    s->pending = false; /* a hook may have called next, and left a message here */
-    err = !s->broadcast
-              ? SHMSEG_CLOSED
-              : shmseg_subscription_next(&s->subscription, s->buffer.bytes, s->buffer.available,
-                                         &s->size, &s->sequence, &s->lost, wait.deadline);
-  } while (wait_again(L, &wait, &err));
+/* Pushes it straight from the ring, if that can be done. It is the message if the batch is then
+ * confirmed. Finalizers may run, and use the subscription. */
+static int push_message(lua_State *L, subscription *s, const shmseg_subscription_batch *batch) {
+  bool in_pieces = batch->size > LARGE && s->was_overtaken;
+  if (batch->bytes && !in_pieces && push_shared(L, batch->bytes, batch->size))
+    return 0;
+  return push_copy(L, s, batch);
+}
+
+/* Looks for a message. Each try of a wait begins here. */
+static int look(lua_State *L, subscription *s, shmseg_subscription_batch *batch, int64_t deadline) {
+  check_not_closed(L, s);
+  return shmseg_subscription_look(&s->subscription, batch, deadline);
+}
+
+/* Is the subscription still where it was when it looked? */
+static int check_place(lua_State *L, const subscription *s, uint64_t sequence) {
+  check_not_closed(L, s);
+  return s->subscription.sequence == sequence ? 0 : SHMSEG_CHANGED;
+}
+
+/* Is an operation on messages that publishers have overwritten to be tried again? */
+static bool try_again(lua_State *L, wait *w, int *err) {
+  return *err == SHMSEG_CHANGED || wait_again(L, w, err);
+}
+
+/* Pushes the next message, and moves on. */
+static int read_message(lua_State *L, subscription *s, shmseg_subscription_batch *batch,
+                        int64_t deadline) {
+  uint64_t floor;
+  int err = look(L, s, batch, deadline);
+  if (!err)
+    err = shmseg_subscription_show(&s->subscription, batch);
+  if (!err)
+    err = push_message(L, s, batch);
+  if (!err)
+    err = shmseg_subscription_confirm(&s->subscription, batch, &floor);
+  s->was_overtaken = err == SHMSEG_CHANGED;
+  if (!err)
+    err = check_place(L, s, batch->sequence);
+  if (!err)
+    shmseg_subscription_advance(&s->subscription, batch);
   return err;
 }
 
-/* The same, into a buffer that is large enough. */
-static int subscription_fetch(lua_State *L, subscription *s, int64_t deadline) {
-  int err;
-  if (s->buffer.available == 0)
-    grow_buffer(L, &s->buffer, BUFFER_MIN);
-  while ((err = await(L, s, deadline)) == SHMSEG_TOO_SMALL)
-    grow_buffer(L, &s->buffer, s->size + s->size / 2);
-  s->pending = err == 0;
-  return err;
+/* Replaces the message at the top by what the codec makes of it. Decode may use the subscription: it
+ * may tell of those that were lost before the message. */
+static void decode_message(lua_State *L, subscription *s, uint64_t *lost) {
+  const broadcast *b = s->broadcast; /* decode may close the subscription */
+  s->subscription.lost += *lost;     /* if decode raises, the next call tells of them */
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, BROADCAST);
+  lua_replace(L, -2);
+  lua_insert(L, -2);
+  decode_value(L, &b->object, lua_gettop(L) - 1);
+  if (s->subscription.lost < *lost)
+    *lost = 0; /* it has told */
+  s->subscription.lost -= *lost;
 }
 
 /* next([timeout]) -> value, sequence, lost | nil, "timeout" | "shutdown" */
 static int subscription_next(lua_State *L) {
   subscription *s = check_subscription(L);
-  int64_t deadline = opt_deadline(L, 2);
+  wait wait = wait_until(opt_deadline(L, 2));
+  shmseg_subscription_batch batch = { 0 };
+  int err;
   do {
-    luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
-    int err = s->pending ? 0 : subscription_fetch(L, s, deadline);
-    luaL_argcheck(L, s->broadcast, 1, "subscription is closed");
-    if (err)
-      return push_object_failure(L, &s->broadcast->object, err);
-  } while (!push_pending(L, s));
+    lua_settop(L, 2);
+    err = read_message(L, s, &batch, wait.deadline);
+  } while (try_again(L, &wait, &err));
+  check_not_closed(L, s);
+  if (err)
+    return push_object_failure(L, &s->broadcast->object, err);
+  if (s->broadcast->object.has_codec)
+    decode_message(L, s, &batch.lost);
+  push_uint64(L, batch.sequence);
+  push_uint64(L, batch.lost);
   return 3;
 }
+
+/* Copies the next message into the target, and moves on. SHMSEG_TOO_SMALL: it has batch->size
+ * bytes. */
+static int read_into(lua_State *L, subscription *s, const target *t,
+                     shmseg_subscription_batch *batch, int64_t deadline) {
+  uint64_t floor;
+  int err = look(L, s, batch, deadline);
+  if (!err)
+    err = shmseg_subscription_show(&s->subscription, batch);
+  bool fits = batch->size <= t->available;
+  if (!err && fits) {
+    err = shmseg_subscription_copy(&s->subscription, batch, t->bytes);
+    if (!err)
+      err = segment_status(t->segment);
+  }
+  if (!err)
+    err = shmseg_subscription_confirm(&s->subscription, batch, &floor);
+  if (err || !fits)
+    return err ? err : SHMSEG_TOO_SMALL;
+  shmseg_subscription_advance(&s->subscription, batch);
+  return 0;
+}
+
+/* next_into(segment [, offset [, timeout]]) -> count, sequence, lost
+ * | nil, "timeout" | "shutdown" | "too small" */
+static int subscription_next_into(lua_State *L) {
+  subscription *s = check_subscription(L);
+  wait wait = wait_until(opt_deadline(L, 4));
+  shmseg_subscription_batch batch = { 0 };
+  target t;
+  int err;
+  do {
+    check_not_closed(L, s);
+    t = target_at(L, &s->broadcast->object, 2);
+    err = read_into(L, s, &t, &batch, wait.deadline);
+  } while (try_again(L, &wait, &err));
+  check_not_closed(L, s);
+  if (err == SHMSEG_TOO_SMALL)
+    return push_target_too_small(L, &s->broadcast->object, batch.size, &t);
+  if (err)
+    return push_value_failure(L, &s->broadcast->object, 2, err);
+  push_uint64(L, batch.size);
+  push_uint64(L, batch.sequence);
+  push_uint64(L, batch.lost);
+  return 3;
+}
+
+/* --- many at once ------------------------------------------------------------------------- */
+
+/* What drain has made of a batch: the messages are a list at LIST, and what a codec makes of them a
+ * list at VALUES. */
+enum { LIST = 4, VALUES = 5 };
+
+typedef struct {
+  shmseg_subscription_batch batch;
+  int count;
+  bool failed; /* an error of the codec is at the top, and is that of the first message */
+} drained;
+
+/* Makes the list, of at most max messages. Hooks that run meanwhile may raise: the subscription has
+ * not moved yet. */
+static int make_list(lua_State *L, subscription *s, drained *d, int max) {
+  int err = 0;
+  d->count = 0;
+  lua_settop(L, LIST - 1);
+  lua_newtable(L);
+  while (d->count < max && (err = shmseg_subscription_show(&s->subscription, &d->batch)) == 0) {
+    err = push_message(L, s, &d->batch);
+    if (err)
+      return err;
+    lua_rawseti(L, LIST, ++d->count);
+    if (d->count % DRAIN_GO == 0 && wait_run_hooks(L))
+      return 0; /* a signal has come */
+  }
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Bytes of the record of message n of the list. */
+static uint64_t record_of(lua_State *L, int n) {
+  lua_rawgeti(L, LIST, n);
+  uint64_t record = SHMSEG_BROADCAST_RECORD((uint64_t)lua_rawlen(L, -1));
+  lua_pop(L, 1);
+  return record;
+}
+
+/* Removes the first messages from the list. */
+static void drop_first(lua_State *L, int dropped, int count) {
+  for (int n = 1; dropped > 0 && n <= count; n++) {
+    if (n + dropped <= count)
+      lua_rawgeti(L, LIST, n + dropped);
+    else
+      lua_pushnil(L);
+    lua_rawseti(L, LIST, n);
+  }
+}
+
+/* Confirms the batch, or what publishers have left of it. */
+static int confirm_list(lua_State *L, subscription *s, drained *d) {
+  shmseg_subscription_batch *batch = &d->batch;
+  int gone = 0, err;
+  uint64_t floor;
+  while ((err = shmseg_subscription_confirm(&s->subscription, batch, &floor)) == SHMSEG_CHANGED) {
+    for (; gone < d->count && batch->position < floor; batch->count--) {
+      batch->position += record_of(L, ++gone);
+      batch->sequence++;
+      batch->lost++;
+    }
+    if (gone == d->count || batch->position != floor)
+      break;
+  }
+  s->was_overtaken = err == SHMSEG_CHANGED;
+  if (err)
+    return err;
+  drop_first(L, gone, d->count);
+  d->count -= gone;
+  return 0;
+}
+
+/* (message, broadcast) -> value */
+static int decode_one(lua_State *L) {
+  const broadcast *b = lua_touserdata(L, 2);
+  lua_pushvalue(L, 1);
+  decode_value(L, &b->object, 2);
+  return 1;
+}
+
+/* Makes the list of values. A message that the codec cannot decode ends it; when it is the first, the
+ * batch is that message alone. */
+static void decode_list(lua_State *L, drained *d) {
+  d->batch.end = d->batch.position;
+  lua_createtable(L, d->count < DRAIN_GO ? d->count : DRAIN_GO, 0);
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, BROADCAST);
+  lua_replace(L, -2);
+  for (int n = 1; n <= d->count; n++) {
+    lua_pushcfunction(L, decode_one);
+    lua_rawgeti(L, LIST, n);
+    lua_pushvalue(L, VALUES + 1);
+    int status = lua_pcall(L, 2, 1, 0);
+    d->failed = status != 0 && n == 1;
+    if (d->failed && status == LUA_ERRMEM)
+      lua_error(L); /* the subscription has not moved */
+    if (status == 0)
+      lua_rawseti(L, VALUES, n);
+    else
+      d->count = d->failed ? 1 : n - 1;
+    if (status == 0 || d->failed)
+      d->batch.end += record_of(L, n);
+  }
+  d->batch.count = (uint64_t)d->count;
+}
+
+/* Puts a list of at most max messages at LIST, or one of their values at VALUES, and moves on. */
+static int drain_messages(lua_State *L, subscription *s, drained *d, int max, int64_t deadline) {
+  int err = look(L, s, &d->batch, deadline);
+  uint64_t begin = s->subscription.sequence;
+  if (!err && max == 0)
+    return SHMSEG_TIMEOUT;
+  if (!err)
+    err = make_list(L, s, d, max);
+  if (!err)
+    err = confirm_list(L, s, d);
+  if (!err)
+    err = check_place(L, s, begin);
+  if (!err && s->broadcast->object.has_codec) {
+    decode_list(L, d);
+    err = check_place(L, s, begin);
+  }
+  if (err)
+    return err;
+  shmseg_subscription_advance(&s->subscription, &d->batch);
+  if (d->failed) {
+    s->subscription.lost = d->batch.lost; /* the next call tells of them */
+    return lua_error(L);
+  }
+  return 0;
+}
+
+/* What drain gives when it has no message and does not wait: an empty list, which tells of those
+ * that were lost, and "shutdown" when it will stay empty. */
+static int push_empty(lua_State *L, subscription *s, int err) {
+  lua_newtable(L);
+  check_not_closed(L, s);
+  push_uint64(L, s->subscription.sequence);
+  push_uint64(L, s->subscription.lost);
+  s->subscription.lost = 0;
+  if (err != SHMSEG_SHUTDOWN)
+    return 3;
+  lua_pushliteral(L, "shutdown");
+  return 4;
+}
+
+/* drain([max]) -> list, perhaps empty, sequence of its first, lost [, "shutdown"]
+ * drain(max, timeout) -> list, not empty, sequence, lost | nil, "timeout" | "shutdown" */
+static int subscription_drain(lua_State *L) {
+  subscription *s = check_subscription(L);
+  bool waits = !lua_isnone(L, 3);
+  int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
+  luaL_argcheck(L, max >= 0, 2, "negative number of messages");
+  luaL_argcheck(L, max > 0 || !waits, 2, "to wait for no message");
+  wait wait = wait_until(waits ? opt_deadline(L, 3) : WAIT_PAST);
+  drained d = { .count = 0 };
+  int err;
+  lua_settop(L, LIST - 1);
+  do
+    err = drain_messages(L, s, &d, max < INT32_MAX ? (int)max : INT32_MAX, wait.deadline);
+  while (try_again(L, &wait, &err));
+  check_not_closed(L, s);
+  if (!waits && (err == SHMSEG_TIMEOUT || err == SHMSEG_SHUTDOWN))
+    return push_empty(L, s, err);
+  if (err)
+    return push_object_failure(L, &s->broadcast->object, err);
+  lua_settop(L, s->broadcast->object.has_codec ? VALUES : LIST);
+  push_uint64(L, d.batch.sequence);
+  push_uint64(L, d.batch.lost);
+  return 3;
+}
+
+/* --- the userdata ------------------------------------------------------------------------- */
 
 static int subscription_close(lua_State *L) {
   check_subscription(L)->broadcast = NULL;
@@ -148,7 +417,9 @@ int push_subscription(lua_State *L, broadcast *b) {
 
 static const luaL_Reg methods[] = {
   { "close", subscription_close },
+  { "drain", subscription_drain },
   { "next", subscription_next },
+  { "next_into", subscription_next_into },
   { NULL, NULL },
 };
 

@@ -4,16 +4,18 @@
 #define SHMSEG_BINDING_SUBSCRIPTION_H
 
 #include "binding/object.h"
+#include "binding/value.h"
 
 typedef struct {
   object object;
   shmseg_broadcast broadcast;
+  buffer buffer; /* for what publish_many says of its list */
 } broadcast;
 
 #pragma GCC visibility push(hidden)
 
 /* Pushes a subscription to the broadcast at index 1. Argument 2 says where it begins: nil or "new",
- * "oldest", or a sequence number. After a failure pushes nil, message, code. */
+ * "oldest", a sequence number, or -n for the last n. After a failure pushes nil, message, code. */
 int push_subscription(lua_State *L, broadcast *b);
 
 #pragma GCC visibility pop

@@ -50,7 +50,8 @@ static const char *push_why_not(lua_State *L, const object *o, int index) {
   if (!v) {
     bool could = !o->has_codec && !lua_isnil(L, index);
     const char *hint = could ? " (the option \"codec\" makes strings of other values)" : "";
-    return lua_pushfstring(L, "string expected, got %s%s", luaL_typename(L, index), hint);
+    return lua_pushfstring(L, "string or segment expected, got %s%s", push_type_name(L, index),
+                           hint);
   }
   if (view_is_closed(v))
     return lua_pushfstring(L, "a closed %s", v->segment ? "segment" : "slice");

@@ -139,8 +139,8 @@ int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint3
   return err;
 }
 
-int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                          int64_t deadline, uint32_t *seen) {
+int shmseg_lock_wait_free_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                 int64_t deadline, uint32_t *seen) {
   bool dead;
   effort e = { false, false };
   int err = lock_look(segment, word, id, deadline, seen, &dead, &e);

@@ -96,10 +96,18 @@ static inline int shmseg_lock_enter(const shmseg_segment *segment, uint32_t *wor
 /* Leaves such a section after an error, which it returns. The word becomes free and DIRTY. */
 int shmseg_lock_leave_dirty(const shmseg_segment *segment, uint32_t *word, uint32_t id, int err);
 
+int shmseg_lock_wait_free_slowly(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                 int64_t deadline, uint32_t *seen);
+
 /* Waits until the word is free, and does not take it. The word of a dead owner is made free and
  * DIRTY. *seen is the word that was free. The errors are those of shmseg_lock_take. */
-int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
-                          int64_t deadline, uint32_t *seen);
+static inline int shmseg_lock_wait_free(const shmseg_segment *segment, uint32_t *word, uint32_t id,
+                                        int64_t deadline, uint32_t *seen) {
+  *seen = load_acquire(word);
+  if ((*seen & SHMSEG_LOCK_STATE) == SHMSEG_LOCK_FREE)
+    return 0; /* it is no hole: there the word is 0 */
+  return shmseg_lock_wait_free_slowly(segment, word, id, deadline, seen);
+}
 
 /* Can this be a lock word? */
 bool shmseg_lock_valid(uint32_t word);

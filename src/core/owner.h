@@ -35,9 +35,9 @@ static inline bool shmseg_owner_find(const shmseg_segment *segment, uint64_t off
 static inline void shmseg_owner_add(shmseg_segment *segment, shmseg_hold *hold, uint64_t offset) {
   hold->offset = offset;
   hold->next = segment->holds;
-  hold->link = &segment->holds;
   if (hold->next)
     hold->next->link = &hold->next;
+  hold->link = &segment->holds;
   segment->holds = hold;
 }
 
@@ -47,7 +47,6 @@ static inline void shmseg_owner_drop(shmseg_hold *hold) {
   *hold->link = hold->next;
   if (hold->next)
     hold->next->link = hold->link;
-  hold->next = NULL;
   hold->link = NULL;
 }
 

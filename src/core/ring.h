@@ -55,6 +55,18 @@ static inline void shmseg_ring_fetch(shmseg_ring ring, uint64_t index, uint64_t 
     __builtin_prefetch(ring.bytes + index + i);
 }
 
+/* The same for lines that will be written, and that others may have read. */
+static inline void shmseg_ring_fetch_to_write(shmseg_ring ring, uint64_t index, uint64_t size) {
+  uint64_t rest = ring.length - index;
+  size = size < SHMSEG_RING_AHEAD ? size : SHMSEG_RING_AHEAD;
+  for (uint64_t i = 0; i < size && i < rest; i += 64)
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" : : "m"(ring.bytes[index + i]));
+#else
+    __builtin_prefetch(ring.bytes + index + i, 1);
+#endif
+}
+
 #pragma GCC visibility pop
 
 #endif

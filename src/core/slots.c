@@ -12,14 +12,15 @@
 #define ALIVE 64
 
 bool shmseg_slots_enter(shmseg_slots slots, uint32_t id, uint32_t hint, uint32_t *slot) {
+  uint32_t at = hint < slots.count ? hint : hint % slots.count;
   for (uint32_t i = 0; i < slots.count; i++) {
-    uint32_t at = (hint + i) % slots.count;
     uint32_t seen = SHMSEG_SLOT_FREE;
     if (load_relaxed(&slots.words[at]) == SHMSEG_SLOT_FREE &&
         cas_ordered(&slots.words[at], &seen, id)) {
       *slot = at;
       return true;
     }
+    at = at + 1 < slots.count ? at + 1 : 0;
   }
   return false;
 }

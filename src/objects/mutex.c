@@ -56,25 +56,53 @@ static void mutex_close(shmseg_object *object) {
   shmseg_owner_give_up(object->segment, &((shmseg_mutex *)object)->hold);
 }
 
-int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
+static int mutex_note_hold(shmseg_mutex *mutex, int err) {
+  if (!err)
+    shmseg_owner_add(mutex->object.segment, &mutex->hold, mutex->object.offset + WORD);
+  return err;
+}
+
+/* Looks at everything, and only then tries. */
+__attribute__((cold, noinline)) static int mutex_lock_slowly(shmseg_mutex *mutex, int64_t deadline,
+                                                             bool *abandoned) {
   uint32_t id;
   int err = shmseg_object_begin(&mutex->object, &id);
   if (err)
     return err;
-  shmseg_segment *segment = mutex->object.segment;
+  const shmseg_segment *segment = mutex->object.segment;
   if (shmseg_owner_find(segment, mutex->object.offset + WORD))
     return SHMSEG_HELD;
   err = shmseg_lock_take(segment, mutex_word_of(mutex), id, 0, deadline, abandoned);
-  if (!err)
-    shmseg_owner_add(segment, &mutex->hold, mutex->object.offset + WORD);
-  return err;
+  return mutex_note_hold(mutex, err);
+}
+
+/* The word was not free. */
+__attribute__((cold, noinline)) static int mutex_wait(shmseg_mutex *mutex, uint32_t id,
+                                                      int64_t deadline, bool *abandoned) {
+  int err = shmseg_lock_take_slowly(mutex->object.segment, mutex_word_of(mutex), id, 0, deadline,
+                                    abandoned);
+  return mutex_note_hold(mutex, err);
+}
+
+int shmseg_mutex_lock(shmseg_mutex *mutex, int64_t deadline, bool *abandoned) {
+  uint32_t id, seen = SHMSEG_LOCK_FREE;
+  uint64_t offset = mutex->object.offset + WORD;
+  shmseg_segment *segment = mutex->object.segment;
+  if (!shmseg_object_is_ours(&mutex->object, &id) || shmseg_owner_find(segment, offset))
+    return mutex_lock_slowly(mutex, deadline, abandoned);
+  *abandoned = false;
+  if (!cas_ordered(mutex_word_of(mutex), &seen, id))
+    return mutex_wait(mutex, id, deadline, abandoned);
+  shmseg_owner_add(segment, &mutex->hold, offset);
+  return 0;
 }
 
 bool shmseg_mutex_holds(const shmseg_mutex *mutex) {
   return mutex->object.segment && shmseg_owner_has(mutex->object.segment, &mutex->hold);
 }
 
-int shmseg_mutex_unlock(shmseg_mutex *mutex) {
+/* Looks at everything, and only then tries. */
+__attribute__((cold, noinline)) static int mutex_unlock_slowly(shmseg_mutex *mutex) {
   int err = shmseg_object_ready(&mutex->object);
   if (err)
     return err;
@@ -83,6 +111,17 @@ int shmseg_mutex_unlock(shmseg_mutex *mutex) {
   shmseg_owner_drop(&mutex->hold);
   return shmseg_lock_release(mutex->object.segment, mutex_word_of(mutex),
                              mutex->object.segment->member.id, SHMSEG_LOCK_FREE, 1);
+}
+
+int shmseg_mutex_unlock(shmseg_mutex *mutex) {
+  uint32_t id;
+  if (!shmseg_object_is_ours(&mutex->object, &id) || !mutex->hold.link)
+    return mutex_unlock_slowly(mutex);
+  uint32_t seen = id, *word = mutex_word_of(mutex);
+  shmseg_owner_drop(&mutex->hold);
+  if (cas_ordered(word, &seen, SHMSEG_LOCK_FREE))
+    return 0; /* it was no hole: there the word is 0 */
+  return shmseg_lock_release_slowly(mutex->object.segment, word, id, SHMSEG_LOCK_FREE, 1);
 }
 
 static const char *mutex_check(const shmseg_object *object) {

@@ -75,9 +75,16 @@ void shmseg_object_close(shmseg_object *object) {
   if (object->kind && object->kind->close)
     object->kind->close(object);
   object->segment = NULL;
+  object->guard = NULL;
 }
 
 /* --- an open object ----------------------------------------------------------------------- */
+
+/* A handle is constant to those who only read the object, but what it remembers is not. */
+static void object_note_proof(shmseg_object *object) {
+  object->guard = object->segment->fault;
+  object->proof = object->guard ? shmseg_fault_prove(object->segment->fault) : 0;
+}
 
 int shmseg_object_why(const shmseg_object *object) {
   shmseg_segment *segment = object->segment;
@@ -87,8 +94,17 @@ int shmseg_object_why(const shmseg_object *object) {
   if (err)
     shmseg_owner_start_over(segment);
   if (!err && object->generation < segment->opened)
-    return SHMSEG_CLOSED;              /* opened in what the handle was before, or in init */
-  return err ? err : SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */
+    return SHMSEG_CLOSED; /* opened in what the handle was before, or in init */
+  if (!err && !shmseg_object_is_there(object))
+    return SHMSEG_TRUNCATED; /* recovered, or cut, since the object was opened */
+  if (!err)
+    object_note_proof((shmseg_object *)object);
+  return err;
+}
+
+int shmseg_object_begin_slowly(const shmseg_object *object, uint32_t *id) {
+  int err = shmseg_object_ready(object);
+  return err ? err : shmseg_owner_identity(object->segment, id);
 }
 
 const char *shmseg_object_check(const shmseg_object *object) {

@@ -91,8 +91,9 @@ int shmseg_queue_next(shmseg_queue *queue, shmseg_queue_batch *batch) {
   if (err)
     return err;
   uint64_t size, index = queue_index_of(batch->end, queue->ring, &queue->pop_lap);
+  /* the size of a message that was taken too soon may have led here: so head decides */
   if (!queue_record_at(queue, index, batch->tail - batch->end, &size))
-    return queue_has_passed(queue, batch->end) ? SHMSEG_CHANGED : SHMSEG_CORRUPT;
+    return queue_has_passed(queue, batch->head) ? SHMSEG_CHANGED : SHMSEG_CORRUPT;
   uint64_t first = index + QUEUE_RECORD_HEADER;
   batch->bytes = first < queue->ring && size <= queue->ring - first
                      ? queue_ring_of(queue).bytes + first
@@ -197,7 +198,6 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
                       size_t *used, int64_t deadline) {
   int64_t patience = 0;
   int err;
-  *used = 0;
   do {
     shmseg_queue_batch batch;
     err = shmseg_queue_look(queue, &batch, max, deadline);
@@ -208,5 +208,7 @@ int shmseg_queue_take(shmseg_queue *queue, void *buffer, size_t available, uint6
     if (err == SHMSEG_CHANGED)
       err = shmseg_wait_overtaken(&patience, deadline);
   } while (err == SHMSEG_CHANGED);
+  if (err && err != SHMSEG_TOO_SMALL)
+    *used = 0;
   return err;
 }

@@ -57,12 +57,13 @@ static shmseg_slots semaphore_slots_of(const shmseg_semaphore *semaphore) {
 static bool semaphore_leave_one(shmseg_semaphore *semaphore) {
   shmseg_slots slots = semaphore_slots_of(semaphore);
   uint32_t id = slots.segment->member.id;
+  uint32_t slot = semaphore->hint;
   for (uint32_t i = 0; i < slots.count; i++) {
-    uint32_t slot = (semaphore->hint + slots.count - i) % slots.count;
     if (load_relaxed(&slots.words[slot]) == id && shmseg_slots_leave(slots, slot, id)) {
       semaphore->hint = slot;
       return true;
     }
+    slot = (slot > 0 ? slot : slots.count) - 1;
   }
   return false;
 }

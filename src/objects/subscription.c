@@ -9,60 +9,93 @@
 /* Nanoseconds for which publishers may overtake every try. */
 #define READ_PATIENCE ((int64_t)100 * 1000000)
 
+/* Of a subscription whose next message was overwritten: no record's position. */
+#define GONE 0
+
+/* Bytes that are copied between two looks whether they were overwritten meanwhile. */
+#define CHUNK ((size_t)65536)
+
+/* How often the processor pauses before a look, one or two microseconds in all; and after how many
+ * messages a subscriber tries again whether pausing is worth it, at least and at most. */
+#define PAUSES 64
+#define TRIAL_MIN 64
+#define TRIAL_MAX 1024
+
 /* When a publisher was faster: 0, try again; SHMSEG_TIMEOUT when *deadline, 0 at first, is over. */
 static int subscription_try_again(int64_t *deadline) {
   return shmseg_wait_left(shmseg_wait_patience(deadline, READ_PATIENCE)) ? 0 : SHMSEG_TIMEOUT;
 }
 
-/* Was the record at position overwritten while it was copied? */
-static bool subscription_is_overrun(const shmseg_broadcast *b, uint64_t position) {
+/* What lies below it may have been overwritten while it was copied. */
+static uint64_t subscription_floor(const shmseg_broadcast *b) {
   fence_acquire(); /* the copy was loaded before this */
-  return load_relaxed(broadcast_word64(b, BROADCAST_FLOOR)) > position;
+  return load_relaxed(broadcast_word64(b, BROADCAST_FLOOR));
 }
 
 /* Goes to the next message, which is not there yet. False when a publisher was faster. */
 static bool subscription_find_end(const shmseg_broadcast *b, shmseg_subscription *s) {
   uint64_t word = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED));
-  s->sequence = word >> 1;
-  s->position = load_relaxed(broadcast_end_of(b, s->sequence - 1));
+  s->sequence = broadcast_next_of(word);
+  s->position = load_relaxed(broadcast_end_of(b, word));
   fence_acquire();
-  return load_relaxed(broadcast_word64(b, BROADCAST_PUBLISHED)) >> 1 == s->sequence &&
-         s->position % 8 == 0;
+  uint64_t again = load_relaxed(broadcast_word64(b, BROADCAST_PUBLISHED));
+  return (again | BROADCAST_SHUT) == (word | BROADCAST_SHUT) && s->position % 8 == 0;
 }
 
-/* Goes to the oldest message that is there, or to the next one. False: a publisher was faster. */
-static bool subscription_find_floor(const shmseg_broadcast *b, shmseg_subscription *s) {
+/* Goes to the oldest message that is there, or to the next one. False: a publisher was faster. *end
+ * is where the last message ends. */
+static bool subscription_find_floor(const shmseg_broadcast *b, shmseg_subscription *s,
+                                    uint64_t *end) {
   if (!subscription_find_end(b, s))
     return false;
   uint64_t floor = load_acquire(broadcast_word64(b, BROADCAST_FLOOR));
-  if (!shmseg_ring_holds(b->ring, floor, s->position))
+  *end = s->position;
+  if (!shmseg_ring_holds(b->ring, floor, *end))
     return false;
-  if (floor < s->position) {
-    uint64_t first = broadcast_header_at(b, floor).sequence, end = s->sequence;
-    if (end - first >
-        (s->position - floor) / BROADCAST_RECORD_HEADER) /* more than there is space for (B2) */
+  if (floor < *end) {
+    uint64_t index = broadcast_index_of(b, floor, &s->lap), next = s->sequence;
+    uint64_t first = broadcast_header_at(b, index).sequence;
+    if (next - first > (*end - floor) / BROADCAST_RECORD_HEADER) /* more than there is space for */
       return false;
     s->sequence = first;
     s->position = floor;
   }
-  return !subscription_is_overrun(b, floor);
+  return subscription_floor(b) <= floor;
 }
 
-/* Begins a walk to the record of that number, which is at most the next one. The walk goes from the
- * oldest record on, unless number is the next one. */
-static int subscription_begin_walk(const shmseg_broadcast *b, uint64_t number,
+/* --- where to begin ----------------------------------------------------------------------- */
+
+static bool subscription_is_last(uint64_t from) {
+  return from != SHMSEG_FROM_NEW && from >= SHMSEG_FROM_LAST(SHMSEG_COUNT_MAX);
+}
+
+/* The number to begin with, of that next one. */
+static uint64_t subscription_number_of(uint64_t from, uint64_t next) {
+  if (!subscription_is_last(from))
+    return from;
+  uint64_t count = SHMSEG_FROM_NEW - from;
+  return count < next ? next - count : 1;
+}
+
+/* Begins a walk to a record whose number is at most the next one. The walk goes from the oldest
+ * record on, unless the number is the next one. */
+static int subscription_begin_walk(const shmseg_broadcast *b, uint64_t from,
                                    shmseg_broadcast_walk *walk, shmseg_subscription *s) {
-  shmseg_subscription next;
+  uint64_t end;
+  shmseg_subscription next = *s;
   if (!subscription_find_end(b, &next))
     return SHMSEG_CHANGED;
   walk->end = next.position;
-  if (number == next.sequence) {
-    s->sequence = number;
+  walk->number = subscription_number_of(from, next.sequence);
+  if (walk->number == next.sequence) {
+    s->sequence = next.sequence;
     s->position = next.position;
     return 0;
   }
-  if (!subscription_find_floor(b, s))
+  if (!subscription_find_floor(b, s, &end))
     return SHMSEG_CHANGED;
+  if (subscription_is_last(from) && walk->number < s->sequence)
+    walk->number = s->sequence;          /* there are fewer */
   uint64_t most = s->position + b->ring; /* whatever a hostile peer has written */
   if (walk->end > most)
     walk->end = most;
@@ -72,48 +105,52 @@ static int subscription_begin_walk(const shmseg_broadcast *b, uint64_t number,
 }
 
 /* Goes on with the walk. SHMSEG_CHANGED when a publisher was faster; SHMSEG_INTERRUPTED. */
-static int subscription_find_number(const shmseg_broadcast *b, uint64_t number,
+static int subscription_find_number(const shmseg_broadcast *b, uint64_t from,
                                     shmseg_broadcast_walk *walk, shmseg_subscription *s) {
-  int err = walk->end == 0 ? subscription_begin_walk(b, number, walk, s) : 0;
+  int err = walk->end == 0 ? subscription_begin_walk(b, from, walk, s) : 0;
   if (err)
     return err;
-  for (uint64_t left = SHMSEG_RING_GO; s->sequence < number && s->position < walk->end; left--) {
+  for (uint64_t left = SHMSEG_RING_GO; s->sequence < walk->number && s->position < walk->end;
+       left--) {
     if (left == 0)
       return SHMSEG_INTERRUPTED;
     err = shmseg_broadcast_check_written(b, s->position, walk->end, &walk->written);
     if (err)
-      return subscription_is_overrun(b, s->position) ? SHMSEG_CHANGED : err;
-    uint64_t size = broadcast_header_at(b, s->position).size;
-    if (subscription_is_overrun(b, s->position) || size > b->object.capacity)
+      return subscription_floor(b) > s->position ? SHMSEG_CHANGED : err;
+    uint64_t index = broadcast_index_of(b, s->position, &s->lap);
+    uint64_t size = broadcast_header_at(b, index).size;
+    if (subscription_floor(b) > s->position || size > b->object.capacity)
       return SHMSEG_CHANGED;
     s->position += BROADCAST_RECORD(size);
     s->sequence++;
   }
-  if (s->sequence < number)
+  if (s->sequence < walk->number)
     return SHMSEG_CHANGED;
-  if (number < s->sequence)
-    s->position = 0; /* gone: it is below the floor, and is counted as lost by next */
-  s->sequence = number;
+  if (walk->number < s->sequence)
+    s->position = GONE;
+  s->sequence = walk->number;
   return 0;
 }
 
 /* Finds where to begin. SHMSEG_CHANGED: a publisher was faster, or the words are no broadcast's. */
 static int subscription_find(const shmseg_broadcast *b, uint64_t from, shmseg_broadcast_walk *walk,
                              shmseg_subscription *s) {
+  uint64_t end;
   if (from == SHMSEG_FROM_NEW)
     return subscription_find_end(b, s) ? 0 : SHMSEG_CHANGED;
   if (from == SHMSEG_FROM_OLDEST)
-    return subscription_find_floor(b, s) ? 0 : SHMSEG_CHANGED;
+    return subscription_find_floor(b, s, &end) ? 0 : SHMSEG_CHANGED;
   return subscription_find_number(b, from, walk, s);
 }
 
 /* 0, or why nothing can be found. */
 static int subscription_may_find(const shmseg_broadcast *b, uint64_t from) {
-  uint64_t next = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED)) >> 1;
+  uint64_t word = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED));
   int err = segment_status(b->object.segment);
-  if (err || !broadcast_is_count(next << 1))
+  if (err || !broadcast_is_count(word))
     return err ? err : SHMSEG_CORRUPT;
-  return from != SHMSEG_FROM_NEW && from > next ? SHMSEG_OUT_OF_RANGE : 0;
+  bool is_number = from != SHMSEG_FROM_NEW && !subscription_is_last(from);
+  return is_number && from > broadcast_next_of(word) ? SHMSEG_OUT_OF_RANGE : 0;
 }
 
 int shmseg_broadcast_subscribe_on(const shmseg_broadcast *b, uint64_t from,
@@ -148,29 +185,38 @@ int shmseg_broadcast_subscribe(const shmseg_broadcast *b, uint64_t from, shmseg_
   return err;
 }
 
-/* Copies the record at the subscription's position. SHMSEG_CHANGED: it was overwritten. */
-static int subscription_copy_record(const shmseg_subscription *s, void *buffer, size_t available,
-                                    size_t *size) {
-  const shmseg_broadcast *b = s->broadcast;
-  record_header h = broadcast_header_at(b, s->position);
-  bool sane = h.sequence == s->sequence && h.size <= b->object.capacity;
-  *size = sane ? (size_t)h.size : 0;
-  if (sane && *size <= available)
-    shmseg_ring_get(broadcast_ring_of(b), (s->position + BROADCAST_RECORD_HEADER) % b->ring, buffer,
-                    *size);
-  bool overrun = subscription_is_overrun(b, s->position);
-  int err = segment_status(b->object.segment);
-  if (err)
-    return err;
-  if (overrun)
-    return SHMSEG_CHANGED;
-  return !sane ? SHMSEG_CORRUPT : *size > available ? SHMSEG_TOO_SMALL : 0;
+int shmseg_broadcast_count(const shmseg_broadcast *b, shmseg_broadcast_stats *stats) {
+  shmseg_subscription oldest = { .broadcast = b };
+  int64_t patience = 0;
+  int err = shmseg_object_ready(&b->object);
+  while (!err) {
+    uint64_t end, word = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED));
+    bool found = subscription_find_floor(b, &oldest, &end);
+    uint64_t again = load_relaxed(broadcast_word64(b, BROADCAST_PUBLISHED));
+    err = segment_status(b->object.segment);
+    if (!err && !broadcast_is_count(word))
+      err = SHMSEG_CORRUPT;
+    if (!err && found && again == word) {
+      *stats = (shmseg_broadcast_stats){ .first = oldest.sequence,
+                                         .next = broadcast_next_of(word),
+                                         .bytes = end - oldest.position,
+                                         .capacity = b->object.capacity,
+                                         .shut = word & BROADCAST_SHUT };
+      return 0;
+    }
+    if (!err)
+      err = subscription_try_again(&patience);
+  }
+  return err;
 }
+
+/* --- waiting ------------------------------------------------------------------------------ */
 
 /* Goes to the oldest message; those between are lost. SHMSEG_CHANGED: a publisher was faster. */
 static int subscription_skip_lost(shmseg_subscription *s) {
+  uint64_t end;
   shmseg_subscription oldest = *s;
-  if (!subscription_find_floor(s->broadcast, &oldest))
+  if (!subscription_find_floor(s->broadcast, &oldest, &end))
     return SHMSEG_CHANGED;
   if (oldest.sequence < s->sequence || oldest.sequence > SHMSEG_COUNT_MAX)
     return SHMSEG_CORRUPT;
@@ -180,17 +226,69 @@ static int subscription_skip_lost(shmseg_subscription *s) {
   return 0;
 }
 
+/* A subscriber that finds nothing takes the published word's line from the publisher with each look.
+ * Where messages keep coming it lets some of them come first. That is tried now and then, and goes
+ * on as long as more than one comes during a pause: who publishes only one may wait for an answer. */
+static void subscription_pause(const shmseg_subscription *s) {
+  if (s->looks > 0 && s->until_trial == 0)
+    for (int i = 0; i < PAUSES; i++)
+      spin_pause();
+}
+
+/* So many messages came since the last look. */
+static void subscription_note(shmseg_subscription *s, uint64_t count) {
+  bool has_looked = s->looks > 0, has_paused = has_looked && s->until_trial == 0;
+  s->looks = count == 0;
+  if (has_paused && count > 1) {
+    s->trial = 0;
+  } else if (has_paused) {
+    s->trial = s->trial == 0 ? TRIAL_MIN : s->trial < TRIAL_MAX ? 2 * s->trial : TRIAL_MAX;
+    s->until_trial = s->trial;
+  } else if (has_looked && count > 0) {
+    s->until_trial--;
+  }
+}
+
+/* 0: there is a message at the own position. SHMSEG_EMPTY: *word is the published word that was
+ * found. SHMSEG_SHUTDOWN; SHMSEG_CHANGED: publishers were faster. */
+static int subscription_find_message(shmseg_subscription *s, uint64_t *word) {
+  const shmseg_broadcast *b = s->broadcast;
+  if (s->position == GONE) {
+    int err = subscription_skip_lost(s), hole = segment_status(b->object.segment);
+    if (err || hole)
+      return hole ? hole : err;
+  }
+  if (s->sequence < s->known)
+    return 0;
+  subscription_pause(s);
+  /* pairs with the swap in broadcast_append() */
+  *word = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED));
+  int err = segment_status(b->object.segment);
+  if (err || !broadcast_is_count(*word))
+    return err ? err : SHMSEG_CORRUPT;
+  uint64_t next = broadcast_next_of(*word);
+  bool is_there = s->sequence < next;
+  subscription_note(s, is_there ? next - s->sequence : 0);
+  if (is_there) {
+    s->known = next;
+    return 0;
+  }
+  return *word & BROADCAST_SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;
+}
+
 static bool subscription_has_changed(const shmseg_broadcast *b, uint64_t seen) {
   return load_ordered(broadcast_word64(b, BROADCAST_PUBLISHED)) != seen;
 }
 
-/* Waits until the published word differs from seen. 0: look again. */
-static int subscription_wait_for_message(const shmseg_broadcast *b, uint64_t seen,
-                                         shmseg_spin *spin, int64_t deadline) {
+/* Waits until the published word differs from seen, which was loaded before. 0: look again. */
+static int subscription_wait_for_message(shmseg_subscription *s, uint64_t seen, int64_t deadline) {
+  const shmseg_broadcast *b = s->broadcast;
   uint32_t *word = broadcast_word32(b, BROADCAST_EVENTCOUNT);
   if (!shmseg_wait_left(deadline))
-    return subscription_has_changed(b, seen) ? 0 : SHMSEG_TIMEOUT;
-  shmseg_spinner spinner = shmseg_wait_spin_begin(spin);
+    return SHMSEG_TIMEOUT;
+  if (s->until_trial == 0)
+    return 0; /* a pause first */
+  shmseg_spinner spinner = shmseg_wait_spin_begin(&s->spin);
   do
     if (subscription_has_changed(b, seen))
       return shmseg_wait_spin_found(&spinner);
@@ -203,52 +301,174 @@ static int subscription_wait_for_message(const shmseg_broadcast *b, uint64_t see
   return err == 0 && !subscription_has_changed(b, seen) ? shmseg_wait_again(deadline) : err;
 }
 
-/* Copies the next message if there is one, without waiting. SHMSEG_EMPTY: *word is the published
- * word that was found; SHMSEG_CHANGED: publishers were faster. */
-static int subscription_try_next(shmseg_subscription *s, void *buffer, size_t available,
-                                 size_t *size, uint64_t *word) {
-  const shmseg_broadcast *b = s->broadcast;
-  /* pairs with the swap in broadcast_append() */
-  *word = load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED));
-  int err = segment_status(b->object.segment);
-  if (err || !broadcast_is_count(*word))
-    return err ? err : SHMSEG_CORRUPT;
-  if (s->sequence >= *word >> 1)
-    return *word & BROADCAST_SHUT ? SHMSEG_SHUTDOWN : SHMSEG_EMPTY;
-  err = subscription_copy_record(s, buffer, available, size);
-  if (err == SHMSEG_CHANGED) {
-    err = subscription_skip_lost(s);
-    return err ? err : SHMSEG_CHANGED;
+/* What a caller does between these may have closed the broadcast. */
+static int subscription_ready(const shmseg_subscription *s) {
+  return s->broadcast ? shmseg_object_ready(&s->broadcast->object) : SHMSEG_CLOSED;
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+/* Waits until there is a message at the own position. */
+static int subscription_await(shmseg_subscription *s, int64_t *patience, int64_t deadline) {
+  for (int i = 0; i < SHMSEG_TRIES; i++) {
+    uint64_t word = 0;
+    int err = i == 0 ? 0 : shmseg_object_ready(&s->broadcast->object);
+    if (!err && s->position == GONE)
+      err = shmseg_wait_overtaken(patience, deadline);
+    if (!err || err == SHMSEG_CHANGED)
+      err = subscription_find_message(s, &word);
+    if (err == SHMSEG_EMPTY)
+      err = subscription_wait_for_message(s, word, deadline);
+    else if (err != SHMSEG_CHANGED)
+      return err;
+    if (err && err != SHMSEG_CHANGED)
+      return err;
   }
-  if (err)
-    return err;
-  s->position += BROADCAST_RECORD((uint64_t)*size);
-  s->sequence++;
+  return shmseg_wait_again(deadline);
+}
+
+static inline int subscription_look(shmseg_subscription *s, shmseg_subscription_batch *batch,
+                                    int64_t deadline) {
+  int err = subscription_ready(s);
+  if (!err && (s->sequence >= s->known || s->position == GONE))
+    err = subscription_await(s, &batch->patience, deadline);
+  batch->sequence = s->sequence;
+  batch->lost = s->lost;
+  batch->count = 0;
+  batch->position = batch->end = s->position;
+  return err;
+}
+
+/* Floor, when it is above position; else 0. Then a batch that begins where the subscription is has
+ * been overwritten, and the next look begins with the oldest message. */
+static inline uint64_t subscription_overtaken(shmseg_subscription *s,
+                                              const shmseg_subscription_batch *batch,
+                                              uint64_t position) {
+  uint64_t floor = subscription_floor(s->broadcast);
+  if (floor <= position)
+    return 0;
+  if (s->position == batch->position)
+    s->position = GONE;
+  return floor;
+}
+
+/* What became of a record that cannot be one. When the batch's first one was overwritten before it
+ * was looked at, all that seems to follow can be anything. */
+static int subscription_explain(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
+  bool overtaken = subscription_overtaken(s, batch, batch->position);
+  int err = segment_status(s->broadcast->object.segment);
+  return err ? err : overtaken ? SHMSEG_CHANGED : SHMSEG_CORRUPT;
+}
+
+static inline int subscription_show(shmseg_subscription *s, shmseg_subscription_batch *batch) {
+  const shmseg_broadcast *b = s->broadcast;
+  uint64_t sequence = batch->sequence + batch->count, used = batch->end - batch->position;
+  if (sequence >= s->known) /* pairs with the swap in broadcast_append() */
+    s->known = broadcast_next_of(load_acquire(broadcast_word64(b, BROADCAST_PUBLISHED)));
+  if (sequence >= s->known || used >= b->ring)
+    return SHMSEG_EMPTY;
+  uint64_t index = broadcast_index_of(b, batch->end, &s->lap);
+  record_header h = broadcast_header_at(b, index);
+  if (h.sequence != sequence || h.size > b->object.capacity ||
+      BROADCAST_RECORD(h.size) > b->ring - used)
+    return subscription_explain(s, batch);
+  index = broadcast_index_behind(b, index, BROADCAST_RECORD_HEADER);
+  batch->size = (size_t)h.size;
+  batch->bytes = h.size <= b->ring - index ? broadcast_ring_of(b).bytes + index : NULL;
+  batch->end += BROADCAST_RECORD(h.size);
+  batch->count++;
   return 0;
+}
+
+static inline int subscription_copy(shmseg_subscription *s, const shmseg_subscription_batch *batch,
+                                    void *to) {
+  const shmseg_broadcast *b = s->broadcast;
+  size_t size = batch->size;
+  if (batch->bytes && size <= CHUNK) {
+    copy_from_shared(to, batch->bytes, size);
+    return 0;
+  }
+  uint64_t position = batch->end - BROADCAST_RECORD((uint64_t)size);
+  uint64_t index = broadcast_index_of(b, position, &s->lap);
+  index = broadcast_index_behind(b, index, BROADCAST_RECORD_HEADER);
+  for (size_t done = 0, count; done < size; done += count) {
+    if (done > 0 && subscription_overtaken(s, batch, position))
+      return SHMSEG_CHANGED;
+    count = size - done < CHUNK ? size - done : CHUNK;
+    shmseg_ring_get(broadcast_ring_of(b), index, (unsigned char *)to + done, count);
+    index = broadcast_index_behind(b, index, count);
+  }
+  return 0;
+}
+
+static inline int subscription_confirm(shmseg_subscription *s,
+                                       const shmseg_subscription_batch *batch, uint64_t *floor) {
+  *floor = subscription_overtaken(s, batch, batch->position);
+  int err = segment_status(s->broadcast->object.segment);
+  return err ? err : *floor ? SHMSEG_CHANGED : 0;
+}
+
+static inline void subscription_advance(shmseg_subscription *s,
+                                        const shmseg_subscription_batch *batch) {
+  s->position = batch->end;
+  s->sequence = batch->sequence + batch->count;
+  s->lost = 0;
+  if (s->sequence < s->known &&
+      shmseg_object_is_there(
+          &s->broadcast->object)) /* the next one may be as long as the last one */
+    shmseg_ring_fetch(broadcast_ring_of(s->broadcast),
+                      broadcast_index_of(s->broadcast, s->position, &s->lap),
+                      BROADCAST_RECORD((uint64_t)batch->size));
+}
+
+int shmseg_subscription_look(shmseg_subscription *s, shmseg_subscription_batch *batch,
+                             int64_t deadline) {
+  return subscription_look(s, batch, deadline);
+}
+
+int shmseg_subscription_show(shmseg_subscription *s, shmseg_subscription_batch *batch) {
+  int err = subscription_ready(s);
+  return err ? err : subscription_show(s, batch);
+}
+
+int shmseg_subscription_copy(shmseg_subscription *s, const shmseg_subscription_batch *batch,
+                             void *to) {
+  int err = subscription_ready(s);
+  return err ? err : subscription_copy(s, batch, to);
+}
+
+int shmseg_subscription_confirm(shmseg_subscription *s, const shmseg_subscription_batch *batch,
+                                uint64_t *floor) {
+  int err = subscription_ready(s);
+  return err ? err : subscription_confirm(s, batch, floor);
+}
+
+void shmseg_subscription_advance(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
+  subscription_advance(s, batch);
 }
 
 int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t available, size_t *size,
                              uint64_t *sequence, uint64_t *lost, int64_t deadline) {
-  int64_t patience = 0; /* begins when a publisher has been faster */
-  if (!s->broadcast)
-    return SHMSEG_CLOSED;
-  for (int i = 0; i < SHMSEG_TRIES; i++) {
-    uint64_t word = 0;
-    int err = shmseg_object_ready(&s->broadcast->object);
+  shmseg_subscription_batch batch;
+  uint64_t floor;
+  int err;
+  batch.patience = 0;
+  do {
+    err = subscription_look(s, &batch, deadline);
     if (!err)
-      err = subscription_try_next(s, buffer, available, size, &word);
-    if (err == 0) {
-      *sequence = s->sequence - 1;
-      *lost = s->lost;
-      s->lost = 0;
-      return 0;
-    }
-    if (err == SHMSEG_EMPTY)
-      err = subscription_wait_for_message(s->broadcast, word, &s->spin, deadline);
-    else if (err == SHMSEG_CHANGED)
-      err = subscription_try_again(&patience);
-    if (err)
-      return err;
-  }
-  return shmseg_wait_again(deadline);
+      err = subscription_show(s, &batch);
+    if (!err && batch.size <= available)
+      err = subscription_copy(s, &batch, buffer);
+    if (!err)
+      err = subscription_confirm(s, &batch, &floor);
+  } while (err == SHMSEG_CHANGED);
+  if (err)
+    return err;
+  *size = batch.size;
+  if (batch.size > available)
+    return SHMSEG_TOO_SMALL;
+  *sequence = batch.sequence;
+  *lost = batch.lost;
+  subscription_advance(s, &batch);
+  return 0;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "os/library.h"
+#include "os/map.h"
 #include "os/zeroes.h"
 #include "shmseg/base.h"
 
@@ -86,6 +87,7 @@ static bool fault_mend(shmseg_fault *record, uintptr_t address) {
   if (!shmseg_zeroes_put(record->base, from, end, page))
     return false;
   record->code = code;
+  record->proof = 0;
   return true;
 }
 
@@ -199,6 +201,7 @@ void shmseg_fault_move(shmseg_fault *record, void *base, size_t length) {
   __atomic_store_n(&record->base, (uintptr_t)base, __ATOMIC_RELAXED);
   __atomic_store_n(&record->length, length, __ATOMIC_RELAXED);
   record->code = 0;
+  record->proof = 0;
   record->retried = 0;
   record->retries = 0;
   fault_change_done(record);
@@ -206,8 +209,15 @@ void shmseg_fault_move(shmseg_fault *record, void *base, size_t length) {
 
 void shmseg_fault_forget(shmseg_fault *record) {
   unsigned index = (unsigned)(record - records);
+  record->proof = 0;
   fault_change_begin(record); /* odd until the next watch */
   __atomic_store_n(&record->taken, 0, __ATOMIC_RELEASE);
   if (index < __atomic_load_n(&first, __ATOMIC_RELAXED))
     __atomic_store_n(&first, index, __ATOMIC_RELAXED);
+}
+
+unsigned shmseg_fault_prove(shmseg_fault *record) {
+  while (record->proof == 0)
+    record->proof = shmseg_map_number();
+  return record->proof;
 }

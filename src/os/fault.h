@@ -16,7 +16,8 @@
 /* One guarded mapping. Written by its handle's thread and by the handler in that thread;
  * handlers in other threads read it and must get nothing torn: hence sequence. */
 typedef struct shmseg_fault {
-  volatile int code; /* 0, SHMSEG_TRUNCATED or ENOSPC */
+  volatile int code;       /* 0, SHMSEG_TRUNCATED or ENOSPC */
+  volatile unsigned proof; /* what shmseg_fault_prove() gave; 0: something has happened since */
   int fd;
   unsigned sequence; /* odd while the record changes or is free */
   unsigned taken;    /* 1: a handle has this record */
@@ -35,6 +36,11 @@ int shmseg_fault_watch(shmseg_fault **record, void *base, size_t length, int fd)
 void shmseg_fault_move(shmseg_fault *record, void *base, size_t length);
 
 void shmseg_fault_forget(shmseg_fault *record);
+
+/* Gives the record's proof, a number that stands for all that the caller has proved of the mapping.
+ * While the record has the same number it is still so: a hole, a move, another length and the end
+ * of the mapping, each one takes it away, and the next one is another one (of 2^32). */
+unsigned shmseg_fault_prove(shmseg_fault *record);
 
 /* The accesses before this call cannot be moved behind it, so it sees their faults. */
 static inline int shmseg_fault_code(const shmseg_fault *record) {

@@ -10,7 +10,7 @@
 
 size_t shmseg_map_page(void);
 
-/* A number for a new mapping, which no other mapping of this process has had (2^32 of them). */
+/* A number that this process has not drawn before (2^32 of them). */
 unsigned shmseg_map_number(void);
 
 /* n rounded up to whole pages; 0 when that overflows. */

@@ -19,8 +19,9 @@ static const struct {
 
 #define SIGNALS (sizeof signals / sizeof *signals)
 
-static int owned;        /* somebody has called catch and not yet release */
-static uint32_t pending; /* a bit for each signal of the table */
+uint32_t shmseg_signals_word; /* by the indexes of the table */
+
+static int owned; /* somebody has called catch and not yet release */
 static struct sigaction old[SIGNALS];
 static size_t caught[SIGNALS]; /* indexes, in the order they were caught */
 static size_t caught_count;
@@ -33,7 +34,7 @@ static size_t signals_index_of(int number) {
 }
 
 static void signals_note(int number) {
-  __atomic_fetch_or(&pending, 1u << signals_index_of(number), __ATOMIC_RELAXED);
+  __atomic_fetch_or(&shmseg_signals_word, 1u << signals_index_of(number), __ATOMIC_RELAXED);
 }
 
 /* Unblocks it in the calling thread: the program that started this one may have blocked it. */
@@ -73,7 +74,7 @@ int shmseg_signals_catch(const int *numbers, size_t count) {
   if (__atomic_exchange_n(&owned, 1, __ATOMIC_ACQUIRE))
     return EBUSY;
   caught_count = 0;
-  __atomic_store_n(&pending, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&shmseg_signals_word, 0, __ATOMIC_RELAXED);
   for (size_t i = 0; i < count; i++) {
     int err = signals_catch_one(numbers[i]);
     if (err) {
@@ -84,13 +85,9 @@ int shmseg_signals_catch(const int *numbers, size_t count) {
   return 0;
 }
 
-bool shmseg_signals_pending(void) {
-  return __atomic_load_n(&pending, __ATOMIC_RELAXED) != 0;
-}
-
 int shmseg_signals_take(void) {
   for (size_t i = 0; i < SIGNALS; i++)
-    if (__atomic_fetch_and(&pending, ~(1u << i), __ATOMIC_RELAXED) & 1u << i)
+    if (__atomic_fetch_and(&shmseg_signals_word, ~(1u << i), __ATOMIC_RELAXED) & 1u << i)
       return signals[i].number;
   return 0;
 }
@@ -102,7 +99,7 @@ void shmseg_signals_release(void) {
     if (sigaction(signals[i].number, NULL, &current) == 0 && current.sa_handler == signals_note)
       sigaction(signals[i].number, &old[i], NULL);
   }
-  __atomic_store_n(&pending, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&shmseg_signals_word, 0, __ATOMIC_RELAXED);
   __atomic_store_n(&owned, 0, __ATOMIC_RELEASE);
 }
 

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -12,8 +13,13 @@
  * call changes nothing. */
 int shmseg_signals_catch(const int *numbers, size_t count);
 
+/* A bit for each signal that has come and that nobody has taken. */
+extern uint32_t shmseg_signals_word;
+
 /* Has a caught signal come that nobody has taken? */
-bool shmseg_signals_pending(void);
+static inline bool shmseg_signals_pending(void) {
+  return __atomic_load_n(&shmseg_signals_word, __ATOMIC_RELAXED) != 0;
+}
 
 /* Takes one of them: its number, or 0. */
 int shmseg_signals_take(void);

@@ -23,12 +23,12 @@ enum {
 };
 
 /* Offsets, as broadcast.c says. */
-#define LOCK 64
-#define PUBLISHED 128
-#define FLOOR 136
-#define ENDS 144
-#define EVENTCOUNT 160
-#define RING 192
+#define LOCK 128
+#define PUBLISHED 64
+#define FLOOR 192
+#define ENDS 200
+#define EVENTCOUNT 72
+#define RING 256
 
 #define MANY (UINT64_C(1) << 40)
 
@@ -106,11 +106,20 @@ static struct {
 
 /* The next number. */
 static uint64_t published(void) {
-  return block_word(PUBLISHED) >> 1;
+  return block_word(PUBLISHED) >> 2;
 }
 
 static bool is_shut(void) {
   return block_word(PUBLISHED) & 1;
+}
+
+/* Of the end of the last message, and of the one that the next publisher stores. */
+static uint64_t slot_in_use(void) {
+  return ENDS + (block_word(PUBLISHED) & 2) * 4;
+}
+
+static uint64_t slot_not_in_use(void) {
+  return ENDS + 8 - (block_word(PUBLISHED) & 2) * 4;
 }
 
 /* --- starting states ---------------------------------------------------------------------- */
@@ -118,21 +127,21 @@ static bool is_shut(void) {
 /* What a publisher leaves who dies before it publishes. */
 static void leave_half(void) {
   unsigned char bytes[LEDGER_ROOM];
-  uint64_t end = block_word(ENDS + (published() - 1) % 2 * 8);
+  uint64_t end = block_word(slot_in_use());
   ledger_write(NOBODY, 0, LONG, bytes);
   ledger_died(NOBODY);
   block_put32(LOCK, ID_DEAD | SHMSEG_LOCK_WAITERS);
   block_put(FLOOR, block_word(FLOOR) + RECORD(SHORT));
   block_put(RING + end % LENGTH, published());
   block_put(RING + (end + 8) % LENGTH, UINT64_C(0x3333333333333333));
-  block_put(ENDS + published() % 2 * 8, UINT64_C(0x3333333333333333));
+  block_put(slot_not_in_use(), UINT64_C(0x3333333333333333));
 }
 
 static void make_state(shmseg_broadcast *b, int start) {
   static const int messages[] = { 0, 1, 2, 3, 1, 2, 2, 2 };
   unsigned char bytes[LEDGER_ROOM];
   if (start == LONG_AGO)
-    block_put(PUBLISHED, (MANY + 1) << 1);
+    block_put(PUBLISHED, (MANY + 1) << 2);
   for (int i = 0; i < messages[start - EMPTY]; i++) {
     uint64_t sequence;
     int entry = ledger_write(NOBODY, 0, SHORT, bytes);

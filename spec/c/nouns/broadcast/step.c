@@ -7,10 +7,10 @@
 #include "options.h"
 #include "step/step.h"
 
-#define LOCK 64
-#define FLOOR 136
-#define ENDS 144
-#define RING_AT 192
+#define LOCK 128
+#define FLOOR 192
+#define ENDS 200
+#define RING_AT 256
 #define RING 56 /* two messages of 8 bytes, or one that is as large as can be */
 
 static shmseg_broadcast broadcast;

@@ -2,7 +2,7 @@
 /* The broadcast, stepped through Lua. */
 #include "step/script.h"
 
-#define LOCK 64
+#define LOCK 128
 
 static void die_inside(void) {
   step_enter_lock(LOCK);

@@ -9,11 +9,11 @@
 #include "options.h"
 #include "unit/help.h"
 
-#define LOCK 64
-#define PUBLISHED 128
-#define FLOOR 136
-#define ENDS 144
-#define RING 192
+#define LOCK 128
+#define PUBLISHED 64
+#define FLOOR 192
+#define ENDS 200
+#define RING 256
 
 static shmseg_segment ours;
 static shmseg_broadcast a;
@@ -74,8 +74,8 @@ TEST(room_made,
   set_up_many();
   for (int go = 1; go <= 2; go++) {
     old = number_at(&ours, FLOOR);
-    check(shmseg_broadcast_publish_until(&a, large, sizeof large - 16, &deadline, &number) ==
-          SHMSEG_INTERRUPTED);
+    check(shmseg_broadcast_publish_until(&a, &(shmseg_source){ large, sizeof large - 16, NULL },
+                                         &deadline, &number) == SHMSEG_INTERRUPTED);
     check(number_at(&ours, FLOOR) == old + (uint64_t)16 * SHMSEG_RING_GO);
     check(word_at(&ours, LOCK) == SHMSEG_LOCK_FREE && !shmseg_broadcast_check(&a));
   }
@@ -94,7 +94,7 @@ TEST(holes, "messages that nobody has ever written are corrupt, and looking take
       shmseg_broadcast_size(OF_CAPACITY(capacity))); /* as if the rest were of the broadcast */
   set_number(&ours, 24, capacity);
   set_number(&ours, FLOOR, length);
-  set_number(&ours, PUBLISHED, (length / 16 + 1) << 1);
+  set_number(&ours, PUBLISHED, (length / 16 + 1) << 2);
   set_number(&ours, ENDS, 2 * length);
   set_number(&ours, ENDS + 8, 2 * length);
   must(shmseg_broadcast_open(&a, shmseg_segment_whole(&ours), SHMSEG_WRITE, NULL, NULL) == 0);

@@ -122,6 +122,28 @@ TEST(told_apart, "of two mappings only the one that met a hole has a code") {
   unmap(&b);
 }
 
+TEST(proved, "a proof of a mapping lasts until a hole, a move or the end takes it away") {
+  mapping a = map_pages(2), b = map_pages(2);
+  shmseg_fault *record = b.record;
+  unsigned first = shmseg_fault_prove(record);
+  a.bytes[0] = b.bytes[PAGE] = 1;
+  check(first != 0 && record->proof == first && shmseg_fault_prove(record) == first);
+  check(shmseg_fault_prove(a.record) != first);
+  shmseg_fault_move(record, (void *)(uintptr_t)b.bytes, b.length);
+  check(record->proof == 0);
+  unsigned second = shmseg_fault_prove(record);
+  must(ftruncate(b.fd, 0) == 0);
+  check(second != 0 && second != first && b.bytes[PAGE] == 0 && record->proof == 0);
+  unsigned third = shmseg_fault_prove(record);
+  unmap(&b);
+  check(record->proof == 0);
+  b = map_pages(2);
+  check(b.record == record && record->proof == 0 && shmseg_fault_prove(record) != third);
+  check(a.record->proof != 0);
+  unmap(&a);
+  unmap(&b);
+}
+
 /* A tmpfs of two pages, in a mount namespace of this child. */
 static void fill_small_tmpfs(void *argument) {
   char folder[] = "/tmp/shmseg-unit-XXXXXX", path[64];

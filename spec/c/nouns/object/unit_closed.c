@@ -68,16 +68,30 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
   check(shmseg_cell_wait(&cell, 0, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_push(&queue, "x", 1, 0) == SHMSEG_CLOSED);
   check(shmseg_queue_take(&queue, bytes, sizeof bytes, 1, &size, 0) == SHMSEG_CLOSED);
-  check(shmseg_queue_peek(&queue, &where, &size, &number) == SHMSEG_CLOSED);
-  check(shmseg_queue_claim(&queue, 0, 0) == SHMSEG_CLOSED);
+  shmseg_queue_batch some = { .tail = 8, .left = 1 };
+  check(shmseg_queue_push_many(&queue, &source, 1, &size, 0) == SHMSEG_CLOSED && size == 0);
+  check(shmseg_queue_look(&queue, &some, 1, 0) == SHMSEG_CLOSED);
+  check(shmseg_queue_next(&queue, &some) == SHMSEG_CLOSED);
+  check(shmseg_queue_copy(&queue, &some, bytes) == SHMSEG_CLOSED);
+  check(shmseg_queue_confirm(&queue, &some) == SHMSEG_CLOSED);
+  check(shmseg_queue_claim(&queue, &some) == SHMSEG_CLOSED);
   check(shmseg_queue_shutdown(&queue) == SHMSEG_CLOSED);
   check(shmseg_queue_bytes(&queue, &number) == SHMSEG_CLOSED);
   check(shmseg_queue_count(&queue, &stats) == SHMSEG_CLOSED);
   shmseg_queue_walk messages = { 0 };
   check(shmseg_queue_count_on(&queue, &messages, &stats) == SHMSEG_CLOSED);
   check(shmseg_broadcast_publish(&broadcast, "x", 1, &number) == SHMSEG_CLOSED);
-  check(shmseg_broadcast_publish_until(&broadcast, "x", 1, &deadline, &number) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_publish_until(&broadcast, &(shmseg_source){ "x", 1, NULL }, &deadline,
+                                       &number) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_publish_many(&broadcast, &(shmseg_source){ "x", 1, NULL }, 1, &size,
+                                      &deadline, &number) == SHMSEG_CLOSED);
   check(shmseg_broadcast_shutdown(&broadcast) == SHMSEG_CLOSED);
+  check(shmseg_broadcast_count(&broadcast, &(shmseg_broadcast_stats){ 0 }) == SHMSEG_CLOSED);
+  shmseg_subscription_batch seen = { 0 };
+  check(shmseg_subscription_look(&subscription, &seen, 0) == SHMSEG_CLOSED);
+  check(shmseg_subscription_show(&subscription, &seen) == SHMSEG_CLOSED);
+  check(shmseg_subscription_copy(&subscription, &seen, bytes) == SHMSEG_CLOSED);
+  check(shmseg_subscription_confirm(&subscription, &seen, &number) == SHMSEG_CLOSED);
   check(shmseg_subscription_next(&subscription, bytes, sizeof bytes, &size, &number, &number, 0) ==
         SHMSEG_CLOSED);
   check(shmseg_broadcast_subscribe(&broadcast, SHMSEG_FROM_NEW, &subscription) == SHMSEG_CLOSED);

@@ -19,11 +19,11 @@ static bool zeroes(const shmseg_segment *segment, uint64_t from, uint64_t end) {
   return from == end;
 }
 
-static void check_header(const shmseg_segment *segment, uint32_t kind, uint64_t size,
-                         uint64_t capacity) {
+static void check_header(const shmseg_segment *segment, uint32_t kind, uint32_t version,
+                         uint64_t size, uint64_t capacity) {
   check(word_at(segment, 0) == 0x53484d53);
   check(word_at(segment, 4) == kind);
-  check(word_at(segment, 8) == 1);
+  check(word_at(segment, 8) == version);
   check(word_at(segment, 12) == 0);
   check(number_at(segment, 16) == size);
   check(number_at(segment, 24) == capacity);
@@ -40,7 +40,7 @@ TEST(mutex, "a new mutex is its documented bytes") {
                           &created) == 0 &&
         created);
   check(shmseg_mutex_size(NULL) == 128);
-  check_header(&segment, 1, 128, 1);
+  check_header(&segment, 1, 1, 128, 1);
   check(word_at(&segment, 64) == 1);
   check(zeroes(&segment, 68, 128));
   shmseg_mutex_close(&mutex);
@@ -54,7 +54,7 @@ TEST(rwlock, "a new rwlock is its documented bytes") {
   check(shmseg_rwlock_open(&rwlock, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL,
                            NULL) == 0);
   check(shmseg_rwlock_size(NULL) == 384);
-  check_header(&segment, 2, 384, 64);
+  check_header(&segment, 2, 1, 384, 64);
   check(word_at(&segment, 64) == 1 && word_at(&segment, 68) == 1);
   check(zeroes(&segment, 72, 128));
   for (unsigned slot = 0; slot < 64; slot++)
@@ -76,7 +76,7 @@ TEST(semaphore, "a new semaphore is its documented bytes") {
   check(shmseg_semaphore_size(NULL) == shmseg_semaphore_size(OF_PERMITS(1)) &&
         shmseg_semaphore_size(OF_PERMITS(65536)) == 0);
   check(shmseg_semaphore_size(OF_PERMITS(UINT64_MAX)) == 0);
-  check_header(&segment, 3, 256, 17);
+  check_header(&segment, 3, 1, 256, 17);
   check(word_at(&segment, 64) == 1);
   check(zeroes(&segment, 68, 128));
   for (unsigned slot = 0; slot < 17; slot++)
@@ -93,7 +93,7 @@ TEST(event, "a new event is its documented bytes") {
   check(shmseg_event_open(&event, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, NULL, NULL) ==
         0);
   check(shmseg_event_size(NULL) == 128);
-  check_header(&segment, 4, 128, 1);
+  check_header(&segment, 4, 1, 128, 1);
   check(word_at(&segment, 64) == 2);
   check(zeroes(&segment, 68, 128));
   check(shmseg_event_set(&event) == 0 && word_at(&segment, 64) == 5);
@@ -114,7 +114,7 @@ TEST(cell, "a new cell is its documented bytes, and so is its first value") {
   new_anonymous(&segment, PAGE);
   check(shmseg_cell_open(&cell, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE, OF_CAPACITY(57),
                          NULL) == 0);
-  check_header(&segment, 5, 704, 57);
+  check_header(&segment, 5, 1, 704, 57);
   check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
   check(number_at(&segment, 128) == 1 && word_at(&segment, 136) == 1);
   check(zeroes(&segment, 140, 704));
@@ -130,15 +130,14 @@ TEST(queue, "a new queue is its documented bytes, and so is its first message") 
   new_anonymous(&segment, PAGE);
   check(shmseg_queue_open(&queue, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                           OF_CAPACITY(25), NULL) == 0);
-  check_header(&segment, 6, 360, 25);
+  check_header(&segment, 6, 2, 296, 25);
   check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
   check(number_at(&segment, 128) == 80);
   check(word_at(&segment, 136) == 1 && zeroes(&segment, 140, 192));
-  check(word_at(&segment, 192) == 1 && zeroes(&segment, 196, 256));
-  check(number_at(&segment, 256) == 40);
-  check(word_at(&segment, 264) == 1 && zeroes(&segment, 268, 360));
+  check(number_at(&segment, 192) == 40);
+  check(word_at(&segment, 200) == 1 && zeroes(&segment, 204, 296));
   check(shmseg_queue_push(&queue, "abc", 3, 0) == 0 && number_at(&segment, 128) == 112);
-  check(number_at(&segment, 320) == 3 && is_abc(&segment, 328));
+  check(number_at(&segment, 256) == 3 && is_abc(&segment, 264));
   check(shmseg_queue_shutdown(&queue) == 0 && number_at(&segment, 128) == 113);
   shmseg_segment_close(&segment);
 }
@@ -150,15 +149,16 @@ TEST(broadcast, "a new broadcast is its documented bytes, and so is its first me
   new_anonymous(&segment, PAGE);
   check(shmseg_broadcast_open(&broadcast, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
                               OF_CAPACITY(25), NULL) == 0);
-  check_header(&segment, 7, 240, 25);
-  check(word_at(&segment, 64) == 1 && zeroes(&segment, 68, 128));
-  check(number_at(&segment, 128) == 2 && number_at(&segment, 136) == 48);
-  check(number_at(&segment, 144) == 48 && number_at(&segment, 152) == 0);
-  check(word_at(&segment, 160) == 1 && zeroes(&segment, 164, 240));
+  check_header(&segment, 7, 2, 304, 25);
+  check(number_at(&segment, 64) == 4 && word_at(&segment, 72) == 1);
+  check(zeroes(&segment, 76, 128) && word_at(&segment, 128) == 1 && zeroes(&segment, 132, 192));
+  check(number_at(&segment, 192) == 48 && number_at(&segment, 200) == 48);
+  check(zeroes(&segment, 208, 304));
   check(shmseg_broadcast_publish(&broadcast, "abc", 3, &sequence) == 0);
-  check(number_at(&segment, 128) == 4 && number_at(&segment, 152) == 72);
-  check(number_at(&segment, 192) == 1 && number_at(&segment, 200) == 3);
-  check(is_abc(&segment, 208));
-  check(shmseg_broadcast_shutdown(&broadcast) == 0 && number_at(&segment, 128) == 5);
+  check(number_at(&segment, 64) == (2 << 2 | 2) && number_at(&segment, 208) == 72);
+  check(number_at(&segment, 256) == 1 && number_at(&segment, 264) == 3);
+  check(is_abc(&segment, 272));
+  check(shmseg_broadcast_shutdown(&broadcast) == 0);
+  check(number_at(&segment, 64) == (2 << 2 | 2 | 1));
   shmseg_segment_close(&segment);
 }

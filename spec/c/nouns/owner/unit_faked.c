@@ -18,8 +18,7 @@
 static _Alignas(64) unsigned char memory[4096];
 static shmseg_segment segment;
 static bool abandoned;
-static size_t used;
-static uint64_t version, number, got[64];
+static uint64_t version, number;
 
 /* A segment of zeroes in private memory, and nobody alive. */
 static void set_up(void) {
@@ -109,13 +108,10 @@ static int push(void) {
   return shmseg_queue_push(&queue, "y", 1, soon());
 }
 
-static int take(void) {
-  return shmseg_queue_take(&queue, got, sizeof got, 1, &used, soon());
-}
-
 static int publish(void) {
   int64_t deadline = 0;
-  return shmseg_broadcast_publish_until(&broadcast, "x", 1, &deadline, &number);
+  return shmseg_broadcast_publish_until(&broadcast, &(shmseg_source){ "x", 1, NULL }, &deadline,
+                                        &number);
 }
 
 static const struct {
@@ -130,9 +126,8 @@ static const struct {
   { "an rwlock's reader, for a writer", open_rwlock, SLOTS, write_lock },
   { "a semaphore's permit", open_semaphore, SLOTS, acquire },
   { "a cell's lock", open_cell, 64, set_cell },
-  { "a queue's lock of producers", open_queue, 64, push },
-  { "a queue's lock of consumers", open_queue, 192, take },
-  { "a broadcast's lock", open_broadcast, 64, publish },
+  { "a queue's lock", open_queue, 64, push },
+  { "a broadcast's lock", open_broadcast, 128, publish },
 };
 
 #define WAYS (sizeof ways / sizeof *ways)

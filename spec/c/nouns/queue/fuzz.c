@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues, for the fuzzer. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,16 +8,18 @@
 #include "fuzz/fuzz.h"
 
 /* What is done, eight ways of each. */
-enum { PUSH, PUSH_TOO, TAKE, TAKE_TOO, CLAIM, LOOK, VERBS };
+enum { PUSH, PUSH_MANY, TAKE, BATCH, BATCH_TOO, LOOK, VERBS };
 
 static shmseg_queue handles[FUZZ_HANDLES];
 static const unsigned char bytes[2048]; /* more than the largest capacity */
 
-/* What was shown last to a handle; others may have taken it since. */
+#define AT_ONCE 9 /* messages */
+
+/* What a handle has looked at last; others may have taken it since. */
 static struct {
-  bool known;
-  size_t size;
-  uint64_t position;
+  shmseg_queue_batch batch;
+  uint64_t begins[AT_ONCE + 1]; /* positions of its messages */
+  int count;
 } shown[FUZZ_HANDLES];
 
 static uint64_t capacity(unsigned choice) {
@@ -25,13 +28,33 @@ static uint64_t capacity(unsigned choice) {
 }
 
 static void opened(int handle) {
-  shown[handle].known = false;
+  memset(&shown[handle], 0, sizeof shown[handle]);
+}
+
+static size_t some_size(const shmseg_queue *queue, int way) {
+  size_t most = (size_t)queue->object.capacity;
+  const size_t sizes[] = { 0, 1, 8, 9, most / 2, most - 1, most, most + 1 };
+  return sizes[way];
 }
 
 static int push(shmseg_queue *queue, int way, int64_t deadline) {
-  size_t most = (size_t)queue->object.capacity;
-  const size_t sizes[] = { 0, 1, 8, 9, most / 2, most - 1, most, most + 1 };
-  return shmseg_queue_push(queue, bytes, sizes[way], deadline);
+  return shmseg_queue_push(queue, bytes, some_size(queue, way), deadline);
+}
+
+/* Some messages of several sizes; the last way has one that is too large among them. */
+static int push_many(shmseg_queue *queue, int way, int64_t deadline) {
+  shmseg_source messages[AT_ONCE];
+  size_t count = (size_t)(way < 7 ? way * way % (AT_ONCE + 1) : AT_ONCE), pushed;
+  for (size_t i = 0; i < count; i++)
+    messages[i] = (shmseg_source){ bytes, some_size(queue, ((int)i + way) % 7), NULL };
+  if (way == 7)
+    messages[AT_ONCE / 2].size = some_size(queue, 7);
+  int err = shmseg_queue_push_many(queue, messages, count, &pushed, deadline);
+  if (pushed > count || (err == 0 && pushed < count))
+    fuzz_fail("pushed: not all, or more than that");
+  if (err == EINVAL && pushed > 0)
+    fuzz_fail("pushed, and one was too large");
+  return err;
 }
 
 /* Who reads what was taken goes by the sizes in it: they are checked ones. */
@@ -63,31 +86,61 @@ static int take(shmseg_queue *queue, int way, int64_t deadline) {
   return err;
 }
 
-/* Looks, and copies what is shown into memory that is no larger than it has to be. */
-static int peek(int handle) {
-  const unsigned char *bytes;
-  size_t size;
-  uint64_t position;
-  int err = shmseg_queue_peek(&handles[handle], &bytes, &size, &position);
+/* Adds a message to the batch, and copies it into memory that is no larger than it has to be. */
+static int add(int handle, bool copies) {
+  shmseg_queue *queue = &handles[handle];
+  shmseg_queue_batch *batch = &shown[handle].batch;
+  unsigned char *ring = queue->object.segment->data + queue->object.offset + 256;
+  int err = shmseg_queue_next(queue, batch);
   if (err)
     return err;
-  if (size > handles[handle].object.capacity)
-    fuzz_fail("a message larger than the capacity is shown");
-  unsigned char *copy = malloc(size ? size : 1);
-  copy_from_shared(copy, bytes, size);
+  if (batch->size > queue->object.capacity || batch->end > batch->tail)
+    fuzz_fail("a message is shown that cannot be");
+  if (batch->bytes &&
+      (batch->bytes < ring + 8 || batch->size > (size_t)(ring + queue->ring - batch->bytes)))
+    fuzz_fail("a message is shown that is not in the ring");
+  unsigned char *copy = malloc(batch->size ? batch->size : 1);
+  if (batch->bytes)
+    copy_from_shared(copy, batch->bytes, batch->size);
+  err = copies ? shmseg_queue_copy(queue, batch, copy) : 0;
   free(copy);
-  shown[handle].known = true;
-  shown[handle].size = size;
-  shown[handle].position = position;
-  return 0;
+  return err;
 }
 
-/* Of eight ways two look only, and two claim what was shown before. */
-static int claim(int handle, int way) {
-  int err = way < 6 ? peek(handle) : 0;
-  if (err || way < 2 || !shown[handle].known)
+/* Looks at some messages. */
+static int gather(int handle, int way, int64_t deadline) {
+  shmseg_queue_batch *batch = &shown[handle].batch;
+  uint64_t max = way % 2 ? AT_ONCE : (uint64_t)way / 2;
+  int err = shmseg_queue_look(&handles[handle], batch, max, deadline);
+  shown[handle].count = 0;
+  while (!err && shown[handle].count < AT_ONCE) {
+    shown[handle].begins[shown[handle].count] = batch->end;
+    err = add(handle, way % 3);
+    shown[handle].count += !err;
+  }
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Does a message of the batch begin where the queue begins? */
+static bool goes_on(int handle, int *first) {
+  while (*first < shown[handle].count && shown[handle].begins[*first] < shown[handle].batch.head)
+    ++*first;
+  return *first < shown[handle].count && shown[handle].begins[*first] == shown[handle].batch.head;
+}
+
+/* Of eight ways one looks only, and two claim what was shown before. */
+static int claim(int handle, int way, int64_t deadline) {
+  shmseg_queue_batch *batch = &shown[handle].batch;
+  int err = way < 6 ? gather(handle, way, deadline) : 0, first = 0;
+  if (err || way == 0 || shown[handle].count == 0)
     return err;
-  return shmseg_queue_claim(&handles[handle], shown[handle].position, shown[handle].size);
+  err = shmseg_queue_confirm(&handles[handle], batch);
+  if (err && way < 3)
+    return err;
+  do
+    err = shmseg_queue_claim(&handles[handle], batch);
+  while (err == SHMSEG_CHANGED && goes_on(handle, &first));
+  return err;
 }
 
 static int look(shmseg_queue *queue, int way) {
@@ -105,11 +158,11 @@ static int operate(int handle, int operation, int64_t deadline) {
   shmseg_queue *queue = &handles[handle];
   int way = operation / VERBS;
   switch (operation % VERBS) {
-  case PUSH:
-  case PUSH_TOO: return push(queue, way, deadline);
-  case TAKE:
-  case TAKE_TOO: return take(queue, way, deadline);
-  case CLAIM: return claim(handle, way);
+  case PUSH: return push(queue, way, deadline);
+  case PUSH_MANY: return push_many(queue, way, deadline);
+  case TAKE: return take(queue, way, deadline);
+  case BATCH:
+  case BATCH_TOO: return claim(handle, way, deadline);
   default: return look(queue, way);
   }
 }

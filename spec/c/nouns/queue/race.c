@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues: two producers, two consumers, each message once, whole and in order. */
+#include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/word.h"
 #include "options.h"
 #include "race/race.h"
 
 #define CAPACITY 200
 #define PRODUCERS 2
+#define AT_ONCE 8 /* messages of a batch */
 
 typedef struct {
   uint64_t producer, number;
@@ -17,24 +19,42 @@ typedef struct {
 } message;
 
 static uint64_t *notes[PRODUCERS]; /* plain words: what is pushed after them is taken before */
-static int producing = PRODUCERS, rounds, claimed;
+static int producing = PRODUCERS, rounds, claimed, went_on;
 
-static int push(shmseg_queue *queue, const message *m, size_t size) {
+static void compose(message *m, shmseg_source *source, participant *p, int number) {
+  size_t more = race_draw(p, 4) ? race_draw(p, 40) : race_draw(p, sizeof m->bytes + 1);
+  *m = (message){ (uint64_t)p->number, (uint64_t)number, { 0 } };
+  memset(m->bytes, number % 251, more);
+  *source = (shmseg_source){ m, 16 + more, NULL };
+  notes[p->number][number] = (uint64_t)number + more;
+}
+
+/* All of them, in one of both ways. */
+static void push(shmseg_queue *queue, participant *p, const shmseg_source *sources, size_t count) {
   int64_t deadline = race_ms(20000);
-  int err;
-  do
-    err = shmseg_queue_push(queue, m, size, deadline);
-  while (err == SHMSEG_INTERRUPTED);
-  return err;
+  size_t done = 0, more;
+  int err = 0;
+  bool singly = race_draw(p, 2);
+  while ((err == 0 || err == SHMSEG_INTERRUPTED) && done < count) {
+    if (singly) {
+      err = shmseg_queue_push(queue, sources[done].bytes, sources[done].size, deadline);
+      more = err == 0;
+    } else {
+      err = shmseg_queue_push_many(queue, sources + done, count - done, &more, deadline);
+    }
+    done += more;
+  }
+  race_must(err == 0);
 }
 
 static void produce(shmseg_queue *queue, participant *p) {
-  for (int i = 1; i <= rounds; i++) {
-    message m = { (uint64_t)p->number, (uint64_t)i, { 0 } };
-    size_t more = race_draw(p, 4) ? race_draw(p, 40) : race_draw(p, sizeof m.bytes + 1);
-    memset(m.bytes, i % 251, more);
-    notes[p->number][i] = (uint64_t)i + more;
-    race_must(push(queue, &m, 16 + more) == 0);
+  message messages[AT_ONCE];
+  shmseg_source sources[AT_ONCE];
+  for (int i = 1; i <= rounds;) {
+    size_t count = 1 + race_draw(p, AT_ONCE), n = 0;
+    for (; n < count && i <= rounds; n++, i++)
+      compose(&messages[n], &sources[n], p, i);
+    push(queue, p, sources, n);
   }
   if (__atomic_sub_fetch(&producing, 1, __ATOMIC_RELAXED) == 0)
     race_must(shmseg_queue_shutdown(queue) == 0);
@@ -54,48 +74,76 @@ static void accept(const unsigned char *record, uint64_t size, uint64_t *last) {
   last[m.producer] = m.number;
 }
 
-/* A message that is copied without the lock, and then claimed. */
-static int claim(shmseg_queue *queue, uint64_t *record, size_t *used) {
-  const unsigned char *bytes;
-  size_t size;
-  uint64_t position;
-  int err = shmseg_queue_peek(queue, &bytes, &size, &position);
-  if (err)
+/* A batch that is copied, and then claimed, or what others have left of it. *begin: where that is in
+ * the records. */
+static int claim(shmseg_queue *queue, participant *p, unsigned char *records, size_t *begin,
+                 size_t *used, int64_t deadline) {
+  shmseg_queue_batch batch;
+  size_t at = 0;
+  int err = shmseg_queue_look(queue, &batch, 1 + race_draw(p, AT_ONCE), deadline);
+  uint64_t first = batch.head;
+  while (!err && (err = shmseg_queue_next(queue, &batch)) == 0) {
+    uint64_t size = batch.size;
+    race_must(size <= CAPACITY);
+    memcpy(records + at, &size, 8);
+    err = shmseg_queue_copy(queue, &batch, records + at + 8);
+    at += SHMSEG_RECORD(batch.size);
+  }
+  if (err != SHMSEG_EMPTY)
     return err;
-  race_must(size <= CAPACITY);
-  record[0] = size;
-  copy_from_shared(record + 1, bytes, size);
-  *used = SHMSEG_RECORD(size);
-  err = shmseg_queue_claim(queue, position, size);
+  if (race_draw(p, 2))
+    sched_yield(); /* for the other one */
+  *used = at;
+  *begin = 0;
+  while ((err = shmseg_queue_claim(queue, &batch)) == SHMSEG_CHANGED) {
+    uint64_t size;
+    for (; *begin < at && first + *begin < batch.head; *begin += SHMSEG_RECORD((size_t)size))
+      memcpy(&size, records + *begin, 8);
+    if (*begin == at || first + *begin != batch.head)
+      return err;
+  }
   __atomic_add_fetch(&claimed, err == 0, __ATOMIC_RELAXED);
+  __atomic_add_fetch(&went_on, err == 0 && *begin > 0, __ATOMIC_RELAXED);
   return err;
 }
 
 /* Some messages, in one of both ways. */
 static int get(shmseg_queue *queue, participant *p, uint64_t *records, size_t available,
-               size_t *used) {
+               size_t *begin, size_t *used) {
   int64_t deadline = race_draw(p, 2) ? 0 : race_ms(3);
-  int err = race_draw(p, 3) ? claim(queue, records, used) : SHMSEG_CHANGED;
-  if (err == SHMSEG_CHANGED)
-    err = shmseg_queue_take(queue, records, available, 1 + race_draw(p, 3), used, deadline);
-  return err;
+  uint64_t max = race_draw(p, 4) ? 1 + race_draw(p, 3) : UINT64_MAX;
+  *begin = 0;
+  if (race_draw(p, 4))
+    return claim(queue, p, (unsigned char *)records, begin, used, deadline);
+  return shmseg_queue_take(queue, records, available, max, used, deadline);
+}
+
+/* Counts, while all others push and take. */
+static void look(shmseg_queue *queue) {
+  shmseg_queue_stats stats;
+  uint64_t bytes;
+  race_must(shmseg_queue_bytes(queue, &bytes) == 0 && bytes <= queue->ring);
+  int err = shmseg_queue_count(queue, &stats);
+  race_must(err == EAGAIN || (err == 0 && stats.bytes <= queue->ring &&
+                              stats.messages * SHMSEG_RECORD(16) <= stats.bytes));
 }
 
 static void consume(shmseg_queue *queue, participant *p) {
-  uint64_t records[64], last[PRODUCERS] = { 0 };
+  uint64_t records[AT_ONCE * SHMSEG_RECORD(CAPACITY) / 8], last[PRODUCERS] = { 0 };
   for (;;) {
-    size_t used, at = 0;
-    int err = get(queue, p, records, sizeof records, &used);
+    size_t used, at;
+    int err = get(queue, p, records, sizeof records, &at, &used);
     if (err == SHMSEG_SHUTDOWN)
       return;
-    race_must(err == 0 || err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED);
+    race_must(err == 0 || err == SHMSEG_TIMEOUT || err == SHMSEG_INTERRUPTED ||
+              err == SHMSEG_CHANGED);
     while (!err && at < used) {
       uint64_t size = records[at / 8];
       accept((unsigned char *)records + at + 8, size, last);
       at += SHMSEG_RECORD((size_t)size);
     }
-    uint64_t bytes;
-    race_must(shmseg_queue_bytes(queue, &bytes) == 0 && bytes <= queue->ring);
+    if (race_draw(p, 4) == 0)
+      look(queue);
   }
 }
 
@@ -119,7 +167,7 @@ int main(void) {
   for (int i = 0; i < PRODUCERS; i++)
     for (int number = 1; number <= rounds; number++)
       missing += notes[i][number] != 0;
-  printf("# %d of %d messages were claimed\n", claimed, PRODUCERS * rounds);
+  printf("# %d batches were claimed, %d of them after others had taken a part\n", claimed, went_on);
   test("what producers push, consumers take: each message once, whole and in order", missing == 0);
   return test_end();
 }

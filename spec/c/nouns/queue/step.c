@@ -44,7 +44,7 @@ int queue_push(shmseg_queue *to, char letter, size_t size, int64_t deadline) {
   return err;
 }
 
-/* --- inside of the locks ------------------------------------------------------------------------ */
+/* --- inside of the lock ------------------------------------------------------------------------- */
 
 void queue_die_pushing(void) {
   uint64_t tail = *(uint64_t *)(step_segment.data + TAIL) >> 1;
@@ -58,17 +58,8 @@ void queue_be_producer(void) {
   step_enter_lock(PRODUCERS);
 }
 
-void queue_be_consumer(void) {
-  step_enter_lock(CONSUMERS);
-}
-
-void queue_leave_both(void) {
+void queue_leave(void) {
   __atomic_store_n((uint32_t *)(step_segment.data + PRODUCERS), 1, __ATOMIC_SEQ_CST);
-  __atomic_store_n((uint32_t *)(step_segment.data + CONSUMERS), 1, __ATOMIC_SEQ_CST);
-}
-
-void queue_die_both(void) {
-  queue_die_pushing(), queue_be_consumer();
 }
 
 /* --- a full use ------------------------------------------------------------------------------- */
@@ -177,3 +168,16 @@ static const step_structure step_queue = {
 };
 
 STEP_PLAY(step_queue);
+
+static const step_structure step_queue_many = {
+  .kind = &shmseg_queue_kind,
+  .handle = &queue.object,
+  .options = &(const shmseg_object_options){ .capacity = STEP_CAPACITY },
+  .noun = "queue, several",
+  .name = "queue.many",
+  .use = use,
+  .keeps_nothing = true,
+  .cases = queue_many_cases,
+};
+
+STEP_PLAY(step_queue_many);

@@ -9,8 +9,8 @@
 #include "unit/help.h"
 
 #define TAIL 128
-#define HEAD 256
-#define RING 320
+#define HEAD 192
+#define RING 256
 
 static shmseg_segment ours;
 static shmseg_queue a;

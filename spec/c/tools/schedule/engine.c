@@ -167,6 +167,7 @@ static void truncate(void) {
   engine_trace("the object is cut");
   w.truncated = true;
   engine_fault.code = SHMSEG_TRUNCATED;
+  engine_fault.proof = 0;
 }
 
 /* --- decisions ---------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
 
 #define LEDGER_ENTRIES 32 /* number 0 is none */
 #define LEDGER_ROOM 24    /* bytes of the largest value */
-#define LEDGER_BUFFER 32  /* bytes that one reads at once */
+#define LEDGER_BUFFER 48  /* bytes that one reads at once */
 #define LEDGER_GUARD 16
 
 typedef enum {
@@ -28,6 +28,8 @@ typedef struct ledger_entry {
   uint64_t number;      /* version, sequence, of its key; 0: not known */
   unsigned begun, done; /* when */
   int taker;            /* of a queue's message; NOBODY */
+  bool disguised;       /* its second word is */
+  uint64_t like;        /* this one */
 } ledger_entry;
 
 extern ledger_entry ledger[LEDGER_ENTRIES];
@@ -40,6 +42,9 @@ void ledger_begin(void);
 
 /* A new value begins to be written under the key; what it consists of. */
 int ledger_write(int writer, unsigned key, size_t size, unsigned char *bytes);
+
+/* Its second word is something else: a size, for example. */
+void ledger_disguise(int entry, uint64_t like, unsigned char *bytes);
 
 /* It was written, as that number (0: they have none). */
 void ledger_done(int entry, uint64_t number);

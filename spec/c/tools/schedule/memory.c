@@ -250,10 +250,13 @@ static void store(void *word, unsigned size, uint64_t value, step_order order) {
   }
   uint64_t before = get(word, size);
   put(word, size, value);
-  if (get(word, size) != before)
+  bool changes = get(word, size) != before;
+  if (changes)
     note_change(word, size);
   if (weak)
     leave_message(word, size, order);
+  if (changes && w.structure->stored && w.current != NOBODY && !w.hostile)
+    w.structure->stored(word);
 }
 
 void memory_found_dead(int prober, int dead) {

@@ -124,6 +124,7 @@ static void reset(void) {
   w.excused_until = 0;
   w.count = 0;
   engine_fault.code = 0;
+  engine_fault.proof = 0;
   fake_reset();
   fake.processors = s->processors ? s->processors : 1;
   fake_born(ID_STRANGER);

@@ -74,6 +74,7 @@ typedef struct structure {
   const char *(*check)(void);       /* the object's bytes, when nobody is at it */
   size_t size;                      /* of the object at most; 0: OBJECT_SIZE */
   const char *operands;             /* the operations that take one; NULL: none */
+  void (*stored)(const void *word); /* told of each store that changes a word; NULL: is not */
 } structure;
 
 typedef enum { READY, ASLEEP, STALLED, DONE, DEAD } state;

@@ -94,7 +94,7 @@ static void play(const step_structure *structure) {
       step_play(&in_lua);
     }
   made = structure;
-  if (structure->kind)
+  if (structure->as_new)
     step_play_build(&in_lua, build_cases);
 }
 

@@ -10,7 +10,7 @@
 
 static void play(const step_structure *structure) {
   step_play(structure);
-  if (structure->kind)
+  if (structure->as_new)
     step_play_build(structure, NULL);
 }
 

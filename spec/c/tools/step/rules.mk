@@ -6,7 +6,7 @@ STEP_FLAGS := $(WARN) -O2 -g
 # the dynamic linker is not what is stepped; who is alone does not sleep (cast.c)
 STEP_LINK := -Wl,-z,now -Wl,--wrap=shmseg_futex_wait
 STEP_ENGINE := $(addprefix tools/step/,build.c cast.c engine.c message.c stage.c trace.c walk.c) \
-  $(wildcard nouns/*/step.c nouns/*/step_cases.c)
+  $(filter-out %/step_lua.c,$(wildcard nouns/*/step.c nouns/*/step_*.c))
 
 $(eval $(call library,step/core,$(CC),$(STEP_FLAGS),$(CORE)))
 $(eval $(call program,step/step,$(CC),$(STEP_FLAGS),tools/step/main.c tools/step/toy.c $(STEP_ENGINE),step/core,$(STEP_LINK)))

@@ -58,7 +58,8 @@ typedef struct step_case {
 #define TAKES_IDENTITY .no_identity = true, .descriptors = 1
 
 typedef struct step_structure {
-  /* Of a kind: how it is made and opened, and what use says of a new one. Its making is stepped, too. */
+  /* Of a kind: how it is made and opened, and what use says of a new one. Its making is stepped, too,
+   * where as_new is not NULL. */
   const shmseg_kind *kind;
   shmseg_object *handle; /* this process's */
   const shmseg_object_options *options;

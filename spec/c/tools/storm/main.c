@@ -85,8 +85,15 @@ static void look_for_crashes(void) {
     }
 }
 
+static bool all_done(void) {
+  for (unsigned n = 0; n < storm_nouns_count; n++)
+    if (storm_nouns[n]->is_done && !storm_nouns[n]->is_done())
+      return false;
+  return true;
+}
+
 static void rage(uint64_t kills) {
-  while (storm->kills < kills && storm->wrong[0] == '\0') {
+  while ((storm->kills < kills || !all_done()) && storm->wrong[0] == '\0') {
     shmseg_clock_sleep(1 + (int64_t)storm_draw(BETWEEN));
     look_for_crashes();
     look_for_stuck();

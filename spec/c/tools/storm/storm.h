@@ -52,6 +52,7 @@ typedef struct storm_noun {
   const char *(*finish)(void);   /* when all the others are gone: what is wrong, or NULL */
   void (*prepare)(void);         /* before all; may be NULL */
   void (*bury)(unsigned worker); /* that worker has been killed; may be NULL */
+  bool (*is_done)(void);         /* the storm does not end before it is; may be NULL */
 } storm_noun;
 
 /* Has the storm play a noun. */

@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -186,6 +187,34 @@ child child_inside(const shmseg_segment *segment, uint64_t offset) {
   return c;
 }
 
+static unsigned char *trap;
+static void (*surprise_in_trap)(void);
+
+void disarm_trap(void) {
+  if (trap)
+    mprotect(trap, PAGE, PROT_READ | PROT_WRITE);
+  trap = NULL;
+}
+
+static void spring(int number, siginfo_t *info, void *context) {
+  unsigned char *address = info->si_addr;
+  (void)context;
+  if (!trap || address < trap || address >= trap + PAGE) {
+    signal(number, SIG_DFL); /* the touch is made again, and ends the program */
+    return;
+  }
+  disarm_trap();
+  surprise_in_trap();
+}
+
+void set_trap(void *page, void (*surprise)(void)) {
+  struct sigaction action = { .sa_sigaction = spring, .sa_flags = SA_SIGINFO | SA_NODEFER };
+  must(!trap && sigaction(SIGSEGV, &action, NULL) == 0);
+  trap = page;
+  surprise_in_trap = surprise;
+  must(mprotect(page, PAGE, PROT_NONE) == 0);
+}
+
 bool wakes_each_time(child *c, bool (*change)(int round)) {
   int64_t waited = 0;
   for (int round = 0; round < WAKES; round++) {
@@ -244,6 +273,18 @@ int push_fully(shmseg_queue *queue, const void *bytes, size_t size, int64_t dead
   do
     err = shmseg_queue_push(queue, bytes, size, deadline);
   while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int push_many_fully(shmseg_queue *queue, const shmseg_source *messages, size_t count,
+                    size_t *pushed, int64_t deadline) {
+  size_t more = 0;
+  int err;
+  *pushed = 0;
+  do {
+    err = shmseg_queue_push_many(queue, messages + *pushed, count - *pushed, &more, deadline);
+    *pushed += more;
+  } while (err == SHMSEG_INTERRUPTED);
   return err;
 }
 

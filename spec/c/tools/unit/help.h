@@ -66,6 +66,11 @@ int child_kill(child *c);
  * when it is told, and ends. */
 child child_inside(const shmseg_segment *segment, uint64_t offset);
 
+/* The first touch of the page at that address, which is at a multiple of PAGE, calls surprise()
+ * before it is made: what happens to a call in the middle of a copy. One trap at a time. */
+void set_trap(void *page, void (*surprise)(void));
+void disarm_trap(void);
+
 /* Does a child that waits, says so with a character, and waits again, answer each time at once? So
  * many rounds, each begun by change(round); a sleeper whom nobody wakes needs an interval for each. */
 bool wakes_each_time(child *c, bool (*change)(int round));
@@ -78,6 +83,8 @@ int write_fully(shmseg_rwlock *rwlock, int64_t deadline, bool *abandoned);
 int acquire_fully(shmseg_semaphore *semaphore, int64_t deadline);
 int wait_fully(shmseg_event *event, int64_t deadline);
 int push_fully(shmseg_queue *queue, const void *bytes, size_t size, int64_t deadline);
+int push_many_fully(shmseg_queue *queue, const shmseg_source *messages, size_t count,
+                    size_t *pushed, int64_t deadline);
 int take_fully(shmseg_queue *queue, void *buffer, size_t available, uint64_t max, size_t *used,
                int64_t deadline);
 
