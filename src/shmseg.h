@@ -501,8 +501,8 @@ typedef struct shmseg_subscription_batch {
 /* Bytes that a message takes in the ring. */
 #define SHMSEG_BROADCAST_RECORD(size) (16 + ((size) + 7) / 8 * 8)
 
-/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, after the
- * deadline also when publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
+/* Waits until there is a message, and begins a batch, which is empty. SHMSEG_TIMEOUT, also when
+ * publishers have overtaken every try for 100 ms; SHMSEG_SHUTDOWN. */
 SHMSEG_API int shmseg_subscription_look(shmseg_subscription *subscription,
                                         shmseg_subscription_batch *batch, int64_t deadline);
 
