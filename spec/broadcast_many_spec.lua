@@ -176,7 +176,7 @@ describe("drain", function()
     for _, timeout in ipairs { 0, 0.001, -1 } do
       assert.equal("timeout", expect.failure("timeout", s:drain(5, timeout)))
     end
-    expect.misuse("to wait for no message", s.drain, s, 0, 0)
+    expect.misuse("a wait takes at least 1 message", s.drain, s, 0, 0)
     for _, call in ipairs { "s:drain(2, nil)", ("s:drain(nil, %d)"):format(LONG) } do
       local other = user(name)
       send_to_sleep(other, call)
@@ -333,7 +333,7 @@ describe("drain", function()
       end
     end
     local last, armed, wrong = 0, false, nil
-    for _ = 1, 300 do
+    while springs < 5 do -- how much garbage that takes depends on what else there is
       if not armed then
         armed = true
         finalizer(function()
@@ -352,7 +352,6 @@ describe("drain", function()
     got((s:drain()))
     assert.falsy(wrong)
     assert.equal(last, #seen)
-    assert.truthy(springs > 0)
     finalizer(function() s:close() end)
     local ok, err
     repeat

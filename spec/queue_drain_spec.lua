@@ -188,7 +188,7 @@ describe("drain with a timeout", function()
   it("waits for a message at least", function()
     local q = queues.new()
     for _, timeout in ipairs { 0, 1, 600 } do
-      expect.misuse({ "bad argument", "wait for no message" }, q.drain, q, 0, timeout)
+      expect.misuse({ "bad argument", "a wait takes at least 1 message" }, q.drain, q, 0, timeout)
     end
     expect.misuse("bad argument", q.drain, q, 0, nil)
     for _, timeout in ipairs { 0 / 0, "soon", true, {} } do

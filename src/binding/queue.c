@@ -318,7 +318,7 @@ static int queue_drain(lua_State *L) {
   bool waits = !lua_isnone(L, 3);
   int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
   luaL_argcheck(L, max >= 0, 2, "negative number of messages");
-  luaL_argcheck(L, max > 0 || !waits, 2, "to wait for no message");
+  luaL_argcheck(L, max > 0 || !waits, 2, "a wait takes at least 1 message");
   wait wait = wait_until(waits ? opt_deadline(L, 3) : WAIT_PAST);
   int64_t patience = 0;
   int err;

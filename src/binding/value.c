@@ -17,15 +17,22 @@
 
 /* --- values ------------------------------------------------------------------------------- */
 
+static const char *push_element(lua_State *L, int number, const char *why) {
+  return lua_pushfstring(L, "element %d of the list: %s", number, why);
+}
+
 /* Replaces the value at index, an absolute one, by what the codec of the object at index 1 makes of
- * it. */
-static void encode_value(lua_State *L, int index) {
+ * it. The value is that element of a list, or none: 0. */
+static void encode_value(lua_State *L, int index, int number) {
   lua_getuservalue(L, 1);
   lua_rawgeti(L, -1, OBJECT_ENCODE);
   lua_pushvalue(L, index);
   lua_call(L, 1, 1);
-  if (lua_type(L, -1) != LUA_TSTRING)
-    luaL_error(L, "the codec's encode gave no string, but a %s", luaL_typename(L, -1));
+  if (lua_type(L, -1) != LUA_TSTRING) {
+    const char *why =
+        lua_pushfstring(L, "the codec's encode gave no string, but a %s", luaL_typename(L, -1));
+    luaL_error(L, "%s", number ? push_element(L, number, why) : why);
+  }
   lua_replace(L, index);
   lua_pop(L, 1);
 }
@@ -41,18 +48,24 @@ static const char *push_overlap(lua_State *L, const object *o) {
   return lua_pushfstring(L, "overlaps the %s", o->class->kind->name);
 }
 
+/* How what is no value could be given nevertheless. */
+static const char *hint_for(lua_State *L, const object *o, int index) {
+  if (o->has_codec || lua_isnil(L, index))
+    return "";
+  return lua_type(L, index) == LUA_TUSERDATA
+             ? " (of an array or a struct give the segment or slice that it lies in)"
+             : " (the option \"codec\" makes strings of other values)";
+}
+
 /* Pushes why the value at index cannot be one; NULL, and nothing is pushed, when it can. A number
  * becomes a string. */
 static const char *push_why_not(lua_State *L, const object *o, int index) {
   const view *v = test_view(L, index);
   if (!v && lua_tostring(L, index))
     return NULL;
-  if (!v) {
-    bool could = !o->has_codec && !lua_isnil(L, index);
-    const char *hint = could ? " (the option \"codec\" makes strings of other values)" : "";
+  if (!v)
     return lua_pushfstring(L, "string or segment expected, got %s%s", push_type_name(L, index),
-                           hint);
-  }
+                           hint_for(L, o, index));
   if (view_is_closed(v))
     return lua_pushfstring(L, "a closed %s", v->segment ? "segment" : "slice");
   return overlaps(o, v, 0, v->is_part ? v->size : v->segment->size) ? push_overlap(L, o) : NULL;
@@ -61,7 +74,7 @@ static const char *push_why_not(lua_State *L, const object *o, int index) {
 void check_value_anew(lua_State *L, const object *o, int arg) {
   luaL_checkany(L, arg);
   if (o->has_codec)
-    encode_value(L, arg);
+    encode_value(L, arg, 0);
   const char *why = push_why_not(L, o, arg);
   if (why)
     luaL_argerror(L, arg, why);
@@ -102,10 +115,6 @@ int push_value_failure(lua_State *L, object *o, int arg, int err) {
 
 /* --- lists -------------------------------------------------------------------------------- */
 
-static const char *push_element(lua_State *L, int number, const char *why) {
-  return lua_pushfstring(L, "element %d of the list: %s", number, why);
-}
-
 /* The bytes of the checked element at the top. Its string or view is kept alive by the list, which
  * only the debug library can reach. */
 static shmseg_source element_at_top(lua_State *L) {
@@ -138,7 +147,7 @@ size_t check_list(lua_State *L, object *o, int arg) {
   for (int i = 1; i <= (int)count; i++) {
     lua_rawgeti(L, arg, i);
     if (o->has_codec)
-      encode_value(L, value);
+      encode_value(L, value, i);
     if (lua_type(L, value) != LUA_TSTRING || lua_rawlen(L, value) > capacity)
       check_element(L, o, arg, i);
     lua_rawseti(L, list, i);
