@@ -313,10 +313,10 @@ describe("push_many checks all before it pushes any:", function()
     local closed = expect.success(shmseg.anonymous(64))
     closed:close()
     for what, list in pairs {
-      ["element 3 of the list: string expected, got boolean"] = { "a", "b", true },
-      ["element 2 of the list: string expected, got table"] = { "a", {}, false },
-      ["element 1 of the list: string expected, got function"] = { print },
-      ["element 4 of the list: string expected, got userdata"] = { "a", "b", "c", q },
+      ["element 3 of the list: string or segment expected, got boolean"] = { "a", "b", true },
+      ["element 2 of the list: string or segment expected, got table"] = { "a", {}, false },
+      ["element 1 of the list: string or segment expected, got function"] = { print },
+      ["element 4 of the list: string or segment expected, got shmseg.queue"] = { "a", "b", "c", q },
       ["element 2 of the list: a closed segment"] = { "a", closed },
       ["element 2 of the list: overlaps the queue"] = { "a", q:segment() },
       ["element 3 of the list: overlaps the queue"] = { "a", "b", q:segment():slice(100, 1) },
@@ -330,7 +330,7 @@ describe("push_many checks all before it pushes any:", function()
     local hole = { "a", "b", "c" }
     hole[2] = nil
     if #hole == 3 then -- which border of a list with holes is its length, Lua chooses
-      expect.misuse("element 2 of the list: string expected, got nil", q.push_many, q, hole)
+      expect.misuse("element 2 of the list: string or segment expected, got nil", q.push_many, q, hole)
     end
     assert.equal(0, #q)
   end)
