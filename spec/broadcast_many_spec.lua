@@ -85,7 +85,7 @@ describe("publish_many", function()
     expect.misuse("an empty list", b.publish_many, b, {})
     expect.misuse("element 2 of the list: too large: 17 bytes, the capacity is 16", b.publish_many, b,
       { "a", ("x"):rep(17) })
-    expect.misuse("element 3 of the list: string expected, got table", b.publish_many, b, { "a", "b", {} })
+    expect.misuse("element 3 of the list: string or segment expected, got table", b.publish_many, b, { "a", "b", {} })
     for _, list in ipairs { "a", 1, true } do
       expect.misuse("table expected", b.publish_many, b, list)
     end

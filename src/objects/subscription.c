@@ -314,8 +314,8 @@ static int subscription_await(shmseg_subscription *s, int64_t *patience, int64_t
     uint64_t word = 0;
     int err = i == 0 ? 0 : shmseg_object_ready(&s->broadcast->object);
     if (!err && s->position == GONE)
-      err = shmseg_wait_overtaken(patience, deadline);
-    if (!err || err == SHMSEG_CHANGED)
+      err = subscription_try_again(patience);
+    if (!err)
       err = subscription_find_message(s, &word);
     if (err == SHMSEG_EMPTY)
       err = subscription_wait_for_message(s, word, deadline);

@@ -1,26 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* The broadcast under the scheduler; option is the processes, as bits, whose mapping is read-only.
  *
- * Operations: p publish, b publish a longer message; w subscribe to what is new, e to the oldest, u
+ * Operations: p publish, b publish a longer message, m publish as many as its operand says (3 is more
+ * than the ring holds, and for one publisher alone); d drain so many, D within 30 ms; w subscribe to what is new, e to the oldest, u
  * to the number that is its operand; n next, N next within 30 ms, y try for the next, z next with too
  * small a buffer first; s shut it, and those of opening.h. */
 #include <string.h>
 
 #include "core/lock.h"
+#include "nouns/broadcast/schedule.h"
 #include "objects/object.h"
 #include "schedule/ledger.h"
 #include "schedule/opening.h"
-
-enum {
-  EMPTY = OPENING_STATES,
-  ONE,
-  FULL,   /* of two */
-  LAPPED, /* three were published, of which the first is gone */
-  SLEEPERS_DEAD,
-  OWNER_DEAD, /* full; the publisher died when it had raised floor and begun to write */
-  SHUT,       /* with two */
-  LONG_AGO    /* with two, after very many */
-};
 
 /* Offsets, as broadcast.c says. */
 #define LOCK 128
@@ -38,59 +29,6 @@ enum {
 #define LONG 12
 #define CAPACITY 40
 #define LENGTH RECORD(CAPACITY) /* two messages and not a whole head more: so heads wrap */
-
-/* A reader that stops while publishers go round; strangers. */
-static const budget overtaken[] = {
-  { .preemptions = 2, .stale = 1 },
-  { .preemptions = 2, .deaths = 1 },
-  { .preemptions = 1, .stalls = 1 },
-  { .preemptions = 1, .stale = 2 },
-  { 0 },
-};
-
-static const budget strangers[] = { { .preemptions = 1, .flips = 1 }, { 0 } };
-
-static const scenario scenarios[] = {
-  { "one publishes, one reads", { "pb", "eyn" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
-  { "one publishes while a stranger writes", { "b", "en" }, "eypyyy", ONE, 0, 0, strangers },
-  { "a reader is overtaken", { "pbp", "en" }, "eypyyy", ONE, 0, 0, overtaken },
-  { "a reader is overtaken at a wrap", { "bb", "en" }, "eypyyy", LAPPED, 0, 0, overtaken },
-  { "one at a wrap while a stranger writes", { "p", "e" }, "eypyyy", LAPPED, 0, 0, strangers },
-  { "a reader is overtaken by two", { "p", "p", "en" }, "eypyyy", FULL, 0, 0, budgets_crowd },
-  { "two publish and read", { "wpy", "wby" }, "eypyyy", FULL, 0, 0, budgets_many },
-  { "one publishes, two read", { "p", "wn", "en" }, "eypyyy", EMPTY, 0, 0, budgets_crowd },
-  { "one waits, one publishes", { "wn", "p" }, "eypyyy", EMPTY, 0, 0, NULL },
-  { "one waits twice, one publishes twice", { "wnn", "pp" }, "eypyyy", FULL, 0, 0, budgets_many },
-  { "one waits, two publish", { "wnn", "p", "b" }, "eypyyy", EMPTY, 0, 0, budgets_crowd },
-  { "two wait, one publishes", { "wn", "wn", "p" }, "eypyyy", EMPTY, 0, 0, budgets_short },
-  { "one waits for a time", { "wNN", "p" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
-  { "two that spin", { "wn", "p" }, "eypyyy", ONE, 0, 2, budgets_many },
-  { "numbers", { "pb", "u1yu3yu9y" }, "eypyyy", LAPPED, 0, 0, budgets_many },
-  { "numbers, after very many", { "p", "u2yu4y" }, "eypyyy", LONG_AGO, 0, 0, budgets_many },
-  { "a buffer that is too small", { "bpb", "ez" }, "eypyyy", ONE, 0, 0, budgets_many },
-  { "one that cannot write reads", { "pbp", "eyy" }, "eypyyy", ONE, 2, 0, budgets_many },
-  { "one that cannot write waits", { "pb", "wnN" }, "eypyyy", EMPTY, 2, 0, budgets_many },
-  { "one shuts it, one publishes", { "py", "sey" }, "eypyyy", ONE, 0, 0, budgets_honest },
-  { "one shuts it, one waits", { "wnn", "ps" }, "eypyyy", EMPTY, 0, 0, budgets_honest },
-  { "one shuts it, one publishes, one waits",
-    { "p", "s", "wnn" },
-    "eypyyy",
-    FULL,
-    0,
-    0,
-    budgets_crowd },
-  { "it is shut", { "eyyy", "ps" }, "eypyyy", SHUT, 0, 0, budgets_many },
-  { "sleepers have died", { "wn", "pe" }, "eypyyy", SLEEPERS_DEAD, 0, 0, budgets_honest },
-  { "the publisher died half way", { "u1yp", "pey" }, "eypyyy", OWNER_DEAD, 0, 0, budgets_long },
-  { "two build it", { "op", "oey" }, "oeypyyy", OPENING_ZERO, 0, 0, budgets_long },
-  { "the builder died half way",
-    { "op", "jey" },
-    "oeypyyy",
-    OPENING_HALF_BUILT,
-    0,
-    0,
-    budgets_long },
-};
 
 static shmseg_broadcast handles[PROCESSES];
 static shmseg_subscription subscriptions[PROCESSES];
@@ -216,6 +154,41 @@ static void publish(int p, size_t size) {
   is_out(sequence);
 }
 
+/* Several, whose numbers follow each other. */
+static void publish_many(int p, size_t count) {
+  unsigned char bytes[3][LEDGER_ROOM];
+  shmseg_source messages[3];
+  int entries[3], err;
+  uint64_t sequence = 0, out = model.out;
+  size_t done = 0, now;
+  int64_t deadline = 0;
+  bool was_shut = model.shut;
+  for (size_t i = 0; i < count; i++) {
+    entries[i] = ledger_write(p, 0, SHORT, bytes[i]);
+    messages[i] = (shmseg_source){ bytes[i], SHORT, NULL };
+  }
+  model.in[p] = 'p';
+  do {
+    err = shmseg_broadcast_publish_many(&handles[p], messages + done, count - done, &now, &deadline,
+                                        &sequence);
+    done += now;
+  } while (err == SHMSEG_INTERRUPTED);
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  expect(err == 0 ? done == count : err == SHMSEG_SHUTDOWN && model.shutting,
+         "publish_many: %d, %zu are out", err, done);
+  expect(!was_shut || err == SHMSEG_SHUTDOWN, "it was shut, yet publish_many gives %d", err);
+  expect(done == 0 || sequence >= out + done, "number %llu, and %llu was out",
+         (unsigned long long)sequence, (unsigned long long)out);
+  for (size_t i = 0; i < count; i++)
+    if (i < done)
+      ledger_done(entries[i], sequence - (done - 1 - i));
+    else
+      ledger_refused(entries[i]);
+  if (done > 0)
+    is_out(sequence);
+}
+
 static void subscribe(int p, uint64_t from) {
   shmseg_subscription *s = &subscriptions[p];
   uint64_t out = model.out;
@@ -281,10 +254,69 @@ static int next_into(int p, size_t available, int64_t deadline) {
   return err;
 }
 
-static void next(int p, int64_t timeout) {
+static ledger_buffer drained[PROCESSES][3];
+static size_t sizes[PROCESSES][3];
+
+/* Fills those of p with a batch of at most max. */
+static int fill_batch(int p, shmseg_subscription_batch *batch, uint64_t max, int64_t deadline) {
+  shmseg_subscription *s = &subscriptions[p];
+  int err = shmseg_subscription_look(s, batch, deadline);
+  while (!err && batch->count < max && (err = shmseg_subscription_show(s, batch)) == 0) {
+    uint64_t i = batch->count - 1;
+    must(batch->size <= CAPACITY, "a message of %zu bytes", batch->size);
+    ledger_wipe(&drained[p][i]);
+    sizes[p][i] = batch->size;
+    err = shmseg_subscription_copy(s, batch, drained[p][i].bytes);
+  }
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Confirms what is left of the batch: *first is the first that is. */
+static int confirm_batch(int p, shmseg_subscription_batch *batch, uint64_t *first) {
+  uint64_t floor;
+  int err;
+  while ((err = shmseg_subscription_confirm(&subscriptions[p], batch, &floor)) == SHMSEG_CHANGED) {
+    for (; batch->count > 0 && batch->position < floor; batch->count--, ++*first) {
+      batch->position += RECORD(sizes[p][*first]);
+      batch->sequence++;
+      batch->lost++;
+    }
+    if (batch->count == 0 || batch->position != floor)
+      break;
+  }
+  return err;
+}
+
+static int drain_into(int p, uint64_t max, int64_t deadline) {
+  shmseg_subscription_batch batch = { 0 };
+  uint64_t first;
+  int err;
+  model.in[p] = 'n';
+  do {
+    first = 0;
+    err = fill_batch(p, &batch, max, deadline);
+    if (!err)
+      err = confirm_batch(p, &batch, &first);
+  } while (err == SHMSEG_CHANGED || err == SHMSEG_INTERRUPTED);
+  model.in[p] = 0;
+  w.processes[p].last = err;
+  if (err)
+    return err;
+  expect(batch.count > 0, "a batch of none");
+  for (uint64_t i = 0; i < batch.count; i++) {
+    ledger_guard(&drained[p][first + i]);
+    ledger_seen(0, drained[p][first + i].bytes, sizes[p][first + i], batch.sequence + i);
+    got(p, batch.sequence + i, i == 0 ? batch.lost : 0);
+  }
+  shmseg_subscription_advance(&subscriptions[p], &batch);
+  return 0;
+}
+
+/* The next one, or with max as many at once. */
+static void next(int p, uint64_t max, int64_t timeout) {
   uint64_t out = model.out;
   int64_t deadline = engine_deadline(p, timeout);
-  int err = next_into(p, LEDGER_BUFFER, deadline);
+  int err = max > 0 ? drain_into(p, max, deadline) : next_into(p, LEDGER_BUFFER, deadline);
   /* who was stopped may find that it was overtaken for too long */
   bool timed_out = err == SHMSEG_TIMEOUT && (timeout != SHMSEG_FOREVER || w.excused);
   expect(err == 0 || timed_out || (err == SHMSEG_SHUTDOWN && model.shutting), "next: %d", err);
@@ -303,7 +335,7 @@ static void next_twice(int p) {
   expect(err == 0 || err == SHMSEG_TOO_SMALL || (err == SHMSEG_TIMEOUT && w.excused), "next: %d",
          err);
   if (err == SHMSEG_TOO_SMALL)
-    next(p, SHMSEG_FOREVER);
+    next(p, 0, SHMSEG_FOREVER);
 }
 
 static void shut(int p) {
@@ -328,8 +360,14 @@ static void perform_one(int p, char op) {
   case 'N':
   case 'y':
     if (subscribed)
-      next(p, op == 'n' ? SHMSEG_FOREVER : op == 'N' ? 30 * MILLISECOND : 0);
+      next(p, 0, op == 'n' ? SHMSEG_FOREVER : op == 'N' ? 30 * MILLISECOND : 0);
     break;
+  case 'd':
+  case 'D':
+    if (subscribed)
+      next(p, w.processes[p].operand, op == 'd' ? 0 : 30 * MILLISECOND);
+    break;
+  case 'm': publish_many(p, w.processes[p].operand); break;
   case 'z':
     if (subscribed)
       next_twice(p);
@@ -375,4 +413,4 @@ static const char *check(void) {
 static const shmseg_object_options options = { .capacity = CAPACITY };
 
 SCHEDULE(broadcast, .kind = &shmseg_broadcast_kind, .handles = handles, .options = &options,
-         .operands = "u");
+         .operands = "umdD");

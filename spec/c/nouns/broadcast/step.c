@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nouns/broadcast/step.h"
 #include "options.h"
-#include "step/step.h"
 
 #define LOCK 128
 #define FLOOR 192
@@ -13,7 +13,7 @@
 #define RING_AT 256
 #define RING 56 /* two messages of 8 bytes, or one that is as large as can be */
 
-static shmseg_broadcast broadcast;
+shmseg_broadcast broadcast;
 
 /* --- subscribers ------------------------------------------------------------------------------ */
 
@@ -60,8 +60,6 @@ static const char *tell_all(char *text, size_t available, shmseg_subscription s,
   }
   return *end == SHMSEG_TIMEOUT || *end == SHMSEG_SHUTDOWN ? NULL : "a message cannot be read";
 }
-
-/* --- a full use ------------------------------------------------------------------------------- */
 
 /* All subscribers get the same, wherever they begin. */
 static const char *compare(const shmseg_broadcast *reader, const char *found, uint64_t after,
@@ -165,18 +163,18 @@ static const char *use(void) {
 
 /* --- publishers ------------------------------------------------------------------------------- */
 
-static void publish(char letter, size_t size) {
+void broadcast_publish_now(char letter, size_t size) {
   uint64_t sequence;
   step_expect(shmseg_broadcast_publish(&broadcast, step_message(letter, size), size, &sequence) ==
               0);
 }
 
 static void publish_a(void) {
-  publish('a', 8);
+  broadcast_publish_now('a', 8);
 }
 
 static void publish_b(void) {
-  publish('b', 8);
+  broadcast_publish_now('b', 8);
 }
 
 static void publish_two(void) {
@@ -185,31 +183,31 @@ static void publish_two(void) {
 
 /* The next one's bytes are at the beginning of the ring again. */
 static void publish_to_end(void) {
-  publish_a(), publish('b', 0);
+  publish_a(), broadcast_publish_now('b', 0);
 }
 
 static void publish_small(void) {
-  publish('a', 0), publish('b', 0), publish('c', 1);
+  broadcast_publish_now('a', 0), broadcast_publish_now('b', 0), broadcast_publish_now('c', 1);
 }
 
 static void publish_c(void) {
-  publish('c', 8);
+  broadcast_publish_now('c', 8);
 }
 
 static void publish_none(void) {
-  publish('c', 0);
+  broadcast_publish_now('c', 0);
 }
 
 static void publish_16(void) {
-  publish('c', 16);
+  broadcast_publish_now('c', 16);
 }
 
 static void publish_24(void) {
-  publish('c', 24);
+  broadcast_publish_now('c', 24);
 }
 
 static void publish_as_much(void) {
-  publish('d', STEP_CAPACITY);
+  broadcast_publish_now('d', STEP_CAPACITY);
 }
 
 static void publish_too_much(void) {
@@ -233,7 +231,7 @@ static void die_publishing(void) {
   memset(step_segment.data + ENDS + 8, 0xee, 8);
 }
 
-static void die_over_a(void) {
+void broadcast_die_over_a(void) {
   uint64_t *floor = (uint64_t *)(step_segment.data + FLOOR);
   step_enter_lock(LOCK);
   __atomic_store_n(floor, RING + 24, __ATOMIC_SEQ_CST);
@@ -251,12 +249,12 @@ static void subscribe(void) {
   step_expect(shmseg_broadcast_subscribe(&broadcast, SHMSEG_FROM_NEW, &subscription) == 0);
 }
 
-static void subscribe_oldest(void) {
+void broadcast_subscribe_oldest(void) {
   step_expect(shmseg_broadcast_subscribe(&broadcast, SHMSEG_FROM_OLDEST, &subscription) == 0);
 }
 
 /* Nothing is missing that is not counted; how many are lost is told with the next one. */
-static void catch_up(void) {
+void broadcast_catch_up(void) {
   char text[256];
   uint64_t sequence = subscription.sequence;
   int end;
@@ -266,29 +264,29 @@ static void catch_up(void) {
   step_expect(sequence == subscription.sequence || text[0] == '\0');
 }
 
-static void sleep_for_message(void) {
+void broadcast_sleep(void) {
   message m;
   int err;
   subscribe();
   STEP_UNTIL_OVER(err, shmseg_subscription_next(&subscription, m.bytes, sizeof m.bytes, &m.size,
                                                 &m.sequence, &m.lost, SHMSEG_FOREVER));
   step_expect(err == SHMSEG_INTERRUPTED || err == SHMSEG_SHUTDOWN ||
-              (err == 0 && step_is_message(m.bytes, m.size, 'c', 8)));
+              (err == 0 && step_is_message(m.bytes, m.size, m.bytes[0] == 'e' ? 'e' : 'c', 8)));
 }
 
-static void be_reader(void) {
+void broadcast_be_reader(void) {
   step_expect(step_open_reader(&read_only) == 0);
   step_expect(shmseg_broadcast_open(&broadcast, shmseg_segment_whole(&read_only), SHMSEG_READ, NULL,
                                     NULL) == 0);
 }
 
 static void be_late_reader(void) {
-  be_reader();
+  broadcast_be_reader();
   subscription = late_one(&broadcast);
 }
 
 static void read_two(void) {
-  subscribe_oldest();
+  broadcast_subscribe_oldest();
   step_expect(gets(&subscription, 'a', 8, 1, 0) && gets(&subscription, 'b', 8, 2, 0));
 }
 
@@ -312,13 +310,6 @@ static void wait_shut(void) {
   subscribe();
   step_expect(next(&subscription, &m, step_deadline(20)) == SHMSEG_SHUTDOWN);
 }
-
-/* --- cases ------------------------------------------------------------------------------------ */
-
-#define LATE_ONE                                                                                   \
-  { STEP_STAYS, subscribe_oldest, catch_up }
-#define SLEEPER                                                                                    \
-  { STEP_SLEEPS, sleep_for_message, NULL }
 
 static const step_case cases[] = {
   { .sentence = "publish",
@@ -385,11 +376,11 @@ static const step_case cases[] = {
     .operate = publish_a,
     .outcomes = { "none, then 1", "1:a8, then 2" } },
   { .sentence = "publish, a publisher died over the oldest",
-    .actors = { AFTER(publish_two), AFTER(die_over_a) },
+    .actors = { AFTER(publish_two), AFTER(broadcast_die_over_a) },
     .operate = publish_c,
     .outcomes = { "2:b8, then 3", "2:b8 3:c8, then 4" } },
   { .sentence = "publish over all, a publisher died over the oldest",
-    .actors = { AFTER(publish_two), AFTER(die_over_a) },
+    .actors = { AFTER(publish_two), AFTER(broadcast_die_over_a) },
     .operate = publish_as_much,
     .outcomes = { "2:b8, then 3", "none, then 3", "3:d40, then 4" } },
   { .sentence = "publish, two sleep",
@@ -411,7 +402,7 @@ static const step_case cases[] = {
     .outcomes = { "none, then 1, shut" },
     .changes_nothing = true },
   { .sentence = "shut, a publisher died",
-    .actors = { AFTER(publish_two), AFTER(die_over_a) },
+    .actors = { AFTER(publish_two), AFTER(broadcast_die_over_a) },
     .operate = shut,
     .outcomes = { "2:b8, then 3", "2:b8, then 3, shut" } },
   { .sentence = "shut, two sleep",
@@ -421,7 +412,7 @@ static const step_case cases[] = {
     .wakes = 2 },
   { .sentence = "next, a reader",
     .actors = { AFTER(publish_two) },
-    .prepare = be_reader,
+    .prepare = broadcast_be_reader,
     .operate = read_two,
     .outcomes = { "1:a8 2:b8, then 3" },
     .changes_nothing = true },
@@ -432,7 +423,7 @@ static const step_case cases[] = {
     .outcomes = { "3:d40, then 4" },
     .changes_nothing = true },
   { .sentence = "next from a number on, a publisher died",
-    .actors = { AFTER(publish_two), AFTER(die_over_a) },
+    .actors = { AFTER(publish_two), AFTER(broadcast_die_over_a) },
     .operate = read_from,
     .outcomes = { "2:b8, then 3" },
     .changes_nothing = true },
@@ -442,7 +433,7 @@ static const step_case cases[] = {
     .outcomes = { "1:a8, then 2" } },
   { .sentence = "next in vain, a reader",
     .actors = { AFTER(publish_a) },
-    .prepare = be_reader,
+    .prepare = broadcast_be_reader,
     .operate = wait_in_vain,
     .outcomes = { "1:a8, then 2" },
     .changes_nothing = true },
@@ -466,3 +457,17 @@ static const step_structure step_broadcast = {
 };
 
 STEP_PLAY(step_broadcast);
+
+static const step_structure step_broadcast_many = {
+  .kind = &shmseg_broadcast_kind,
+  .handle = &broadcast.object,
+  .options = &(const shmseg_object_options){ .capacity = STEP_CAPACITY },
+  .noun = "broadcast, several",
+  .name = "broadcast.many",
+  .use = use,
+  .keeps_nothing = true,
+  .sleepers_write_nothing = true,
+  .cases = broadcast_many_cases,
+};
+
+STEP_PLAY(step_broadcast_many);

@@ -38,8 +38,10 @@ typedef struct queue_turn {
   int taken[4];
   int taking;
   uint64_t max;
-  /* at some moment of it there was no message; no room; another one had the lock */
+  /* at some moment of it there was no message; no room; another one had the lock; the first message
+   * took so many times 8 bytes, as bits */
   bool was_empty, was_full, was_locked;
+  unsigned firsts;
 } queue_turn;
 
 extern queue_turn queue_turns[PROCESSES];

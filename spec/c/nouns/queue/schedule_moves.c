@@ -110,6 +110,8 @@ static int take(int p, size_t available, uint64_t max, int64_t timeout) {
   if (err == SHMSEG_TOO_SMALL)
     must(used > available && used <= LEDGER_BUFFER, "%zu bytes are too few, %zu are asked for",
          available, used);
+  expect(err != SHMSEG_TOO_SMALL || w.stale || queue_turns[p].firsts >> used / 8 & 1,
+         "%zu bytes are asked for, and no message takes them", used);
   return err;
 }
 
