@@ -333,7 +333,7 @@ describe("drain", function()
       end
     end
     local last, armed, wrong = 0, false, nil
-    for _ = 1, 300 do
+    while springs < 5 or last < 1000 do
       if not armed then
         armed = true
         finalizer(function()
@@ -352,7 +352,6 @@ describe("drain", function()
     got((s:drain()))
     assert.falsy(wrong)
     assert.equal(last, #seen)
-    assert.truthy(springs > 0)
     finalizer(function() s:close() end)
     local ok, err
     repeat
