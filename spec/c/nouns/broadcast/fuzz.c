@@ -5,7 +5,7 @@
 #include "fuzz/fuzz.h"
 
 /* What is done, eight ways of each. */
-enum { PUBLISH, NEXT, NEXT_TOO, SUBSCRIBE, VERBS };
+enum { PUBLISH, NEXT, MANY, SUBSCRIBE, VERBS };
 
 static shmseg_broadcast handles[FUZZ_HANDLES];
 static shmseg_subscription subscriptions[FUZZ_HANDLES];
@@ -43,11 +43,45 @@ static int next(int handle, int way, int64_t deadline) {
   return err;
 }
 
+/* Several, of which one may be too large. */
+static int publish_many(shmseg_broadcast *b, int way, int64_t deadline) {
+  size_t most = (size_t)b->object.capacity, published;
+  const size_t sizes[] = { 0, 1, most / 3, most };
+  shmseg_source messages[4];
+  uint64_t sequence;
+  for (int i = 0; i < 4; i++)
+    messages[i] = (shmseg_source){ bytes, sizes[(way + i) % 4] + (way == 3 && i == 3), NULL };
+  return shmseg_broadcast_publish_many(b, messages, 1 + (size_t)way % 4, &published, &deadline,
+                                       &sequence);
+}
+
+/* Copies a batch, and confirms it as far as it can be. */
+static int read_batch(int handle, int way, int64_t deadline) {
+  shmseg_subscription *s = &subscriptions[handle];
+  shmseg_subscription_batch batch = { 0 };
+  uint64_t most = handles[handle].object.capacity, floor;
+  int err = shmseg_subscription_look(s, &batch, deadline);
+  while (!err && batch.count < (uint64_t)way && !(err = shmseg_subscription_show(s, &batch))) {
+    if (batch.size > most)
+      fuzz_fail("a message that is larger than the capacity");
+    unsigned char *buffer = malloc(batch.size ? batch.size : 1);
+    err = shmseg_subscription_copy(s, &batch, buffer);
+    free(buffer);
+  }
+  if (!err || err == SHMSEG_EMPTY)
+    err = shmseg_subscription_confirm(s, &batch, &floor);
+  if (!err)
+    shmseg_subscription_advance(s, &batch);
+  return err == SHMSEG_CHANGED ? SHMSEG_TIMEOUT : err;
+}
+
 static int subscribe(int handle, int way) {
   shmseg_broadcast *b = &handles[handle];
   uint64_t now = subscriptions[handle].sequence;
-  const uint64_t from[] = { SHMSEG_FROM_NEW, SHMSEG_FROM_OLDEST, 1, now - 1, now, now + 1,
-                            now + 3,         (uint64_t)1 << 40 };
+  const uint64_t from[] = {
+    SHMSEG_FROM_NEW, SHMSEG_FROM_OLDEST, SHMSEG_FROM_LAST(2), now - 1, now, now + 1,
+    now + 3,         (uint64_t)1 << 40
+  };
   return way == 7 && now % 8 == 0
              ? shmseg_broadcast_shutdown(b)
              : shmseg_broadcast_subscribe(b, from[way], &subscriptions[handle]);
@@ -58,12 +92,15 @@ static int operate(int handle, int operation, int64_t deadline) {
   switch (operation % VERBS) {
   case PUBLISH: return publish(&handles[handle], way);
   case SUBSCRIBE: return subscribe(handle, way);
+  case MANY:
+    return way < 4 ? publish_many(&handles[handle], way, deadline)
+                   : read_batch(handle, way, deadline);
   default: return next(handle, way, deadline);
   }
 }
 
 static bool patient(int operation) {
-  return operation % VERBS == PUBLISH;
+  return operation % VERBS == PUBLISH || (operation % VERBS == MANY && operation / VERBS < 4);
 }
 
 const fuzz_structure fuzz_subject = {

@@ -59,6 +59,33 @@ static uint64_t publish(void) {
   return sequence;
 }
 
+/* Two at once, whose numbers follow each other. */
+static void publish_two(void) {
+  storm_message messages[2];
+  shmseg_source sources[2];
+  uint64_t sequence = 0;
+  size_t published;
+  int64_t limit = 0;
+  int err;
+  for (int i = 0; i < 2; i++) {
+    storm_compose(&messages[i], ++mine()->number, CAPACITY / 2 - 16);
+    sources[i] = (shmseg_source){ &messages[i], messages[i].size, NULL };
+  }
+  storm_begin("broadcast: publish_many", 0);
+  write_word(&mine()->publishing, 2);
+  do
+    err = shmseg_broadcast_publish_many(&broadcast, sources, 2, &published, &limit, &sequence);
+  while (err == SHMSEG_INTERRUPTED);
+  if (!err) {
+    write_word(&mine()->published, mine()->published + 2);
+    storm_note_sum(books->sums, sequence - 1, &messages[0]);
+    storm_note_sum(books->sums, sequence, &messages[1]);
+  }
+  write_word(&mine()->publishing, 0);
+  storm_end(err, true);
+  storm_expect(err || (published == 2 && sequence > mine()->next));
+}
+
 static int next(int64_t deadline) {
   storm_message message;
   size_t size;
@@ -88,7 +115,10 @@ static void operate(void) {
     storm_expect(subscribe() == 0);
   else if (drawn < 3)
     for (uint64_t i = storm_draw(12); i > 0; i--) /* several, to overtake subscribers */
-      publish();
+      if (storm_draw(2) == 0)
+        publish_two();
+      else
+        publish();
   else
     next(storm_short_deadline());
 }
