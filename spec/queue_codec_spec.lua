@@ -148,6 +148,22 @@ describe("drain through a codec", function()
     end
   end)
 
+  it("looks again when others have taken all that it decoded", function()
+    for _, timeout in ipairs { false, 0, 60 } do
+      local calls, q, plain = 0
+      q, plain = queues.coded(function(bytes)
+        calls = calls + 1
+        if calls == 1 then
+          assert.same({ "1", "2" }, plain:drain())
+          plain:push "new"
+        end
+        return bytes
+      end)
+      push_all(q, 1, 2)
+      assert.same({ "new" }, timeout and q:drain(5, timeout) or not timeout and q:drain())
+    end
+  end)
+
   it("is not misled by a decode that fails after it has used and refilled the queue", function()
     local huge = ("\0\0\0\64\0\0\0\0"):rep(20) -- would be the size of a record
     local q, plain

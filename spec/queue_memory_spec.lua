@@ -35,9 +35,18 @@ describe("a finalizer in the midst of another call", function()
       end
     end
     local pushed = 0
+    local function message(number, size)
+      return number .. " " .. string.char(97 + number % 26):rep(size or number * 37 % 390)
+    end
     local function push(q, size)
       pushed = pushed + 1
-      q:push(pushed .. " " .. string.char(97 + pushed % 26):rep(size or pushed * 37 % 390))
+      q:push(message(pushed, size))
+    end
+    function ways.push_many(q) -- goes through private memory, too
+      local list = {}
+      for i = 1, 30 do list[i] = message(pushed + i, i) end
+      pushed = pushed + q:push_many(list, 0)
+      return {}
     end
     local seg = assert(shmseg.anonymous(8192)) -- messages wrap all the time
     local take, scraps = ways[how], { scrap(), scrap() }
@@ -46,9 +55,9 @@ describe("a finalizer in the midst of another call", function()
   local ways = { "pop", "drain", "drain(max, timeout)", "pop_into" }
 
   for _, how in ipairs(ways) do
-    it("that takes messages gets none that " .. how .. " gives", function()
+    it("that takes or pushes messages gets none that " .. how .. " gives", function()
       local other, sum = peer.start(), 0
-      for _, action in ipairs(ways) do
+      for _, action in ipairs { "push_many", (table.unpack or unpack)(ways) } do
         local springs, wrong, pushed, count = other:call(prelude .. [[
           local q = assert(shmseg.queue.open(seg, "c"))
           local armed, inside, wrong, springs = false, false, nil, 0

@@ -88,7 +88,7 @@ describe("push of a segment or slice", function()
     expect.misuse("closed slice", q.push, q, slice)
     seg:close()
     expect.misuse("closed segment", q.push, q, seg)
-    expect.misuse("string expected, got userdata", q.push, q, q)
+    expect.misuse("string or segment expected, got shmseg.queue", q.push, q, q)
     assert.same({ "" }, q:drain())
   end)
 

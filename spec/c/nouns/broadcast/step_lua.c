@@ -19,6 +19,9 @@ START(broadcast_sleeper, "s = assert(broadcast.open(name)):subscribe() local v, 
 SCRIPT(broadcast_catch_up, "local next = 1 for _ = 1, 9 do local v, n, lost = s:next(0) "
                            "if not v then break end assert(n == next + lost) next = n + 1 end")
 SCRIPT(broadcast_publish, "assert(b:publish(message('c', 8)))")
+SCRIPT(broadcast_many, "assert(b:publish_many { message('e', 8), message('f', 8) } == 4)")
+SCRIPT(broadcast_drain, "local list, n, lost = s:drain() assert(#list == 2 and list[1] == a8 and "
+                        "list[2] == b8 and n == 1 and lost == 0)")
 SCRIPT(broadcast_all, "assert(b:publish(message('d', 40)) == 3)")
 SCRIPT(broadcast_shut, "assert(b:shutdown())")
 SCRIPT(broadcast_next, "local v, n, lost = s:next() assert(v == a8 and n == 1 and lost == 0) "
@@ -50,6 +53,13 @@ static const step_case broadcast_cases[] = {
     ENTRY(shmseg_broadcast_publish_until),
     TAKES_IDENTITY,
     .outcomes = { "1:a8 2:b8, then 3", "none, then 3", "3:d40, then 4" } },
+  { .sentence = "publish_many over all",
+    .actors = { AFTER(broadcast_two), LATE_ONE },
+    .prepare = broadcast_open,
+    .operate = broadcast_many,
+    ENTRY(shmseg_broadcast_publish_many),
+    TAKES_IDENTITY,
+    .outcomes = { "1:a8 2:b8, then 3", "none, then 3", "3:e8 4:f8, then 5" } },
   { .sentence = "publish, a publisher died",
     .actors = { AFTER(die_inside) },
     .prepare = broadcast_open,
@@ -79,7 +89,15 @@ static const step_case broadcast_cases[] = {
     .actors = { AFTER(broadcast_two), AFTER(die_inside) },
     .prepare = broadcast_reader,
     .operate = broadcast_next,
-    ENTRY(shmseg_subscription_next),
+    ENTRY(shmseg_subscription_look),
+    HELD,
+    .outcomes = { "1:a8 2:b8, then 3" },
+    .changes_nothing = true },
+  { .sentence = "drain, a reader",
+    .actors = { AFTER(broadcast_two), AFTER(die_inside) },
+    .prepare = broadcast_reader,
+    .operate = broadcast_drain,
+    ENTRY(shmseg_subscription_look),
     HELD,
     .outcomes = { "1:a8 2:b8, then 3" },
     .changes_nothing = true },
@@ -87,7 +105,7 @@ static const step_case broadcast_cases[] = {
     .actors = { AFTER(broadcast_two) },
     .prepare = broadcast_reader,
     .operate = broadcast_in_vain,
-    ENTRY(shmseg_subscription_next),
+    ENTRY(shmseg_subscription_look),
     HELD,
     .outcomes = { "1:a8 2:b8, then 3" },
     .changes_nothing = true },
