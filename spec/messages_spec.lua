@@ -176,8 +176,8 @@ for noun, how in pairs(nouns) do
         expect.misuse(patterns, how.put, object, value)
       end
       local array = expect.success(shmseg.anonymous(8)):array(0, "u8")
-      expect.misuse({ "string or segment expected, got shmseg.array", "give the segment or slice" }, how.put,
-        object, array)
+      local patterns = { "string or segment expected, got shmseg.array", "give the segment" }
+      expect.misuse(patterns, how.put, object, array)
       expect.misuse("value expected", object.push or object.publish or object.set, object)
       object:close()
       local message = expect.misuse("closed", how.put, object, "x")
