@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Pictures from one process to another, as bytes: from segment to segment, and never as Lua strings.
+-- Pictures from one process to another: bytes from segment to segment, and never a Lua string.
 
 local shmseg = require "shmseg"
 local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
@@ -43,9 +43,9 @@ local function camera(options, stop)
     sequence = sequence + 1
     draw(frame, header, pixels, sequence)
     check(latest:set(frame))                 -- for all who want a look
-    local pushed, message, code = frames:push(frame, 0)   -- for one of the viewers
+    local pushed, message, code = frames:push(frame, 0)  -- for one of the viewers
     if code == "timeout" then
-      dropped = dropped + 1                  -- no room: viewers are slow, and a camera does not wait
+      dropped = dropped + 1                  -- no room; a camera does not wait for viewers
     else
       check(pushed, message, code)
     end

@@ -15,6 +15,8 @@ local Point = shmseg.struct("CdataPoint", { { "id", "u64" }, { "list", "i64", 3 
 -- What converts or makes cdata, given a segment of bytes 255, whose integers no number holds.
 local function operations(seg, one)
   local a, n = seg:array(0, "u64", 4), seg:atomic(0, "u64")
+  local q = expect.success(shmseg.queue.open(expect.success(shmseg.anonymous(512)), "c"))
+  q:push_many { "1", "2", "3" }
   local p, large = Point:at(seg, 0), seg:array(0, "i64", 4)
   large:fill(scalars.int64(1, 2 ^ 21))
   seg:fill(32, 32, 255)
@@ -39,6 +41,8 @@ local function operations(seg, one)
     function() return n:swap(5) end,
     function() return n:cas(one, one) end,
     function() return seg:slice(one, one) end,
+    function() return #q:drain(one), #q:drain(one, 0) end,
+    function() return q:pop_into(seg, one) end,
   }
 end
 
@@ -54,7 +58,7 @@ describe("64-bit cdata", function()
     scratch.defer(jit.on)
     scratch.defer(debug.sethook)
     local one, closed, ended = scalars.int64(1), 0, 0
-    for index = 1, 20 do
+    for index = 1, 22 do
       for calls = 1, 60 do
         local seg, left = expect.success(shmseg.anonymous(4096)), calls
         local operation = operations(seg, one)[index]

@@ -300,10 +300,9 @@ describe("a segment or slice as the value of a cell", function()
     local c = cell(10)
     c:set "first"
     local seg = named_segment(("x"):rep(11))
-    local patterns = { "bad argument #1 to 'set'", "11 bytes", "the capacity is 10" }
-    expect.misuse(patterns, function() c:set(seg) end)
-    patterns[1] = "bad argument #2 to 'cas'"
-    expect.misuse(patterns, function() c:cas(1, seg) end)
+    local numbers = "11 bytes, the capacity is 10"
+    expect.misuse({ "bad argument #1 to 'set'", numbers }, function() c:set(seg) end)
+    expect.misuse({ "bad argument #2 to 'cas'", numbers }, function() c:cas(1, seg) end)
     assert_value("first", 1, c:get())
     assert.equal(2, c:set(seg:slice(1)))
     assert_value(("x"):rep(10), 2, c:get())
@@ -317,7 +316,8 @@ describe("a segment or slice as the value of a cell", function()
     assert.equal(2, c:set(seg:slice(size, 1)))
     assert.equal(3, c:set(seg:slice(64, 0)))
     local before = seg:read()
-    for _, value in ipairs { seg, seg:slice(0, 4096), seg:slice(size - 1, 2), seg:slice(300, 10) } do
+    local inside = { seg, seg:slice(0, 4096), seg:slice(size - 1, 2), seg:slice(300, 10) }
+    for _, value in ipairs(inside) do
       expect.misuse({ "bad argument", "overlaps the cell" }, c.set, c, value)
       expect.misuse({ "bad argument", "overlaps the cell" }, c.cas, c, 3, value)
     end
@@ -351,7 +351,7 @@ describe("a segment or slice as the value of a cell", function()
       table.insert(values, scalars.int64(1))
     end
     for _, value in ipairs(values) do
-      expect.misuse("string expected", c.set, c, value)
+      expect.misuse("string or segment expected", c.set, c, value)
     end
   end)
 
@@ -409,7 +409,8 @@ describe("a segment or slice as the value of a cell", function()
     local function run(act)
       return other:call([[
         local act = ...
-        local part = assert(shmseg.open(nil, "x", 50, { temporary = true }))
+        local part = assert(shmseg.open(nil, "x", 50)) -- one that can be shrunk
+        part:unlink()
         debug.sethook(function()
           local info = debug.getinfo(2, "nS")
           if info.what == "C" and not info.name then -- called by the library, in its wait
@@ -576,7 +577,7 @@ describe("get_into()", function()
     assert.truthy(raised > 10 and raised < 80)
   end)
 
-  it("copies no torn value beside a writer at full speed, and none is older than the last", function()
+  it("copies no torn value beside a writer at full speed, and none older than the last", function()
     local SIZE = 65536
     local c, name = cell(SIZE)
     local whole = patterns(SIZE)

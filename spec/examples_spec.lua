@@ -447,7 +447,7 @@ describe("the example", function()
   end
 
   it("frames.lua gives each frame to one viewer, and the latest one to a glance", function()
-    local name = scratch.name()
+    local name = scratch.family()
     local camera = start {
       "frames", "camera", "--name", name, "--interval", "0.01", "--count", "1000000",
     }
@@ -482,7 +482,7 @@ describe("the example", function()
   end)
 
   it("frames.lua ends in order at a signal, whoever waits", function()
-    local name = scratch.name()
+    local name = scratch.family()
     local camera = start { "frames", "camera", "--name", name, "--interval", "600" }
     await(camera, name .. "-latest")
     local viewer = start { "frames", "view", "--name", name }

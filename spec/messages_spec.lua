@@ -573,7 +573,9 @@ for noun, how in pairs(nouns) do
       assert.equal("begins", vandal:receive())
       local codes = {
         corrupt = true, timeout = true, empty = true, shutdown = true, EAGAIN = true,
+        ["too small"] = true,
       }
+      local scrap = expect.success(shmseg.anonymous(512))
       local finished = shmseg.now() + 0.5
       local calls = 0
       repeat
@@ -588,6 +590,10 @@ for noun, how in pairs(nouns) do
           check(object:push(("x"):rep(calls % 2001), 0))
           check(object:pop(0))
           check(object:drain())
+          check(object:push_many({ ("y"):rep(calls % 700), scrap, "z" }, 0))
+          check(object:pop_into(scrap, calls % 64, 0))
+          check(object:drain(calls % 5 + 1, 0))
+          check(object:push(scrap, 0))
           pcall(function() return #object end)
           check(object:stats())
         elseif noun == "cell" then

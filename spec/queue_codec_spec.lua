@@ -182,6 +182,47 @@ describe("drain through a codec", function()
     end
   end)
 
+  it("loses at most the first message, with an error, wherever a hook raises", function()
+    local _, name = queues.new()
+    local told, events = queues.user(name):call [[
+      if jit then jit.off() end
+      local codec = { encode = tostring, decode = function(bytes) return tonumber(bytes) end }
+      local coded = assert(shmseg.queue.open(q:segment(), "rw", { codec = codec }))
+      local n, hit, told = 0, true, { raised = 0 }
+      while hit do
+        n, hit = n + 1, false
+        q:push_many { 1, 2, 3 }
+        local left = n
+        local function hook()
+          left = left - 1
+          if left == 0 then
+            hit = true
+            debug.sethook()
+            error "from the hook"
+          end
+        end
+        local ok, result = pcall(function()
+          debug.sethook(hook, "cr")
+          local list = coded:drain()
+          debug.sethook()
+          return list
+        end)
+        debug.sethook()
+        local rest = q:drain()
+        for i, message in ipairs(rest) do
+          assert(tonumber(message) == 3 - #rest + i)
+        end
+        if ok then
+          assert(#result + #rest == 3)
+        else
+          told.raised = told.raised + 1
+          assert(result:find "from the hook" and #rest ~= 1, n)
+        end
+      end
+      return told, n]]
+    assert.truthy(told.raised > 0 and events > 8)
+  end)
+
   it("is not yielded across: that is an error of decode", function()
     local q = queues.coded(function(bytes)
       return bytes == "yields" and coroutine.yield() or bytes

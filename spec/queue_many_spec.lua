@@ -55,12 +55,24 @@ describe("push_many", function()
     end
   end)
 
+  it("takes a list that is as long as there is room", function()
+    local q = queues.new(2 ^ 21)
+    assert.equal(100000, q:push_many(numbers(100000), 0))
+    local list = q:drain()
+    assert.equal(100000, #list)
+    for i = 1, 100000 do
+      if list[i] ~= tostring(i) then
+        error("element " .. i)
+      end
+    end
+  end)
+
   it("pushes nothing of an empty list, wherever that may be", function()
     local q, name = queues.new(8)
     assert.same({ 0 }, { q:push_many {} })
     q:push "12345678"
     assert.same({ 0 }, { q:push_many({}, 0) })
-    assert.same({ 0 }, { q:push_many { [2] = "x", n = 1, x = "y" } })
+    assert.same({ 0 }, { q:push_many { n = 1, x = "y" } })
     local reader = expect.success(shmseg.queue.open(name, "r"))
     expect.misuse("read%-only", reader.push_many, reader, {})
     q:close()
@@ -82,25 +94,27 @@ describe("push_many", function()
   end)
 
   it("is seen by others whole or not at all, as far as it fits", function()
-    local q, name = queues.new(2 ^ 18)
+    local q, name = queues.new(2 ^ 22) -- for all
     local other = queues.user(name)
     other:send [[
       report "begins"
-      for i = 1, 1000 do
+      for i = 1, 20000 do
         assert(q:push_many { i, i, i, i, i, i, i } == 7)
       end
       q:shutdown()]]
     assert.equal("begins", other:receive())
-    local count = 0
+    local count, parts, wrong = 0, 0, 0
     repeat
       local list, shut = q:drain()
-      assert.equal(0, #list % 7)
       for i, message in ipairs(list) do
-        assert.equal(math.floor((count + i - 1) / 7) + 1, tonumber(message))
+        if math.floor((count + i - 1) / 7) + 1 ~= tonumber(message) then
+          wrong = wrong + 1
+        end
       end
       count = count + #list
+      parts = parts + (count % 7 == 0 and 0 or 1)
     until shut
-    assert.equal(7000, count)
+    assert.same({ 140000, 0, 0 }, { count, parts, wrong })
     other:receive()
   end)
 
@@ -301,7 +315,6 @@ describe("push_many checks all before it pushes any:", function()
     for what, list in pairs {
       ["element 3 of the list: string expected, got boolean"] = { "a", "b", true },
       ["element 2 of the list: string expected, got table"] = { "a", {}, false },
-      ["element 2 of the list: string expected, got nil"] = { "a", nil, "c" },
       ["element 1 of the list: string expected, got function"] = { print },
       ["element 4 of the list: string expected, got userdata"] = { "a", "b", "c", q },
       ["element 2 of the list: a closed segment"] = { "a", closed },
@@ -313,6 +326,11 @@ describe("push_many checks all before it pushes any:", function()
         { expect.success(shmseg.anonymous(4096)) },
     } do
       expect.misuse({ "bad argument", (what:gsub("%p", "%%%0")) }, q.push_many, q, list)
+    end
+    local hole = { "a", "b", "c" }
+    hole[2] = nil
+    if #hole == 3 then -- which border of a list with holes is its length, Lua chooses
+      expect.misuse("element 2 of the list: string expected, got nil", q.push_many, q, hole)
     end
     assert.equal(0, #q)
   end)

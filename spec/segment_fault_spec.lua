@@ -533,6 +533,22 @@ describe("a full file system", function()
     assert(code == "ENOSPC", code)
     return "done"]])
 
+  it("is ENOSPC at the push of a sparse segment, and at pop_into one", in_cramped [[
+    local q = assert(shmseg.queue.open(assert(shmseg.anonymous(2 ^ 20)), "c"))
+    local hog = assert(shmseg.open("hog", "x", 1016 * 1024))
+    local seg = assert(shmseg.open("sparse", "x", 65536, { reserve = false }))
+    local value, message, code = q:push(seg)
+    assert(value == nil and code == "ENOSPC" and message:find("sparse", 1, true), message)
+    assert(seg:refresh())
+    value, message, code = q:push_many { "first", seg, "last" }
+    assert(value == 0 and code == "ENOSPC" and message:find("sparse", 1, true), message)
+    assert(#q == 0 and q:push(("m"):rep(65536)))
+    assert(seg:refresh())
+    value, message, code = q:pop_into(seg)
+    assert(value == nil and code == "ENOSPC" and message:find("sparse", 1, true), message)
+    assert(#q == 1 and q:pop(0) == ("m"):rep(65536))
+    return "done"]])
+
   it("is recovered from by a refresh when there is room again", in_cramped [[
     local hog = assert(shmseg.open("hog", "x", 1016 * 1024))
     local seg = assert(shmseg.open("sparse", "x", 65536, { reserve = false }))

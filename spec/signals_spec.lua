@@ -78,6 +78,7 @@ describe("signals", function()
       e, c = place "event", place "cell"
       q, full = place "queue", place("queue", { capacity = 8 })
       full:push "12345678"
+      bytes = assert(shmseg.anonymous(8))
       s = place "broadcast":subscribe()
       owners = {} -- or the collector gives the locks up
       owners[1], m = place "mutex"
@@ -88,12 +89,14 @@ describe("signals", function()
       owners[3]:acquire()]]
     other:signal "TERM"
     for _, call in ipairs {
-      "shmseg.sleep(600)", "n:wait(0)", "e:wait()", "c:wait()", "q:pop()", "full:push ''",
-      "s:next()",
+      "shmseg.sleep(600)", "n:wait(0)", "e:wait()", "c:wait()", "q:pop()", "q:drain(5, nil)",
+      "q:pop_into(bytes)", "full:push ''", "full:push(bytes)", "s:next()",
     } do
       local message = expect.failure("interrupted", other:call("return " .. call))
       assert.equal("interrupted", message, call)
     end
+    local told = { other:call "return full:push_many { 'x', bytes }" }
+    assert.same({ 0, "interrupted", "interrupted" }, told)
     for noun, call in pairs {
       mutex = "m:lock()", rwlock = "rw:read_lock()", semaphore = "p:acquire()",
     } do

@@ -136,6 +136,8 @@ static void queue_fetch_next(shmseg_queue *queue, uint64_t head, uint64_t size) 
 
 int shmseg_queue_claim(shmseg_queue *queue, shmseg_queue_batch *batch) {
   int err = queue_ready_to_take(queue);
+  if (!err && batch->head > batch->end)
+    err = EINVAL;
   if (err)
     return err;
   /* Take. What was copied was loaded before. Pairs with the acquire in queue_append(): the space is

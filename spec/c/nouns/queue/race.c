@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Queues: two producers, two consumers, each message once, whole and in order. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,8 @@ static int claim(shmseg_queue *queue, participant *p, unsigned char *records, si
   }
   if (err != SHMSEG_EMPTY)
     return err;
+  if (race_draw(p, 2))
+    sched_yield(); /* for the other one */
   *used = at;
   *begin = 0;
   while ((err = shmseg_queue_claim(queue, &batch)) == SHMSEG_CHANGED) {
@@ -110,7 +113,7 @@ static int get(shmseg_queue *queue, participant *p, uint64_t *records, size_t av
   int64_t deadline = race_draw(p, 2) ? 0 : race_ms(3);
   uint64_t max = race_draw(p, 4) ? 1 + race_draw(p, 3) : UINT64_MAX;
   *begin = 0;
-  if (race_draw(p, 2))
+  if (race_draw(p, 4))
     return claim(queue, p, (unsigned char *)records, begin, used, deadline);
   return shmseg_queue_take(queue, records, available, max, used, deadline);
 }

@@ -3,9 +3,10 @@
  *
  * Operations: p push, b push a longer message, f push one as long as can be, P push for 30 ms, t try
  * to push; m push several, u try to; g take, G take for 30 ms, y try to take, d take all that is
- * there, z take one with too small a buffer first, w take three (see queue_go_on()); c take a batch as
- * the binding does, x try to, k claim what was looked at once; s shut it, n count, and those of
- * opening.h. A number behind m, u, g, G, y, c, x or k says how many; none is one. */
+ * there, z take one with too small a buffer first, v take as many as fit into 40 bytes, w take three
+ * (see queue_go_on()); c take a batch as the binding does, x try to, k claim what was looked at once;
+ * s shut it, n count, and those of opening.h. A number behind m, u, g, G, y, c, x or k says how many;
+ * none is one. */
 #include <string.h>
 
 #include "core/lock.h"
@@ -19,7 +20,8 @@ enum {
   THREE,     /* in a wide ring, which is full then */
   WRAP,      /* empty; the next message wraps behind its head */
   WRAP_FULL, /* of one message that wraps */
-  TURNED,    /* two; the bytes before them look like a size */
+  DISGUISED, /* two, whose bytes look like sizes: what is read behind an overtaken one ends */
+  GAPLESS,   /* within the second, or with the last byte of it */
   SLEEPERS_DEAD,
   PRODUCER_DEAD, /* half way */
   SHUT           /* with a message */
@@ -91,6 +93,20 @@ static const scenario scenarios[] = {
     0,
     one_preemption },
   { "a drainer, a hot popper", { "g3", "ypypy" }, "dm3d", THREE, WIDE_RING, 0, refilling },
+  { "a drainer with little room, a popper",
+    { "v", "gp" },
+    "dm3vd",
+    THREE,
+    WIDE_RING,
+    0,
+    budgets_many },
+  { "a buffer that is too small for what comes",
+    { "z", "ggb" },
+    "dm3d",
+    THREE,
+    WIDE_RING,
+    0,
+    refilling },
   { "two drainers", { "g2", "g3" }, "dm3d", THREE, WIDE_RING, 0, budgets_honest },
   { "a drainer, a popper, a producer that wraps",
     { "g2", "g", "b" },
@@ -109,7 +125,14 @@ static const scenario scenarios[] = {
   { "what looks like the size of a message",
     { "g3", "gp" },
     "dm3d",
-    TURNED,
+    DISGUISED,
+    WIDE_RING,
+    0,
+    budgets_many },
+  { "what looks like messages up to the end",
+    { "g3", "gp" },
+    "dm3d",
+    GAPLESS,
     WIDE_RING,
     0,
     budgets_many },
@@ -125,6 +148,13 @@ static const scenario scenarios[] = {
 
   /* several that are pushed at once */
   { "two are pushed, one takes", { "m2", "gg" }, "dm2d", EMPTY, 0, 0, budgets_many },
+  { "two and two are pushed, two taken",
+    { "m2m2", "g2g2" },
+    "dm3d",
+    EMPTY,
+    WIDE_RING,
+    0,
+    budgets_many },
   { "three are pushed in pieces", { "m3", "g2g" }, "dm2d", EMPTY, 0, 0, budgets_many },
   { "three are pushed, one wraps", { "m3", "g3" }, "dm3d", WRAP, WIDE_RING, 0, strangers },
   { "two push several", { "m2", "m3", "g3gg" }, "dm3d", EMPTY, WIDE_RING, 0, budgets_short },
@@ -158,7 +188,14 @@ static const scenario scenarios[] = {
   { "claiming what looks like a message",
     { "c3", "gp" },
     "dm3c3d",
-    TURNED,
+    DISGUISED,
+    WIDE_RING,
+    0,
+    refilling },
+  { "claiming what looks like messages up to the end",
+    { "c3", "gp" },
+    "dm3c3d",
+    GAPLESS,
     WIDE_RING,
     0,
     refilling },
@@ -167,18 +204,21 @@ static const scenario scenarios[] = {
 
 /* --- starting states ---------------------------------------------------------------------- */
 
-/* A message; its second word is `like`, if that is not 0. */
-static void put(shmseg_queue *queue, size_t size, uint64_t like) {
+static void put(shmseg_queue *queue, size_t size) {
   unsigned char bytes[LEDGER_ROOM];
-  int entry = ledger_write(NOBODY, 0, size, bytes);
-  if (like)
-    ledger_disguise(entry, like, bytes);
+  ledger_write(NOBODY, 0, size, bytes);
   must(shmseg_queue_push(queue, bytes, size, 0) == 0, "pushing");
 }
 
 static void put_many(shmseg_queue *queue, int count) {
   while (count-- > 0)
-    put(queue, SHORT, 0);
+    put(queue, SHORT);
+}
+
+static void put_disguised(shmseg_queue *queue, uint64_t like) {
+  unsigned char bytes[LEDGER_ROOM];
+  ledger_disguise(ledger_write(NOBODY, 0, 16, bytes), like, bytes);
+  must(shmseg_queue_push(queue, bytes, 16, 0) == 0, "pushing");
 }
 
 static void make_state(shmseg_queue *queue, int start) {
@@ -189,13 +229,14 @@ static void make_state(shmseg_queue *queue, int start) {
     block_put(HEAD, wrap);
     block_put(TAIL, wrap << 1);
     if (start == WRAP_FULL)
-      put(queue, CAPACITY, 0);
+      put(queue, CAPACITY);
     break;
   case ONE:
   case SHUT: put_many(queue, 1); break;
   case FULL: put_many(queue, 2); break;
   case THREE: put_many(queue, 3); break;
-  case TURNED: put(queue, 16, 8), put(queue, 16, 8); break;
+  case DISGUISED: put_disguised(queue, 8), put_disguised(queue, 8); break;
+  case GAPLESS: put_disguised(queue, 16), put_disguised(queue, 0); break;
   case SLEEPERS_DEAD:
     put_many(queue, 1);
     block_put32(MESSAGES, (uint32_t)block_word(MESSAGES) | SHMSEG_LOCK_WAITERS);
@@ -247,6 +288,7 @@ static void perform_one(int p, char op) {
   case 'G': queue_take(p, LEDGER_BUFFER, max, 30 * MILLISECOND); break;
   case 'y': queue_take(p, LEDGER_BUFFER, max, 0); break;
   case 'd': queue_take(p, LEDGER_BUFFER, ALL, 0); break;
+  case 'v': queue_take(p, 40, ALL, SHMSEG_FOREVER); break;
   case 'w': queue_go_on(p); break;
   case 'z': queue_take_twice(p); break;
   case 'c': queue_pop(p, max, SHMSEG_FOREVER); break;

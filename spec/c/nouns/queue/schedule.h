@@ -38,8 +38,10 @@ typedef struct queue_turn {
   int taken[4];
   int taking;
   uint64_t max;
-  /* at some moment of it there was no message; no room; another one had the lock */
+  /* at some moment of it there was no message; no room; another one had the lock; the first message
+   * took so many times 8 bytes, as bits */
   bool was_empty, was_full, was_locked;
+  unsigned firsts;
 } queue_turn;
 
 extern queue_turn queue_turns[PROCESSES];
@@ -77,8 +79,8 @@ void queue_pop(int p, uint64_t max, int64_t timeout);
 void queue_shut(int p);
 void queue_count(int p);
 
-/* Takes at most three; fails the run when just the last two of three, of which another one has taken
- * the first, were left, though there was a fourth. */
+/* Takes at most three; fails the run when it gets two, and there is another one. Who looks anew after
+ * a swap that failed gets three. */
 void queue_go_on(int p);
 
 #endif

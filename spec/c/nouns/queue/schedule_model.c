@@ -48,11 +48,19 @@ static uint64_t need_of(const queue_turn *it, int n) {
   return n < it->sending ? SHMSEG_RECORD((uint64_t)ledger[it->sent[n]].size) : 0;
 }
 
+/* Bytes of the first record; 0 when there is none. */
+static uint64_t first_need(void) {
+  return queue_head() == queue_tail()
+             ? 0
+             : SHMSEG_RECORD(block_word(RING + queue_head() % model.length));
+}
+
 static void look_around(void) {
   int owner = block_owner(PRODUCERS);
   for (int p = 0; p < PROCESSES; p++) {
     queue_turn *it = &queue_turns[p];
     it->was_empty |= queue_head() == queue_tail();
+    it->firsts |= first_need() < 256 ? 1u << first_need() / 8 : 0;
     it->was_full |= available() < need_of(it, it->published);
     it->was_locked |= owner != NOBODY && owner != p;
   }

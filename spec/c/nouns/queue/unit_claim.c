@@ -192,6 +192,7 @@ TEST_WITH(fresh, overtaken, "others may take all that a batch has, also while it
   for (size_t i = 0; i < 4; i++)
     check(push((char)('a' + i), 9 + i) == 0);
   check(look(4) == 0 && shows('a', 9) && take(2) == 0 && is_refused());
+  check(claim() == EINVAL && number_at(&ours, HEAD) == batch.head); /* head never goes back */
   check(look(4) == 0 && shows('c', 11) && take(9) == 0 && next() == 0 && is_refused());
   check(batch.head == batch.end && look(4) == SHMSEG_TIMEOUT);
 }

@@ -36,7 +36,7 @@ void ledger_begin(void) {
 
 /* The byte at that place of the value. */
 static unsigned char byte_of(int entry, size_t place) {
-  if (ledger[entry].like && place / WORD == 1)
+  if (ledger[entry].disguised && place / WORD == 1)
     return (unsigned char)(ledger[entry].like >> 8 * (place % WORD));
   return (unsigned char)((unsigned)entry | (unsigned)(place / WORD + 1) << PLACE);
 }
@@ -56,6 +56,7 @@ int ledger_write(int writer, unsigned key, size_t size, unsigned char *bytes) {
 }
 
 void ledger_disguise(int entry, uint64_t like, unsigned char *bytes) {
+  ledger[entry].disguised = true;
   ledger[entry].like = like;
   for (size_t i = 0; i < ledger[entry].size; i++)
     bytes[i] = byte_of(entry, i);

@@ -28,7 +28,8 @@ typedef struct ledger_entry {
   uint64_t number;      /* version, sequence, of its key; 0: not known */
   unsigned begun, done; /* when */
   int taker;            /* of a queue's message; NOBODY */
-  uint64_t like;        /* what its second word is; 0: as the others */
+  bool disguised;       /* its second word is */
+  uint64_t like;        /* this one */
 } ledger_entry;
 
 extern ledger_entry ledger[LEDGER_ENTRIES];
