@@ -273,7 +273,7 @@ describe("subscribe", function()
     expect.success(b:subscribe " 0x1 ")
     b:publish "x"
     expect.success(b:subscribe(2))
-    expect.misuse("beyond", b.subscribe, b, 3)
+    expect.misuse({ "beyond the next one", "%-n means the last n" }, b.subscribe, b, 3)
   end)
 
   it("gives a handle that can be closed, twice too", function()

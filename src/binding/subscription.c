@@ -408,7 +408,7 @@ int push_subscription(lua_State *L, broadcast *b) {
     err = shmseg_broadcast_subscribe_on(&b->broadcast, from, &walk, &s->subscription);
   while (wait_again(L, &wait, &err));
   if (err == SHMSEG_OUT_OF_RANGE)
-    return luaL_argerror(L, 2, "a sequence number beyond the next one");
+    return luaL_argerror(L, 2, "a sequence number beyond the next one (-n means the last n)");
   if (err)
     return push_object_failure(L, &b->object, err);
   s->broadcast = b;
