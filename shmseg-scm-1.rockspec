@@ -102,6 +102,7 @@ build = {
         "src/binding/place.c",
         "src/binding/queue.c",
         "src/binding/record.c",
+        "src/binding/ring.c",
         "src/binding/rwlock.c",
         "src/binding/scalar.c",
         "src/binding/segment.c",

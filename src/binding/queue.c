@@ -6,25 +6,14 @@
  * may take them meanwhile; then the strings are dropped. */
 #include "binding/module.h"
 #include "binding/object.h"
-#include "binding/value.h"
+#include "binding/ring.h"
 #include "binding/waiting.h"
 #include "core/wait.h"
-
-/* A message of more bytes is copied in pieces while other consumers are about. */
-#define LARGE 65536
-
-/* Bytes of the first private buffer. */
-#define BUFFER_MIN 1024
-
-/* drain runs hooks behind so many messages. */
-#define DRAIN_GO 4096
 
 typedef struct {
   object object;
   shmseg_queue queue;
-  buffer buffer;      /* for messages that cannot become strings where they lie */
-  uint64_t copies;    /* into the buffer, so far */
-  bool was_overtaken; /* another consumer has taken the last message */
+  ring_reader reader;
 } queue;
 
 static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue) };
@@ -51,10 +40,10 @@ static int queue_push(lua_State *L) {
 /* Pushes those of the checked list at index 2 that have not been pushed yet. *done counts them. */
 static int push_rest(lua_State *L, queue *q, size_t count, size_t *done, int64_t deadline) {
   size_t pushed, left = count - *done;
-  if (q->buffer.available < left * sizeof(shmseg_source))
-    grow_buffer(L, &q->buffer, left * sizeof(shmseg_source));
-  q->copies++; /* a message that is on its way through the buffer is spoilt */
-  shmseg_source *sources = (shmseg_source *)(void *)q->buffer.bytes;
+  if (q->reader.buffer.available < left * sizeof(shmseg_source))
+    grow_buffer(L, &q->reader.buffer, left * sizeof(shmseg_source));
+  q->reader.copies++; /* a message that is on its way through the buffer is spoilt */
+  shmseg_source *sources = (shmseg_source *)(void *)q->reader.buffer.bytes;
   list_at(L, 2, *done, left, sources);
   int err = shmseg_queue_push_many(&q->queue, sources, left, &pushed, deadline);
   *done += pushed;
@@ -88,29 +77,22 @@ static int queue_shutdown(lua_State *L) {
 
 /* --- consumers ---------------------------------------------------------------------------- */
 
-/* Pushes the message that the batch has added last by way of the buffer. */
-static int push_copy(lua_State *L, queue *q, const shmseg_queue_batch *batch) {
-  for (;;) {
-    if (q->buffer.available <= batch->size)
-      grow_buffer(L, &q->buffer, batch->size + batch->size / 2 + BUFFER_MIN);
-    int err = shmseg_queue_copy(&q->queue, batch, q->buffer.bytes);
-    if (err)
-      return err;
-    uint64_t copies = ++q->copies;
-    push_buffered(L, &q->buffer, 0, batch->size);
-    if (q->copies == copies) /* else a finalizer has copied another message over it */
-      return 0;
-    lua_pop(L, 1);
-  }
+/* A message that a batch shows. */
+typedef struct {
+  queue *queue;
+  const shmseg_queue_batch *batch;
+} shown;
+
+static int copy_shown(void *context, void *to) {
+  const shown *s = context;
+  return shmseg_queue_copy(&s->queue->queue, s->batch, to);
 }
 
-/* Pushes it straight from the ring, if that can be done. It is the message if the batch can then be
- * claimed. Finalizers may run, and use the queue. */
-static int push_message(lua_State *L, queue *q, const shmseg_queue_batch *batch) {
-  bool in_pieces = batch->size > LARGE && q->was_overtaken;
-  if (batch->bytes && !in_pieces && push_shared(L, batch->bytes, batch->size))
-    return 0;
-  return push_copy(L, q, batch);
+/* Pushes the message that the batch has added last. It is the message if the batch can then be
+ * claimed. */
+static int push_shown(lua_State *L, queue *q, const shmseg_queue_batch *batch) {
+  shown s = { q, batch };
+  return push_message(L, &q->reader, batch->bytes, batch->size, copy_shown, &s);
 }
 
 /* Is an operation on messages that others have taken to be tried again? */
@@ -127,10 +109,10 @@ static int pop_message(lua_State *L, queue *q, int64_t deadline) {
   if (!err)
     err = shmseg_queue_next(&q->queue, &batch);
   if (!err)
-    err = push_message(L, q, &batch);
+    err = push_shown(L, q, &batch);
   if (!err)
     err = shmseg_queue_claim(&q->queue, &batch);
-  q->was_overtaken = err == SHMSEG_CHANGED;
+  q->reader.was_overtaken = err == SHMSEG_CHANGED;
   return err;
 }
 
@@ -191,10 +173,7 @@ static int queue_pop_into(lua_State *L) {
 
 /* --- many at once ------------------------------------------------------------------------- */
 
-/* What drain has made of a batch: the messages are a list at LIST, and what a codec makes of them a
- * list at VALUES. */
-enum { LIST = 4, VALUES = 5 };
-
+/* What drain has made of a batch. */
 typedef struct {
   shmseg_queue_batch batch;
   int count;
@@ -214,11 +193,11 @@ static int make_list(lua_State *L, queue *q, drained *d) {
   lua_settop(L, LIST - 1);
   lua_createtable(L, expected_count(&d->batch), 0);
   while ((err = shmseg_queue_next(&q->queue, &d->batch)) == 0) {
-    err = push_message(L, q, &d->batch);
+    err = push_shown(L, q, &d->batch);
     if (err)
       return err;
     lua_rawseti(L, LIST, ++d->count);
-    if (d->count % DRAIN_GO == 0 && wait_run_hooks(L))
+    if (d->count % RING_GO == 0 && wait_run_hooks(L))
       return 0; /* a signal has come */
   }
   return err == SHMSEG_EMPTY ? 0 : err;
@@ -226,10 +205,7 @@ static int make_list(lua_State *L, queue *q, drained *d) {
 
 /* Bytes of the record of message n of the list. */
 static uint64_t record_of(lua_State *L, int n) {
-  lua_rawgeti(L, LIST, n);
-  uint64_t record = SHMSEG_RECORD((uint64_t)lua_rawlen(L, -1));
-  lua_pop(L, 1);
-  return record;
+  return SHMSEG_RECORD((uint64_t)listed_size(L, n));
 }
 
 /* (queue, message) -> value */
@@ -265,17 +241,6 @@ static int decode_list(lua_State *L, queue *q, drained *d) {
   return 0;
 }
 
-/* Removes the first elements from a list of count. */
-static void drop_first(lua_State *L, int list, int dropped, int count) {
-  for (int n = 1; dropped > 0 && n <= count; n++) {
-    if (n + dropped <= count)
-      lua_rawgeti(L, list, n + dropped);
-    else
-      lua_pushnil(L);
-    lua_rawseti(L, list, n);
-  }
-}
-
 /* Claims the batch, or what others have left of it, and puts the list of its values at the top. */
 static int claim_list(lua_State *L, queue *q, drained *d) {
   int list = q->object.has_codec ? VALUES : LIST, dropped = 0, err;
@@ -302,7 +267,7 @@ static int drain_messages(lua_State *L, queue *q, uint64_t max, int64_t deadline
   int err = shmseg_queue_look(&q->queue, &d.batch, max > 0 ? max : 1, deadline);
   if (!err && max == 0)
     return SHMSEG_TIMEOUT;
-  if (!err && max > DRAIN_GO)
+  if (!err && max > RING_GO)
     err = shmseg_queue_bytes(&q->queue, &bytes); /* tells of holes, which read as many messages */
   if (!err)
     err = make_list(L, q, &d);

@@ -9,19 +9,11 @@
 #include <string.h>
 
 #include "binding/module.h"
+#include "binding/ring.h"
 #include "binding/waiting.h"
 #include "core/segment.h"
 
 #define SUBSCRIPTION_CLASS "shmseg.subscription"
-
-/* Bytes of the first private buffer. */
-#define BUFFER_MIN 1024
-
-/* A message of more bytes is copied in pieces while publishers overtake. */
-#define LARGE 65536
-
-/* drain runs hooks behind so many messages. */
-#define DRAIN_GO 4096
 
 /* subscribe(-n): more than there can be. */
 #define LAST_MAX ((int64_t)1 << 53)
@@ -34,9 +26,7 @@ typedef struct {
   const void *tag;
   broadcast *broadcast; /* NULL: closed */
   shmseg_subscription subscription;
-  buffer buffer;      /* for messages that cannot become strings where they lie */
-  uint64_t copies;    /* into the buffer, so far */
-  bool was_overtaken; /* the last message was overwritten while it was copied */
+  ring_reader reader;
 } subscription;
 
 static uint64_t check_from(lua_State *L) {
@@ -64,29 +54,22 @@ static void check_not_closed(lua_State *L, const subscription *s) {
 
 /* --- one message -------------------------------------------------------------------------- */
 
-/* Pushes the message that the batch has added last by way of the buffer. */
-static int push_copy(lua_State *L, subscription *s, const shmseg_subscription_batch *batch) {
-  for (;;) {
-    if (s->buffer.available <= batch->size)
-      grow_buffer(L, &s->buffer, batch->size + batch->size / 2 + BUFFER_MIN);
-    int err = shmseg_subscription_copy(&s->subscription, batch, s->buffer.bytes);
-    if (err)
-      return err;
-    uint64_t copies = ++s->copies;
-    push_buffered(L, &s->buffer, 0, batch->size);
-    if (s->copies == copies) /* else a finalizer has copied another message over it */
-      return 0;
-    lua_pop(L, 1);
-  }
+/* A message that a batch shows. */
+typedef struct {
+  shmseg_subscription *subscription;
+  const shmseg_subscription_batch *batch;
+} shown;
+
+static int copy_shown(void *context, void *to) {
+  const shown *s = context;
+  return shmseg_subscription_copy(s->subscription, s->batch, to);
 }
 
-/* Pushes it straight from the ring, if that can be done. It is the message if the batch is then
- * confirmed. Finalizers may run, and use the subscription. */
-static int push_message(lua_State *L, subscription *s, const shmseg_subscription_batch *batch) {
-  bool in_pieces = batch->size > LARGE && s->was_overtaken;
-  if (batch->bytes && !in_pieces && push_shared(L, batch->bytes, batch->size))
-    return 0;
-  return push_copy(L, s, batch);
+/* Pushes the message that the batch has added last. It is the message if the batch is then
+ * confirmed. */
+static int push_shown(lua_State *L, subscription *s, const shmseg_subscription_batch *batch) {
+  shown what = { &s->subscription, batch };
+  return push_message(L, &s->reader, batch->bytes, batch->size, copy_shown, &what);
 }
 
 /* Looks for a message. Each try of a wait begins here. */
@@ -114,10 +97,10 @@ static int read_message(lua_State *L, subscription *s, shmseg_subscription_batch
   if (!err)
     err = shmseg_subscription_show(&s->subscription, batch);
   if (!err)
-    err = push_message(L, s, batch);
+    err = push_shown(L, s, batch);
   if (!err)
     err = shmseg_subscription_confirm(&s->subscription, batch, &floor);
-  s->was_overtaken = err == SHMSEG_CHANGED;
+  s->reader.was_overtaken = err == SHMSEG_CHANGED;
   if (!err)
     err = check_place(L, s, batch->sequence);
   if (!err)
@@ -208,10 +191,7 @@ static int subscription_next_into(lua_State *L) {
 
 /* --- many at once ------------------------------------------------------------------------- */
 
-/* What drain has made of a batch: the messages are a list at LIST, and what a codec makes of them a
- * list at VALUES. */
-enum { LIST = 4, VALUES = 5 };
-
+/* What drain has made of a batch. */
 typedef struct {
   shmseg_subscription_batch batch;
   int count;
@@ -226,11 +206,11 @@ static int make_list(lua_State *L, subscription *s, drained *d, int max) {
   lua_settop(L, LIST - 1);
   lua_newtable(L);
   while (d->count < max && (err = shmseg_subscription_show(&s->subscription, &d->batch)) == 0) {
-    err = push_message(L, s, &d->batch);
+    err = push_shown(L, s, &d->batch);
     if (err)
       return err;
     lua_rawseti(L, LIST, ++d->count);
-    if (d->count % DRAIN_GO == 0 && wait_run_hooks(L))
+    if (d->count % RING_GO == 0 && wait_run_hooks(L))
       return 0; /* a signal has come */
   }
   return err == SHMSEG_EMPTY ? 0 : err;
@@ -238,21 +218,7 @@ static int make_list(lua_State *L, subscription *s, drained *d, int max) {
 
 /* Bytes of the record of message n of the list. */
 static uint64_t record_of(lua_State *L, int n) {
-  lua_rawgeti(L, LIST, n);
-  uint64_t record = SHMSEG_BROADCAST_RECORD((uint64_t)lua_rawlen(L, -1));
-  lua_pop(L, 1);
-  return record;
-}
-
-/* Removes the first messages from the list. */
-static void drop_first(lua_State *L, int dropped, int count) {
-  for (int n = 1; dropped > 0 && n <= count; n++) {
-    if (n + dropped <= count)
-      lua_rawgeti(L, LIST, n + dropped);
-    else
-      lua_pushnil(L);
-    lua_rawseti(L, LIST, n);
-  }
+  return SHMSEG_BROADCAST_RECORD((uint64_t)listed_size(L, n));
 }
 
 /* Confirms the batch, or what publishers have left of it. */
@@ -269,10 +235,10 @@ static int confirm_list(lua_State *L, subscription *s, drained *d) {
     if (gone == d->count || batch->position != floor)
       break;
   }
-  s->was_overtaken = err == SHMSEG_CHANGED;
+  s->reader.was_overtaken = err == SHMSEG_CHANGED;
   if (err)
     return err;
-  drop_first(L, gone, d->count);
+  drop_first(L, LIST, gone, d->count);
   d->count -= gone;
   return 0;
 }
@@ -289,7 +255,7 @@ static int decode_one(lua_State *L) {
  * batch is that message alone. */
 static void decode_list(lua_State *L, drained *d) {
   d->batch.end = d->batch.position;
-  lua_createtable(L, d->count < DRAIN_GO ? d->count : DRAIN_GO, 0);
+  lua_createtable(L, d->count < RING_GO ? d->count : RING_GO, 0);
   lua_getuservalue(L, 1);
   lua_rawgeti(L, -1, BROADCAST);
   lua_replace(L, -2);
