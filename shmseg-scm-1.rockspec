@@ -85,6 +85,7 @@ build = {
         "src/objects/rwlock.c",
         "src/objects/semaphore.c",
         "src/objects/subscription.c",
+        "src/objects/subscription_find.c",
         "src/binding/array.c",
         "src/binding/array_bulk.c",
         "src/binding/atomic.c",
