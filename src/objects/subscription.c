@@ -189,10 +189,7 @@ static inline int subscription_copy(shmseg_subscription *s, const shmseg_subscri
                                     void *to) {
   const shmseg_broadcast *b = s->broadcast;
   size_t size = batch->size;
-  if (batch->bytes && size <= CHUNK) {
-    copy_from_shared(to, batch->bytes, size);
-    return 0;
-  }
+  /* batch->bytes may be stale: what the caller did since may have moved the mapping */
   uint64_t position = batch->end - BROADCAST_RECORD((uint64_t)size);
   uint64_t index = broadcast_index_of(b, position, &s->lap);
   index = broadcast_index_behind(b, index, BROADCAST_RECORD_HEADER);

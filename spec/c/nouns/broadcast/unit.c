@@ -285,6 +285,18 @@ TEST_WITH(fresh, stopped_publisher,
   check(child_end(&c) == 0);
 }
 
+TEST_WITH(fresh, moved, "a message is copied from where its segment is by then") {
+  shmseg_subscription own;
+  shmseg_subscription_batch batch = { 0 };
+  uint64_t floor;
+  must(shmseg_broadcast_subscribe(&a, SHMSEG_FROM_NEW, &own) == 0 && publish('a', 8) == 1);
+  check(shmseg_subscription_look(&own, &batch, 0) == 0);
+  check(shmseg_subscription_show(&own, &batch) == 0);
+  must(shmseg_segment_resize(&ours, 16 * PAGE) == 0);
+  check(shmseg_subscription_copy(&own, &batch, got) == 0 && memcmp(got, "aaaaaaaa", 8) == 0);
+  check(shmseg_subscription_confirm(&own, &batch, &floor) == 0);
+}
+
 /* With another value in a word of a broadcast of 4 messages, is publishing refused? */
 static bool refuses(uint64_t offset, uint64_t value) {
   uint64_t before = number_at(&ours, offset);
