@@ -60,8 +60,8 @@ size_t check_list(lua_State *L, object *o, int arg);
 /* value_at() for count elements of the checked list at arg, from number from + 1 on. */
 void list_at(lua_State *L, int arg, size_t from, size_t count, shmseg_source *values);
 
-/* push_value_failure() for the checked list at arg. It raises nothing: a segment in the list that
- * has grown over the capacity since it was checked is a failure, too. */
+/* push_value_failure() for the checked list at arg. A segment in the list that has grown over the
+ * capacity since it was checked is a failure, and raises nothing: some may be pushed by then. */
 int push_list_failure(lua_State *L, object *o, int arg, int err);
 
 /* The segment or slice at arg, from the optional offset at arg + 1 on. Raises when it is closed,

@@ -221,7 +221,7 @@ static int broadcast_publish_piece(shmseg_broadcast *b, uint32_t id, const piece
     return broadcast_leave(b, id, err);
   *published += p->count;
   err = broadcast_leave(b, id, 0);
-  /* leaving was a full barrier */
+  /* the swap and its look are in one order */
   shmseg_eventcount_notify(broadcast_word32(b, BROADCAST_EVENTCOUNT));
   if (!err)
     broadcast_fetch_ahead(b, p->need);

@@ -25,9 +25,11 @@
  *                 one compare-and-swap, from the beginning of a record to the end of one.
  *             Q4  shut is never cleared, and tail never moves once it is set.
  *
- * PROTOCOL    push      under the producers' lock: load head with acquire, write the records behind
- *                       tail, compare-and-swap the tail word: that publishes them, unless shut came
- *                       first. Unlock, notify.
+ * PROTOCOL    push      under the producers' lock: load head with acquire, now or earlier; fence;
+ *                       write the records behind tail, compare-and-swap the tail word: that
+ *                       publishes them, unless shut came first. Unlock, notify. (The fence: a
+ *                       consumer that sees a byte of these records sees that head, too, when it
+ *                       asks whether what it reads was taken.)
  *             take      load head, then the tail word, both with acquire; copy records out;
  *                       compare-and-swap head from where it was to the end of the last one: that
  *                       takes them. Notify.
@@ -221,7 +223,7 @@ int shmseg_queue_push_many(shmseg_queue *queue, const shmseg_source *messages, s
     *pushed += appended;
     if (appended > 0)
       shmseg_eventcount_notify(
-          queue_word32(queue, QUEUE_MESSAGES)); /* leaving was a full barrier */
+          queue_word32(queue, QUEUE_MESSAGES)); /* the swap and its look are in one order */
     if (err == SHMSEG_CHANGED)
       err = queue_wait_for_room(queue, deadline);
   }

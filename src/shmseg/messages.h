@@ -125,7 +125,8 @@ typedef struct shmseg_queue_batch {
   uint64_t tail; /* as far as messages are known */
   uint64_t left; /* how many more next may show */
 
-  /* The last one. bytes is NULL when it wraps at the end of the ring: then copy joins it. */
+  /* The last one. bytes is NULL when it wraps at the end of the ring: then copy joins it. The
+   * pointer is good until the segment is resized, refreshed or closed; copy finds the bytes anew. */
   const unsigned char *bytes;
   size_t size;
 } shmseg_queue_batch;
@@ -294,7 +295,7 @@ typedef struct shmseg_subscription_batch {
   uint64_t position; /* of the first message's record */
   uint64_t end;      /* behind the last one's */
 
-  const unsigned char *bytes; /* of the last one, in the ring; NULL: it wraps, and copy joins it */
+  const unsigned char *bytes; /* of the last one, in the ring, as those of a queue's batch */
   size_t size;                /* of the last one */
 
   int64_t patience; /* private; 0 at the first look */
