@@ -54,6 +54,7 @@
 #include "core/lock.h"
 #include "core/owner.h"
 #include "core/segment.h"
+#include "core/wait.h"
 #include "objects/broadcast.h"
 #include "objects/kinds.h"
 
@@ -244,6 +245,8 @@ int shmseg_broadcast_publish_many(shmseg_broadcast *b, const shmseg_source *mess
   while (!err && *published < count) {
     piece p = broadcast_cut_piece(b, messages + *published, count - *published);
     err = broadcast_publish_piece(b, id, &p, published, deadline, sequence);
+    if (!err && *deadline != 0 && shmseg_wait_left(*deadline))
+      *deadline = 0; /* the next piece has patience of its own */
     left -= p.need < left ? p.need : left;
     if (!err && left == 0 && *published < count)
       err = SHMSEG_INTERRUPTED;

@@ -206,7 +206,7 @@ SHMSEG_API int shmseg_broadcast_publish_until(shmseg_broadcast *broadcast,
  * than the capacity or count is 0. As many as the ring holds at once are published by one store;
  * messages of different stores may have others' messages between them. *published is how many this
  * call has published, also when it fails, and *sequence the number of the last of them; after
- * SHMSEG_INTERRUPTED call again with the rest. When a source is cut what was to be published with it
+ * SHMSEG_INTERRUPTED call again with the rest and the same *deadline, which each store begins anew. When a source is cut what was to be published with it
  * is not, though some of the oldest messages may be gone by then. */
 SHMSEG_API int shmseg_broadcast_publish_many(shmseg_broadcast *broadcast,
                                              const shmseg_source *messages, size_t count,

@@ -297,6 +297,16 @@ TEST_WITH(fresh, moved, "a message is copied from where its segment is by then")
   check(shmseg_subscription_confirm(&own, &batch, &floor) == 0);
 }
 
+TEST_WITH(fresh, patience, "who publishes many waits for each store as long as for the first") {
+  const shmseg_source message = { "a", 1, NULL };
+  size_t published;
+  int64_t left = in_ms(5000), over = 1;
+  check(shmseg_broadcast_publish_many(&a, &message, 1, &published, &left, &sequence) == 0);
+  check(left == 0);
+  check(shmseg_broadcast_publish_many(&a, &message, 1, &published, &over, &sequence) == 0);
+  check(over == 1); /* who has no time left gets no more */
+}
+
 /* With another value in a word of a broadcast of 4 messages, is publishing refused? */
 static bool refuses(uint64_t offset, uint64_t value) {
   uint64_t before = number_at(&ours, offset);
