@@ -54,6 +54,7 @@
 #include "core/lock.h"
 #include "core/owner.h"
 #include "core/segment.h"
+#include "core/wait.h"
 #include "objects/broadcast.h"
 #include "objects/kinds.h"
 
@@ -245,6 +246,8 @@ int shmseg_broadcast_publish_many(shmseg_broadcast *b, const shmseg_source *mess
     piece p = broadcast_cut_piece(b, messages + *published, count - *published);
     err = broadcast_publish_piece(b, id, &p, published, deadline, sequence);
     left -= p.need < left ? p.need : left;
+    if (!err && *deadline != 0 && shmseg_wait_left(*deadline))
+      *deadline = 0; /* the patience is for one piece */
     if (!err && left == 0 && *published < count)
       err = SHMSEG_INTERRUPTED;
   }
