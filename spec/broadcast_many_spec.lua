@@ -365,7 +365,7 @@ describe("drain", function()
       end
     end
     local last, armed, wrong = 0, false, nil
-    for _ = 1, 300 do
+    for _ = 1, 3000 do
       if not armed then
         armed = true
         finalizer(function()
