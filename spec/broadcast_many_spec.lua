@@ -303,6 +303,42 @@ describe("drain", function()
     assert_drained({}, 11, 0, nil, s:drain())
   end)
 
+  it("raises an error of decode that a second try does not meet, and does not move", function()
+    for _, which in ipairs { "1", "2" } do
+      local interrupted = false
+      local b = broadcast(1000, {
+        encode = tostring,
+        decode = function(bytes)
+          if bytes == which and not interrupted then
+            interrupted = true
+            error("interrupted!", 0)
+          end
+          return bytes
+        end,
+      })
+      local s = b:subscribe()
+      b:publish_many { "1", "2", "3" }
+      assert.equal("interrupted!", expect.misuse("", s.drain, s))
+      assert_drained({ "1", "2", "3" }, 1, 0, nil, s:drain())
+    end
+  end)
+
+  it("tells what was lost once, also when decode asks", function()
+    local s, inner
+    local b = broadcast(64, {
+      encode = tostring,
+      decode = function(bytes)
+        inner = inner or select(3, s:drain(0))
+        return bytes
+      end,
+    })
+    s = b:subscribe()
+    b:publish_many { "1", "2", "3", "4", "5" }
+    local first = b:stats().first
+    assert_drained({ tostring(first) }, first, 0, nil, s:drain(1))
+    assert.truthy(inner > 0 and inner == first - 1)
+  end)
+
   it("may be used by decode in the midst of it: no message is given twice", function()
     local s, inner
     local b = broadcast(1000, {

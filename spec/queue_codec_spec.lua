@@ -239,6 +239,22 @@ describe("drain through a codec", function()
     assert.truthy(told.raised > 0 and events > 8)
   end)
 
+  it("raises an error that a second try does not meet, and takes nothing", function()
+    for _, which in ipairs { "1", "2" } do
+      local interrupted = false
+      local q = queues.coded(function(bytes)
+        if bytes == which and not interrupted then
+          interrupted = true
+          error("interrupted!", 0)
+        end
+        return bytes
+      end)
+      push_all(q, "1", "2", "3")
+      assert.equal("interrupted!", expect.misuse("", q.drain, q))
+      assert.same({ "1", "2", "3" }, q:drain())
+    end
+  end)
+
   it("is not yielded across: that is an error of decode", function()
     local q = queues.coded(function(bytes)
       return bytes == "yields" and coroutine.yield() or bytes

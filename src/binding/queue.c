@@ -208,22 +208,13 @@ static uint64_t record_of(lua_State *L, int n) {
   return SHMSEG_RECORD((uint64_t)listed_size(L, n));
 }
 
-/* (queue, message) -> value */
-static int decode_message(lua_State *L) {
-  decode_value(L, check_object(L, &class), 1);
-  return 1;
-}
-
 /* Makes the list of values. A message that the codec cannot decode ends it; when it is the first, the
  * batch is that message alone. */
 static int decode_list(lua_State *L, queue *q, drained *d) {
   uint64_t end = d->batch.head;
   lua_createtable(L, d->count, 0);
   for (int n = 1; n <= d->count; n++) {
-    lua_pushcfunction(L, decode_message);
-    lua_pushvalue(L, 1);
-    lua_rawgeti(L, LIST, n);
-    int status = lua_pcall(L, 2, 1, 0);
+    int status = decode_element(L, &q->object, 1, LIST, n);
     if (status == 0) {
       lua_rawseti(L, VALUES, n);
       end += record_of(L, n);

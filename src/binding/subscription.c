@@ -243,27 +243,16 @@ static int confirm_list(lua_State *L, subscription *s, drained *d) {
   return 0;
 }
 
-/* (message, broadcast) -> value */
-static int decode_one(lua_State *L) {
-  const broadcast *b = lua_touserdata(L, 2);
-  lua_pushvalue(L, 1);
-  decode_value(L, &b->object, 2);
-  return 1;
-}
-
 /* Makes the list of values. A message that the codec cannot decode ends it; when it is the first, the
  * batch is that message alone. */
-static void decode_list(lua_State *L, drained *d) {
+static void decode_list(lua_State *L, const broadcast *b, drained *d) {
   d->batch.end = d->batch.position;
   lua_createtable(L, d->count < RING_GO ? d->count : RING_GO, 0);
   lua_getuservalue(L, 1);
   lua_rawgeti(L, -1, BROADCAST);
   lua_replace(L, -2);
   for (int n = 1; n <= d->count; n++) {
-    lua_pushcfunction(L, decode_one);
-    lua_rawgeti(L, LIST, n);
-    lua_pushvalue(L, VALUES + 1);
-    int status = lua_pcall(L, 2, 1, 0);
+    int status = decode_element(L, &b->object, VALUES + 1, LIST, n);
     d->failed = status != 0 && n == 1;
     if (d->failed && status == LUA_ERRMEM)
       lua_error(L); /* the subscription has not moved */
@@ -280,7 +269,7 @@ static void decode_list(lua_State *L, drained *d) {
 /* Puts a list of at most max messages at LIST, or one of their values at VALUES, and moves on. */
 static int drain_messages(lua_State *L, subscription *s, drained *d, int max, int64_t deadline) {
   int err = look(L, s, &d->batch, deadline);
-  uint64_t begin = s->subscription.sequence;
+  uint64_t begin = s->subscription.sequence, lost = s->subscription.lost;
   if (!err && max == 0)
     return SHMSEG_TIMEOUT;
   if (!err)
@@ -290,11 +279,13 @@ static int drain_messages(lua_State *L, subscription *s, drained *d, int max, in
   if (!err)
     err = check_place(L, s, begin);
   if (!err && s->broadcast->object.has_codec) {
-    decode_list(L, d);
+    decode_list(L, s->broadcast, d);
     err = check_place(L, s, begin);
   }
   if (err)
     return err;
+  if (s->subscription.lost < lost)
+    d->batch.lost -= lost; /* a codec or finalizer has asked, and was told */
   shmseg_subscription_advance(&s->subscription, &d->batch);
   if (d->failed) {
     s->subscription.lost = d->batch.lost; /* the next call tells of them */

@@ -216,6 +216,31 @@ void decode_value(lua_State *L, const object *o, int owner) {
   lua_pop(L, 1);
 }
 
+/* (message, owner, object) -> value */
+static int decode_message(lua_State *L) {
+  const object *o = lua_touserdata(L, 3);
+  lua_pushvalue(L, 1);
+  decode_value(L, o, 2);
+  return 1;
+}
+
+static int try_to_decode(lua_State *L, const object *o, int owner, int list, int n) {
+  lua_pushcfunction(L, decode_message);
+  lua_rawgeti(L, list, n);
+  lua_pushvalue(L, owner);
+  lua_pushlightuserdata(L, (void *)o);
+  return lua_pcall(L, 3, 1, 0);
+}
+
+int decode_element(lua_State *L, const object *o, int owner, int list, int n) {
+  int status = try_to_decode(L, o, owner, list, n);
+  if (status == 0 || status == LUA_ERRMEM)
+    return status;
+  int again = try_to_decode(L, o, owner, list, n);
+  lua_pop(L, 1);
+  return again == 0 || again == LUA_ERRMEM ? lua_error(L) : status;
+}
+
 bool push_shared(lua_State *L, const unsigned char *bytes, size_t size) {
   char small[SMALL];
   if (size > SMALL && !MAY_COPY_SHARED)

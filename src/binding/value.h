@@ -75,6 +75,11 @@ int push_target_too_small(lua_State *L, const object *o, size_t size, const targ
  * owner. */
 void decode_value(lua_State *L, const object *o, int owner);
 
+/* decode_value() of message n of a list, for a caller that takes messages after that. Returns
+ * lua_pcall's status, with the value or the error at the top. An error that a second try does not
+ * meet is not the message's but a hook's, as of Ctrl-C, or a passing one: it is raised. */
+int decode_element(lua_State *L, const object *o, int owner, int list, int n);
+
 /* Pushes, as a string, bytes that a peer may change meanwhile; they are copied once. It is the
  * value only if a check after this call says so. Finalizers may run after the copy, and close the
  * handle. Where the bytes have to go through a buffer it pushes nothing and returns false. */

@@ -106,3 +106,18 @@ TEST(holes, "messages that nobody has ever written are corrupt, and looking take
   check(after.st_blocks == before.st_blocks);
   shmseg_segment_close(&ours);
 }
+
+TEST(patience, "who has waited for the lock and got it may wait as long for the next messages") {
+  const shmseg_source messages[] = { { "a", 1, NULL }, { "b", 1, NULL }, { "c", 1, NULL } };
+  int64_t deadline = in_ms(60000), past = 1; /* as if a piece before them had waited */
+  uint64_t number = 0;
+  size_t published;
+  new_segment(&ours, (shmseg_place){ SHMSEG_NAME, fresh_name() }, PAGE);
+  must(shmseg_broadcast_open(&a, shmseg_segment_whole(&ours), SHMSEG_CREATE, OF_CAPACITY(8),
+                             NULL) == 0);
+  check(shmseg_broadcast_publish_many(&a, messages, 3, &published, &deadline, &number) == 0);
+  check(published == 3 && number == 3 && deadline == 0);
+  check(shmseg_broadcast_publish_many(&a, messages, 3, &published, &past, &number) == 0);
+  check(published == 3 && number == 6 && past == 1);
+  shmseg_segment_close(&ours);
+}

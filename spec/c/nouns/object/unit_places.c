@@ -10,7 +10,7 @@
 
 /* Where its queue is to be opened, which wants all of it: from the second line to the last. */
 #define LARGE (16 * PAGE)
-#define RING_OF(size) ((size)-320 - 8)
+#define RING_OF(size) ((size)-256 - 8)
 
 static int open_queue(shmseg_segment *large, uint64_t capacity, shmseg_queue *queue) {
   return shmseg_queue_open(queue, (shmseg_slice){ large, 64, LARGE - 64 }, SHMSEG_CREATE,
