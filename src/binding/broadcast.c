@@ -30,10 +30,7 @@ static int broadcast_publish(lua_State *L) {
 static int publish_rest(lua_State *L, broadcast *b, size_t count, size_t *done, int64_t *deadline,
                         uint64_t *sequence) {
   size_t published, left = count - *done;
-  if (b->buffer.available < left * sizeof(shmseg_source))
-    grow_buffer(L, &b->buffer, left * sizeof(shmseg_source));
-  shmseg_source *sources = (shmseg_source *)(void *)b->buffer.bytes;
-  list_at(L, 2, *done, left, sources);
+  shmseg_source *sources = list_at(L, &b->buffer, 2, *done, left);
   int err =
       shmseg_broadcast_publish_many(&b->broadcast, sources, left, &published, deadline, sequence);
   *done += published;

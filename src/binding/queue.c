@@ -40,11 +40,8 @@ static int queue_push(lua_State *L) {
 /* Pushes those of the checked list at index 2 that have not been pushed yet. *done counts them. */
 static int push_rest(lua_State *L, queue *q, size_t count, size_t *done, int64_t deadline) {
   size_t pushed, left = count - *done;
-  if (q->reader.buffer.available < left * sizeof(shmseg_source))
-    grow_buffer(L, &q->reader.buffer, left * sizeof(shmseg_source));
+  shmseg_source *sources = list_at(L, &q->reader.buffer, 2, *done, left);
   q->reader.copies++; /* a message that is on its way through the buffer is spoilt */
-  shmseg_source *sources = (shmseg_source *)(void *)q->reader.buffer.bytes;
-  list_at(L, 2, *done, left, sources);
   int err = shmseg_queue_push_many(&q->queue, sources, left, &pushed, deadline);
   *done += pushed;
   return err;

@@ -156,12 +156,16 @@ size_t check_list(lua_State *L, object *o, int arg) {
   return count;
 }
 
-void list_at(lua_State *L, int arg, size_t from, size_t count, shmseg_source *values) {
+shmseg_source *list_at(lua_State *L, buffer *b, int arg, size_t from, size_t count) {
+  if (b->available < count * sizeof(shmseg_source))
+    grow_buffer(L, b, count * sizeof(shmseg_source));
+  shmseg_source *values = (shmseg_source *)(void *)b->bytes;
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, arg, (int)(from + i + 1));
     values[i] = element_at_top(L);
     lua_pop(L, 1);
   }
+  return values;
 }
 
 int push_list_failure(lua_State *L, object *o, int arg, int err) {

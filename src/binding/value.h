@@ -57,8 +57,9 @@ int push_value_failure(lua_State *L, object *o, int arg, int err);
  * at the beginning. */
 size_t check_list(lua_State *L, object *o, int arg);
 
-/* value_at() for count elements of the checked list at arg, from number from + 1 on. */
-void list_at(lua_State *L, int arg, size_t from, size_t count, shmseg_source *values);
+/* Where the bytes of count elements of the checked list at arg are now, from number from + 1 on. They
+ * stand in the buffer of the userdata at index 1, until that is used again. */
+shmseg_source *list_at(lua_State *L, buffer *b, int arg, size_t from, size_t count);
 
 /* push_value_failure() for the checked list at arg. A segment in the list that has grown over the
  * capacity since it was checked is a failure, and raises nothing: some may be pushed by then. */

@@ -148,7 +148,8 @@ int shmseg_cell_set_until(shmseg_cell *cell, uint64_t expected, const shmseg_sou
     return shmseg_lock_leave_dirty(segment, cell_lock_of(cell), id, err);
   int left = shmseg_lock_release(segment, cell_lock_of(cell), id, SHMSEG_LOCK_FREE, 1);
   if (!err)
-    shmseg_eventcount_notify(cell_eventcount_of(cell)); /* the release was a full barrier */
+    /* the version was stored with release, before an ordered swap: no machine looks before it */
+    shmseg_eventcount_notify(cell_eventcount_of(cell));
   return left ? left : err;
 }
 
