@@ -98,8 +98,8 @@ local function add_targets(suite, text)
   suite:target(push, named("floor of push"), floor)
   suite:target(pop, named("floor of pop"), floor)
   suite:target(named("1:1"), { push, pop }, { most = 1.15 })
-  suite:target(named("2:2, producers' CPU"), push, { most = 1.5 })
-  suite:target(named("2:2, consumers' CPU"), pop, { most = 1.5 })
+  suite:target(named("2:2, producers' CPU"), { push, pop }, { most = 1.5 })
+  suite:target(named("2:2, consumers' CPU"), { push, pop }, { most = 1.5 })
 end
 
 return function(suite, bench)

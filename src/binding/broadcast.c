@@ -27,12 +27,13 @@ static int broadcast_publish(lua_State *L) {
 
 /* Publishes those of the checked list at index 2 that have not been published yet. *done counts
  * them, and *sequence is the number of the last one. */
-static int publish_rest(lua_State *L, broadcast *b, size_t count, size_t *done, int64_t *deadline,
-                        uint64_t *sequence) {
+static int publish_rest(lua_State *L, broadcast *b, shmseg_source *values, size_t count,
+                        size_t *done, int64_t *deadline, uint64_t *sequence) {
   size_t published, left = count - *done;
-  shmseg_source *sources = list_at(L, &b->buffer, 2, *done, left);
+  if (!values)
+    values = list_at(L, &b->buffer, 2, *done, left);
   int err =
-      shmseg_broadcast_publish_many(&b->broadcast, sources, left, &published, deadline, sequence);
+      shmseg_broadcast_publish_many(&b->broadcast, values, left, &published, deadline, sequence);
   *done += published;
   return err;
 }
@@ -40,14 +41,14 @@ static int publish_rest(lua_State *L, broadcast *b, size_t count, size_t *done, 
 /* publish_many(list) -> sequence of the last | nil, message, code [, last sequence published] */
 static int broadcast_publish_many(lua_State *L) {
   broadcast *b = check_object(L, &class);
-  size_t count = check_list(L, &b->object, 2), done = 0;
+  shmseg_source *values;
+  size_t count = check_list(L, &b->object, 2, &b->buffer, &values), done = 0;
   uint64_t sequence;
   luaL_argcheck(L, count > 0, 2, "an empty list");
   wait wait = wait_patiently();
-  int err;
-  do
-    err = publish_rest(L, b, count, &done, &wait.deadline, &sequence);
-  while (wait_again(L, &wait, &err));
+  int err = publish_rest(L, b, values, count, &done, &wait.deadline, &sequence);
+  while (wait_again(L, &wait, &err))
+    err = publish_rest(L, b, NULL, count, &done, &wait.deadline, &sequence);
   int results = err ? push_list_failure(L, &b->object, 2, err) : 0;
   if (done == 0)
     return results;

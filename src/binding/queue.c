@@ -38,11 +38,13 @@ static int queue_push(lua_State *L) {
 }
 
 /* Pushes those of the checked list at index 2 that have not been pushed yet. *done counts them. */
-static int push_rest(lua_State *L, queue *q, size_t count, size_t *done, int64_t deadline) {
+static int push_rest(lua_State *L, queue *q, shmseg_source *values, size_t count, size_t *done,
+                     int64_t deadline) {
   size_t pushed, left = count - *done;
-  shmseg_source *sources = list_at(L, &q->reader.buffer, 2, *done, left);
+  if (!values)
+    values = list_at(L, &q->reader.buffer, 2, *done, left);
   q->reader.copies++; /* a message that is on its way through the buffer is spoilt */
-  int err = shmseg_queue_push_many(&q->queue, sources, left, &pushed, deadline);
+  int err = shmseg_queue_push_many(&q->queue, values, left, &pushed, deadline);
   *done += pushed;
   return err;
 }
@@ -51,11 +53,11 @@ static int push_rest(lua_State *L, queue *q, size_t count, size_t *done, int64_t
 static int queue_push_many(lua_State *L) {
   queue *q = check_object(L, &class);
   wait wait = wait_until(opt_deadline(L, 3));
-  size_t count = check_list(L, &q->object, 2), done = 0;
-  int err;
-  do
-    err = push_rest(L, q, count, &done, wait.deadline);
-  while (wait_again(L, &wait, &err));
+  shmseg_source *values;
+  size_t count = check_list(L, &q->object, 2, &q->reader.buffer, &values), done = 0;
+  int err = push_rest(L, q, values, count, &done, wait.deadline);
+  while (wait_again(L, &wait, &err))
+    err = push_rest(L, q, NULL, count, &done, wait.deadline);
   if (!err) {
     push_uint64(L, done);
     return 1;

@@ -137,19 +137,32 @@ static void check_element(lua_State *L, object *o, int arg, int number) {
     luaL_argerror(L, arg, push_element(L, number, why));
 }
 
-size_t check_list(lua_State *L, object *o, int arg) {
+/* Makes the buffer large enough for the places of count elements. Finalizers may run. */
+static shmseg_source *reserve_values(lua_State *L, buffer *b, size_t count) {
+  if (b->available < count * sizeof(shmseg_source))
+    grow_buffer(L, b, count * sizeof(shmseg_source));
+  return (shmseg_source *)(void *)b->bytes;
+}
+
+size_t check_list(lua_State *L, object *o, int arg, buffer *b, shmseg_source **values) {
   luaL_checktype(L, arg, LUA_TTABLE);
-  size_t count = lua_rawlen(L, arg);
+  size_t count = lua_rawlen(L, arg), size;
   luaL_argcheck(L, count < INT_MAX, arg, "too many elements");
   lua_createtable(L, count < LIST_MIN ? (int)count : LIST_MIN, 0);
   int list = lua_gettop(L), value = list + 1;
   uint64_t capacity = object_handle(o)->capacity;
+  *values = o->has_codec ? NULL : reserve_values(L, b, count);
   for (int i = 1; i <= (int)count; i++) {
     lua_rawgeti(L, arg, i);
     if (o->has_codec)
       encode_value(L, value, i);
-    if (lua_type(L, value) != LUA_TSTRING || lua_rawlen(L, value) > capacity)
+    const char *bytes = lua_type(L, value) == LUA_TSTRING ? lua_tolstring(L, value, &size) : NULL;
+    if (!bytes || size > capacity) {
       check_element(L, o, arg, i);
+      *values = NULL; /* this may have run finalizers, which use the buffer */
+    } else if (*values) {
+      (*values)[i - 1] = (shmseg_source){ bytes, size, NULL };
+    }
     lua_rawseti(L, list, i);
   }
   lua_replace(L, arg);
@@ -157,9 +170,7 @@ size_t check_list(lua_State *L, object *o, int arg) {
 }
 
 shmseg_source *list_at(lua_State *L, buffer *b, int arg, size_t from, size_t count) {
-  if (b->available < count * sizeof(shmseg_source))
-    grow_buffer(L, b, count * sizeof(shmseg_source));
-  shmseg_source *values = (shmseg_source *)(void *)b->bytes;
+  shmseg_source *values = reserve_values(L, b, count);
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, arg, (int)(from + i + 1));
     values[i] = element_at_top(L);

@@ -54,8 +54,9 @@ int push_value_failure(lua_State *L, object *o, int arg, int err);
 
 /* Replaces the table at arg by a new one, of its elements 1 to n, each checked as by check_value()
  * and none larger than the capacity. The errors name the element. Returns n, the table's raw length
- * at the beginning. */
-size_t check_list(lua_State *L, object *o, int arg);
+ * at the beginning. *values is what list_at() would give for all of them, for the first try; NULL:
+ * it has to be asked. */
+size_t check_list(lua_State *L, object *o, int arg, buffer *b, shmseg_source **values);
 
 /* Where the bytes of count elements of the checked list at arg are now, from number from + 1 on. They
  * stand in the buffer of the userdata at index 1, until that is used again. */
