@@ -120,11 +120,11 @@ static int queue_pop(lua_State *L) {
   queue *q = check_object(L, &class);
   wait wait = wait_until(opt_deadline(L, 2));
   int64_t patience = 0;
-  int err;
-  do {
-    lua_settop(L, 2);
+  int err = pop_message(L, q, wait.deadline);
+  while (err && try_again(L, &wait, &patience, &err)) {
+    lua_settop(L, 2); /* a string that was no message goes */
     err = pop_message(L, q, wait.deadline);
-  } while (try_again(L, &wait, &patience, &err));
+  }
   if (err)
     return push_object_failure(L, &q->object, err);
   decode_value(L, &q->object, 1);

@@ -128,11 +128,11 @@ static int subscription_next(lua_State *L) {
   subscription *s = check_subscription(L);
   wait wait = wait_until(opt_deadline(L, 2));
   shmseg_subscription_batch batch = { 0 };
-  int err;
-  do {
-    lua_settop(L, 2);
+  int err = read_message(L, s, &batch, wait.deadline);
+  while (err && try_again(L, &wait, &err)) {
+    lua_settop(L, 2); /* a string that was no message goes */
     err = read_message(L, s, &batch, wait.deadline);
-  } while (try_again(L, &wait, &err));
+  }
   check_not_closed(L, s);
   if (err)
     return push_object_failure(L, &s->broadcast->object, err);
