@@ -151,7 +151,7 @@ size_t check_list(lua_State *L, object *o, int arg, buffer *b, shmseg_source **v
   lua_createtable(L, count < LIST_MIN ? (int)count : LIST_MIN, 0);
   int list = lua_gettop(L), value = list + 1;
   uint64_t capacity = object_handle(o)->capacity;
-  *values = o->has_codec ? NULL : reserve_values(L, b, count);
+  *values = o->has_codec || count > LIST_MIN ? NULL : reserve_values(L, b, count);
   for (int i = 1; i <= (int)count; i++) {
     lua_rawgeti(L, arg, i);
     if (o->has_codec)
