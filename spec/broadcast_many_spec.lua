@@ -23,12 +23,6 @@ local function user(name)
   return other
 end
 
-local function send_to_sleep(other, call)
-  other:send("report 'waits' return " .. call)
-  assert.equal("waits", other:receive())
-  other:await_sleep()
-end
-
 -- The values are a list, the number of its first, how many were lost, and perhaps a word.
 local function assert_drained(list, sequence, lost, word, ...)
   assert.same({ list, sequence, lost, word }, { ... })
@@ -132,7 +126,7 @@ describe("publish_many", function()
     local b, name = broadcast()
     local others = { user(name), user(name) }
     for _, other in ipairs(others) do
-      send_to_sleep(other, "s:drain(nil, nil)")
+      other:send_to_sleep("s:drain(nil, nil)")
     end
     assert.equal(3, b:publish_many { "a", "b", "c" })
     for _, other in ipairs(others) do
@@ -179,7 +173,7 @@ describe("drain", function()
     expect.misuse("a wait takes at least 1 message", s.drain, s, 0, 0)
     for _, call in ipairs { "s:drain(2, nil)", ("s:drain(nil, %d)"):format(LONG) } do
       local other = user(name)
-      send_to_sleep(other, call)
+      other:send_to_sleep(call)
       local number = b:publish "x"
       assert_drained({ "x" }, number, 0, nil, other:receive())
     end
@@ -511,7 +505,7 @@ describe("next_into", function()
     local b, name = broadcast()
     local other = user(name)
     other:call "seg = shmseg.anonymous(64)"
-    send_to_sleep(other, "seg:read(0, (s:next_into(seg)))")
+    other:send_to_sleep("seg:read(0, (s:next_into(seg)))")
     b:publish "hello"
     assert.equal("hello", other:receive())
     local ok, err = other:call [[

@@ -27,12 +27,6 @@ local function user(name, from)
   return other
 end
 
-local function send_to_sleep(other, call)
-  other:send("report 'waits' return " .. call)
-  assert.equal("waits", other:receive())
-  other:await_sleep()
-end
-
 -- The values are those of a message.
 local function assert_next(expected, sequence, lost, ...)
   assert.same({ expected, sequence, lost }, { ... })
@@ -117,7 +111,7 @@ describe("a broadcast", function()
     local others = { user(name), user(name, "oldest"), user(name) }
     for i, timeout in ipairs { "", "600", "1e300", "math.huge" } do
       for _, other in ipairs(others) do
-        send_to_sleep(other, ("s:next(%s)"):format(timeout))
+        other:send_to_sleep(("s:next(%s)"):format(timeout))
       end
       assert.equal(i, b:publish "for all")
       for _, other in ipairs(others) do
@@ -534,7 +528,7 @@ describe("after a shutdown, a broadcast", function()
     local b, name = broadcast()
     local others = { user(name), user(name) }
     for _, other in ipairs(others) do
-      send_to_sleep(other, "s:next()")
+      other:send_to_sleep("s:next()")
     end
     b:shutdown()
     for _, other in ipairs(others) do

@@ -32,12 +32,6 @@ local function user_of_segment(name)
   return other
 end
 
-local function send_to_sleep(other, call)
-  other:send("report 'waits' return " .. call)
-  assert.equal("waits", other:receive())
-  other:await_sleep()
-end
-
 local function assert_value(value, version, ...)
   assert.same({ value, version }, { ... })
 end
@@ -151,7 +145,7 @@ describe("a cell", function()
     local c, name = cell()
     local other = user(name)
     for _, call in ipairs { "c:wait()", "c:wait(nil)", "c:wait(0)", "c:wait(0, 600)" } do
-      send_to_sleep(other, call)
+      other:send_to_sleep(call)
       local version = c:set "value"
       assert_value("value", version, other:receive())
       c, name = cell()
@@ -164,7 +158,7 @@ describe("a cell", function()
     assert_value("first", 1, c:wait(7, 0)) -- no longer what was seen, then
     for _, timeout in ipairs { "", ", 600", ", 1e300", ", math.huge" } do
       local _, version = c:get()
-      send_to_sleep(other, ("c:wait(%d%s)"):format(version, timeout))
+      other:send_to_sleep(("c:wait(%d%s)"):format(version, timeout))
       c:set "next"
       assert_value("next", version + 1, other:receive())
     end
@@ -189,7 +183,7 @@ describe("a cell", function()
     local others = {}
     for i = 1, 4 do
       others[i] = user(name)
-      send_to_sleep(others[i], "c:wait()")
+      others[i]:send_to_sleep("c:wait()")
     end
     c:set "for all"
     for _, other in ipairs(others) do
@@ -291,7 +285,7 @@ describe("a segment or slice as the value of a cell", function()
   it("wakes those who wait for a value", function()
     local c, name = cell()
     local other = user(name)
-    send_to_sleep(other, "c:wait()")
+    other:send_to_sleep("c:wait()")
     c:set((named_segment "from a segment"))
     assert_value("from a segment", 1, other:receive())
   end)

@@ -122,7 +122,7 @@ describe("push_many", function()
   it("pushes what fits, then waits for room for the rest", function()
     local q, name = queues.new(64) -- for four and a half
     local other = queues.user(name)
-    queues.send_to_sleep(other, [[q:push_many {
+    other:send_to_sleep([[q:push_many {
       "message1", "message2", "message3", "message4", "message5", "message6", "message7",
       "message8", "message9" }]])
     assert.equal(4, #q)
@@ -165,7 +165,7 @@ describe("push_many", function()
     local q, name = queues.new()
     local others = { queues.user(name), queues.user(name) }
     for _, other in ipairs(others) do
-      queues.send_to_sleep(other, "q:pop()")
+      other:send_to_sleep("q:pop()")
     end
     assert.equal(2, q:push_many { "a", "b" })
     local got = { others[1]:receive(), others[2]:receive() }
@@ -199,7 +199,7 @@ describe("push_many", function()
   it("says how many are there when the queue is shut", function()
     local q, name = queues.new(64)
     local other = queues.user(name)
-    queues.send_to_sleep(other, "q:push_many { '1', '2', '3', '4', '5', '6' }")
+    other:send_to_sleep("q:push_many { '1', '2', '3', '4', '5', '6' }")
     q:shutdown()
     assert.same({ 4, "shutdown", "shutdown" }, { other:receive() })
     assert.same({ 0, "shutdown", "shutdown" }, { q:push_many { "x" } })
@@ -210,7 +210,7 @@ describe("push_many", function()
     local q, name = queues.new(64)
     local other = queues.user(name)
     other:call "stop = shmseg.signals 'TERM'"
-    queues.send_to_sleep(other, "q:push_many { '1', '2', '3', '4', '5', '6' }")
+    other:send_to_sleep("q:push_many { '1', '2', '3', '4', '5', '6' }")
     other:signal "TERM"
     assert.same({ 4, "interrupted", "interrupted" }, { other:receive() })
     assert.same({ 0, "interrupted", "interrupted" }, { other:call "return q:push_many { 'x' }" })
@@ -224,7 +224,7 @@ describe("push_many", function()
   it("says how many are there when a peer has cut the queue", function()
     local q, name = queues.new(64)
     local other = queues.user(name)
-    queues.send_to_sleep(other, "q:push_many { '1', '2', '3', '4', '5', '6' }")
+    other:send_to_sleep("q:push_many { '1', '2', '3', '4', '5', '6' }")
     assert(io.open(scratch.objects .. name, "w")):close()
     local count, message, code = other:receive()
     assert.same({ 4, "truncated" }, { count, code })

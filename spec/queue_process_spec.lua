@@ -181,7 +181,7 @@ describe("a producer that is stopped", function()
       q:drain()
       q:push(("x"):rep(64))
       local list = ("'%d', "):rep(6):gsub("%%d", i)
-      queues.send_to_sleep(each, "q:push_many { " .. list .. "}")
+      each:send_to_sleep("q:push_many { " .. list .. "}")
       if i == 1 then
         victim:signal "STOP"
       end
@@ -222,7 +222,7 @@ describe("a producer that is stopped", function()
       local pushed, _, code = q:push("mine", 0.01)
       assert.True(pushed or code == "timeout")
       q:drain()
-      queues.send_to_sleep(consumer, "q:pop()")
+      consumer:send_to_sleep("q:pop()")
       if round % 4 < 2 then
         producer:send "report 'waits' while q:push 'message' do end return q:push 'message'"
         assert.equal("waits", producer:receive())

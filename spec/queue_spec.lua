@@ -83,7 +83,7 @@ describe("a queue", function()
     local q, name = queues.new()
     local other = queues.user(name)
     for _, timeout in ipairs { "", "600", "1e300", "math.huge" } do
-      queues.send_to_sleep(other, ("q:pop(%s)"):format(timeout))
+      other:send_to_sleep(("q:pop(%s)"):format(timeout))
       assert.True(q:push("for you"))
       assert.equal("for you", other:receive())
     end
@@ -94,7 +94,7 @@ describe("a queue", function()
     local other = queues.user(name)
     for _, timeout in ipairs { "", ", 600", ", 1e300", ", math.huge" } do
       assert.True(q:push(("a"):rep(16)))
-      queues.send_to_sleep(other, ("q:push(('b'):rep(16)%s)"):format(timeout))
+      other:send_to_sleep(("q:push(('b'):rep(16)%s)"):format(timeout))
       assert.equal(("a"):rep(16), q:pop())
       assert.True(other:receive())
       assert.equal(("b"):rep(16), q:pop(LONG))
@@ -106,7 +106,7 @@ describe("a queue", function()
     local others = {}
     for i = 1, 3 do
       others[i] = queues.user(name)
-      queues.send_to_sleep(others[i], "q:pop()")
+      others[i]:send_to_sleep("q:pop()")
     end
     local seen = {}
     for i = 1, 3 do
@@ -193,7 +193,7 @@ describe("after a shutdown", function()
     local q, name = queues.new(16)
     local consumers = { queues.user(name), queues.user(name) }
     for _, other in ipairs(consumers) do
-      queues.send_to_sleep(other, "q:pop()")
+      other:send_to_sleep("q:pop()")
     end
     q:shutdown()
     for _, other in ipairs(consumers) do
@@ -204,7 +204,7 @@ describe("after a shutdown", function()
     q:push(("x"):rep(16))
     local producers = { queues.user(name), queues.user(name) }
     for _, other in ipairs(producers) do
-      queues.send_to_sleep(other, "q:push('x')")
+      other:send_to_sleep("q:push('x')")
     end
     q:shutdown()
     for _, other in ipairs(producers) do

@@ -65,6 +65,13 @@ function peer:call(chunk, ...)
   return self:receive()
 end
 
+--- Sends an expression that is going to sleep, and returns when it does.
+function peer:send_to_sleep(call)
+  self:send("report 'waits' return " .. call)
+  assert(self:receive() == "waits")
+  self:await_sleep()
+end
+
 --- Lets the peer end as a Lua ends that has nothing more to do: its exit status.
 function peer:quit()
   self:send("quit()")

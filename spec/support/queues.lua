@@ -32,13 +32,6 @@ function queues.user(name)
   return other
 end
 
---- Sends the peer a call that is going to sleep, and returns when it does.
-function queues.send_to_sleep(other, call)
-  other:send("report 'waits' return " .. call)
-  assert(other:receive() == "waits")
-  other:await_sleep()
-end
-
 --- pcall(method, ...), with `action` run by a debug hook while the method waits.
 function queues.while_waiting(action, method, ...)
   local inside, done = false, false

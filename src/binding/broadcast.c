@@ -70,14 +70,10 @@ static int broadcast_stats(lua_State *L) {
   if (err)
     return push_object_failure(L, &b->object, err);
   lua_createtable(L, 0, 5);
-  push_uint64(L, stats.first);
-  lua_setfield(L, -2, "first");
-  push_uint64(L, stats.next);
-  lua_setfield(L, -2, "next");
-  push_uint64(L, stats.bytes);
-  lua_setfield(L, -2, "bytes");
-  push_uint64(L, stats.capacity);
-  lua_setfield(L, -2, "capacity");
+  set_number(L, "first", (int64_t)stats.first);
+  set_number(L, "next", (int64_t)stats.next);
+  set_number(L, "bytes", (int64_t)stats.bytes);
+  set_number(L, "capacity", (int64_t)stats.capacity);
   lua_pushboolean(L, stats.shut);
   lua_setfield(L, -2, "shutdown");
   return 1;

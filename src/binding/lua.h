@@ -196,6 +196,12 @@ void push_uint64(lua_State *L, uint64_t value);
 void *push_inexact(lua_State *L, bool is_signed, uint64_t bits);
 #endif
 
+/* Sets a field of the table at the top. */
+static inline void set_number(lua_State *L, const char *key, int64_t value) {
+  push_int64(L, value);
+  lua_setfield(L, -2, key);
+}
+
 #pragma GCC visibility pop
 
 #endif

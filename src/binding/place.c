@@ -125,11 +125,6 @@ static int module_unlink(lua_State *L) {
   return 1;
 }
 
-static void set_number(lua_State *L, const char *key, int64_t value) {
-  push_int64(L, value);
-  lua_setfield(L, -2, key);
-}
-
 static void set_time(lua_State *L, const char *key, struct timespec time) {
   lua_pushnumber(L, (lua_Number)time.tv_sec + (lua_Number)time.tv_nsec / 1e9);
   lua_setfield(L, -2, key);

@@ -322,12 +322,9 @@ static int queue_stats(lua_State *L) {
   if (err)
     return push_object_failure(L, &q->object, err);
   lua_createtable(L, 0, 4);
-  push_uint64(L, stats.messages);
-  lua_setfield(L, -2, "messages");
-  push_uint64(L, stats.bytes);
-  lua_setfield(L, -2, "bytes");
-  push_uint64(L, stats.capacity);
-  lua_setfield(L, -2, "capacity");
+  set_number(L, "messages", (int64_t)stats.messages);
+  set_number(L, "bytes", (int64_t)stats.bytes);
+  set_number(L, "capacity", (int64_t)stats.capacity);
   lua_pushboolean(L, stats.shut);
   lua_setfield(L, -2, "shutdown");
   return 1;

@@ -274,10 +274,8 @@ static void push_layouts(lua_State *L) {
   lua_newtable(L);
   for (int type = 0; type < SCALARS; type++) {
     lua_createtable(L, 0, 2);
-    push_uint64(L, layouts[type].size);
-    lua_setfield(L, -2, "size");
-    push_uint64(L, layouts[type].align);
-    lua_setfield(L, -2, "align");
+    set_number(L, "size", (int64_t)layouts[type].size);
+    set_number(L, "align", (int64_t)layouts[type].align);
     lua_setfield(L, -2, scalar_names[type]);
   }
 }
