@@ -9,6 +9,7 @@
 #define SHMSEG_H
 
 #include "shmseg/base.h"
+#include "shmseg/dict.h"
 #include "shmseg/locks.h"
 #include "shmseg/messages.h"
 #include "shmseg/object.h"

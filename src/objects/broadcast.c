@@ -89,11 +89,11 @@ static void broadcast_fit(uint64_t available, uint64_t *geometry) {
 
 static int broadcast_build(const uint64_t *geometry, shmseg_words *words) {
   uint64_t start = broadcast_ring_for(geometry[0]);
-  words[0] = (shmseg_words){ BROADCAST_LOCK, 1, 4, SHMSEG_LOCK_FREE };
-  words[1] = (shmseg_words){ BROADCAST_PUBLISHED, 1, 8, (uint64_t)1 << BROADCAST_NEXT };
-  words[2] = (shmseg_words){ BROADCAST_FLOOR, 1, 8, start };
-  words[3] = (shmseg_words){ BROADCAST_ENDS, 1, 8, start };
-  words[4] = (shmseg_words){ BROADCAST_EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[0] = (shmseg_words){ BROADCAST_LOCK, 1, 4, SHMSEG_LOCK_FREE, 0 };
+  words[1] = (shmseg_words){ BROADCAST_PUBLISHED, 1, 8, (uint64_t)1 << BROADCAST_NEXT, 0 };
+  words[2] = (shmseg_words){ BROADCAST_FLOOR, 1, 8, start, 0 };
+  words[3] = (shmseg_words){ BROADCAST_ENDS, 1, 8, start, 0 };
+  words[4] = (shmseg_words){ BROADCAST_EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START, 0 };
   return 5;
 }
 

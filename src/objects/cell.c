@@ -71,9 +71,9 @@ static void cell_fit(uint64_t available, uint64_t *geometry) {
 
 static int cell_build(const uint64_t *geometry, shmseg_words *words) {
   (void)geometry;
-  words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE };
-  words[1] = (shmseg_words){ VERSION, 1, 8, 1 };
-  words[2] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[0] = (shmseg_words){ LOCK, 1, 4, SHMSEG_LOCK_FREE, 0 };
+  words[1] = (shmseg_words){ VERSION, 1, 8, 1, 0 };
+  words[2] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START, 0 };
   return 3;
 }
 

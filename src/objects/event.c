@@ -42,7 +42,7 @@ static void event_fit(uint64_t available, uint64_t *geometry) {
 
 static int event_build(const uint64_t *geometry, shmseg_words *words) {
   (void)geometry;
-  words[0] = (shmseg_words){ WORD, 1, 4, COUNT_ONE };
+  words[0] = (shmseg_words){ WORD, 1, 4, COUNT_ONE, 0 };
   return 1;
 }
 

@@ -145,16 +145,21 @@ static bool header_is_half_written(const shmseg_object *object, uint32_t builder
          (version == 0 || version == object->kind->version);
 }
 
+/* The offset of the ith word. */
+static uint64_t header_word_at(const shmseg_words *words, uint64_t i) {
+  return words->offset + i * (words->stride ? words->stride : words->width);
+}
+
 static uint64_t header_load_word(const unsigned char *object, const shmseg_words *words,
                                  uint64_t i) {
-  const unsigned char *word = object + words->offset + i * words->width;
+  const unsigned char *word = object + header_word_at(words, i);
   return words->width == 8 ? load_relaxed((const uint64_t *)word)
                            : load_relaxed((const uint32_t *)word);
 }
 
 static void header_store_word(unsigned char *object, const shmseg_words *words, uint64_t i,
                               uint64_t value) {
-  unsigned char *word = object + words->offset + i * words->width;
+  unsigned char *word = object + header_word_at(words, i);
   if (words->width == 8)
     store_relaxed((uint64_t *)word, value);
   else
@@ -176,7 +181,7 @@ static uint64_t header_written_bytes(const shmseg_object *object, const uint64_t
   uint64_t count = 0;
   for (int run = 0; run < runs; run++)
     for (uint64_t i = 0; i < words[run].count; i++)
-      if (words[run].offset + (i + 1) * words[run].width <= end &&
+      if (header_word_at(&words[run], i) + words[run].width <= end &&
           header_load_word(shmseg_object_at(object, 0), &words[run], i) == words[run].value)
         count += header_nonzero_bytes(words[run].value);
   return count;
@@ -222,7 +227,7 @@ static void header_set_words(const shmseg_object *object, const uint64_t *geomet
   int runs = object->kind->build(geometry, words);
   for (int run = 0; run < runs; run++)
     for (uint64_t i = 0; i < words[run].count; i++)
-      if (words[run].offset + (i + 1) * words[run].width <= end &&
+      if (header_word_at(&words[run], i) + words[run].width <= end &&
           (!clear || header_load_word(bytes, &words[run], i) != 0))
         header_store_word(bytes, &words[run], i, clear ? 0 : words[run].value);
 }

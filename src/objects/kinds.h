@@ -20,7 +20,8 @@
   X(event)                                                                                         \
   X(cell)                                                                                          \
   X(queue)                                                                                         \
-  X(broadcast)
+  X(broadcast)                                                                                     \
+  X(dict)
 
 /* A number of the geometry that shmseg_object_options can give. */
 typedef struct shmseg_number {
@@ -31,14 +32,15 @@ typedef struct shmseg_number {
 #define SHMSEG_NUMBER(name)                                                                        \
   { #name, offsetof(shmseg_object_options, name) }
 
-/* Words of a new object that are not zero: count of the same value, one behind the other. */
+/* Words of a new object that are not zero: count of the same value. */
 typedef struct shmseg_words {
   uint64_t offset, count;
   uint64_t width; /* bytes of one: 4 or 8 */
   uint64_t value;
+  uint64_t stride; /* bytes from one to the next; 0: they lie one behind the other */
 } shmseg_words;
 
-#define SHMSEG_WORDS_MAX 6
+#define SHMSEG_WORDS_MAX 24
 
 /* Geometry: the numbers that decide where each word of an object lies. They stand in its header;
  * the first one is never 0. */

@@ -33,7 +33,7 @@ static void mutex_fit(uint64_t available, uint64_t *geometry) {
 
 static int mutex_build(const uint64_t *geometry, shmseg_words *words) {
   (void)geometry;
-  words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
+  words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE, 0 };
   return 1;
 }
 

@@ -81,11 +81,11 @@ static void queue_fit(uint64_t available, uint64_t *geometry) {
 
 static int queue_build(const uint64_t *geometry, shmseg_words *words) {
   uint64_t start = queue_ring_for(geometry[0]);
-  words[0] = (shmseg_words){ QUEUE_PRODUCERS, 1, 4, SHMSEG_LOCK_FREE };
-  words[1] = (shmseg_words){ QUEUE_TAIL, 1, 8, start << 1 };
-  words[2] = (shmseg_words){ QUEUE_HEAD, 1, 8, start };
-  words[3] = (shmseg_words){ QUEUE_MESSAGES, 1, 4, SHMSEG_EVENTCOUNT_START };
-  words[4] = (shmseg_words){ QUEUE_SPACE, 1, 4, SHMSEG_EVENTCOUNT_START };
+  words[0] = (shmseg_words){ QUEUE_PRODUCERS, 1, 4, SHMSEG_LOCK_FREE, 0 };
+  words[1] = (shmseg_words){ QUEUE_TAIL, 1, 8, start << 1, 0 };
+  words[2] = (shmseg_words){ QUEUE_HEAD, 1, 8, start, 0 };
+  words[3] = (shmseg_words){ QUEUE_MESSAGES, 1, 4, SHMSEG_EVENTCOUNT_START, 0 };
+  words[4] = (shmseg_words){ QUEUE_SPACE, 1, 4, SHMSEG_EVENTCOUNT_START, 0 };
   return 5;
 }
 

@@ -50,9 +50,9 @@ static void rwlock_fit(uint64_t available, uint64_t *geometry) {
 }
 
 static int rwlock_build(const uint64_t *geometry, shmseg_words *words) {
-  words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE };
-  words[1] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
-  words[2] = (shmseg_words){ SLOTS, geometry[0], 4, SHMSEG_SLOT_FREE };
+  words[0] = (shmseg_words){ WORD, 1, 4, SHMSEG_LOCK_FREE, 0 };
+  words[1] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START, 0 };
+  words[2] = (shmseg_words){ SLOTS, geometry[0], 4, SHMSEG_SLOT_FREE, 0 };
   return 3;
 }
 

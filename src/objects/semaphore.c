@@ -40,8 +40,8 @@ static void semaphore_fit(uint64_t available, uint64_t *geometry) {
 }
 
 static int semaphore_build(const uint64_t *geometry, shmseg_words *words) {
-  words[0] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START };
-  words[1] = (shmseg_words){ SLOTS, geometry[0], 4, SHMSEG_SLOT_FREE };
+  words[0] = (shmseg_words){ EVENTCOUNT, 1, 4, SHMSEG_EVENTCOUNT_START, 0 };
+  words[1] = (shmseg_words){ SLOTS, geometry[0], 4, SHMSEG_SLOT_FREE, 0 };
   return 2;
 }
 

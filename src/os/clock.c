@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Time: a clock that only goes forward, and sleeping on it. */
+/* Time: a clock that only goes forward, and sleeping on it; and the time of day. */
 #define _GNU_SOURCE
 #include "os/clock.h"
 
@@ -14,6 +14,12 @@ int64_t shmseg_clock_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * SECOND + now.tv_nsec;
+}
+
+int64_t shmseg_clock_wall(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 int shmseg_clock_sleep(int64_t nanoseconds) {

@@ -43,7 +43,8 @@ enum {
   SHMSEG_HELD = -13,        /* misuse: this handle holds the lock already */
   SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
   SHMSEG_CHANGED = -15,     /* a peer was faster */
-  SHMSEG_NO_PROC = -16      /* there is no /proc, through which a nameless backing is opened anew */
+  SHMSEG_NO_PROC = -16,     /* there is no /proc, through which a nameless backing is opened anew */
+  SHMSEG_WRONG_TYPE = -17   /* the value is of another type than the call is for */
 };
 
 /* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what
@@ -52,6 +53,9 @@ SHMSEG_API const char *shmseg_strerror(int code);
 
 /* Nanoseconds since a moment in the past that is the same for all processes of the machine. */
 SHMSEG_API int64_t shmseg_clock_now(void);
+
+/* Milliseconds since 1970 of the system's real-time clock, which can be set. */
+SHMSEG_API int64_t shmseg_clock_wall(void);
 
 /* A deadline that never comes. Deadlines are nanoseconds of shmseg_clock_now(). */
 #define SHMSEG_FOREVER INT64_MAX

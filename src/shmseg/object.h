@@ -49,8 +49,11 @@ static inline shmseg_slice shmseg_segment_whole(shmseg_segment *segment) {
 /* What sizes a new object, and what one that is there must have. 0: the most that fits in the
  * slice; and of one that is there, any. */
 typedef struct shmseg_object_options {
-  uint64_t capacity; /* bytes of the largest value or message of a cell, queue or broadcast */
-  uint64_t permits;  /* of a semaphore */
+  uint64_t
+      capacity; /* bytes: of the largest value or message of a cell, queue or broadcast; of all in a dict */
+  uint64_t permits; /* of a semaphore */
+  uint64_t evict;   /* of a dict: SHMSEG_DICT_LRU or SHMSEG_DICT_NONE */
+  uint64_t items;   /* of a dict: how many are expected */
 } shmseg_object_options;
 
 /* What a kind of object is; the library has one for each, shmseg_queue_kind for example. */

@@ -35,7 +35,7 @@ static void table_fit(uint64_t available, uint64_t *geometry) {
 }
 
 static int table_build(const uint64_t *geometry, shmseg_words *words) {
-  words[0] = (shmseg_words){ 64, geometry[0], 4, 7 };
+  words[0] = (shmseg_words){ 64, geometry[0], 4, 7, 0 };
   return 1;
 }
 

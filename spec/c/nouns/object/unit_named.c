@@ -150,7 +150,7 @@ static void odd_fit(uint64_t available, uint64_t *geometry) {
 
 static int odd_build(const uint64_t *geometry, shmseg_words *words) {
   (void)geometry;
-  words[0] = (shmseg_words){ 64, 1, 4, 1 };
+  words[0] = (shmseg_words){ 64, 1, 4, 1, 0 };
   return 1;
 }
 

@@ -1,0 +1,397 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of the dict share: where its words are, what they mean, and who offers what. dict.c
+ * describes the whole. */
+#ifndef SHMSEG_OBJECTS_DICT_H
+#define SHMSEG_OBJECTS_DICT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/word.h"
+#include "objects/object.h"
+#include "shmseg.h"
+
+#pragma GCC visibility push(hidden)
+
+/* --- offsets in the object ---------------------------------------------------------------- */
+
+#define DICT_KEY 64   /* 2 words: the hash's key, 0 while nobody has drawn it */
+#define DICT_FLUSH 80 /* the flush stamp: milliseconds since 1970, or 1 */
+#define DICT_ARENA_LOCK 128
+#define DICT_LARGE_LOCK 132
+#define DICT_FRESH 136   /* 32 bits: the first page that was never used; page 0 is none */
+#define DICT_GRANTED 144 /* cells that are not free; derived from the owners */
+#define DICT_FILLED 152  /* bit n - 1: bin n has a page; derived */
+#define DICT_BINS 192 /* 64 x 32 bits: bin n's first page, whose longest free run is n; 0: none */
+#define DICT_STRIPES 512
+
+/* In a stripe. */
+#define STRIPE_SIZE 256
+#define STRIPE_LOCK 0
+#define STRIPE_EPOCH 8  /* how many changes there were, from 1 on */
+#define STRIPE_AGE 16   /* grows with each eighth of the stripe's share that was written */
+#define STRIPE_STAMP 24 /* the flush stamp for which count and bytes hold; they are 0 for another */
+#define STRIPE_COUNT 32
+#define STRIPE_BYTES 40
+#define STRIPE_USED 48 /* cells of its items and elements */
+#define STRIPE_CLAIMS                                                                              \
+  56 /* claim words of the stripe that are not free: at least so many are looked at */
+#define STRIPE_WRITTEN 64 /* cells since the age grew */
+#define STRIPE_HAND 72    /* the line where victims are looked for next */
+#define STRIPE_EVICTED 80
+#define STRIPE_EXPIRED 88
+#define STRIPE_REFUSED 96
+#define STRIPE_REPAIRED 104
+#define STRIPE_EVENTCOUNT 128
+#define STRIPE_SPARE                                                                               \
+  192                   /* 32 bits: how many runs are kept, and 32 bits: how many cells they have */
+#define STRIPE_RUNS 200 /* SPARE_RUNS x (cell, count), 32 bits each */
+#define SPARE_RUNS 7
+#define SPARE_CELLS 64 /* at most */
+
+/* In a line of the index. */
+#define LINE_SIZE 64
+#define LINE_LOCK 0
+#define LINE_MARKS 4  /* 5 bits for each entry: the age of its last use; and DICT_WATCHED */
+#define LINE_CHAIN 8  /* a word: the first item that found no slot */
+#define LINE_HOT 16   /* the number of the slot whose word has WORD_HOT */
+#define LINE_SLOTS 24 /* DICT_SLOTS words */
+#define DICT_SLOTS 5
+#define DICT_CHAIN DICT_SLOTS /* the entry that stands for the whole chain */
+#define DICT_WATCHED 0x80000000u
+
+/* A word of the index: a slot's, or a chain's. Never 0. */
+#define WORD_VALID 1u
+#define WORD_HOT 2u   /* the item is a number, and its value is at LINE_HOT */
+#define WORD_TIMED 4u /* the item may expire */
+#define WORD_TAG 3    /* 9 bits of the key's hash; 0 in a chain's word */
+#define WORD_TAG_MASK 0x1ffu
+#define WORD_VERSION 12 /* 20 bits of the epoch at which it was published */
+#define WORD_CELL 32    /* 32 bits: where the item begins; 0: nothing */
+#define DICT_VERSIONS ((uint64_t)1 << 20)
+
+/* --- cells -------------------------------------------------------------------------------- */
+
+#define DICT_CELL 64u /* bytes */
+#define DICT_PAGE 64u /* cells */
+#define PAGE_SIZE_IN_TABLE                                                                         \
+  16u /* of an entry: the free cells as bits, the bin's next and previous page */
+
+/* An owner is a byte: DICT_FREE, or a stripe's number and DICT_OWNED. 0 is none. */
+#define DICT_FREE 1u
+#define DICT_OWNED 2u
+#define DICT_MARKED 0x80u /* while a stripe is repaired: it is in use */
+
+/* An item: 5 words, the key, the value. */
+#define ITEM_HEAD                                                                                  \
+  0 /* key size (16 bits), type (8), cells of its first run (8), flags or elements (32) */
+#define ITEM_NUMBER 8 /* a number; the bytes of a value; of a list: first | last << 32 */
+#define ITEM_EXPIRY 16
+#define ITEM_STAMP 24 /* the flush stamp when it was stored */
+#define ITEM_NEXT 32  /* 32 bits: the next item of the chain */
+#define ITEM_KEY 40
+
+/* An element of a list. */
+#define ELEMENT_NEXT 0   /* 32 bits; of no meaning in the last one */
+#define ELEMENT_BEFORE 4 /* 32 bits; of no meaning in the first one */
+#define ELEMENT_HEAD 8   /* type (8 bits), cells of its first run (8) */
+#define ELEMENT_NUMBER 16
+#define ELEMENT_BYTES 24
+
+/* No honest chain is longer. */
+#define DICT_CHAIN_MAX 4096
+
+/* Nanoseconds that a writer waits for others. */
+#define DICT_PATIENCE ((int64_t)5 * 1000000000)
+
+/* --- types -------------------------------------------------------------------------------- */
+
+/* A key and where it belongs. */
+typedef struct {
+  const void *bytes; /* private */
+  uint32_t size;
+  uint32_t stripe, tag;
+  uint64_t hash;
+  uint64_t line; /* offset of its line in the object */
+} dict_key;
+
+/* A private copy of what an item begins with. */
+typedef struct {
+  uint32_t key_size, type, run, flags;
+  uint64_t number, expiry, stamp;
+  uint32_t next;
+} dict_head;
+
+/* Memory of count cells, the first run of which are contiguous. */
+typedef struct {
+  uint32_t cell, run;
+  uint64_t count;
+} dict_block;
+
+/* Where an item is, and what proves that it is still the same: the word at the offset `at`. */
+typedef struct {
+  uint64_t epoch, at, word;
+  uint32_t cell, before; /* before: the item before it in the chain; 0: it is the first */
+  int entry;             /* 0 to DICT_SLOTS - 1: a slot; DICT_CHAIN */
+  dict_head head;
+} dict_found;
+
+/* An operation that writes, between dict_enter and dict_leave. */
+typedef struct {
+  shmseg_dict *dict;
+  uint32_t id;
+  uint32_t stripe;
+  int64_t *deadline;
+  uint64_t flush; /* the flush stamp, read under the lock */
+  int64_t now;    /* milliseconds; 0: the clock was not read yet */
+  bool
+      is_broken; /* what is derived may be wrong: the lock is left to be repaired by the next owner */
+} dict_op;
+
+/* --- words (inline) ----------------------------------------------------------------------- */
+
+static inline uint32_t *dict_word32(const shmseg_dict *dict, uint64_t offset) {
+  return shmseg_object_at(&dict->object, offset);
+}
+
+static inline uint64_t *dict_word64(const shmseg_dict *dict, uint64_t offset) {
+  return shmseg_object_at(&dict->object, offset);
+}
+
+static inline uint64_t dict_stripe_at(uint32_t stripe, uint64_t offset) {
+  return DICT_STRIPES + (uint64_t)stripe * STRIPE_SIZE + offset;
+}
+
+/* Offset of the line of that number in the stripe. */
+static inline uint64_t dict_line_at(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  return dict->at_lines + (stripe * dict->lines + line) * LINE_SIZE;
+}
+
+static inline uint64_t dict_slot_at(uint64_t line, int slot) {
+  return line + LINE_SLOTS + (uint64_t)slot * 8;
+}
+
+static inline uint64_t dict_cell_at(const shmseg_dict *dict, uint64_t cell) {
+  return dict->at_cells + cell * DICT_CELL;
+}
+
+static inline uint64_t dict_link_at(const shmseg_dict *dict, uint64_t cell) {
+  return dict->at_links + cell * 4;
+}
+
+static inline uint32_t dict_word_cell(uint64_t word) {
+  return (uint32_t)(word >> WORD_CELL);
+}
+
+static inline uint32_t dict_word_tag(uint64_t word) {
+  return (uint32_t)(word >> WORD_TAG) & WORD_TAG_MASK;
+}
+
+/* Can that cell begin an item? Page 0 has none. */
+static inline bool dict_is_cell(const shmseg_dict *dict, uint64_t cell) {
+  return cell >= DICT_PAGE && cell < dict->cells;
+}
+
+static inline uint64_t dict_cells_for(uint64_t bytes) {
+  return bytes / DICT_CELL + (bytes % DICT_CELL != 0);
+}
+
+/* Does the item have bytes of a value behind its key? */
+static inline bool dict_has_bytes(uint32_t type) {
+  return type == SHMSEG_DICT_STRING || type == SHMSEG_DICT_CODED;
+}
+
+/* Bytes of an item; of an element ELEMENT_BYTES and the number if it has bytes. */
+static inline uint64_t dict_item_size(const dict_head *head) {
+  return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
+}
+
+static inline dict_block dict_item_block(const dict_found *found) {
+  dict_block block = { found->cell, found->head.run, dict_cells_for(dict_item_size(&found->head)) };
+  return block;
+}
+
+/* A word that had this value when the epoch was that, and has it now: was it the same all the while? Its
+ * version comes again after DICT_VERSIONS epochs. */
+static inline bool dict_is_same(uint64_t word, uint64_t epoch, uint64_t now) {
+  uint64_t version = word >> WORD_VERSION & (DICT_VERSIONS - 1);
+  return now - epoch <= ((version - epoch - 1) & (DICT_VERSIONS - 1));
+}
+
+/* Has the item expired, or was it flushed? *now is read from the clock when it is 0 and needed. */
+static inline bool dict_is_stale(const dict_head *head, uint64_t flush, int64_t *now) {
+  if (head->stamp != flush)
+    return true;
+  if (head->expiry == 0)
+    return false;
+  if (*now == 0)
+    *now = shmseg_clock_wall();
+  return (int64_t)head->expiry <= *now;
+}
+
+/* The moment that is ttl milliseconds from now, for ITEM_EXPIRY; 0: never. */
+uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now);
+
+/* --- dict.c: keys ------------------------------------------------------------------------- */
+
+/* Checks the key and says where it belongs. EINVAL; SHMSEG_EMPTY: the dict is read-only and has no hash
+ * key yet, so nothing is in it; what shmseg_object_ready() says. */
+int shmseg_dict_locate(const shmseg_dict *dict, const void *key, size_t size, dict_key *where);
+
+/* --- dict_cells.c: bytes in cells --------------------------------------------------------- */
+
+/* Copies size bytes, from that offset in the block on. Follows links; SHMSEG_CORRUPT when they lead out
+ * of the dict. What a peer changes meanwhile is copied as any mixture. block.count is not used. */
+int shmseg_dict_read(const shmseg_dict *dict, dict_block block, uint64_t from, void *to,
+                     uint64_t size);
+
+/* The same into a block that is ours, and not published. */
+int shmseg_dict_write(const shmseg_dict *dict, dict_block block, uint64_t from, const void *bytes,
+                      uint64_t size);
+
+/* Are those bytes there? False also when links lead out of the dict. */
+bool shmseg_dict_equals(const shmseg_dict *dict, dict_block block, uint64_t from, const void *bytes,
+                        uint64_t size);
+
+/* Calls visit for each contiguous run of the block: 0, SHMSEG_CORRUPT, or what visit returned. */
+int shmseg_dict_each_run(const shmseg_dict *dict, dict_block block,
+                         int (*visit)(void *context, uint32_t cell, uint32_t count), void *context);
+
+/* Reads what an item, or an element, begins with. False: that cannot be one (a peer is changing it, or
+ * has written over it). */
+bool shmseg_dict_read_head(const shmseg_dict *dict, uint32_t cell, dict_head *head);
+
+/* An element: head->key_size is 0, ->flags its previous one, ->next its next one. */
+bool shmseg_dict_read_element(const shmseg_dict *dict, uint32_t cell, dict_head *head);
+
+/* Writes an item's head and key into its block (head->run is the block's), before it is published. */
+int shmseg_dict_write_head(const shmseg_dict *dict, dict_block block, const dict_head *head,
+                           const void *key);
+
+/* --- dict_find.c: reading without a lock --------------------------------------------------- */
+
+/* Looks for the key, live or stale: 0; SHMSEG_EMPTY: it was not there at some moment of the call, and
+ * found->epoch is set; SHMSEG_CHANGED: look again. Also under the stripe's lock. */
+int shmseg_dict_find(const shmseg_dict *dict, const dict_key *key, dict_found *found);
+
+/* After something of the item was copied: 0 when it was the item's all the while. SHMSEG_CHANGED,
+ * SHMSEG_TRUNCATED, … */
+int shmseg_dict_confirm(const shmseg_dict *dict, uint32_t stripe, const dict_found *found);
+
+/* Notes that the entry is used: writes its mark if it differs from the stripe's age, and the segment is
+ * writable. */
+void shmseg_dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry);
+
+/* The item's number: from the line when the word is hot. */
+static inline uint64_t dict_number(const shmseg_dict *dict, uint64_t line,
+                                   const dict_found *found) {
+  return found->word & WORD_HOT && found->entry != DICT_CHAIN
+             ? load_relaxed(dict_word64(dict, line + LINE_HOT))
+             : found->head.number;
+}
+
+/* --- dict_arena.c: free memory ------------------------------------------------------------- */
+
+/* Takes a block of count cells for the stripe whose lock is held. The cells that are not free, with
+ * these and without allowance, must be at most the quota: else ENOMEM. Then allowance cells are to be
+ * given back by the same operation. A block of more than a page that exceeds the quota meanwhile needs
+ * the large lock, which this takes; it is given back by dict_leave. SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT. */
+int shmseg_dict_take(dict_op *op, uint64_t count, uint64_t allowance, dict_block *block);
+
+/* Gives a block back, which nothing refers to any more and no word proves. If the arena cannot be
+ * locked, op->is_broken. */
+void shmseg_dict_give(dict_op *op, dict_block block);
+
+/* Gives the spare runs of the op's stripe back to the arena. Gives how many cells that were. */
+uint64_t shmseg_dict_give_spare(dict_op *op);
+
+/* Frees all cells of the op's stripe that do not have DICT_MARKED, and takes the marks away. */
+int shmseg_dict_sweep(dict_op *op);
+
+/* Marks the block's cells. False: not all of them are the stripe's, or one is marked already: then none
+ * is marked anew. */
+bool shmseg_dict_mark(dict_op *op, dict_block block);
+
+/* Takes old marks of the stripe's cells away. */
+int shmseg_dict_unmark(dict_op *op);
+
+/* --- dict_stripe.c: writing under a stripe's lock ------------------------------------------- */
+
+/* Locks op->stripe, repairs it if its last owner died, and reads the flush stamp. dict, stripe and
+ * deadline are set. SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_READ_ONLY, … */
+int shmseg_dict_enter(dict_op *op);
+
+/* The same without waiting, for another stripe of an operation that has one: SHMSEG_TIMEOUT when
+ * somebody living has it. */
+int shmseg_dict_try_enter(dict_op *op);
+
+/* Unlocks, and gives err; or what befell the segment meanwhile. After SHMSEG_CORRUPT, or if op->is_broken,
+ * the stripe is left to be repaired. */
+int shmseg_dict_leave(dict_op *op, int err);
+
+/* The stripe's count and bytes change by so much, and its used cells. */
+void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells);
+
+/* Adds 1 to a counter of the stripe. */
+void shmseg_dict_tell(dict_op *op, uint64_t counter);
+
+/* Notes that cells were written: the stripe's age may grow. */
+void shmseg_dict_written(dict_op *op, uint64_t cells);
+
+/* Wakes those who watch the line, after a change; needs no lock. */
+void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
+
+/* --- dict_index.c: the words that publish --------------------------------------------------- */
+
+/* These publish by one store, and move the stripe's epoch. A hot word is changed under its line's lock.
+ * 0, SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT (the line's lock; nothing has changed). They count nothing,
+ * and free nothing. */
+
+/* Puts a finished item that has no entry into a free slot, or the chain. */
+int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_timed);
+
+/* Puts a finished item in the place of another one. The new item's ITEM_NEXT is set here. */
+int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uint32_t cell,
+                        bool is_timed);
+
+/* Takes an item out. */
+int shmseg_dict_remove(dict_op *op, uint64_t line, const dict_found *found);
+
+/* Gives the item's word another version, after its list has changed; and WORD_TIMED as said. */
+int shmseg_dict_renew(dict_op *op, uint64_t line, const dict_found *found, bool is_timed);
+
+/* Removes the item, and frees and counts all that it has: its cells and its elements. */
+int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
+
+/* Frees the elements of a list that nothing refers to any more. first | last << 32 */
+void shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
+
+/* --- dict_evict.c: room --------------------------------------------------------------------- */
+
+/* Takes a block, as shmseg_dict_take(); makes room if there is none: by what has expired, and unless
+ * is_safe, or the dict's evict is SHMSEG_DICT_NONE, by what was not used for long. The item at keep is
+ * left alone. Items of other stripes go when the own one has none left. ENOMEM; SHMSEG_TIMEOUT: others
+ * hold what could go. *forcible is set when a live item went. */
+int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t keep, bool is_safe,
+                     bool *forcible, dict_block *block);
+
+/* --- dict_claim.c --------------------------------------------------------------------------- */
+
+/* Voids the claim on the key, if there is one. Before the key is written, under its stripe's lock. */
+void shmseg_dict_void(dict_op *op, const dict_key *key);
+
+/* Counts the stripe's claim words anew, after a death. */
+void shmseg_dict_recount_claims(dict_op *op);
+
+/* --- dict_repair.c -------------------------------------------------------------------------- */
+
+/* Makes anew what can be derived of the op's stripe, whose lock is held: free cells, counts. */
+int shmseg_dict_repair(dict_op *op);
+
+/* Names the first invariant that is broken, or NULL. */
+const char *shmseg_dict_check_all(const shmseg_dict *dict);
+
+#pragma GCC visibility pop
+
+#endif
