@@ -145,6 +145,7 @@ typedef struct {
   int64_t *deadline;
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
+  bool is_large; /* shmseg_dict_take() has taken the large lock */
   bool
       is_broken; /* what is derived may be wrong: the lock is left to be repaired by the next owner */
 } dict_op;
@@ -331,7 +332,11 @@ int shmseg_dict_try_enter(dict_op *op);
  * the stripe is left to be repaired. */
 int shmseg_dict_leave(dict_op *op, int err);
 
-/* The stripe's count and bytes change by so much, and its used cells. */
+/* shmseg_dict_find() under the stripe's lock, where nothing can change: no SHMSEG_CHANGED. */
+int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found);
+
+/* The stripe's count and bytes change by so much, and its used cells. Items and bytes of a flushed item
+ * are not counted any more. */
 void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells);
 
 /* Adds 1 to a counter of the stripe. */
@@ -340,7 +345,7 @@ void shmseg_dict_tell(dict_op *op, uint64_t counter);
 /* Notes that cells were written: the stripe's age may grow. */
 void shmseg_dict_written(dict_op *op, uint64_t cells);
 
-/* Wakes those who watch the line, after a change; needs no lock. */
+/* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
 
 /* --- dict_index.c: the words that publish --------------------------------------------------- */
@@ -362,7 +367,14 @@ int shmseg_dict_remove(dict_op *op, uint64_t line, const dict_found *found);
 /* Gives the item's word another version, after its list has changed; and WORD_TIMED as said. */
 int shmseg_dict_renew(dict_op *op, uint64_t line, const dict_found *found, bool is_timed);
 
-/* Removes the item, and frees and counts all that it has: its cells and its elements. */
+/* Makes a number in a slot hot, with another value: what its word says. found->word follows. */
+int shmseg_dict_heat(dict_op *op, uint64_t line, dict_found *found, uint64_t number);
+
+/* The item is not hot any more, and its number is in found->head. found->word follows. */
+int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
+
+/* Removes the item, frees and counts all that it has, its cells and its elements, and wakes those who
+ * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
 
 /* Frees the elements of a list that nothing refers to any more. first | last << 32 */
