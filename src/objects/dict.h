@@ -377,8 +377,12 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
  * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
 
-/* Frees the elements of a list that nothing refers to any more. first | last << 32 */
-void shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
+/* Frees the elements of a list that nothing refers to any more, first | last << 32, and counts their
+ * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
+uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
+
+/* The bytes of a list's elements, under the stripe's lock. */
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count);
 
 /* --- dict_evict.c: room --------------------------------------------------------------------- */
 
@@ -393,6 +397,9 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
 
 /* Voids the claim on the key, if there is one. Before the key is written, under its stripe's lock. */
 void shmseg_dict_void(dict_op *op, const dict_key *key);
+
+/* Under the stripe's lock: is the claim still ours, and not void? */
+bool shmseg_dict_claim_holds(const dict_op *op, const shmseg_dict_claim *claim);
 
 /* Counts the stripe's claim words anew, after a death. */
 void shmseg_dict_recount_claims(dict_op *op);
