@@ -208,6 +208,13 @@ static inline uint64_t dict_item_size(const dict_head *head) {
   return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
 }
 
+/* Bytes of an item as they are counted: of the key and the value; those of a list's elements are not among
+ * them. */
+static inline uint64_t dict_item_bytes(const dict_head *head) {
+  uint64_t value = dict_has_bytes(head->type) ? head->number : sizeof head->number;
+  return head->key_size + (head->type == SHMSEG_DICT_LIST ? 0 : value);
+}
+
 static inline dict_block dict_item_block(const dict_found *found) {
   dict_block block = { found->cell, found->head.run, dict_cells_for(dict_item_size(&found->head)) };
   return block;
@@ -376,6 +383,9 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
 /* Removes the item, frees and counts all that it has, its cells and its elements, and wakes those who
  * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
+
+/* Frees and counts all that an item has which nothing leads to any more. */
+void shmseg_dict_release(dict_op *op, const dict_found *found);
 
 /* Frees the elements of a list that nothing refers to any more, first | last << 32, and counts their
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */

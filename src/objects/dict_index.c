@@ -134,6 +134,7 @@ int shmseg_dict_renew(dict_op *op, uint64_t line, const dict_found *found, bool 
 /* --- hot numbers (D5) ---------------------------------------------------------------------- */
 
 static void index_set_number(const dict_op *op, uint32_t cell, uint64_t number) {
+  fence_release(); /* D4: who reads this number sees that the word was hot meanwhile */
   store_relaxed(dict_word64(op->dict, dict_cell_at(op->dict, cell) + ITEM_NUMBER), number);
 }
 
@@ -184,6 +185,19 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found) {
 }
 
 /* --- freeing ------------------------------------------------------------------------------- */
+
+/* What was flushed is not counted any more. */
+void shmseg_dict_release(dict_op *op, const dict_found *found) {
+  const dict_head *head = &found->head;
+  dict_block block = dict_item_block(found);
+  uint64_t bytes = dict_item_bytes(head);
+  if (head->type == SHMSEG_DICT_LIST)
+    bytes += shmseg_dict_give_list(op, head->number, head->flags);
+  bool is_counted = head->stamp == op->flush;
+  shmseg_dict_count(op, is_counted ? -1 : 0, is_counted ? -(int64_t)bytes : 0,
+                    -(int64_t)block.count);
+  shmseg_dict_give(op, block);
+}
 
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found) {
   int err = shmseg_dict_remove(op, line, found);
