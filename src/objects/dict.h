@@ -145,7 +145,7 @@ typedef struct {
   int64_t *deadline;
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
-  bool is_large; /* shmseg_dict_take() has taken the large lock */
+  bool is_large;  /* shmseg_dict_take() has taken the large lock */
   bool
       is_broken; /* what is derived may be wrong: the lock is left to be repaired by the next owner */
 } dict_op;
@@ -327,6 +327,9 @@ int shmseg_dict_unmark(dict_op *op);
 
 /* --- dict_stripe.c: writing under a stripe's lock ------------------------------------------- */
 
+/* shmseg_dict_locate() for a call that writes: SHMSEG_READ_ONLY, no SHMSEG_EMPTY. */
+int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where);
+
 /* Locks op->stripe, repairs it if its last owner died, and reads the flush stamp. dict, stripe and
  * deadline are set. SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_READ_ONLY, … */
 int shmseg_dict_enter(dict_op *op);
@@ -393,6 +396,14 @@ uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
 
 /* The bytes of a list's elements, under the stripe's lock. */
 uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count);
+
+/* --- dict_store.c: an item for a key -------------------------------------------------------- */
+
+/* Makes an item and puts it in the place of old, NULL if the key is not there. Of head all is set but
+ * key_size, run, stamp and next; bytes are those of the value, if its type has some. Changes nothing when
+ * it fails, but it may have evicted. */
+int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                    const void *bytes, bool is_safe, bool *forcible);
 
 /* --- dict_evict.c: room --------------------------------------------------------------------- */
 

@@ -106,8 +106,7 @@ int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uin
   if (found->entry == DICT_CHAIN) {
     index_relink(op, line, found->before, cell, is_timed);
   } else {
-    int err =
-        index_change(op, line, found, index_bits(dict_word_tag(found->word), is_timed), cell);
+    int err = index_change(op, line, found, index_bits(dict_word_tag(found->word), is_timed), cell);
     if (err)
       return err;
   }

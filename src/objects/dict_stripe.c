@@ -60,6 +60,11 @@ int shmseg_dict_leave(dict_op *op, int err) {
   return status ? status : err;
 }
 
+int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where) {
+  int err = shmseg_dict_locate(dict, key, size, where);
+  return err == SHMSEG_EMPTY ? SHMSEG_READ_ONLY : err;
+}
+
 int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) {
   int err = shmseg_dict_find(op->dict, key, found);
   return err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err; /* nobody else changes a word now */
