@@ -18,7 +18,6 @@ static uint64_t *stripe_word(const dict_op *op, uint64_t offset) {
 /* The lock is ours; what a dead owner has left is mended first. */
 static int stripe_begin(dict_op *op, bool is_dirty) {
   op->now = 0;
-  op->is_large = false;
   op->is_broken = is_dirty;
   op->flush = load_acquire(dict_word64(op->dict, DICT_FLUSH)); /* pairs with flush's swap */
   if (!is_dirty)
@@ -32,6 +31,7 @@ static int stripe_begin(dict_op *op, bool is_dirty) {
 
 int shmseg_dict_enter(dict_op *op) {
   bool is_dirty;
+  op->is_inner = false;
   int err = shmseg_object_begin(&op->dict->object, &op->id);
   if (!err)
     err = shmseg_lock_enter_patiently(op->dict->object.segment, stripe_lock(op), op->id,
@@ -41,19 +41,23 @@ int shmseg_dict_enter(dict_op *op) {
 
 int shmseg_dict_try_enter(dict_op *op) {
   bool is_dirty;
+  op->is_inner = true;
   int err = shmseg_lock_take(op->dict->object.segment, stripe_lock(op), op->id, 0, 0, &is_dirty);
   return err ? err : stripe_begin(op, is_dirty);
 }
 
+/* The large lock, which shmseg_dict_take() may have taken, is the whole operation's. */
+static int stripe_give_large(const dict_op *op) {
+  uint32_t *large = dict_word32(op->dict, DICT_LARGE_LOCK);
+  if (op->is_inner || (load_relaxed(large) & SHMSEG_LOCK_STATE) != op->id)
+    return 0;
+  return shmseg_lock_release(op->dict->object.segment, large, op->id, SHMSEG_LOCK_FREE, 1);
+}
+
 int shmseg_dict_leave(dict_op *op, int err) {
   const shmseg_segment *segment = op->dict->object.segment;
-  if (op->is_large) {
-    int released = shmseg_lock_release(segment, dict_word32(op->dict, DICT_LARGE_LOCK), op->id,
-                                       SHMSEG_LOCK_FREE, 1);
-    err = err ? err : released;
-    op->is_large = false;
-  }
-  int status = segment_status(segment);
+  int given = stripe_give_large(op), status = segment_status(segment);
+  err = err ? err : given;
   if (status || op->is_broken || err == SHMSEG_CORRUPT)
     return shmseg_lock_leave_dirty(segment, stripe_lock(op), op->id, status ? status : err);
   status = shmseg_lock_release(segment, stripe_lock(op), op->id, SHMSEG_LOCK_FREE, 1);
