@@ -43,7 +43,7 @@ static inline bool dict_is_head(const shmseg_dict *dict, uint32_t cell, const di
 }
 
 /* As shmseg_dict_read_head(). The stamp is loaded before the expiry: expire stores them the other way
- * round. */
+ * round. What a list's ends and the link of a chain lead to is seen, too. */
 static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
   if (!dict_is_cell(dict, cell))
     return false;
@@ -55,8 +55,8 @@ static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_h
   head->flags = (uint32_t)(word >> 32);
   head->stamp = load_acquire(dict_word64(dict, at + ITEM_STAMP));
   head->expiry = load_relaxed(dict_word64(dict, at + ITEM_EXPIRY));
-  head->number = load_relaxed(dict_word64(dict, at + ITEM_NUMBER));
-  head->next = load_relaxed(dict_word32(dict, at + ITEM_NEXT));
+  head->number = load_acquire(dict_word64(dict, at + ITEM_NUMBER));
+  head->next = load_acquire(dict_word32(dict, at + ITEM_NEXT));
   return dict_is_head(dict, cell, head);
 }
 
