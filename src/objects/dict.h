@@ -213,10 +213,11 @@ static inline dict_block dict_item_block(const dict_found *found) {
 }
 
 /* A word that had this value when the epoch was that, and has it now: was it the same all the while? Its
- * version comes again after DICT_VERSIONS epochs. */
+ * version comes again after DICT_VERSIONS epochs. While the epoch is the same one word was changed at
+ * most, and it got another version (D3): so a word counts also when its epoch has not followed yet. */
 static inline bool dict_is_same(uint64_t word, uint64_t epoch, uint64_t now) {
   uint64_t version = word >> WORD_VERSION & (DICT_VERSIONS - 1);
-  return now - epoch <= ((version - epoch - 1) & (DICT_VERSIONS - 1));
+  return now == epoch || now - epoch < ((version - epoch - 1) & (DICT_VERSIONS - 1));
 }
 
 /* Has the item expired, or was it flushed? *now is read from the clock when it is 0 and needed. */
