@@ -179,7 +179,7 @@ static int claim_wait(const shmseg_dict *dict, const dict_key *key, const shmseg
     return 0;
   }
   err = shmseg_dict_sleep(dict, key, watched, deadline);
-  if (err)
+  if (err != 0 && err != SHMSEG_TIMEOUT)
     return err;
   word = load_ordered(at);
   err = segment_status(dict->object.segment);
@@ -214,11 +214,9 @@ int shmseg_dict_claim_take(shmseg_dict *dict, const void *key, size_t key_size,
                            shmseg_dict_claim *claim, shmseg_dict_outcome *outcome, int64_t deadline,
                            int64_t *patience) {
   dict_key where;
-  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  int err = shmseg_dict_target(dict, key, key_size, &where);
   if (err)
     return err;
-  if (!dict->object.segment->writable)
-    return SHMSEG_READ_ONLY;
   if (claim->offset != 0)
     return SHMSEG_HELD;
   err = claim_take(dict, &where, claim, outcome, deadline, patience);

@@ -24,13 +24,11 @@ uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now) {
 /* --- one item --------------------------------------------------------------------------------- */
 
 /* The stripe counts an item again that was flushed. */
-static void expire_count(dict_op *op, const dict_key *key, const dict_head *head) {
-  uint64_t bytes = sizeof head->number;
+static void expire_count(dict_op *op, const dict_head *head) {
+  uint64_t bytes = dict_item_bytes(head);
   if (head->type == SHMSEG_DICT_LIST)
-    bytes = shmseg_dict_list_bytes(op, head->number, head->flags);
-  else if (dict_has_bytes(head->type))
-    bytes = head->number;
-  shmseg_dict_count(op, 1, (int64_t)(key->size + bytes), 0);
+    bytes += shmseg_dict_list_bytes(op, head->number, head->flags);
+  shmseg_dict_count(op, 1, (int64_t)bytes, 0);
 }
 
 /* Under the lock. A word without WORD_TIMED says that the item does not expire: so it has that before the
@@ -54,7 +52,7 @@ static int expire_item(dict_op *op, const dict_key *key, int64_t ttl) {
   /* Publish, of a flushed one: who sees this stamp sees the expiry before it. */
   store_release(dict_word64(dict, at + ITEM_STAMP), op->flush);
   if (was_flushed)
-    expire_count(op, key, &found.head);
+    expire_count(op, &found.head);
   if (expiry == 0)
     shmseg_dict_renew(op, key->line, &found, false); /* else the item is looked at in vain */
   return 0;
@@ -64,7 +62,7 @@ int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int6
                        int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
-  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  int err = shmseg_dict_target(dict, key, key_size, &where);
   if (err)
     return err;
   op.stripe = where.stripe;

@@ -239,7 +239,7 @@ int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_size, bool l
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
   list_new new = { .value = value, .left = left };
-  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  int err = shmseg_dict_target(dict, key, key_size, &where);
   if (!err)
     err = list_measure(dict, key_size, &new);
   if (err)
@@ -317,7 +317,7 @@ int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool le
                     size_t available, shmseg_dict_value *value, int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
-  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  int err = shmseg_dict_target(dict, key, key_size, &where);
   if (err)
     return err;
   op.stripe = where.stripe;
