@@ -97,7 +97,10 @@ static int list_measure(const shmseg_dict *dict, size_t key_size, list_new *new)
 /* Expired memory is reclaimed for it, but nothing live goes. */
 static int list_room(dict_op *op, uint64_t cells, uint32_t keep, dict_block *block) {
   bool forcible;
-  return shmseg_dict_room(op, cells, 0, keep, true, &forcible, block);
+  int err = shmseg_dict_room(op, cells, 0, keep, true, &forcible, block);
+  if (err == ENOMEM)
+    shmseg_dict_tell(op, STRIPE_REFUSED);
+  return err;
 }
 
 /* Writes the element into its block, between two others or none. */
