@@ -131,19 +131,19 @@ static bool arena_is_in_order(const shmseg_dict *dict) {
 
 /* Locks the arena for a block of so many cells, and before it the large lock if the block needs that. The
  * operation may have it from a block before. */
-static int arena_enter_for(const dict_op *op, const arena_spare *spare, uint64_t count,
+static int arena_enter_for(dict_op *op, const arena_spare *spare, uint64_t count,
                            uint64_t allowance) {
-  uint32_t *large = dict_word32(op->dict, DICT_LARGE_LOCK);
   int err = shmseg_dict_arena_enter(op);
-  if (err || count <= DICT_PAGE || !arena_exceeds(op->dict, count) ||
-      !arena_allows(op->dict, spare, count, allowance) ||
-      (load_relaxed(large) & SHMSEG_LOCK_STATE) == op->id)
+  if (err || count <= DICT_PAGE || op->is_large || !arena_exceeds(op->dict, count) ||
+      !arena_allows(op->dict, spare, count, allowance))
     return err;
-  bool dirty; /* it protects no words */
+  bool is_dirty; /* it protects no words */
   err = shmseg_dict_arena_leave(op, 0);
   if (!err)
-    err = shmseg_lock_enter_patiently(op->dict->object.segment, large, op->id, DICT_PATIENCE,
-                                      op->deadline, &dirty);
+    err = shmseg_lock_enter_patiently(op->dict->object.segment,
+                                      dict_word32(op->dict, DICT_LARGE_LOCK), op->id, DICT_PATIENCE,
+                                      op->deadline, &is_dirty);
+  op->is_large = !err;
   return err ? err : shmseg_dict_arena_enter(op);
 }
 
