@@ -4,8 +4,9 @@
 
 As a program it prints what dict_format_spec.lua asks for:
 
-    python3 dict_reader.py NAME get KEY...      a line for each key
+    python3 dict_reader.py NAME get             a line for each key, which are lines of hex digits
     python3 dict_reader.py NAME pairs           a line for each key that is there, sorted
+    python3 dict_reader.py NAME forms           items that are hot, in chains; the most runs that one has
     python3 dict_reader.py NAME check SECONDS   reads all of it again and again; says how often
 
 What shmseg_cell.py does not promise of the order of accesses, this does not promise either."""
@@ -17,7 +18,7 @@ import time
 
 MASK = (1 << 64) - 1
 BOOLEAN, INTEGER, FLOAT, STRING, CODED, LIST = range(1, 7)
-HOT, TIMED = 2, 4
+HOT = 2
 CHAIN_MAX = 4096
 
 
@@ -97,6 +98,15 @@ class Dict:
         if not 64 <= number < self.cells:
             raise Again
         return number
+
+    def runs(self, first, run, size):
+        """How many pieces of cells that follow each other the block has."""
+        cell, pieces = first, 1
+        for index in range(1, (size + 63) // 64):
+            before = cell
+            cell = cell + 1 if index < run else self.cell(self.half(self.at_links + 4 * cell))
+            pieces += cell != before + 1
+        return pieces
 
     def bytes(self, first, run, start, count):
         """Bytes of the block that begins with that cell."""
@@ -253,10 +263,26 @@ class Dict:
             yield from self.steadily(line, None, look)
 
 
+    def forms(self):
+        hot = chained = most = 0
+        for number in range(self.stripes * self.lines):
+            line = self.at_lines + 64 * number
+
+            def look(item, word):
+                size = 40 + item["key_size"]
+                size += item["number"] if item["type"] in (STRING, CODED) else 0
+                return word & HOT != 0, word == chain, self.runs(item["cell"], item["run"], size)
+
+            chain = self.word(line + 8)
+            for is_hot, is_chained, runs in self.steadily(line, None, look):
+                hot, chained, most = hot + is_hot, chained + is_chained, max(most, runs)
+        return hot, chained, most
+
+
 def show(value):
     """As the spec does: numbers and strings can be told from each other."""
     if value is None or isinstance(value, bool):
-        return str(value).lower()
+        return "nil" if value is None else str(value).lower()
     if isinstance(value, int):
         return "%d" % value
     if isinstance(value, float):
@@ -264,16 +290,18 @@ def show(value):
     if isinstance(value, list):
         return "[" + ", ".join(map(show, value)) + "]"
     if len(value) > 64:
-        return "%d bytes, %016x" % (len(value), siphash13(1, 2, value))
+        return "%d bytes, %d" % (len(value), sum(i * byte for i, byte in enumerate(value)))
     return '"%s"' % value.hex()
 
 
 def main(name, command, *words):
     shared = Dict(name)
     if command == "get":
-        for key in words:
+        for key in sys.stdin:
             item = shared.get_item(bytes.fromhex(key))
             print(show(item and item[0]), item[1] if item else "")
+    elif command == "forms":
+        print("%d hot, %d in chains, %d runs" % shared.forms())
     elif command == "pairs":
         for line in sorted("%s %s" % (show(key), show(value)) for key, value in shared.pairs()):
             print(line)
