@@ -276,13 +276,13 @@ describe("the module", function()
         count = count + 1
       end
     end
-    local segment = assert(shmseg.anonymous(65536))
+    local segment = assert(shmseg.anonymous(2 ^ 18))
     look("shmseg", shmseg, "shmseg.")
     look("segment", getmetatable(segment).__index, "segment:")
     look("atomic", getmetatable(segment:atomic(0, "u32")).__index, "n:")
     local common = { close = true, segment = true, unlink = true }
     for i, kind in ipairs(require("shmseg.core").kinds) do
-      local object = assert(shmseg[kind].open(segment:slice(i * 4096, 4096), "c"))
+      local object = assert(shmseg[kind].open(segment:slice(i * 2 ^ 14, 2 ^ 14), "c"))
       local methods = {}
       for name, method in pairs(getmetatable(object).__index) do
         methods[name] = not common[name] and method or nil
