@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/word.h"
 #include "objects/object.h"
@@ -194,6 +195,11 @@ static inline bool dict_is_cell(const shmseg_dict *dict, uint64_t cell) {
   return cell >= DICT_PAGE && cell < dict->cells;
 }
 
+/* Can so many cells, one behind the other, begin with that one? */
+static inline bool dict_is_run(const shmseg_dict *dict, uint64_t cell, uint64_t count) {
+  return dict_is_cell(dict, cell) && count != 0 && count <= dict->cells - cell;
+}
+
 static inline uint64_t dict_cells_for(uint64_t bytes) {
   return bytes / DICT_CELL + (bytes % DICT_CELL != 0);
 }
@@ -203,9 +209,12 @@ static inline bool dict_has_bytes(uint32_t type) {
   return type == SHMSEG_DICT_STRING || type == SHMSEG_DICT_CODED;
 }
 
-/* Bytes of an item; of an element ELEMENT_BYTES and the number if it has bytes. */
 static inline uint64_t dict_item_size(const dict_head *head) {
   return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
+}
+
+static inline uint64_t dict_element_size(const dict_head *head) {
+  return ELEMENT_BYTES + (dict_has_bytes(head->type) ? head->number : 0);
 }
 
 /* Bytes of an item as they are counted: of the key and the value; those of a list's elements are not among
@@ -250,18 +259,54 @@ int shmseg_dict_locate(const shmseg_dict *dict, const void *key, size_t size, di
 
 /* --- dict_cells.c: bytes in cells --------------------------------------------------------- */
 
+/* The address of those bytes, if all of them are in the block's first run; else NULL. */
+static inline unsigned char *dict_in_run(const shmseg_dict *dict, dict_block block, uint64_t from,
+                                         uint64_t size) {
+  uint64_t room = (uint64_t)block.run * DICT_CELL;
+  if (!dict_is_run(dict, block.cell, block.run) || size > room || from > room - size)
+    return NULL;
+  return shmseg_object_at(&dict->object, dict_cell_at(dict, block.cell) + from);
+}
+
+int shmseg_dict_read_slowly(const shmseg_dict *dict, dict_block block, uint64_t from, void *to,
+                            uint64_t size);
+bool shmseg_dict_equals_slowly(const shmseg_dict *dict, dict_block block, uint64_t from,
+                               const void *bytes, uint64_t size);
+
 /* Copies size bytes, from that offset in the block on. Follows links; SHMSEG_CORRUPT when they lead out
  * of the dict. What a peer changes meanwhile is copied as any mixture. block.count is not used. */
-int shmseg_dict_read(const shmseg_dict *dict, dict_block block, uint64_t from, void *to,
-                     uint64_t size);
+static inline int shmseg_dict_read(const shmseg_dict *dict, dict_block block, uint64_t from,
+                                   void *to, uint64_t size) {
+  const unsigned char *at = dict_in_run(dict, block, from, size);
+  if (!at)
+    return shmseg_dict_read_slowly(dict, block, from, to, size);
+  copy_from_shared(to, at, (size_t)size);
+  return 0;
+}
 
 /* The same into a block that is ours, and not published. */
 int shmseg_dict_write(const shmseg_dict *dict, dict_block block, uint64_t from, const void *bytes,
                       uint64_t size);
 
-/* Are those bytes there? False also when links lead out of the dict. */
-bool shmseg_dict_equals(const shmseg_dict *dict, dict_block block, uint64_t from, const void *bytes,
-                        uint64_t size);
+/* Are those bytes there? False also when links lead out of the dict. Short ones are compared word by word:
+ * a cell has whole words, so the last one may be read beyond the bytes. */
+static inline bool shmseg_dict_equals(const shmseg_dict *dict, dict_block block, uint64_t from,
+                                      const void *bytes, uint64_t size) {
+  unsigned char *at = dict_in_run(dict, block, from, size);
+  if (!at || from % 8 != 0 || size > DICT_CELL)
+    return shmseg_dict_equals_slowly(dict, block, from, bytes, size);
+  const unsigned char *mine = bytes;
+  size_t left = (size_t)size;
+  for (; left >= 8; left -= 8, at += 8, mine += 8) {
+    uint64_t word = load_relaxed((uint64_t *)(void *)at);
+    if (memcmp(&word, mine, 8) != 0)
+      return false;
+  }
+  if (left == 0)
+    return true;
+  uint64_t word = load_relaxed((uint64_t *)(void *)at);
+  return memcmp(&word, mine, left) == 0;
+}
 
 /* Calls visit for each contiguous run of the block: 0, SHMSEG_CORRUPT, or what visit returned. */
 int shmseg_dict_each_run(const shmseg_dict *dict, dict_block block,
