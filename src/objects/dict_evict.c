@@ -213,7 +213,7 @@ static uint64_t evict_reach(const dict_op *op, const evict_task *task, bool is_o
 /* Has the stripe something, by what it counts? */
 static bool evict_has_some(const dict_op *op) {
   return load_relaxed(evict_word(op, STRIPE_USED)) != 0 ||
-         load_relaxed(evict_word(op, STRIPE_SPARE)) != 0;
+         load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0;
 }
 
 /* Takes `want` cells of another stripe, and all that it keeps to spare. */
@@ -258,9 +258,11 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
 /* Cells that are missing for count more, by what the arena counts; one at least. */
 static uint64_t evict_missing(const dict_op *op, uint64_t count, uint64_t allowance) {
   uint64_t granted = load_relaxed(dict_word64(op->dict, DICT_GRANTED));
+  uint64_t spare =
+      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE + 4)));
   if (granted > op->dict->cells)
     granted = op->dict->cells;
-  uint64_t need = granted + count, have = op->dict->quota + allowance;
+  uint64_t need = granted + count, have = op->dict->quota + allowance + spare;
   return need > have ? need - have : 1;
 }
 
@@ -270,7 +272,6 @@ static int evict_some(dict_op *op, evict_task *task, uint64_t missing) {
   uint64_t part = op->dict->quota / op->dict->stripes / 8 + DICT_PAGE, freed = 0;
   int err = evict_from(op, task, op->dict->stripes > 1 && missing > part ? part : missing,
                        evict_reach(op, task, true), &freed);
-  shmseg_dict_give_spare(op);
   if (!err && freed < missing)
     err = evict_from_others(op, task, missing, &freed);
   if (err || freed > 0)
@@ -287,8 +288,6 @@ static int evict_give_up(const dict_op *op, const evict_task *task) {
 int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t keep, bool is_safe,
                      bool *forcible, dict_block *block) {
   int err = shmseg_dict_take(op, count, allowance, block);
-  if (err == ENOMEM && shmseg_dict_give_spare(op) > 0)
-    err = shmseg_dict_take(op, count, allowance, block);
   if (err != ENOMEM)
     return err;
   is_safe |= op->dict->object.geometry[1] == SHMSEG_DICT_NONE;

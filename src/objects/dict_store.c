@@ -7,12 +7,11 @@
 
 /* --- an item for a key -------------------------------------------------------------------- */
 
-/* Writes the item into a block that is ours. */
+/* Writes the item into a block that is ours: after the fence of shmseg_dict_take() (D4). */
 static int store_fill(const dict_op *op, const dict_key *key, dict_block block, dict_head *head,
                       const void *bytes) {
   const shmseg_dict *dict = op->dict;
   head->run = block.run;
-  fence_release(); /* D4: who reads a byte of this sees that the word of what was here is another one */
   int err = shmseg_dict_write_head(dict, block, head, key->bytes);
   if (!err && dict_has_bytes(head->type) && head->number > 0)
     err = shmseg_dict_write(dict, block, ITEM_KEY + key->size, bytes, head->number);

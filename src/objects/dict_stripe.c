@@ -45,15 +45,19 @@ int shmseg_dict_try_enter(dict_op *op) {
   return err ? err : stripe_begin(op, is_dirty);
 }
 
+/* shmseg_dict_take() may have taken it. */
+static int stripe_give_large(dict_op *op) {
+  if (!op->is_large)
+    return 0;
+  op->is_large = false;
+  return shmseg_lock_release(op->dict->object.segment, dict_word32(op->dict, DICT_LARGE_LOCK),
+                             op->id, SHMSEG_LOCK_FREE, 1);
+}
+
 int shmseg_dict_leave(dict_op *op, int err) {
   const shmseg_segment *segment = op->dict->object.segment;
-  if (op->is_large) {
-    int released = shmseg_lock_release(segment, dict_word32(op->dict, DICT_LARGE_LOCK), op->id,
-                                       SHMSEG_LOCK_FREE, 1);
-    err = err ? err : released;
-    op->is_large = false;
-  }
-  int status = segment_status(segment);
+  int given = stripe_give_large(op), status = segment_status(segment);
+  err = err ? err : given;
   if (status || op->is_broken || err == SHMSEG_CORRUPT)
     return shmseg_lock_leave_dirty(segment, stripe_lock(op), op->id, status ? status : err);
   status = shmseg_lock_release(segment, stripe_lock(op), op->id, SHMSEG_LOCK_FREE, 1);
