@@ -319,11 +319,16 @@ TEST_WITH(fresh, links, "links that lead out of the dict, or in a circle, are co
 
 /* --- marks -------------------------------------------------------------------------------- */
 
-TEST_WITH(fresh, marks, "what is marked stays, and only the stripe's other cells become free") {
-  take_some();
-  dict_op other = in_stripe(1);
+TEST(marks, "what is marked stays, and only the stripe's other cells become free") {
+  open_dict(STRIPED, 0, 0);
+  in_use = 0;
+  memset(blocks, 0, sizeof blocks);
+  memset(uses, 0, sizeof uses);
+  op = in_stripe(1);
+  dict_op other = in_stripe(0);
   dict_block theirs;
-  must(shmseg_dict_take(&other, 3, 0, &theirs) == 0);
+  must(shmseg_dict_take(&other, DICT_PAGE, 0, &theirs) == 0);
+  take_some();
   check(!shmseg_dict_mark(&op, theirs) && shmseg_dict_mark(&op, blocks[1].block));
   check(!shmseg_dict_mark(&op, blocks[1].block));
   for (int i = 50; i < 100; i++)
@@ -332,8 +337,7 @@ TEST_WITH(fresh, marks, "what is marked stays, and only the stripe's other cells
       check(shmseg_dict_each_run(&d, blocks[i].block, unuse_run, &in_use) == 0);
     }
   mark_blocks();
-  set_number(&ours, dict_stripe_at(0, STRIPE_SPARE), 0);
-  check(shmseg_dict_sweep(&op) == 0 && granted_cells() == in_use + 3);
-  shmseg_dict_give(&other, theirs);
-  check(shmseg_dict_give_spare(&other) == 3 && is_derived());
+  set_number(&ours, dict_stripe_at(1, STRIPE_SPARE), 0);
+  check(shmseg_dict_sweep(&op) == 0 && granted_cells() == in_use + DICT_PAGE && is_derived());
+  close_dict();
 }
