@@ -43,7 +43,7 @@ demo: $(built)               ## see two processes share memory
 	@$(with) examples/demo
 
 test: setup-specs $(built)   ## run the specs
-	@$(with) .ci/busted $(version) $(ARGS)
+	@$(with) .ci/specs $(version) $(ARGS)
 
 test-all:                    ## run the specs on every Lua
 	@for lua in 5.5 5.4 5.3 5.2 5.1 luajit; do $(MAKE) --no-print-directory test LUA=$$lua || exit; done
