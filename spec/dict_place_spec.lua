@@ -22,8 +22,8 @@ describe("a dict that a peer cuts", function()
     "set('key', 1)", "set('new', ('x'):rep(20000))", "set('key', nil)", "safe_set('key', 1)",
     "add('key', 1)", "safe_add('key', 1)", "replace('key', 1)", "delete('key')",
     "incr('key', 1, 0)", "incr('n', 1)", "lpush('list', 1)", "rpush('list', 1)",
-    "lpop('list')", "rpop('list')", "expire('key', 1)", "flush_all()", "flush_expired()", "cas('key', 1, 2)",
-    "update('key', tostring)", "set_many({ key = 1 })", "fetch('key', tostring)",
+    "lpop('list')", "rpop('list')", "expire('key', 1)", "flush_all()", "flush_expired()",
+    "cas('key', 1, 2)", "update('key', tostring)", "set_many({ key = 1 })", "fetch('key', tostring)",
     "claim('key', 0)",
   }
 
@@ -138,8 +138,8 @@ describe("a handle that only reads", function()
       { "set", "key", 1 }, { "set", "key" }, { "safe_set", "key", 1 }, { "add", "new", 1 },
       { "safe_add", "new", 1 }, { "replace", "key", 1 }, { "delete", "key" },
       { "incr", "other", 1 }, { "lpush", "list", 1 }, { "rpush", "list", 1 }, { "lpop", "list" },
-      { "rpop", "list" }, { "expire", "key", 1 }, { "flush_all" }, { "flush_expired" }, { "cas", "key", "value", 2 },
-      { "update", "key", print }, { "set_many", { key = 1 } }, { "claim", "key", 0 },
+      { "rpop", "list" }, { "expire", "key", 1 }, { "flush_all" }, { "flush_expired" },
+      { "cas", "key", "value", 2 }, { "update", "key", print }, { "set_many", { key = 1 } }, { "claim", "key", 0 },
       { "fetch", "key", print },
     } do
       expect.misuse("read%-only", reader[call[1]], reader, call[2], call[3], call[4])
