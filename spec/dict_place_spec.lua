@@ -23,8 +23,8 @@ describe("a dict that a peer cuts", function()
     "add('key', 1)", "safe_add('key', 1)", "replace('key', 1)", "delete('key')",
     "incr('key', 1, 0)", "incr('n', 1)", "lpush('list', 1)", "rpush('list', 1)",
     "lpop('list')", "rpop('list')", "expire('key', 1)", "flush_all()", "flush_expired()",
-    "cas('key', 1, 2)", "update('key', tostring)", "set_many({ key = 1 })", "fetch('key', tostring)",
-    "claim('key', 0)",
+    "cas('key', 1, 2)", "update('key', tostring)", "set_many({ key = 1 })",
+    "fetch('key', tostring)", "claim('key', 0)",
   }
 
   local function victim(size)
@@ -139,7 +139,8 @@ describe("a handle that only reads", function()
       { "safe_add", "new", 1 }, { "replace", "key", 1 }, { "delete", "key" },
       { "incr", "other", 1 }, { "lpush", "list", 1 }, { "rpush", "list", 1 }, { "lpop", "list" },
       { "rpop", "list" }, { "expire", "key", 1 }, { "flush_all" }, { "flush_expired" },
-      { "cas", "key", "value", 2 }, { "update", "key", print }, { "set_many", { key = 1 } }, { "claim", "key", 0 },
+      { "cas", "key", "value", 2 }, { "update", "key", print }, { "set_many", { key = 1 } },
+      { "claim", "key", 0 },
       { "fetch", "key", print },
     } do
       expect.misuse("read%-only", reader[call[1]], reader, call[2], call[3], call[4])

@@ -18,6 +18,7 @@ static uint64_t *stripe_word(const dict_op *op, uint64_t offset) {
 /* The lock is ours; what a dead owner has left is mended first. */
 static int stripe_begin(dict_op *op, bool is_dirty) {
   op->now = 0;
+  op->is_large = false;
   op->is_broken = is_dirty;
   op->flush = load_acquire(dict_word64(op->dict, DICT_FLUSH)); /* pairs with flush's swap */
   if (!is_dirty)
@@ -31,7 +32,6 @@ static int stripe_begin(dict_op *op, bool is_dirty) {
 
 int shmseg_dict_enter(dict_op *op) {
   bool is_dirty;
-  op->is_inner = false;
   int err = shmseg_object_begin(&op->dict->object, &op->id);
   if (!err)
     err = shmseg_lock_enter_patiently(op->dict->object.segment, stripe_lock(op), op->id,
@@ -41,17 +41,17 @@ int shmseg_dict_enter(dict_op *op) {
 
 int shmseg_dict_try_enter(dict_op *op) {
   bool is_dirty;
-  op->is_inner = true;
   int err = shmseg_lock_take(op->dict->object.segment, stripe_lock(op), op->id, 0, 0, &is_dirty);
   return err ? err : stripe_begin(op, is_dirty);
 }
 
-/* The large lock, which shmseg_dict_take() may have taken, is the whole operation's. */
-static int stripe_give_large(const dict_op *op) {
-  uint32_t *large = dict_word32(op->dict, DICT_LARGE_LOCK);
-  if (op->is_inner || (load_relaxed(large) & SHMSEG_LOCK_STATE) != op->id)
+/* shmseg_dict_take() may have taken it. */
+static int stripe_give_large(dict_op *op) {
+  if (!op->is_large)
     return 0;
-  return shmseg_lock_release(op->dict->object.segment, large, op->id, SHMSEG_LOCK_FREE, 1);
+  op->is_large = false;
+  return shmseg_lock_release(op->dict->object.segment, dict_word32(op->dict, DICT_LARGE_LOCK),
+                             op->id, SHMSEG_LOCK_FREE, 1);
 }
 
 int shmseg_dict_leave(dict_op *op, int err) {
