@@ -31,19 +31,44 @@ static inline void hash_mix(state *v, uint64_t word) {
   v->a ^= word;
 }
 
-/* Up to 8 bytes as a number, the first one lowest. */
-static inline uint64_t hash_word(const unsigned char *bytes, size_t count) {
-  uint64_t word = 0;
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  if (count == 8) {
-    memcpy(&word, bytes, 8);
-    return word;
-  }
-#endif
-  for (size_t i = 0; i < count; i++)
+static inline uint64_t hash_word(const unsigned char *bytes) {
+  uint64_t word;
+  memcpy(&word, bytes, sizeof word);
+  return word;
+}
+
+static inline uint64_t hash_half(const unsigned char *bytes) {
+  uint32_t half;
+  memcpy(&half, bytes, sizeof half);
+  return half;
+}
+
+/* Less than 8 bytes, the last ones of size, as a number, the first one lowest: cut from words that
+ * may begin before them. */
+static inline uint64_t hash_rest(const unsigned char *bytes, size_t rest, size_t size) {
+  if (rest == 0)
+    return 0;
+  if (size >= 8)
+    return hash_word(bytes + rest - 8) >> (64 - 8 * rest);
+  if (rest >= 4)
+    return hash_half(bytes) | hash_half(bytes + rest - 4) << (8 * rest - 32);
+  return bytes[0] | (uint64_t)bytes[rest / 2] << rest / 2 * 8 |
+         (uint64_t)bytes[rest - 1] << (rest - 1) * 8;
+}
+#else
+static inline uint64_t hash_rest(const unsigned char *bytes, size_t rest, size_t size) {
+  (void)size;
+  uint64_t word = 0;
+  for (size_t i = 0; i < rest; i++)
     word |= (uint64_t)bytes[i] << 8 * i;
   return word;
 }
+
+static inline uint64_t hash_word(const unsigned char *bytes) {
+  return hash_rest(bytes, 8, 8);
+}
+#endif
 
 uint64_t shmseg_hash(const uint64_t key[2], const void *bytes, size_t size) {
   state v = { key[0] ^ 0x736f6d6570736575, key[1] ^ 0x646f72616e646f6d, key[0] ^ 0x6c7967656e657261,
@@ -51,8 +76,8 @@ uint64_t shmseg_hash(const uint64_t key[2], const void *bytes, size_t size) {
   const unsigned char *at = bytes;
   size_t rest = size;
   for (; rest >= 8; at += 8, rest -= 8)
-    hash_mix(&v, hash_word(at, 8));
-  hash_mix(&v, (uint64_t)size << 56 | hash_word(at, rest));
+    hash_mix(&v, hash_word(at));
+  hash_mix(&v, (uint64_t)size << 56 | hash_rest(at, rest, size));
   v.c ^= 0xff;
   hash_round(&v);
   hash_round(&v);

@@ -33,7 +33,8 @@
  *             D2  a cell's owner is DICT_FREE, or the stripe that may write to it. All cells of a
  *                 stripe's items and elements are the stripe's, each in one block.
  *             D3  every store of an index word gives it a version: 1 more than the epoch, which follows.
- *                 So a word is the same only if nothing in its slot, or in its chain, was changed.
+ *                 If the word has that one from 2^20 epochs before, the epoch moves first. So a word is
+ *                 the same only if nothing in its slot, or in its chain, was changed.
  *             D4  a cell is given back only after the word that proves what was in it has another
  *                 version; and who writes to cells passes a fence before.
  *             D5  in a line at most one slot word is HOT. LINE_HOT is written under the line's lock.

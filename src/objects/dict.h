@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "core/word.h"
 #include "objects/object.h"
@@ -145,6 +146,7 @@ typedef struct {
   int64_t *deadline;
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
+  bool is_large;  /* shmseg_dict_take() has taken the large lock */
   bool
       is_broken; /* what is derived may be wrong: the lock is left to be repaired by the next owner */
 } dict_op;
@@ -193,6 +195,11 @@ static inline bool dict_is_cell(const shmseg_dict *dict, uint64_t cell) {
   return cell >= DICT_PAGE && cell < dict->cells;
 }
 
+/* Can so many cells, one behind the other, begin with that one? */
+static inline bool dict_is_run(const shmseg_dict *dict, uint64_t cell, uint64_t count) {
+  return dict_is_cell(dict, cell) && count != 0 && count <= dict->cells - cell;
+}
+
 static inline uint64_t dict_cells_for(uint64_t bytes) {
   return bytes / DICT_CELL + (bytes % DICT_CELL != 0);
 }
@@ -202,9 +209,19 @@ static inline bool dict_has_bytes(uint32_t type) {
   return type == SHMSEG_DICT_STRING || type == SHMSEG_DICT_CODED;
 }
 
-/* Bytes of an item; of an element ELEMENT_BYTES and the number if it has bytes. */
 static inline uint64_t dict_item_size(const dict_head *head) {
   return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
+}
+
+static inline uint64_t dict_element_size(const dict_head *head) {
+  return ELEMENT_BYTES + (dict_has_bytes(head->type) ? head->number : 0);
+}
+
+/* Bytes of an item as they are counted: of the key and the value; those of a list's elements are not among
+ * them. */
+static inline uint64_t dict_item_bytes(const dict_head *head) {
+  uint64_t value = dict_has_bytes(head->type) ? head->number : sizeof head->number;
+  return head->key_size + (head->type == SHMSEG_DICT_LIST ? 0 : value);
 }
 
 static inline dict_block dict_item_block(const dict_found *found) {
@@ -213,10 +230,11 @@ static inline dict_block dict_item_block(const dict_found *found) {
 }
 
 /* A word that had this value when the epoch was that, and has it now: was it the same all the while? Its
- * version comes again after DICT_VERSIONS epochs. */
+ * version comes again after DICT_VERSIONS epochs. While the epoch is the same one word was changed at
+ * most, and it got another version (D3): so a word counts also when its epoch has not followed yet. */
 static inline bool dict_is_same(uint64_t word, uint64_t epoch, uint64_t now) {
   uint64_t version = word >> WORD_VERSION & (DICT_VERSIONS - 1);
-  return now - epoch <= ((version - epoch - 1) & (DICT_VERSIONS - 1));
+  return now == epoch || now - epoch < ((version - epoch - 1) & (DICT_VERSIONS - 1));
 }
 
 /* Has the item expired, or was it flushed? *now is read from the clock when it is 0 and needed. */
@@ -241,18 +259,54 @@ int shmseg_dict_locate(const shmseg_dict *dict, const void *key, size_t size, di
 
 /* --- dict_cells.c: bytes in cells --------------------------------------------------------- */
 
+/* The address of those bytes, if all of them are in the block's first run; else NULL. */
+static inline unsigned char *dict_in_run(const shmseg_dict *dict, dict_block block, uint64_t from,
+                                         uint64_t size) {
+  uint64_t room = (uint64_t)block.run * DICT_CELL;
+  if (!dict_is_run(dict, block.cell, block.run) || size > room || from > room - size)
+    return NULL;
+  return shmseg_object_at(&dict->object, dict_cell_at(dict, block.cell) + from);
+}
+
+int shmseg_dict_read_slowly(const shmseg_dict *dict, dict_block block, uint64_t from, void *to,
+                            uint64_t size);
+bool shmseg_dict_equals_slowly(const shmseg_dict *dict, dict_block block, uint64_t from,
+                               const void *bytes, uint64_t size);
+
 /* Copies size bytes, from that offset in the block on. Follows links; SHMSEG_CORRUPT when they lead out
  * of the dict. What a peer changes meanwhile is copied as any mixture. block.count is not used. */
-int shmseg_dict_read(const shmseg_dict *dict, dict_block block, uint64_t from, void *to,
-                     uint64_t size);
+static inline int shmseg_dict_read(const shmseg_dict *dict, dict_block block, uint64_t from,
+                                   void *to, uint64_t size) {
+  const unsigned char *at = dict_in_run(dict, block, from, size);
+  if (!at)
+    return shmseg_dict_read_slowly(dict, block, from, to, size);
+  copy_from_shared(to, at, (size_t)size);
+  return 0;
+}
 
 /* The same into a block that is ours, and not published. */
 int shmseg_dict_write(const shmseg_dict *dict, dict_block block, uint64_t from, const void *bytes,
                       uint64_t size);
 
-/* Are those bytes there? False also when links lead out of the dict. */
-bool shmseg_dict_equals(const shmseg_dict *dict, dict_block block, uint64_t from, const void *bytes,
-                        uint64_t size);
+/* Are those bytes there? False also when links lead out of the dict. Short ones are compared word by word:
+ * a cell has whole words, so the last one may be read beyond the bytes. */
+static inline bool shmseg_dict_equals(const shmseg_dict *dict, dict_block block, uint64_t from,
+                                      const void *bytes, uint64_t size) {
+  unsigned char *at = dict_in_run(dict, block, from, size);
+  if (!at || from % 8 != 0 || size > DICT_CELL)
+    return shmseg_dict_equals_slowly(dict, block, from, bytes, size);
+  const unsigned char *mine = bytes;
+  size_t left = (size_t)size;
+  for (; left >= 8; left -= 8, at += 8, mine += 8) {
+    uint64_t word = load_relaxed((uint64_t *)(void *)at);
+    if (memcmp(&word, mine, 8) != 0)
+      return false;
+  }
+  if (left == 0)
+    return true;
+  uint64_t word = load_relaxed((uint64_t *)(void *)at);
+  return memcmp(&word, mine, left) == 0;
+}
 
 /* Calls visit for each contiguous run of the block: 0, SHMSEG_CORRUPT, or what visit returned. */
 int shmseg_dict_each_run(const shmseg_dict *dict, dict_block block,
@@ -318,6 +372,9 @@ int shmseg_dict_unmark(dict_op *op);
 
 /* --- dict_stripe.c: writing under a stripe's lock ------------------------------------------- */
 
+/* shmseg_dict_locate() for a call that writes: SHMSEG_READ_ONLY, no SHMSEG_EMPTY. */
+int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where);
+
 /* Locks op->stripe, repairs it if its last owner died, and reads the flush stamp. dict, stripe and
  * deadline are set. SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_READ_ONLY, … */
 int shmseg_dict_enter(dict_op *op);
@@ -330,7 +387,11 @@ int shmseg_dict_try_enter(dict_op *op);
  * the stripe is left to be repaired. */
 int shmseg_dict_leave(dict_op *op, int err);
 
-/* The stripe's count and bytes change by so much, and its used cells. */
+/* shmseg_dict_find() under the stripe's lock, where nothing can change: no SHMSEG_CHANGED. */
+int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found);
+
+/* The stripe's count and bytes change by so much, and its used cells. Items and bytes of a flushed item
+ * are not counted any more. */
 void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells);
 
 /* Adds 1 to a counter of the stripe. */
@@ -339,7 +400,7 @@ void shmseg_dict_tell(dict_op *op, uint64_t counter);
 /* Notes that cells were written: the stripe's age may grow. */
 void shmseg_dict_written(dict_op *op, uint64_t cells);
 
-/* Wakes those who watch the line, after a change; needs no lock. */
+/* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
 
 /* --- dict_index.c: the words that publish --------------------------------------------------- */
@@ -361,11 +422,33 @@ int shmseg_dict_remove(dict_op *op, uint64_t line, const dict_found *found);
 /* Gives the item's word another version, after its list has changed; and WORD_TIMED as said. */
 int shmseg_dict_renew(dict_op *op, uint64_t line, const dict_found *found, bool is_timed);
 
-/* Removes the item, and frees and counts all that it has: its cells and its elements. */
+/* Makes a number in a slot hot, with another value: what its word says. found->word follows. */
+int shmseg_dict_heat(dict_op *op, uint64_t line, dict_found *found, uint64_t number);
+
+/* The item is not hot any more, and its number is in found->head. found->word follows. */
+int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
+
+/* Removes the item, frees and counts all that it has, its cells and its elements, and wakes those who
+ * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
 
-/* Frees the elements of a list that nothing refers to any more. first | last << 32 */
-void shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
+/* Frees and counts all that an item has which nothing leads to any more. */
+void shmseg_dict_release(dict_op *op, const dict_found *found);
+
+/* Frees the elements of a list that nothing refers to any more, first | last << 32, and counts their
+ * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
+uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
+
+/* The bytes of a list's elements, under the stripe's lock. */
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count);
+
+/* --- dict_store.c: an item for a key -------------------------------------------------------- */
+
+/* Makes an item and puts it in the place of old, NULL if the key is not there. Of head all is set but
+ * key_size, run, stamp and next; bytes are those of the value, if its type has some. Changes nothing when
+ * it fails, but it may have evicted. */
+int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                    const void *bytes, bool is_safe, bool *forcible);
 
 /* --- dict_evict.c: room --------------------------------------------------------------------- */
 
@@ -381,8 +464,22 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
 /* Voids the claim on the key, if there is one. Before the key is written, under its stripe's lock. */
 void shmseg_dict_void(dict_op *op, const dict_key *key);
 
+/* Under the stripe's lock: is the claim still ours, and not void? */
+bool shmseg_dict_claim_holds(const dict_op *op, const shmseg_dict_claim *claim);
+
 /* Counts the stripe's claim words anew, after a death. */
 void shmseg_dict_recount_claims(dict_op *op);
+
+/* --- dict_wait.c ----------------------------------------------------------------------------- */
+
+/* Says that somebody is about to sleep until the key's line changes, or its claim. Gives the key for
+ * shmseg_eventcount_wait(), 0 through a read-only handle. Loads behind it see each change whose writer has
+ * not seen that. */
+uint32_t shmseg_dict_watch(const shmseg_dict *dict, const dict_key *key);
+
+/* Sleeps until such a change, as shmseg_eventcount_wait(). */
+int shmseg_dict_sleep(const shmseg_dict *dict, const dict_key *key, uint32_t watched,
+                      int64_t deadline);
 
 /* --- dict_repair.c -------------------------------------------------------------------------- */
 

@@ -137,6 +137,7 @@ typedef struct shmseg_dict_how {
   const shmseg_dict_token *token; /* SHMSEG_CHANGED when the key's state is another one; or NULL */
   const shmseg_dict_value *expected; /* SHMSEG_CHANGED when the live value is not equal to it, as
                                         numbers, or bytes of the same type; or NULL */
+  const struct shmseg_dict_claim *claim; /* SHMSEG_CHANGED when it is not valid; or NULL */
 } shmseg_dict_how;
 
 /* Stores a value. *forcible: a live item was evicted; also set on failure. ENOMEM: there is no room;

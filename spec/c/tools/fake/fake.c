@@ -10,18 +10,20 @@
 #include "os/liveness.h"
 
 #define START ((int64_t)1000000000)
+#define WALL ((int64_t)1000000000000)
 #define FIRST_ID 0x1000u
 
 const char *const fake_call_names[FAKE_CALLS] = { "futex wait", "futex wake", "sleep", "attach",
                                                   "probe" };
 
-fake_os fake = { .now = START, .processors = 1 };
+fake_os fake = { .now = START, .wall = WALL, .processors = 1 };
 
 void fake_reset(void) {
   fake_hooks hooks = fake.hooks;
   memset(&fake, 0, sizeof fake);
   fake.hooks = hooks;
   fake.now = START;
+  fake.wall = WALL;
   fake.processors = 1;
 }
 
@@ -65,6 +67,10 @@ int shmseg_futex_wake(const uint32_t *word, int count) {
 
 int64_t shmseg_clock_now(void) {
   return fake.now;
+}
+
+int64_t shmseg_clock_wall(void) {
+  return fake.wall + fake.now / 1000000;
 }
 
 int shmseg_clock_sleep(int64_t nanoseconds) {

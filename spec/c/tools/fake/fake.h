@@ -32,6 +32,7 @@ typedef struct fake_hooks {
 
 typedef struct fake_os {
   int64_t now;    /* nanoseconds */
+  int64_t wall;   /* milliseconds since 1970 when now is 0: the time of day goes with now */
   int processors; /* 1: nobody spins */
   fake_hooks hooks;
   uint32_t alive[FAKE_IDENTITIES]; /* identities; 0: a free place */

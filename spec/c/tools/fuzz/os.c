@@ -17,6 +17,9 @@ const int fuzz_patience = 5000;
 #define PROBE 1200
 #define WAKE 1900
 
+/* Milliseconds since 1970 when the run begins. */
+#define WALL ((int64_t)1000000000000)
+
 #define MEMBERS 4096
 
 static int64_t now;
@@ -48,6 +51,10 @@ int64_t fuzz_stolen(void) {
 
 int64_t shmseg_clock_now(void) {
   return now += LOOK_AT_CLOCK;
+}
+
+int64_t shmseg_clock_wall(void) {
+  return WALL + (now += LOOK_AT_CLOCK) / 1000000;
 }
 
 int shmseg_clock_sleep(int64_t nanoseconds) {

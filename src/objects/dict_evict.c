@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* Room for a new item: what has expired goes, and what was not used for long. dict.c describes the whole.
+ *
+ * The hand goes through the lines of a stripe. The victim is the oldest one of a window: so many
+ * candidates from the hand on. A slot's item is one, and a chain as a whole. Items' heads are elsewhere
+ * in memory: only of those that may be stale they are read, and of the victim. */
+#include <errno.h>
+
+#include "core/segment.h"
+#include "core/wait.h"
+#include "objects/dict.h"
+
+#define CANDIDATES 64
+#define ENTRIES (DICT_SLOTS + 1)
+
+/* Lines that are looked at before a stripe counts as one that has nothing to give. */
+#define REACH 1024
+#define REACH_SAFE 4096      /* in the own stripe, where nothing live goes */
+#define REACH_SAFE_OTHER 128 /* in each other one */
+
+/* How often an operation makes room, when others take it each time. */
+#define ROUNDS 1000
+
+typedef struct {
+  uint64_t line, number; /* its offset, and its number in the stripe */
+  uint64_t word;
+  int entry;
+  uint32_t age; /* since it was used */
+} evict_candidate;
+
+typedef struct {
+  evict_candidate list[CANDIDATES + ENTRIES];
+  int count;
+  uint64_t lines; /* so many were looked at */
+} evict_window;
+
+/* What is wanted of the stripes, and what they gave. */
+typedef struct {
+  uint32_t keep;
+  bool is_safe, is_last; /* is_last: every line is looked at */
+  bool *forcible;
+  bool is_held; /* somebody else has a stripe that may have something */
+} evict_task;
+
+static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
+  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+}
+
+static uint64_t evict_entry_at(uint64_t line, int entry) {
+  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
+}
+
+/* --- candidates --------------------------------------------------------------------------- */
+
+static void evict_add_line(const dict_op *op, uint64_t number, uint64_t age, uint32_t keep,
+                           evict_window *window) {
+  uint64_t line = dict_line_at(op->dict, op->stripe, number);
+  uint32_t marks = load_relaxed(dict_word32(op->dict, line + LINE_MARKS));
+  __builtin_prefetch(dict_word64(op->dict, line) + 2 * LINE_SIZE / 8);
+  for (int i = 0; i < ENTRIES; i++) {
+    uint64_t word = load_relaxed(dict_word64(op->dict, evict_entry_at(line, i)));
+    uint32_t cell = dict_word_cell(word);
+    if (cell != 0 && (cell != keep || i == DICT_CHAIN))
+      window->list[window->count++] =
+          (evict_candidate){ line, number, word, i, (uint32_t)(age - (marks >> 5 * i & 31)) & 31 };
+  }
+}
+
+/* Fills the window, at most with so many lines, and moves the hand behind it. */
+static void evict_look(const dict_op *op, uint32_t keep, uint64_t most, evict_window *window) {
+  uint64_t age = load_relaxed(evict_word(op, STRIPE_AGE));
+  uint64_t hand = load_relaxed(evict_word(op, STRIPE_HAND)), lines = op->dict->lines;
+  window->count = 0;
+  window->lines = 0;
+  while (window->count < CANDIDATES && window->lines < lines && window->lines < most) {
+    hand = hand < lines ? hand : 0;
+    evict_add_line(op, hand++, age, keep, window);
+    window->lines++;
+  }
+  store_relaxed(evict_word(op, STRIPE_HAND), hand);
+}
+
+/* --- victims ------------------------------------------------------------------------------ */
+
+static bool evict_may_be_stale(const dict_op *op, uint64_t word) {
+  return word & WORD_TIMED || op->flush != 1; /* 1: there was no flush yet */
+}
+
+/* Of a chain the last one that is stale, or else the last one, is found. SHMSEG_EMPTY: there is only what is
+ * to be kept. */
+static int evict_find_in_chain(dict_op *op, uint32_t keep, dict_found *found, bool *is_stale) {
+  dict_found at = *found;
+  bool is_found = false;
+  uint32_t next = dict_word_cell(at.word);
+  at.cell = 0;
+  *is_stale = false;
+  for (int i = 0; next != 0; i++) {
+    at.before = at.cell;
+    at.cell = next;
+    if (i == DICT_CHAIN_MAX || !shmseg_dict_read_head(op->dict, next, &at.head))
+      return SHMSEG_CORRUPT;
+    next = at.head.next;
+    bool stale = dict_is_stale(&at.head, op->flush, &op->now);
+    if (at.cell == keep || (*is_stale && !stale))
+      continue;
+    *found = at;
+    *is_stale = stale;
+    is_found = true;
+  }
+  return is_found ? 0 : SHMSEG_EMPTY;
+}
+
+static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t keep,
+                      dict_found *found, bool *is_stale) {
+  *found = (dict_found){ .epoch = load_relaxed(evict_word(op, STRIPE_EPOCH)),
+                         .at = evict_entry_at(candidate->line, candidate->entry),
+                         .word = candidate->word,
+                         .cell = dict_word_cell(candidate->word),
+                         .entry = candidate->entry };
+  if (candidate->entry == DICT_CHAIN)
+    return evict_find_in_chain(op, keep, found, is_stale);
+  if (!shmseg_dict_read_head(op->dict, found->cell, &found->head))
+    return SHMSEG_CORRUPT;
+  *is_stale = dict_is_stale(&found->head, op->flush, &op->now);
+  return 0;
+}
+
+/* Drops the victim, and adds its cells to *freed. */
+static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool is_stale,
+                      const evict_task *task, uint64_t *freed) {
+  uint64_t used = load_relaxed(evict_word(op, STRIPE_USED));
+  int err = shmseg_dict_drop(op, line, found);
+  if (err)
+    return err;
+  shmseg_dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
+  if (!is_stale)
+    *task->forcible = true;
+  uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
+  *freed += less - 1 < op->dict->cells ? less : 1; /* at least one, so that every loop ends */
+  return 0;
+}
+
+/* Drops what is stale in the window, until there is enough. The hand stays where some may be left. */
+static int evict_stale(dict_op *op, const evict_window *window, const evict_task *task,
+                       uint64_t want, uint64_t *freed) {
+  for (int i = 0; i < window->count; i++) {
+    const evict_candidate *candidate = &window->list[i];
+    dict_found found;
+    bool is_stale;
+    if (!evict_may_be_stale(op, candidate->word))
+      continue;
+    int err = evict_find(op, candidate, task->keep, &found, &is_stale);
+    if (!err && is_stale)
+      err = evict_drop(op, candidate->line, &found, true, task, freed);
+    if (err && err != SHMSEG_EMPTY)
+      return err;
+    if (*freed >= want) {
+      store_relaxed(evict_word(op, STRIPE_HAND), candidate->number);
+      return 0;
+    }
+  }
+  return 0;
+}
+
+/* Drops the oldest one of the window. SHMSEG_EMPTY: there is none. */
+static int evict_oldest(dict_op *op, const evict_window *window, const evict_task *task,
+                        uint64_t *freed) {
+  const evict_candidate *oldest = NULL;
+  dict_found found;
+  bool is_stale;
+  for (int i = 0; i < window->count; i++) {
+    const evict_candidate *candidate = &window->list[i];
+    if (oldest && candidate->age <= oldest->age)
+      continue;
+    if (candidate->entry == DICT_CHAIN &&
+        evict_find(op, candidate, task->keep, &found, &is_stale) == SHMSEG_EMPTY)
+      continue;
+    oldest = candidate;
+  }
+  if (!oldest)
+    return SHMSEG_EMPTY;
+  int err = evict_find(op, oldest, task->keep, &found, &is_stale);
+  return err ? err : evict_drop(op, oldest->line, &found, is_stale, task, freed);
+}
+
+/* Frees `want` cells of the op's stripe, or what there is, looking at so many lines in vain. */
+static int evict_from(dict_op *op, const evict_task *task, uint64_t want, uint64_t reach,
+                      uint64_t *freed) {
+  evict_window window;
+  uint64_t left = reach;
+  int err = 0;
+  while (!err && *freed < want && left > 0) {
+    uint64_t before = *freed;
+    evict_look(op, task->keep, left, &window);
+    err = evict_stale(op, &window, task, want, freed);
+    if (!err && *freed == before && !task->is_safe)
+      err = evict_oldest(op, &window, task, freed);
+    if (err == SHMSEG_EMPTY)
+      err = 0;
+    left = *freed != before ? reach : left - window.lines;
+  }
+  return err;
+}
+
+/* --- other stripes ------------------------------------------------------------------------- */
+
+static uint64_t evict_reach(const dict_op *op, const evict_task *task, bool is_own) {
+  uint64_t lines = op->dict->lines;
+  uint64_t reach = !task->is_safe ? REACH : is_own ? REACH_SAFE : REACH_SAFE_OTHER;
+  return reach < lines && !task->is_last ? reach : lines;
+}
+
+/* Has the stripe something, by what it counts? */
+static bool evict_has_some(const dict_op *op) {
+  return load_relaxed(evict_word(op, STRIPE_USED)) != 0 ||
+         load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0;
+}
+
+/* Takes `want` cells of another stripe, and all that it keeps to spare. */
+static int evict_other(dict_op *other, evict_task *task, uint64_t want, uint64_t *freed) {
+  if (!task->is_last && !evict_has_some(other))
+    return 0;
+  int err = shmseg_dict_try_enter(other);
+  if (err) {
+    task->is_held = true;
+    return segment_status(other->dict->object.segment);
+  }
+  uint64_t given = shmseg_dict_give_spare(other), dropped = 0;
+  if (given < want) {
+    err = evict_from(other, task, want - given, evict_reach(other, task, false), &dropped);
+    shmseg_dict_give_spare(other);
+  }
+  *freed += given + dropped;
+  err = shmseg_dict_leave(other, err);
+  task->is_held |= err != 0;
+  return segment_status(other->dict->object.segment);
+}
+
+/* Takes a part of what is wanted of each other stripe. */
+static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want, uint64_t *freed) {
+  uint32_t stripes = op->dict->stripes, keep = task->keep;
+  int err = 0;
+  task->keep = 0;
+  task->is_held = false;
+  for (uint32_t i = 1; !err && i < stripes && *freed < want; i++) {
+    dict_op other = { .dict = op->dict,
+                      .id = op->id,
+                      .stripe = (op->stripe + i) & (stripes - 1),
+                      .deadline = op->deadline };
+    err = evict_other(&other, task, want / stripes + 1, freed);
+  }
+  task->keep = keep;
+  return err;
+}
+
+/* --- room --------------------------------------------------------------------------------- */
+
+/* Cells that are missing for count more, by what the arena counts; one at least. */
+static uint64_t evict_missing(const dict_op *op, uint64_t count, uint64_t allowance) {
+  uint64_t granted = load_relaxed(dict_word64(op->dict, DICT_GRANTED));
+  uint64_t spare =
+      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE + 4)));
+  if (granted > op->dict->cells)
+    granted = op->dict->cells;
+  uint64_t need = granted + count, have = op->dict->quota + allowance + spare;
+  return need > have ? need - have : 1;
+}
+
+/* Frees some of what is missing. A large value does not take all of its own stripe. SHMSEG_EMPTY: there is
+ * nothing. */
+static int evict_some(dict_op *op, evict_task *task, uint64_t missing) {
+  uint64_t part = op->dict->quota / op->dict->stripes / 8 + DICT_PAGE, freed = 0;
+  int err = evict_from(op, task, op->dict->stripes > 1 && missing > part ? part : missing,
+                       evict_reach(op, task, true), &freed);
+  if (!err && freed < missing)
+    err = evict_from_others(op, task, missing, &freed);
+  if (err || freed > 0)
+    return err;
+  return SHMSEG_EMPTY;
+}
+
+/* Waiting is over when nobody has been seen to hold what could go. */
+static int evict_give_up(const dict_op *op, const evict_task *task) {
+  return task->is_held ? shmseg_wait_again(shmseg_wait_patience(op->deadline, DICT_PATIENCE))
+                       : ENOMEM;
+}
+
+int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t keep, bool is_safe,
+                     bool *forcible, dict_block *block) {
+  int err = shmseg_dict_take(op, count, allowance, block);
+  if (err != ENOMEM)
+    return err;
+  is_safe |= op->dict->object.geometry[1] == SHMSEG_DICT_NONE;
+  evict_task task = { keep, is_safe, false, forcible, false };
+  for (int i = 0; err == ENOMEM && i < ROUNDS; i++) {
+    err = evict_some(op, &task, evict_missing(op, count, allowance));
+    if (err == SHMSEG_EMPTY && (is_safe || task.is_last))
+      return evict_give_up(op, &task);
+    task.is_last = err == SHMSEG_EMPTY;
+    if (!err || err == SHMSEG_EMPTY)
+      err = shmseg_dict_take(op, count, allowance, block);
+  }
+  return err == ENOMEM ? shmseg_wait_again(shmseg_wait_patience(op->deadline, DICT_PATIENCE)) : err;
+}

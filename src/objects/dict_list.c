@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+/* Lists of a dict: elements that are put on, and taken off, either end. */
+#include <errno.h>
+
+#include "objects/dict.h"
+
+/* An element that is not in its list yet. */
+typedef struct {
+  const shmseg_dict_value *value;
+  bool left;
+  uint64_t bytes, cells;
+  dict_block block;
+} list_new;
+
+static uint32_t list_first(uint64_t ends) {
+  return (uint32_t)ends;
+}
+
+static uint32_t list_last(uint64_t ends) {
+  return (uint32_t)(ends >> 32);
+}
+
+static uint64_t list_ends(uint32_t first, uint32_t last) {
+  return first | (uint64_t)last << 32;
+}
+
+/* --- all elements of a list ----------------------------------------------------------------- */
+
+/* The bytes of an element, as they are counted. */
+static uint64_t list_bytes_of(const dict_head *element) {
+  return dict_has_bytes(element->type) ? element->number : sizeof element->number;
+}
+
+static dict_block list_block_of(uint32_t cell, const dict_head *element) {
+  uint64_t bytes = dict_has_bytes(element->type) ? element->number : 0;
+  dict_block block = { cell, element->run, dict_cells_for(ELEMENT_BYTES + bytes) };
+  return block;
+}
+
+/* Where a walk through a list is; left bounds it, since a peer may have made it a ring. */
+typedef struct {
+  uint32_t cell, last; /* cell: the next element; 0: there is none */
+  uint64_t left;
+} list_walk;
+
+/* False: that was the last one (then walk->cell is 0), or the list is broken. */
+static bool list_next(const dict_op *op, list_walk *walk, dict_block *block, dict_head *element) {
+  uint32_t cell = walk->cell;
+  if (cell == 0 || walk->left == 0 || !shmseg_dict_read_element(op->dict, cell, element))
+    return false;
+  *block = list_block_of(cell, element);
+  walk->cell = cell == walk->last ? 0 : element->next;
+  walk->left--;
+  return true;
+}
+
+uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
+  list_walk walk = { list_first(ends), list_last(ends), count };
+  uint64_t bytes = 0, cells = 0;
+  dict_block block;
+  dict_head element;
+  while (list_next(op, &walk, &block, &element)) {
+    bytes += list_bytes_of(&element);
+    cells += block.count;
+    shmseg_dict_give(op, block);
+  }
+  op->is_broken |= walk.cell != 0;
+  shmseg_dict_count(op, 0, 0, -(int64_t)cells);
+  return bytes;
+}
+
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count) {
+  list_walk walk = { list_first(ends), list_last(ends), count };
+  uint64_t bytes = 0;
+  dict_block block;
+  dict_head element;
+  while (list_next(op, &walk, &block, &element))
+    bytes += list_bytes_of(&element);
+  return bytes;
+}
+
+/* --- pushing ---------------------------------------------------------------------------------- */
+
+/* Can there be such an element, under such a key? */
+static int list_measure(const shmseg_dict *dict, size_t key_size, list_new *new) {
+  const shmseg_dict_value *value = new->value;
+  bool is_string = value->type == SHMSEG_DICT_STRING;
+  if (!is_string && value->type != SHMSEG_DICT_INTEGER && value->type != SHMSEG_DICT_FLOAT)
+    return EINVAL;
+  if (is_string && value->size > dict->object.capacity / 2)
+    return EFBIG;
+  new->bytes = is_string ? value->size : sizeof value->integer;
+  new->cells = dict_cells_for(ELEMENT_BYTES + (is_string ? value->size : 0));
+  return new->cells + dict_cells_for(ITEM_KEY + key_size) > dict->quota ? EFBIG : 0;
+}
+
+/* Expired memory is reclaimed for it, but nothing live goes. */
+static int list_room(dict_op *op, uint64_t cells, uint32_t keep, dict_block *block) {
+  bool forcible;
+  int err = shmseg_dict_room(op, cells, 0, keep, true, &forcible, block);
+  if (err == ENOMEM)
+    shmseg_dict_tell(op, STRIPE_REFUSED);
+  return err;
+}
+
+/* Writes the element into its block, between two others or none. */
+static int list_write(const dict_op *op, const list_new *new, uint32_t before, uint32_t next) {
+  const shmseg_dict *dict = op->dict;
+  const shmseg_dict_value *value = new->value;
+  bool is_string = value->type == SHMSEG_DICT_STRING;
+  uint64_t at = dict_cell_at(dict, new->block.cell);
+  fence_release(); /* D4: what was in these cells, and behind the list's end, has another version */
+  store_relaxed(dict_word32(dict, at + ELEMENT_NEXT), next);
+  store_relaxed(dict_word32(dict, at + ELEMENT_BEFORE), before);
+  store_relaxed(dict_word64(dict, at + ELEMENT_HEAD), value->type | (uint64_t) new->block.run << 8);
+  store_relaxed(dict_word64(dict, at + ELEMENT_NUMBER),
+                is_string ? (uint64_t)value->size : (uint64_t)value->integer);
+  int err =
+      is_string ? shmseg_dict_write(dict, new->block, ELEMENT_BYTES, value->bytes, value->size) : 0;
+  return err ? err : segment_status(dict->object.segment);
+}
+
+/* Gives the list other ends, and its item's word another version. */
+static void list_publish(dict_op *op, const dict_key *key, const dict_found *found, uint64_t ends,
+                         uint64_t count) {
+  const shmseg_dict *dict = op->dict;
+  uint64_t at = dict_cell_at(dict, found->cell);
+  shmseg_dict_void(op, key);
+  /* Publish. Pairs with the acquire that reads the ends: from here the list is another one. */
+  store_release(dict_word64(dict, at + ITEM_NUMBER), ends);
+  uint64_t *head = dict_word64(dict, at + ITEM_HEAD);
+  store_relaxed(head, (load_relaxed(head) & UINT32_MAX) | count << 32);
+  /* What is published is not taken back: without a new version the next owner repairs the stripe. */
+  if (shmseg_dict_renew(op, key->line, found, found->word & WORD_TIMED))
+    op->is_broken = true;
+  shmseg_dict_use(dict, op->stripe, key->line, found->entry);
+}
+
+/* Puts the element, whose block is taken, on an end of a list. */
+static int list_append(dict_op *op, const dict_key *key, const dict_found *found,
+                       const list_new *new) {
+  const shmseg_dict *dict = op->dict;
+  uint32_t first = list_first(found->head.number), last = list_last(found->head.number);
+  uint32_t cell = new->block.cell;
+  if (!dict_is_cell(dict, first) || !dict_is_cell(dict, last))
+    return SHMSEG_CORRUPT;
+  int err = list_write(op, new, new->left ? 0 : last, new->left ? first : 0);
+  if (err)
+    return err;
+  if (new->left)
+    store_relaxed(dict_word32(dict, dict_cell_at(dict, first) + ELEMENT_BEFORE), cell);
+  else
+    store_relaxed(dict_word32(dict, dict_cell_at(dict, last) + ELEMENT_NEXT), cell);
+  uint64_t ends = new->left ? list_ends(cell, last) : list_ends(first, cell);
+  list_publish(op, key, found, ends, (uint64_t)found->head.flags + 1);
+  return 0;
+}
+
+/* A push to a live list. */
+static int list_extend(dict_op *op, const dict_key *key, dict_found *found, list_new *new) {
+  int err = list_room(op, new->cells, found->cell, &new->block);
+  if (err)
+    return err;
+  /* other items of the chain may have gone */
+  if (load_relaxed(dict_word64(op->dict, found->at)) != found->word)
+    err = shmseg_dict_look(op, key, found);
+  if (!err)
+    err = list_append(op, key, found, new);
+  if (err) {
+    shmseg_dict_give(op, new->block);
+    return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err; /* it was kept */
+  }
+  shmseg_dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
+  shmseg_dict_written(op, new->cells);
+  return 0;
+}
+
+/* Makes the item of a list of one element, whose blocks are taken. */
+static int list_create(dict_op *op, const dict_key *key, const list_new *new, dict_block item) {
+  dict_head head = { .key_size = key->size,
+                     .type = SHMSEG_DICT_LIST,
+                     .run = item.run,
+                     .flags = 1,
+                     .number = list_ends(new->block.cell, new->block.cell),
+                     .stamp = op->flush };
+  int err = list_write(op, new, 0, 0);
+  if (!err)
+    err = shmseg_dict_write_head(op->dict, item, &head, key->bytes);
+  if (!err)
+    err = segment_status(op->dict->object.segment);
+  if (err)
+    return err;
+  shmseg_dict_void(op, key);
+  return shmseg_dict_insert(op, key, item.cell, false);
+}
+
+/* A push to a key that is not there. */
+static int list_begin(dict_op *op, const dict_key *key, list_new *new) {
+  uint64_t cells = dict_cells_for(ITEM_KEY + (uint64_t)key->size);
+  dict_block item;
+  int err = list_room(op, cells, 0, &item);
+  if (err)
+    return err;
+  err = list_room(op, new->cells, 0, &new->block);
+  if (!err) {
+    err = list_create(op, key, new, item);
+    if (err)
+      shmseg_dict_give(op, new->block);
+  }
+  if (err) {
+    shmseg_dict_give(op, item);
+    return err;
+  }
+  cells += new->cells;
+  shmseg_dict_count(op, 1, (int64_t)(key->size + new->bytes), (int64_t)cells);
+  shmseg_dict_written(op, cells);
+  return 0;
+}
+
+/* Under the lock. Drops what is stale. */
+static int list_push(dict_op *op, const dict_key *key, list_new *new, uint64_t *length) {
+  dict_found found;
+  int err = shmseg_dict_look(op, key, &found);
+  if (!err && dict_is_stale(&found.head, op->flush, &op->now)) {
+    err = shmseg_dict_drop(op, key->line, &found);
+    if (err)
+      return err;
+    shmseg_dict_tell(op, STRIPE_EXPIRED);
+    err = SHMSEG_EMPTY;
+  }
+  *length = err ? 1 : (uint64_t)found.head.flags + 1;
+  if (err == SHMSEG_EMPTY)
+    return list_begin(op, key, new);
+  if (err)
+    return err;
+  return found.head.type == SHMSEG_DICT_LIST ? list_extend(op, key, &found, new)
+                                             : SHMSEG_WRONG_TYPE;
+}
+
+int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                     const shmseg_dict_value *value, uint64_t *length, int64_t *deadline) {
+  dict_key where;
+  dict_op op = { .dict = dict, .deadline = deadline };
+  list_new new = { .value = value, .left = left };
+  int err = shmseg_dict_target(dict, key, key_size, &where);
+  if (!err)
+    err = list_measure(dict, key_size, &new);
+  if (err)
+    return err;
+  op.stripe = where.stripe;
+  err = shmseg_dict_enter(&op);
+  if (err)
+    return err;
+  err = shmseg_dict_leave(&op, list_push(&op, &where, &new, length));
+  if (!err)
+    shmseg_dict_notify(dict, where.stripe, where.line);
+  return err;
+}
+
+/* --- popping ---------------------------------------------------------------------------------- */
+
+/* Copies the element for the caller. SHMSEG_TOO_SMALL, SHMSEG_CORRUPT. */
+static int list_copy(const dict_op *op, dict_block block, const dict_head *element, void *buffer,
+                     size_t available, shmseg_dict_value *value) {
+  *value = (shmseg_dict_value){ .type = (shmseg_dict_type)element->type };
+  if (!dict_has_bytes(element->type)) {
+    value->integer = (int64_t)element->number;
+    return 0;
+  }
+  value->size = (size_t)element->number;
+  value->bytes = buffer;
+  if (value->size > available)
+    return SHMSEG_TOO_SMALL;
+  return shmseg_dict_read(op->dict, block, ELEMENT_BYTES, buffer, value->size);
+}
+
+/* Takes an element, which is not the last one, off its list. */
+static int list_shorten(dict_op *op, const dict_key *key, const dict_found *found, bool left,
+                        dict_block block, const dict_head *element) {
+  uint32_t first = list_first(found->head.number), last = list_last(found->head.number);
+  uint32_t rest = left ? element->next : element->flags;
+  if (!dict_is_cell(op->dict, rest))
+    return SHMSEG_CORRUPT;
+  list_publish(op, key, found, left ? list_ends(rest, last) : list_ends(first, rest),
+               (uint64_t)found->head.flags - 1);
+  shmseg_dict_count(op, 0, -(int64_t)list_bytes_of(element), -(int64_t)block.count);
+  if (!op->is_broken) /* D4 */
+    shmseg_dict_give(op, block);
+  return 0;
+}
+
+/* Under the lock. */
+static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, size_t available,
+                    shmseg_dict_value *value) {
+  dict_found found;
+  int err = shmseg_dict_look(op, key, &found);
+  if (err)
+    return err;
+  if (dict_is_stale(&found.head, op->flush, &op->now))
+    return SHMSEG_EMPTY;
+  if (found.head.type != SHMSEG_DICT_LIST)
+    return SHMSEG_WRONG_TYPE;
+  uint32_t first = list_first(found.head.number), last = list_last(found.head.number);
+  dict_head element;
+  if (!shmseg_dict_read_element(op->dict, left ? first : last, &element))
+    return SHMSEG_CORRUPT;
+  dict_block block = list_block_of(left ? first : last, &element);
+  err = list_copy(op, block, &element, buffer, available, value);
+  if (!err)
+    err = segment_status(op->dict->object.segment);
+  if (err)
+    return err;
+  if (first != last)
+    return list_shorten(op, key, &found, left, block, &element);
+  shmseg_dict_void(op, key);
+  return shmseg_dict_drop(op, key->line, &found);
+}
+
+int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
+                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+  dict_key where;
+  dict_op op = { .dict = dict, .deadline = deadline };
+  int err = shmseg_dict_target(dict, key, key_size, &where);
+  if (err)
+    return err;
+  op.stripe = where.stripe;
+  err = shmseg_dict_enter(&op);
+  if (err)
+    return err;
+  err = shmseg_dict_leave(&op, list_pop(&op, &where, left, buffer, available, value));
+  if (!err)
+    shmseg_dict_notify(dict, where.stripe, where.line);
+  return err;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* Storing a value under a key, and deleting a key. dict.c has the protocol. */
+#include <errno.h>
+#include <string.h>
+
+#include "objects/dict.h"
+
+/* --- an item for a key -------------------------------------------------------------------- */
+
+/* Writes the item into a block that is ours: after the fence of shmseg_dict_take() (D4). */
+static int store_fill(const dict_op *op, const dict_key *key, dict_block block, dict_head *head,
+                      const void *bytes) {
+  const shmseg_dict *dict = op->dict;
+  head->run = block.run;
+  int err = shmseg_dict_write_head(dict, block, head, key->bytes);
+  if (!err && dict_has_bytes(head->type) && head->number > 0)
+    err = shmseg_dict_write(dict, block, ITEM_KEY + key->size, bytes, head->number);
+  return err ? err : segment_status(dict->object.segment);
+}
+
+/* Publishes a finished item. What went to make room may have been in the same chain as the old one. */
+static int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
+                         bool is_timed) {
+  uint64_t *epoch = dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH));
+  if (!old) {
+    shmseg_dict_void(op, key);
+    return shmseg_dict_insert(op, key, block.cell, is_timed);
+  }
+  if (load_relaxed(epoch) != old->epoch) {
+    int err = shmseg_dict_look(op, key, old);
+    if (err)
+      return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err;
+  }
+  shmseg_dict_void(op, key);
+  return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
+}
+
+int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                    const void *bytes, bool is_safe, bool *forcible) {
+  head->key_size = key->size;
+  head->stamp = op->flush;
+  head->next = 0;
+  uint64_t cells = dict_cells_for(dict_item_size(head));
+  uint64_t allowance = old ? dict_item_block(old).count : 0;
+  dict_block block;
+  int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, &block);
+  if (err) {
+    if (err == ENOMEM)
+      shmseg_dict_tell(op, STRIPE_REFUSED);
+    return err;
+  }
+  err = store_fill(op, key, block, head, bytes);
+  if (!err)
+    err = store_publish(op, key, old, block, head->expiry != 0);
+  if (err) {
+    shmseg_dict_give(op, block);
+    return err;
+  }
+  shmseg_dict_count(op, 1, (int64_t)dict_item_bytes(head), (int64_t)cells);
+  shmseg_dict_written(op, cells);
+  if (old) {
+    if (dict_is_stale(&old->head, op->flush, &op->now))
+      shmseg_dict_tell(op, STRIPE_EXPIRED);
+    shmseg_dict_release(op, old);
+  }
+  return 0;
+}
+
+/* --- conditions --------------------------------------------------------------------------- */
+
+/* Is that float the integer? As numbers, not as roundings of them. */
+static bool store_is_integer(double number, int64_t integer) {
+  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+         (double)(int64_t)number == number;
+}
+
+static double store_float(uint64_t bits) {
+  double number;
+  memcpy(&number, &bits, sizeof number);
+  return number;
+}
+
+/* Is the item's value equal to that one? It is not hot. */
+static bool store_equals(const dict_op *op, const dict_found *found,
+                         const shmseg_dict_value *value) {
+  const dict_head *head = &found->head;
+  bool is_float = value->type == SHMSEG_DICT_FLOAT;
+  switch (head->type) {
+  case SHMSEG_DICT_BOOLEAN:
+    return value->type == SHMSEG_DICT_BOOLEAN && (head->number != 0) == (value->integer != 0);
+  case SHMSEG_DICT_INTEGER:
+    return is_float ? store_is_integer(value->number, (int64_t)head->number)
+                    : value->type == SHMSEG_DICT_INTEGER && (int64_t)head->number == value->integer;
+  case SHMSEG_DICT_FLOAT:
+    return is_float ? store_float(head->number) == value->number
+                    : value->type == SHMSEG_DICT_INTEGER &&
+                          store_is_integer(store_float(head->number), value->integer);
+  default:
+    return head->type == value->type && head->number == value->size &&
+           shmseg_dict_equals(op->dict, dict_item_block(found), ITEM_KEY + head->key_size,
+                              value->bytes, value->size);
+  }
+}
+
+/* Is the key's state that of the token? word is the live item's, before it was cooled; 0: there is none. */
+static bool store_is_token(const dict_found *found, uint64_t word, const shmseg_dict_token *token) {
+  if (word == 0)
+    return token->word == 0;
+  return token->word == word && token->number == found->head.number &&
+         dict_is_same(word, token->epoch, found->epoch);
+}
+
+/* May the key, which has a live item at found or none, be changed as how says? */
+static int store_may(dict_op *op, const dict_key *key, const shmseg_dict_how *how,
+                     dict_found *found, bool is_live) {
+  bool is_list = is_live && found->head.type == SHMSEG_DICT_LIST;
+  uint64_t word = is_live ? found->word : 0;
+  if (how->claim && !shmseg_dict_claim_holds(op, how->claim))
+    return SHMSEG_CHANGED;
+  if (is_live && how->add) {
+    shmseg_dict_use(op->dict, op->stripe, key->line, found->entry);
+    return EEXIST;
+  }
+  if (!is_live && how->replace)
+    return SHMSEG_EMPTY;
+  if (is_list && (how->token || how->expected || how->keep))
+    return SHMSEG_WRONG_TYPE;
+  if (is_live &&
+      (how->token || how->expected)) { /* nobody adds to the number after it is compared */
+    int err = shmseg_dict_cool(op, key->line, found);
+    if (err)
+      return err;
+  }
+  if (how->token && !store_is_token(found, word, how->token))
+    return SHMSEG_CHANGED;
+  return how->expected && !(is_live && store_equals(op, found, how->expected)) ? SHMSEG_CHANGED : 0;
+}
+
+/* Looks for the key. *is_there: it has an item; *is_live: one that lives. */
+static int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
+                      bool *is_live) {
+  int err = shmseg_dict_look(op, key, found);
+  *is_there = err == 0;
+  *is_live = *is_there && !dict_is_stale(&found->head, op->flush, &op->now);
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* --- storing ------------------------------------------------------------------------------ */
+
+/* What the item of a value begins with: EINVAL for none that can be stored. */
+static int store_describe(const shmseg_dict_value *value, dict_head *head) {
+  *head = (dict_head){ .type = (uint32_t)value->type,
+                       .flags = (uint32_t)value->flags,
+                       .number = (uint64_t)value->integer };
+  switch (value->type) {
+  case SHMSEG_DICT_BOOLEAN: head->number = value->integer != 0; return 0;
+  case SHMSEG_DICT_INTEGER:
+  case SHMSEG_DICT_FLOAT: return 0;
+  case SHMSEG_DICT_STRING:
+  case SHMSEG_DICT_CODED: head->number = value->size; return 0;
+  default: return EINVAL;
+  }
+}
+
+/* Can there be such an item? */
+static int store_measure(const shmseg_dict *dict, const dict_head *head) {
+  bool is_large = dict_has_bytes(head->type) && head->number > dict->object.capacity / 2;
+  return is_large || dict_cells_for(dict_item_size(head)) > dict->quota ? EFBIG : 0;
+}
+
+/* Under the lock. */
+static int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
+                       const shmseg_dict_how *how, bool *forcible) {
+  dict_found found;
+  bool is_there, is_live;
+  int err = store_look(op, key, &found, &is_there, &is_live);
+  if (!err)
+    err = store_may(op, key, how, &found, is_live);
+  if (err)
+    return err;
+  if (how->keep && is_live) {
+    head->expiry = found.head.expiry;
+    head->flags = found.head.flags;
+  } else {
+    head->expiry = how->ttl != 0 ? shmseg_dict_expiry(how->ttl, &op->now) : 0;
+  }
+  return shmseg_dict_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+}
+
+int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
+                      const shmseg_dict_value *value, const shmseg_dict_how *how, bool *forcible,
+                      int64_t *deadline) {
+  static const shmseg_dict_how plain;
+  dict_op op = { .dict = dict, .deadline = deadline };
+  dict_key where;
+  dict_head head;
+  *forcible = false;
+  how = how ? how : &plain;
+  int err = shmseg_dict_target(dict, key, key_size, &where);
+  if (!err)
+    err = how->ttl < 0 ? EINVAL : store_describe(value, &head);
+  if (err)
+    return err;
+  head.key_size = where.size;
+  op.stripe = where.stripe;
+  err = store_measure(dict, &head);
+  if (!err)
+    err = shmseg_dict_enter(&op);
+  if (err)
+    return err;
+  err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));
+  if (!err)
+    shmseg_dict_notify(dict, where.stripe, where.line);
+  return err;
+}
+
+/* --- deleting ----------------------------------------------------------------------------- */
+
+/* Under the lock. Who computes a value for the key is told, also when it is not there. */
+static int store_remove(dict_op *op, const dict_key *key, const shmseg_dict_how *how) {
+  dict_found found;
+  bool is_there, is_live;
+  int err = store_look(op, key, &found, &is_there, &is_live);
+  if (!err && how)
+    err = store_may(op, key, how, &found, is_live);
+  if (err)
+    return err;
+  shmseg_dict_void(op, key);
+  if (!is_there)
+    return 0;
+  err = shmseg_dict_drop(op, key->line, &found);
+  if (!err && !is_live)
+    shmseg_dict_tell(op, STRIPE_EXPIRED);
+  return err;
+}
+
+int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
+                       const shmseg_dict_how *how, int64_t *deadline) {
+  dict_op op = { .dict = dict, .deadline = deadline };
+  dict_key where;
+  int err = shmseg_dict_target(dict, key, key_size, &where);
+  if (err)
+    return err;
+  op.stripe = where.stripe;
+  err = shmseg_dict_enter(&op);
+  return err ? err : shmseg_dict_leave(&op, store_remove(&op, &where, how));
+}

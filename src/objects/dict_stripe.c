@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: MIT */
+/* Writing under a stripe's lock: entering, leaving, and what a stripe counts. */
+#include "core/eventcount.h"
+#include "core/lock.h"
+#include "objects/dict.h"
+
+/* The age grows with each such part of the stripe's share of the quota. */
+#define AGES 8
+
+static uint32_t *stripe_lock(const dict_op *op) {
+  return dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK));
+}
+
+static uint64_t *stripe_word(const dict_op *op, uint64_t offset) {
+  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+}
+
+/* The lock is ours; what a dead owner has left is mended first. */
+static int stripe_begin(dict_op *op, bool is_dirty) {
+  op->now = 0;
+  op->is_broken = is_dirty;
+  op->flush = load_acquire(dict_word64(op->dict, DICT_FLUSH)); /* pairs with flush's swap */
+  if (!is_dirty)
+    return 0;
+  int err = shmseg_dict_repair(op);
+  if (err)
+    return shmseg_dict_leave(op, err);
+  op->is_broken = false;
+  return 0;
+}
+
+int shmseg_dict_enter(dict_op *op) {
+  bool is_dirty;
+  op->is_inner = false;
+  int err = shmseg_object_begin(&op->dict->object, &op->id);
+  if (!err)
+    err = shmseg_lock_enter_patiently(op->dict->object.segment, stripe_lock(op), op->id,
+                                      DICT_PATIENCE, op->deadline, &is_dirty);
+  return err ? err : stripe_begin(op, is_dirty);
+}
+
+int shmseg_dict_try_enter(dict_op *op) {
+  bool is_dirty;
+  op->is_inner = true;
+  int err = shmseg_lock_take(op->dict->object.segment, stripe_lock(op), op->id, 0, 0, &is_dirty);
+  return err ? err : stripe_begin(op, is_dirty);
+}
+
+/* The large lock, which shmseg_dict_take() may have taken, is the whole operation's. */
+static int stripe_give_large(const dict_op *op) {
+  uint32_t *large = dict_word32(op->dict, DICT_LARGE_LOCK);
+  if (op->is_inner || (load_relaxed(large) & SHMSEG_LOCK_STATE) != op->id)
+    return 0;
+  return shmseg_lock_release(op->dict->object.segment, large, op->id, SHMSEG_LOCK_FREE, 1);
+}
+
+int shmseg_dict_leave(dict_op *op, int err) {
+  const shmseg_segment *segment = op->dict->object.segment;
+  int given = stripe_give_large(op), status = segment_status(segment);
+  err = err ? err : given;
+  if (status || op->is_broken || err == SHMSEG_CORRUPT)
+    return shmseg_lock_leave_dirty(segment, stripe_lock(op), op->id, status ? status : err);
+  status = shmseg_lock_release(segment, stripe_lock(op), op->id, SHMSEG_LOCK_FREE, 1);
+  return status ? status : err;
+}
+
+int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where) {
+  int err = shmseg_dict_locate(dict, key, size, where);
+  return err == SHMSEG_EMPTY ? SHMSEG_READ_ONLY : err;
+}
+
+int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) {
+  int err = shmseg_dict_find(op->dict, key, found);
+  return err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err; /* nobody else changes a word now */
+}
+
+/* --- counts ------------------------------------------------------------------------------- */
+
+static void stripe_add(dict_op *op, uint64_t offset, int64_t more) {
+  uint64_t *word = stripe_word(op, offset);
+  store_relaxed(word, load_relaxed(word) + (uint64_t)more);
+}
+
+/* After a flush nothing is counted that was stored before. */
+void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
+  uint64_t *stamp = stripe_word(op, STRIPE_STAMP);
+  if (load_relaxed(stamp) != op->flush) {
+    store_relaxed(stripe_word(op, STRIPE_COUNT), 0);
+    store_relaxed(stripe_word(op, STRIPE_BYTES), 0);
+    store_release(stamp, op->flush); /* who sees it sees no older counts */
+  }
+  stripe_add(op, STRIPE_COUNT, items);
+  stripe_add(op, STRIPE_BYTES, bytes);
+  stripe_add(op, STRIPE_USED, cells);
+}
+
+void shmseg_dict_tell(dict_op *op, uint64_t counter) {
+  stripe_add(op, counter, 1);
+}
+
+/* However much one value is, the age grows by one: the marks tell few ages apart. */
+void shmseg_dict_written(dict_op *op, uint64_t cells) {
+  uint64_t *word = stripe_word(op, STRIPE_WRITTEN), written = load_relaxed(word) + cells;
+  if (written * AGES * op->dict->stripes >= op->dict->quota) {
+    written = 0;
+    stripe_add(op, STRIPE_AGE, 1);
+  }
+  store_relaxed(word, written);
+}
+
+/* --- waking ------------------------------------------------------------------------------- */
+
+/* The caller has changed a word, and passed a swap: it sees the mark of everyone who has looked
+ * before the change could be seen. */
+void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  uint32_t *marks = dict_word32(dict, line + LINE_MARKS);
+  if (load_ordered(marks) & DICT_WATCHED && and_ordered(marks, ~DICT_WATCHED) & DICT_WATCHED)
+    shmseg_eventcount_notify(dict_word32(dict, dict_stripe_at(stripe, STRIPE_EVENTCOUNT)));
+}
