@@ -76,7 +76,8 @@ describe("the format of a dict", function()
       "true 5", "false 0", "-12 0", "float 3fe0000000000000 0", "float 8000000000000000 0", '"" 0',
       '"00ff0a" 4294967295', shown "of a long key" .. " 0", "nil ", "nil ", "nil ",
     }, get(name, {
-      "yes", "no", "whole", "half", "zero", "empty", "binary", ("k"):rep(65535), "gone", "old", "none",
+      "yes", "no", "whole", "half", "zero", "empty", "binary", ("k"):rep(65535),
+      "gone", "old", "none",
     }))
     d:flush_all()
     d:set("new", 1)
@@ -121,7 +122,7 @@ describe("the format of a dict", function()
     needs_python()
     local d, name = dict { capacity = 65536 }
     local e = expect.success(shmseg.dict.open(name))
-    for i = 1, 200 do
+    for _ = 1, 200 do
       d:incr("hits", 1, 0)
       e:incr("hits", 1)
       d:incr("half", 0.5, 1)
@@ -134,7 +135,7 @@ describe("the format of a dict", function()
 
   it("is enough to read chains, and all keys of the dict", function()
     needs_python()
-    for _, options in ipairs { { capacity = 65536, items = 1 }, { capacity = 2 ^ 22, items = 1 } } do
+    for _, options in ipairs { { capacity = 2 ^ 16, items = 1 }, { capacity = 2 ^ 22, items = 1 } } do
       local d, name = dict(options)
       local expected, some = {}, {}
       for i = 1, 400 do
@@ -148,7 +149,7 @@ describe("the format of a dict", function()
         some[#some + 1] = i > 380 and key or nil
       end
       table.sort(expected)
-      if options.capacity == 65536 then
+      if options.capacity == 2 ^ 16 then
         local chained = read(name, "forms")[1]:match "(%d+) in chains"
         assert.True(tonumber(chained) > 100, chained)
       end

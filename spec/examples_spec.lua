@@ -629,7 +629,8 @@ describe("the example", function()
   it("those of the dict end in order at a signal, and their processes with them", function()
     local before = objects()
     for _, words in ipairs {
-      { "limiter", "--window", "600" }, { "pages", "--work", "600" }, { "workers", "--interval", "600" },
+      { "limiter", "--window", "600" }, { "pages", "--work", "600" },
+      { "workers", "--interval", "600" },
     } do
       local started = start(words)
       if words[1] ~= "workers" then
