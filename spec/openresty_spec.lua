@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- examples/openresty: nginx's workers and programs outside share a dict. It runs on LuaJIT, as nginx
--- does, where there is an nginx with its Lua module: examples/openresty/README.md says how.
+-- examples/openresty: nginx's workers and programs outside share a dict. It runs on LuaJIT, as
+-- nginx does, where there is an nginx with its Lua module: examples/openresty/README.md says how.
 
 local shmseg = require "shmseg"
 local process = require "spec.support.process"
@@ -45,7 +45,7 @@ local function needs_nginx()
   return find_nginx() or pending "there is no nginx with its Lua module here"
 end
 
--- A copy of the example in a folder of its own, where it listens on a socket; its dict has this name.
+-- A copy of the example in a folder of its own, which listens on a socket; its dict has this name.
 local function copy(name)
   local folder = scratch.path "nginx"
   assert(shell.succeeds(("cp -r examples/openresty %s && mkdir %s/temp"):format(
