@@ -201,6 +201,52 @@ TEST(large, "a scan of a large empty dict comes back now and then") {
   close_dict();
 }
 
+/* --- while others write ---------------------------------------------------------------------- */
+
+static shmseg_segment others;
+static shmseg_dict theirs;
+static char long_bytes[30000];
+
+/* Traps the second page of the block's bytes; the others have a mapping of their own. */
+static void surprise_at(uint32_t cell, void (*surprise)(void)) {
+  same_segment(&others, &ours);
+  must(shmseg_dict_open(&theirs, (shmseg_slice){ &others, 0, others.size }, SHMSEG_WRITE, NULL,
+                        NULL) == 0);
+  uint64_t at = dict_cell_at(&d, cell) + DICT_CELL;
+  set_trap(ours.data + (at + PAGE - 1) / PAGE * PAGE + PAGE, surprise);
+}
+
+static void close_theirs(void) {
+  shmseg_dict_close(&theirs);
+  shmseg_segment_close(&others);
+}
+
+static uint32_t cell_of(const char *key, dict_found *found) {
+  dict_key where;
+  must(shmseg_dict_locate(&d, key, strlen(key), &where) == 0);
+  must(shmseg_dict_find(&d, &where, found) == 0);
+  return found->cell;
+}
+
+static void replace_key(void) {
+  const shmseg_dict_how how = { 0 };
+  shmseg_dict_value value = { .type = SHMSEG_DICT_INTEGER };
+  int64_t deadline = 0;
+  must(shmseg_dict_store(&theirs, long_bytes, strlen(long_bytes), &value, &how, &forcible,
+                         &deadline) == 0);
+}
+
+TEST_WITH(fresh, overtaken, "a key that is replaced while it is copied comes once") {
+  dict_found found;
+  memset(long_bytes, 'k', sizeof long_bytes - 1);
+  set(long_bytes, 1, 0);
+  surprise_at(cell_of(long_bytes, &found), replace_key);
+  check(scan("") == 0 && size == 4 + sizeof long_bytes - 1);
+  check(memcmp(buffer + 4, long_bytes, sizeof long_bytes - 1) == 0);
+  check(scan("") == SHMSEG_EMPTY);
+  close_theirs();
+}
+
 /* --- lists ---------------------------------------------------------------------------------- */
 
 static void push(const char *key, const shmseg_dict_value *value) {
@@ -245,6 +291,27 @@ TEST_WITH(fresh, all_elements, "all elements of a list come from the left") {
   at = at ? is_element(at, SHMSEG_DICT_STRING, sizeof bytes, bytes) : 0;
   at = at ? is_element(at, SHMSEG_DICT_FLOAT, (uint64_t)1 << 63, NULL) : 0;
   check(at == size);
+}
+
+/* The first element goes, and its cells are another value's. */
+static void pop_first(void) {
+  static unsigned char taken[sizeof long_bytes];
+  shmseg_dict_value value;
+  int64_t deadline = 0;
+  must(shmseg_dict_pop(&theirs, "l", 1, true, taken, sizeof taken, &value, &deadline) == 0);
+  replace_key();
+}
+
+TEST_WITH(fresh, popped, "elements that are popped while they are copied are not among them") {
+  dict_found found;
+  memset(long_bytes, 'e', sizeof long_bytes - 1);
+  push_string("l", long_bytes, sizeof long_bytes - 1);
+  push_integer("l", 7);
+  cell_of("l", &found);
+  surprise_at((uint32_t)found.head.number, pop_first);
+  check(elements("l", sizeof buffer) == 0 && count == 1 && size == 9);
+  check(is_element(0, SHMSEG_DICT_INTEGER, 7, NULL) == 9);
+  close_theirs();
 }
 
 TEST_WITH(fresh, little_room, "elements without room tell how much they need") {
