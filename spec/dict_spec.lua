@@ -415,6 +415,10 @@ describe("update of a dict", function()
       function() d:expire("one", 1) end,
     } do
       expect.misuse('key "one": its update has not ended', d.update, d, "one", write)
+      expect.misuse('key "one": its update has not ended', d.update, d, "one", function()
+        d:update("two", tostring)
+        write()
+      end)
     end
     assert.equal(5, d:get "one")
   end)
@@ -470,6 +474,16 @@ describe("a claim of a dict", function()
       collectgarbage()
       collectgarbage()
     end
+  end)
+
+  it("is given back with its dict, though the segment stays open", function()
+    local seg = expect.success(shmseg.anonymous(65536))
+    local d = expect.success(shmseg.dict.open(seg, "c"))
+    local claim = expect.success(d:claim "key")
+    d:close()
+    assert.equal("shmseg.claim (ended)", tostring(claim))
+    local again = expect.success(shmseg.dict.open(seg))
+    assert.truthy((again:claim("key", 0)))
   end)
 
   it("is given back when the scope ends, from Lua 5.4 on", function()
