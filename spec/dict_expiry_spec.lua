@@ -288,7 +288,7 @@ describe("flush_expired", function()
       answers({ d, "flush_expired", all or nil, n = 3 }, 3)
     end
     for _, max in ipairs { "x", true, {}, print } do
-      expect.misuse("bad argument #1 to 'flush_expired'", d.flush_expired, d, max)
+      expect.misuse("bad argument #2", d.flush_expired, d, max)
     end
   end)
 

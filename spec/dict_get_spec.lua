@@ -122,7 +122,7 @@ describe("get_keys", function()
     assert.equal(12, #d:get_keys "12")
     assert.equal(3, #d:get_keys(3, "more"))
     for _, max in ipairs { "x", true, {}, print } do
-      expect.misuse("bad argument #1 to 'get_keys'", d.get_keys, d, max)
+      expect.misuse("bad argument #2", d.get_keys, d, max)
     end
   end)
 end)

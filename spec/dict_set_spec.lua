@@ -107,10 +107,10 @@ describe("a dict", function()
     local d = dicts.new()
     for _, key in ipairs { {}, print, coroutine.create(print) } do
       for _, method in ipairs { "get", "get_stale", "ttl", "delete", "lpop", "llen" } do
-        expect.misuse("bad argument #1 to '", d[method], d, key)
+        expect.misuse("bad argument #2", d[method], d, key)
       end
       for _, method in ipairs { "set", "add", "incr", "lpush", "expire" } do
-        expect.misuse("bad argument #1 to '", d[method], d, key, 1)
+        expect.misuse("bad argument #2", d[method], d, key, 1)
       end
     end
   end)
@@ -118,12 +118,12 @@ describe("a dict", function()
   it("raises for a self that is no dict", function()
     local d = dicts.new()
     for _, self in ipairs { 1, "d", {}, io.stdout } do
-      expect.misuse("bad argument #1 to '", d.get, self, "key")
-      expect.misuse("bad argument #1 to '", d.set, self, "key", 1)
-      expect.misuse("bad argument #1 to '", d.get_keys, self)
-      expect.misuse("bad argument #1 to '", d.flush_expired, self)
+      expect.misuse("bad argument #1 to", d.get, self, "key")
+      expect.misuse("bad argument #1 to", d.set, self, "key", 1)
+      expect.misuse("bad argument #1 to", d.get_keys, self)
+      expect.misuse("bad argument #1 to", d.flush_expired, self)
     end
-    expect.misuse("bad argument #1 to '", d.capacity)
+    expect.misuse("bad argument #1 to", d.capacity)
     d:close()
     expect.misuse("closed", d.get, d, "key")
     expect.misuse("closed", d.set, d, "key", 1)
@@ -147,8 +147,8 @@ describe("a dict", function()
       answers({ d, method, nil, {}, 0, {}, n = 6 }, nil, "nil key")
       answers({ d, method, "", {}, 0, {} }, nil, "empty key")
       answers({ d, method, "key", {}, 0, {} }, nil, "bad value type")
-      expect.misuse("bad argument #4", d[method], d, "key", "value", 0, {})
-      expect.misuse("bad argument #4", d[method], d, "key", nil, 0, {})
+      expect.misuse("bad argument #5", d[method], d, "key", "value", 0, {})
+      expect.misuse("bad argument #5", d[method], d, "key", nil, 0, {})
     end
     assert.same({}, d:get_keys())
   end)
@@ -232,7 +232,7 @@ describe("set", function()
   it("raises for flags that have no 32 bits, and stores nothing", function()
     local d = dicts.new()
     for _, flags in ipairs { NAN, 1 / 0, -1 / 0, 2 ^ 32, -2 ^ 31 - 1, "x", {}, print } do
-      expect.misuse("bad argument #4", d.set, d, "key", 1, 0, flags)
+      expect.misuse("bad argument #5", d.set, d, "key", 1, 0, flags)
     end
     assert.same({}, d:get_keys())
   end)

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Dicts for the specs of dicts, those who use them, and the words of their promises.
 
+local assert = require "luassert"
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local peer = require "spec.support.peer"
