@@ -143,8 +143,8 @@ describe("incr", function()
     assert.not_equal(nan, nan)
     nan = d:get "n"
     assert.not_equal(nan, nan)
-    answers({ d, "set", "n", -0.0 }, true, nil, false)
-    assert.equal(-1 / 0, 1 / d:incr("n", -0.0))
+    answers({ d, "set", "n", dicts.negative_zero }, true, nil, false)
+    assert.equal(-1 / 0, 1 / d:incr("n", dicts.negative_zero))
   end)
 
   it("makes an integer of integers, which wraps, and else a float", function()

@@ -199,13 +199,13 @@ describe("processes that are killed at random calls", function()
     end
     return state(all, function(key)
       local flags = type(all[key]) ~= "table" and select(2, d:get(key)) or 0
-      return ("%d %s"):format(flags, (d:ttl(key) > 0))
+      return ("%d %s"):format(flags, tostring(d:ttl(key) > 0))
     end)
   end
 
   local function state_of_model(m)
     return state(m:pairs(), function(key)
-      return ("%d %s"):format(m.items[key].flags, m.items[key].timed)
+      return ("%d %s"):format(m.items[key].flags, tostring(m.items[key].timed))
     end)
   end
 

@@ -303,7 +303,7 @@ describe("memory that was freed", function()
   end
 
   for _, capacity in ipairs { 2 ^ 18, 2 ^ 23 } do
-    it(("serves every other size in a dict of %d bytes after many sets"):format(capacity), function()
+    it(("serves all sizes in a dict of %d bytes after many sets"):format(capacity), function()
       local scale = message_peer.scale
       local text = ("0123456789abcdef"):rep(capacity / 8 / 16)
       local function filled(d)
