@@ -436,9 +436,6 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
  * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
 
-/* Frees and counts all that an item has which nothing leads to any more. */
-void shmseg_dict_release(dict_op *op, const dict_found *found);
-
 /* Frees the elements of a list that nothing refers to any more, first | last << 32, and counts their
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
