@@ -212,6 +212,22 @@ describe("update", function()
     answers({ d, "get", "key" }, "nil4")
   end)
 
+  it("may yield in its function, and another coroutine may write the key meanwhile", function()
+    if _VERSION == "Lua 5.1" and not jit then
+      return -- no pcall can be yielded across
+    end
+    local d = dicts.new()
+    local task = coroutine.wrap(function()
+      return d:update("key", function(old) return coroutine.yield(old) end)
+    end)
+    assert.is_nil(task())
+    d:set("key", "theirs")
+    assert.equal("theirs", task "too late")
+    answers({ d, "get", "key" }, "theirs")
+    assert.equal("in time", task "in time")
+    answers({ d, "get", "key" }, "in time")
+  end)
+
   it("loses no change among several processes", function()
     local d, name = dicts.new()
     local others = { dicts.user(name), dicts.user(name) }

@@ -173,6 +173,30 @@ describe("incr", function()
     end
   end)
 
+  it("has 64 bits also where a number has 53: such an integer is cdata there, or raises", function()
+    if INTEGERS then
+      return
+    end
+    local d = dicts.new()
+    d:set("n", 2 ^ 53 - 1)
+    answers({ d, "incr", "n", 1 }, 2 ^ 53)
+    if jit then
+      assert.equal("9007199254740993LL", tostring((d:incr("n", 1))))
+      assert.equal("9007199254740993LL", tostring((d:get "n")))
+      local ffi = require "ffi"
+      local big = ffi.cast("int64_t", 2 ^ 60) + 1
+      answers({ d, "set", "big", big }, true, nil, false)
+      assert.True(d:get "big" == big)
+      assert.True(d:incr("big", ffi.cast("int64_t", 2)) == big + 2)
+    else
+      expect.misuse("64%-bit integer", d.incr, d, "n", 1)
+      expect.misuse("64%-bit integer", d.get, d, "n")
+      expect.misuse("64%-bit integer", d.get_many, d, { "n" })
+    end
+    d:set("n", 5)
+    answers({ d, "get", "n" }, 5)
+  end)
+
   it("adds up what several handles add, again and again", function()
     local d, name = dicts.new()
     local other = dicts.user(name)

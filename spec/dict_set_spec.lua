@@ -129,6 +129,19 @@ describe("a dict", function()
     expect.misuse("closed", d.set, d, "key", 1)
   end)
 
+  it("blames the line that calls it, and no line of C", function()
+    local d = dicts.new()
+    local words = 'bad "exptime" argument'
+    assert.equal(words, expect.misuse(words, d.set, d, "key", 1, -1))
+    assert.equal(words, expect.misuse(words, d.expire, d, "key", -1))
+    local here = "^spec/dict_set_spec%.lua:%d+: "
+    expect.misuse(here .. words, function() d:set("key", 1, -1) end)
+    expect.misuse(here .. "bad argument #1 to 'get'", function() d:get {} end)
+    expect.misuse(here .. "bad argument #2 to 'fetch'", function() d:fetch("key", 1) end)
+    expect.misuse(here .. "bad argument #2 to 'update'", function() d:update("key", 1) end)
+    expect.misuse(here .. words, function() d:update("key", print, -1) end)
+  end)
+
   it("refuses a value that is neither a string, a number nor a boolean: nil, not false", function()
     local d = dicts.new()
     d:set("key", "old")
