@@ -17,9 +17,9 @@ local LAPS = 3
 
 local dict = {}
 
--- Keys of 16 bytes in random order, and values of 64 bytes. The keys are made in that order, since a
--- key is usually in the caches when it is asked for. There are few values, or Lua would be busy with
--- collecting garbage among many strings.
+-- Keys of 16 bytes in random order, and values of 64 bytes. The keys are made in that order, since
+-- a key is usually in the caches when it is asked for. There are few values, or Lua would be busy
+-- with collecting garbage among many strings.
 local function items()
   local order, values = {}, {}
   for i = 1, KEYS do

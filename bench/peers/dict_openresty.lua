@@ -55,8 +55,8 @@ local function measure(operation, who, n, run)
   meet()
 end
 
--- What is read has other values than what is written: LuaJIT makes each string once, and need not make
--- those that it has. Both are as many as in dict.lua.
+-- What is read has other values than what is written: LuaJIT makes each string once, and need not
+-- make those that it has. Both are as many as in dict.lua.
 local order, values = {}, {}
 for i = 1, keys do
   order[i] = i
