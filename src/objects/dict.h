@@ -224,6 +224,10 @@ static inline uint64_t dict_item_bytes(const dict_head *head) {
   return head->key_size + (head->type == SHMSEG_DICT_LIST ? 0 : value);
 }
 
+static inline uint64_t dict_element_bytes(const dict_head *head) {
+  return dict_has_bytes(head->type) ? head->number : sizeof head->number;
+}
+
 static inline dict_block dict_item_block(const dict_found *found) {
   dict_block block = { found->cell, found->head.run, dict_cells_for(dict_item_size(&found->head)) };
   return block;
@@ -432,9 +436,6 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
  * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
 
-/* Frees and counts all that an item has which nothing leads to any more. */
-void shmseg_dict_release(dict_op *op, const dict_found *found);
-
 /* Frees the elements of a list that nothing refers to any more, first | last << 32, and counts their
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
@@ -485,6 +486,11 @@ int shmseg_dict_sleep(const shmseg_dict *dict, const dict_key *key, uint32_t wat
 
 /* Makes anew what can be derived of the op's stripe, whose lock is held: free cells, counts. */
 int shmseg_dict_repair(dict_op *op);
+
+/* Is the item, whose head was read, in the line of its key, and its tag in its word? */
+bool shmseg_dict_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found);
+
+/* --- dict_check.c --------------------------------------------------------------------------- */
 
 /* Names the first invariant that is broken, or NULL. */
 const char *shmseg_dict_check_all(const shmseg_dict *dict);

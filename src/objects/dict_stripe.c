@@ -18,6 +18,7 @@ static uint64_t *stripe_word(const dict_op *op, uint64_t offset) {
 /* The lock is ours; what a dead owner has left is mended first. */
 static int stripe_begin(dict_op *op, bool is_dirty) {
   op->now = 0;
+  op->is_large = false;
   op->is_broken = is_dirty;
   op->flush = load_acquire(dict_word64(op->dict, DICT_FLUSH)); /* pairs with flush's swap */
   if (!is_dirty)
@@ -31,7 +32,6 @@ static int stripe_begin(dict_op *op, bool is_dirty) {
 
 int shmseg_dict_enter(dict_op *op) {
   bool is_dirty;
-  op->is_inner = false;
   int err = shmseg_object_begin(&op->dict->object, &op->id);
   if (!err)
     err = shmseg_lock_enter_patiently(op->dict->object.segment, stripe_lock(op), op->id,
@@ -41,17 +41,17 @@ int shmseg_dict_enter(dict_op *op) {
 
 int shmseg_dict_try_enter(dict_op *op) {
   bool is_dirty;
-  op->is_inner = true;
   int err = shmseg_lock_take(op->dict->object.segment, stripe_lock(op), op->id, 0, 0, &is_dirty);
   return err ? err : stripe_begin(op, is_dirty);
 }
 
-/* The large lock, which shmseg_dict_take() may have taken, is the whole operation's. */
-static int stripe_give_large(const dict_op *op) {
-  uint32_t *large = dict_word32(op->dict, DICT_LARGE_LOCK);
-  if (op->is_inner || (load_relaxed(large) & SHMSEG_LOCK_STATE) != op->id)
+/* shmseg_dict_take() may have taken it. */
+static int stripe_give_large(dict_op *op) {
+  if (!op->is_large)
     return 0;
-  return shmseg_lock_release(op->dict->object.segment, large, op->id, SHMSEG_LOCK_FREE, 1);
+  op->is_large = false;
+  return shmseg_lock_release(op->dict->object.segment, dict_word32(op->dict, DICT_LARGE_LOCK),
+                             op->id, SHMSEG_LOCK_FREE, 1);
 }
 
 int shmseg_dict_leave(dict_op *op, int err) {
@@ -76,36 +76,36 @@ int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) 
 
 /* --- counts ------------------------------------------------------------------------------- */
 
-static void stripe_add(dict_op *op, uint64_t offset, int64_t more) {
-  uint64_t *word = stripe_word(op, offset);
+static void stripe_add(uint64_t *word, int64_t more) {
   store_relaxed(word, load_relaxed(word) + (uint64_t)more);
 }
 
 /* After a flush nothing is counted that was stored before. */
 void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
-  uint64_t *stamp = stripe_word(op, STRIPE_STAMP);
+  uint64_t *stripe = stripe_word(op, 0), *stamp = stripe + STRIPE_STAMP / 8;
   if (load_relaxed(stamp) != op->flush) {
-    store_relaxed(stripe_word(op, STRIPE_COUNT), 0);
-    store_relaxed(stripe_word(op, STRIPE_BYTES), 0);
+    store_relaxed(stripe + STRIPE_COUNT / 8, 0);
+    store_relaxed(stripe + STRIPE_BYTES / 8, 0);
     store_release(stamp, op->flush); /* who sees it sees no older counts */
   }
-  stripe_add(op, STRIPE_COUNT, items);
-  stripe_add(op, STRIPE_BYTES, bytes);
-  stripe_add(op, STRIPE_USED, cells);
+  stripe_add(stripe + STRIPE_COUNT / 8, items);
+  stripe_add(stripe + STRIPE_BYTES / 8, bytes);
+  stripe_add(stripe + STRIPE_USED / 8, cells);
 }
 
 void shmseg_dict_tell(dict_op *op, uint64_t counter) {
-  stripe_add(op, counter, 1);
+  stripe_add(stripe_word(op, counter), 1);
 }
 
 /* However much one value is, the age grows by one: the marks tell few ages apart. */
 void shmseg_dict_written(dict_op *op, uint64_t cells) {
-  uint64_t *word = stripe_word(op, STRIPE_WRITTEN), written = load_relaxed(word) + cells;
+  uint64_t *stripe = stripe_word(op, 0),
+           written = load_relaxed(stripe + STRIPE_WRITTEN / 8) + cells;
   if (written * AGES * op->dict->stripes >= op->dict->quota) {
     written = 0;
-    stripe_add(op, STRIPE_AGE, 1);
+    stripe_add(stripe + STRIPE_AGE / 8, 1);
   }
-  store_relaxed(word, written);
+  store_relaxed(stripe + STRIPE_WRITTEN / 8, written);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */

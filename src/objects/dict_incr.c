@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/* Adding to a number. One that is added to is hot: its value is in its line of the index, and takes the
+ * line's lock alone. dict.c has the protocol. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/lock.h"
+#include "objects/dict_find.h"
+
+/* --- numbers ------------------------------------------------------------------------------ */
+
+/* An integer or a float, as it is in ITEM_NUMBER. */
+typedef struct {
+  uint32_t type;
+  uint64_t bits;
+} incr_number;
+
+static bool incr_is_number(uint32_t type) {
+  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
+}
+
+static incr_number incr_number_of(const shmseg_dict_value *value) {
+  return (incr_number){ (uint32_t)value->type, (uint64_t)value->integer };
+}
+
+static double incr_as_float(incr_number number) {
+  double value;
+  if (number.type == SHMSEG_DICT_INTEGER)
+    return (double)(int64_t)number.bits;
+  memcpy(&value, &number.bits, sizeof value);
+  return value;
+}
+
+static incr_number incr_sum(incr_number a, incr_number b) {
+  incr_number sum = { SHMSEG_DICT_INTEGER, a.bits + b.bits };
+  if (a.type != SHMSEG_DICT_INTEGER || b.type != SHMSEG_DICT_INTEGER) {
+    double value = incr_as_float(a) + incr_as_float(b);
+    sum.type = SHMSEG_DICT_FLOAT;
+    memcpy(&sum.bits, &value, sizeof value);
+  }
+  return sum;
+}
+
+static void incr_tell(incr_number sum, int32_t flags, shmseg_dict_value *result) {
+  *result = (shmseg_dict_value){ .type = (shmseg_dict_type)sum.type, .flags = flags };
+  result->integer = (int64_t)sum.bits;
+}
+
+/* --- a hot number -------------------------------------------------------------------------- */
+
+static bool incr_is_hot(const dict_found *found) {
+  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
+}
+
+/* Does the sum have the type that the item has? */
+static bool incr_keeps_type(const dict_found *found, incr_number step) {
+  return found->head.type == SHMSEG_DICT_INTEGER ? step.type == SHMSEG_DICT_INTEGER
+                                                 : found->head.type == SHMSEG_DICT_FLOAT;
+}
+
+/* Adds to the number, whose word was hot. SHMSEG_CHANGED: it is another one by now. A death under the line's
+ * lock leaves the number before or after the one store. */
+static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
+                           const dict_found *found, incr_number step, incr_number *sum,
+                           int64_t *deadline) {
+  const shmseg_segment *segment = dict->object.segment;
+  uint32_t *lock = dict_word32(dict, key->line + LINE_LOCK);
+  uint64_t *number = dict_word64(dict, key->line + LINE_HOT);
+  bool is_dirty;
+  int err = shmseg_lock_enter_patiently(segment, lock, id, DICT_PATIENCE, deadline, &is_dirty);
+  if (err)
+    return err;
+  err = dict_prove(dict, key->stripe, found);
+  if (!err) {
+    *sum = incr_sum((incr_number){ found->head.type, load_relaxed(number) }, step);
+    store_relaxed(number, sum->bits); /* publishes; the unlock's swap is behind it */
+  }
+  int left = shmseg_lock_release(segment, lock, id, SHMSEG_LOCK_FREE, 1);
+  return err ? err : left;
+}
+
+/* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed, as where somebody has claimed a key. */
+static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
+                            shmseg_dict_value *result, int64_t *deadline) {
+  dict_found found;
+  incr_number sum;
+  uint32_t id;
+  int64_t now = 0;
+  uint64_t *claims = dict_word64(dict, dict_stripe_at(key->stripe, STRIPE_CLAIMS));
+  if (shmseg_dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) ||
+      !incr_keeps_type(&found, step) || load_acquire(claims) != 0 ||
+      dict_is_stale(&found.head, load_acquire(dict_word64(dict, DICT_FLUSH)), &now))
+    return SHMSEG_CHANGED;
+  int err = shmseg_object_begin(&dict->object, &id);
+  if (!err)
+    err = incr_add(dict, id, key, &found, step, &sum, deadline);
+  if (err)
+    return err;
+  shmseg_dict_notify(dict, key->stripe, key->line);
+  shmseg_dict_use(dict, key->stripe, key->line, found.entry);
+  incr_tell(sum, (int32_t)found.head.flags, result);
+  return 0;
+}
+
+/* --- under the stripe's lock ----------------------------------------------------------------- */
+
+/* Another number in the place of the live one, of the same type: it becomes hot, if it has a slot. */
+static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
+                         incr_number *sum) {
+  int err = 0;
+  shmseg_dict_void(op, key);
+  if (incr_is_hot(found)) {
+    err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
+    err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
+  } else {
+    *sum = incr_sum((incr_number){ found->head.type, found->head.number }, step);
+    if (found->entry == DICT_CHAIN)
+      store_release(dict_word64(op->dict, dict_cell_at(op->dict, found->cell) + ITEM_NUMBER),
+                    sum->bits); /* publishes */
+    else
+      err = shmseg_dict_heat(op, key->line, found, sum->bits);
+  }
+  if (!err)
+    shmseg_dict_use(op->dict, op->stripe, key->line, found->entry);
+  return err;
+}
+
+/* A live item. */
+static int incr_live(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
+                     incr_number *sum, bool *forcible) {
+  if (!incr_is_number(found->head.type))
+    return SHMSEG_WRONG_TYPE;
+  if (incr_keeps_type(found, step))
+    return incr_in_place(op, key, found, step, sum);
+  int err = shmseg_dict_cool(op, key->line, found);
+  if (err)
+    return err;
+  *sum = incr_sum((incr_number){ found->head.type, found->head.number }, step);
+  dict_head head = {
+    .type = sum->type, .flags = found->head.flags, .number = sum->bits, .expiry = found->head.expiry
+  };
+  return shmseg_dict_put(op, key, found, &head, NULL, false, forcible);
+}
+
+/* No live item; a stale one may be there. */
+static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
+                      const shmseg_dict_step *step, incr_number *sum, bool *forcible) {
+  if (step->init.type == 0)
+    return SHMSEG_EMPTY;
+  *sum = incr_sum(incr_number_of(&step->init), incr_number_of(&step->step));
+  dict_head head = { .type = sum->type,
+                     .number = sum->bits,
+                     .expiry = shmseg_dict_expiry(step->ttl, &op->now) };
+  return shmseg_dict_put(op, key, old, &head, NULL, false, forcible);
+}
+
+/* Under the lock. */
+static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
+                     shmseg_dict_value *result, bool *forcible) {
+  dict_found found;
+  incr_number sum;
+  int err = shmseg_dict_look(op, key, &found);
+  if (err && err != SHMSEG_EMPTY)
+    return err;
+  bool is_there = err == 0;
+  bool is_live = is_there && !dict_is_stale(&found.head, op->flush, &op->now);
+  uint32_t flags = is_live ? found.head.flags : 0;
+  if (is_live)
+    err = incr_live(op, key, &found, incr_number_of(&step->step), &sum, forcible);
+  else
+    err = incr_begin(op, key, is_there ? &found : NULL, step, &sum, forcible);
+  if (!err)
+    incr_tell(sum, (int32_t)flags, result);
+  return err;
+}
+
+__attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_key *key,
+                                                 const shmseg_dict_step *step,
+                                                 shmseg_dict_value *result, bool *forcible,
+                                                 int64_t *deadline) {
+  dict_op op = { .dict = dict, .stripe = key->stripe, .deadline = deadline };
+  int err = shmseg_dict_enter(&op);
+  if (err)
+    return err;
+  err = shmseg_dict_leave(&op, incr_look(&op, key, step, result, forcible));
+  if (!err)
+    shmseg_dict_notify(dict, key->stripe, key->line);
+  return err;
+}
+
+/* Can there be such an item? */
+static int incr_check(const shmseg_dict *dict, const dict_key *key, const shmseg_dict_step *step) {
+  if (!incr_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
+      (step->init.type != 0 && !incr_is_number((uint32_t)step->init.type)))
+    return EINVAL;
+  return dict_cells_for(ITEM_KEY + (uint64_t)key->size) > dict->quota ? EFBIG : 0;
+}
+
+int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
+                     const shmseg_dict_step *step, shmseg_dict_value *result, bool *forcible,
+                     int64_t *deadline) {
+  dict_key where;
+  *forcible = false;
+  int err = shmseg_dict_target(dict, key, key_size, &where);
+  if (!err)
+    err = incr_check(dict, &where, step);
+  if (!err)
+    err = incr_fast(dict, &where, incr_number_of(&step->step), result, deadline);
+  return err == SHMSEG_CHANGED ? incr_slowly(dict, &where, step, result, forcible, deadline) : err;
+}
