@@ -183,8 +183,7 @@ end
 local unclaimed = { failed = true, timeout = true, ["no memory"] = true }
 
 local function fetch(self, key, fn, options)
-  local timeout = depths[running()] and 0 or check.number(options.timeout) or PATIENCE
-  local last
+  local last -- when the wait for another one's claim is over
   while true do
     local value, word = self:get(key)
     if value ~= nil then
@@ -193,7 +192,8 @@ local function fetch(self, key, fn, options)
       return nil, word
     end
     local old, how = stale_value(self, key, options)
-    last = last or core.now() + timeout
+    last = last or core.now()
+      + (depths[running()] and 0 or check.number(options.timeout) or PATIENCE)
     local claim, why = core.dict.take(self, key, old ~= nil and 0 or last - core.now())
     if claim then
       value = self:get(key) -- others may have stored it before the claim was taken
