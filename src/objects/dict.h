@@ -407,6 +407,11 @@ void shmseg_dict_written(dict_op *op, uint64_t cells);
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
 
+static inline void dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  if (load_ordered(dict_word32(dict, line + LINE_MARKS)) & DICT_WATCHED)
+    shmseg_dict_notify(dict, stripe, line);
+}
+
 /* --- dict_index.c: the words that publish --------------------------------------------------- */
 
 /* These publish by one store, and move the stripe's epoch. A hot word is changed under its line's lock.
