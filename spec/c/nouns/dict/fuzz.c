@@ -144,7 +144,8 @@ static int get(int handle, bool stale, const char *key, size_t size) {
 
 static int get_ttl(const shmseg_dict *dict, const char *key, size_t size) {
   int64_t ttl;
-  shmseg_dict_prefetch(dict, key, size);
+  uint64_t number = shmseg_dict_prefetch(dict, key, size);
+  shmseg_dict_prefetch_item(dict, draw(2) ? number : draw(UINT32_MAX) * (uint64_t)draw(UINT32_MAX));
   return shmseg_dict_ttl(dict, key, size, &ttl);
 }
 
