@@ -36,6 +36,10 @@ static const budget budgets_dict[] = {
 
 static const budget budgets_plain[] = { { .preemptions = 2 }, { .deaths = 1 }, { 0 } };
 
+static const budget budgets_quick[] = {
+  { .preemptions = 1 }, { .deaths = 1 }, { .stale = 1 }, { 0 }
+};
+
 static const budget budgets_flipped[] = {
   { .preemptions = 1 }, { .deaths = 1 }, { .flips = 1 }, { 0 }
 };
@@ -74,7 +78,7 @@ static const scenario scenarios[] = {
   { "one waits, one adds to a number", { "w", "i" }, "gig", HOT, 0, 0, budgets_dict },
   { "one waits, one flushes", { "w", "f" }, "gsg", ONE, 0, 0, budgets_dict },
   { "one waits, one deletes", { "w", "d" }, "gsg", ONE, 0, 0, budgets_plain },
-  { "two wait, one pushes", { "w", "w", "p" }, "eg", EMPTY, 0, 0, budgets_plain },
+  { "two wait, one pushes", { "w", "w", "p" }, "eg", EMPTY, 0, 0, budgets_quick },
   { "one claims and stores, one sets", { "cC", "s" }, "gcCg", EMPTY, 0, 0, budgets_dict },
   { "two claim one key", { "cC", "cCg" }, "gcCg", EMPTY, 0, 0, budgets_dict },
   { "one claims and ends, one claims", { "cn", "cn" }, "gcCg", ONE, 0, 0, budgets_plain },
