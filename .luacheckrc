@@ -6,3 +6,4 @@ exclude_files = { "build", "lua_modules" }
 files["spec"] = { std = "max+busted" }
 files["bench"] = { std = "max" }
 files["spec/support/peer_main.lua"] = { globals = { "shmseg", "report", "quit" } }   -- what its chunks see
+files["examples/openresty/site.lua"] = { read_globals = { "ngx" } }

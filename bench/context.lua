@@ -38,16 +38,34 @@ local function build(root, source, name, rest)
   return done == true or done == 0
 end
 
+-- LMDB is in the system, or among the peers that README.md says how to unpack.
+local function build_lmdb(root)
+  local installed = require "bench.installed"
+  local flags = { "'-I" .. installed.folder(root) .. "/usr/include'" }
+  for path in installed.libraries(root):gmatch("[^:]+") do
+    table.insert(flags, ("'-L%s' '-Wl,-rpath,%s'"):format(path, path))
+  end
+  build(root, "peers/lmdb.c", "lmdb", table.concat(flags, " ") .. " -llmdb 2>/dev/null")
+end
+
 --- Compiles the C helpers. Where channel.c does not compile, nothing runs in two processes.
 function context.build_helpers(root)
   os.execute(("mkdir -p '%s/build/bench'"):format(root))
   assert(build(root, "native.c", "native", ""), "the C helper does not compile")
   build(root, "peers/channel.c", "channel", "-lrt 2>/dev/null")
+  build_lmdb(root)
 end
 
---- Loads everything. The caller closes it in the end; if it cannot, the guard removes the objects.
-function context.open(root, slice)
-  local bench = { root = root, slice = slice, opened = {} }
+--- What lmdb.c offers; nil where it does not compile.
+function context.lmdb(root)
+  local load = package.loadlib(helper_path(root, "lmdb"), "luaopen_lmdb")
+  return load and load()
+end
+
+--- Loads everything. keys: of the largest dict that is asked for, or nil.
+-- The caller closes it in the end; if it cannot, the guard removes the objects.
+function context.open(root, slice, keys)
+  local bench = { root = root, slice = slice, keys = keys, opened = {} }
   bench.native = assert(package.loadlib(helper_path(root, "native"), "luaopen_native"))()
   local channel = package.loadlib(helper_path(root, "channel"), "luaopen_channel")
   bench.channel = channel and channel() -- nil where it does not compile
@@ -56,9 +74,9 @@ function context.open(root, slice)
   bench.native.guard(bench.prefix)
 
   --- A new segment; and its name.
-  function bench.segment(size)
+  function bench.segment(size, options)
     local name = bench.prefix .. (#bench.opened + 1)
-    local segment = assert(bench.shmseg.open(name, "x", size))
+    local segment = assert(bench.shmseg.open(name, "x", size, options))
     table.insert(bench.opened, segment)
     return segment, name
   end

@@ -28,6 +28,7 @@ end
 -- options.operation: what it does, if not all in the suite do the same (default: the suite's name)
 -- options.ops: operations in one turn of the loop (default 1)
 -- options.once: one turn in each lap (for operations that take milliseconds)
+-- options.turns: so many turns in each lap, whatever time that takes
 -- options.block: only so many turns are timed at a stretch; those are not counted in which another
 --   process got the processor
 -- options.before, options.after: before(n) and after(n) run around each block of n, untimed
@@ -45,7 +46,8 @@ function Suite:add(who, run, options)
     block = options.block,
     before = options.before,
     after = options.after,
-    turns = options.block or 1,
+    turns = options.turns or options.block or 1,
+    fixed = options.turns ~= nil,
   })
 end
 
@@ -130,7 +132,7 @@ local function calibrate(self, contestant)
   end
   local taken = time(self, contestant)
   local block = contestant.block or 1
-  while not contestant.once and taken < self.slice do
+  while not contestant.once and not contestant.fixed and taken < self.slice do
     local factor = math.min(10, math.max(1.3, 1.1 * self.slice / math.max(taken, 1)))
     contestant.turns = math.ceil(contestant.turns * factor / block) * block
     taken = time(self, contestant)

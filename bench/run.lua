@@ -5,6 +5,7 @@ local root = arg[0]:match("^(.*)/bench/[^/]*$") or (arg[0]:find("^bench/") and "
 package.path = root .. "/?.lua;" .. package.path
 
 local context = require "bench.context"
+local dict = require "bench.dict"
 local lock = require "bench.lock"
 local messages = require "bench.message"
 local peers = require "bench.peers"
@@ -22,14 +23,18 @@ local SUITES = {
   { name = "batch", share = 1 / 3, laps = 3 },
   { name = "frame", share = 1 / 3, laps = 5 },
   { name = "message", share = 1 / 3, laps = 3, elsewhere = messages },
+  { name = "dict", share = 1 / 3, laps = 3, elsewhere = dict },
+  { name = "dict_size", share = 1 / 5, laps = 3 },
   { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
 }
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
-  suites       segment bulk array lock queue batch frame message peers (default: all of them)
+  suites       segment bulk array lock queue batch frame message dict dict_size peers
+               (default: all of them)
   --rounds N   processes for each suite (default 15; lock half, bulk and those behind lock a third)
   --laps N     laps in each of them (default 3 or 5)
   --slice MS   milliseconds that each contestant runs in a lap (default 2)
+  --keys N     of the largest dict of dict_size (default 1000000; 10000000 need 4 GB)
   --only TEXT  only the contestants that have TEXT in their names (peers run all the same)
   --check      exit status 1 if a target is missed; otherwise it is 0 whatever the ratios]]
 
@@ -47,7 +52,7 @@ local function suite_named(name)
 end
 
 local function parse(words)
-  local options = { rounds = 15, slice = 2, check = false, suites = {} }
+  local options = { rounds = 15, slice = 2, keys = 1000000, check = false, suites = {} }
   local i = 1
   while words[i] do
     local word = words[i]
@@ -59,7 +64,7 @@ local function parse(words)
     elseif word == "--only" then
       i = i + 1
       options.only = words[i] or fail("--only wants a text")
-    elseif word == "--rounds" or word == "--slice" or word == "--laps" then
+    elseif word == "--rounds" or word == "--slice" or word == "--laps" or word == "--keys" then
       i = i + 1
       local number = tonumber(words[i])
       if not number or number < 1 then
@@ -107,8 +112,8 @@ local function run_suite(suite, options)
   local slice = options.slice * 1000000
   local found = results.new()
   local laps = options.laps or suite.laps
-  local own = ("%s '%s/bench/round.lua' '%s' %s %d %d '%s'"):format(
-    interpreter(), root, root, suite.name, slice, laps, options.only or "")
+  local own = ("%s '%s/bench/round.lua' '%s' %s %d %d %d '%s'"):format(
+    interpreter(), root, root, suite.name, slice, laps, options.keys, options.only or "")
   local close, commands = function() end, {}
   if suite.elsewhere then
     commands, close = suite.elsewhere.prepare(context.open(root, slice), found)

@@ -131,6 +131,7 @@ local advice = {
 function example.check(...)
   local value, message, code = ...
   if not value then
+    code = type(code) == "string" and code or message   -- a dict's methods return the code alone
     local hint = advice[code]
     if code == "EACCES" or code == "EROFS" then
       local possible = shmseg.open(nil, "x", 1, { temporary = true })

@@ -4,12 +4,14 @@
 
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <mqueue.h>
 #include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -36,6 +38,20 @@ static int channel_fork(lua_State *L) {
 
 static int channel_exit(lua_State *L) {
   _exit((int)luaL_optinteger(L, 1, 0));
+}
+
+/* exec(program, argument, ...): this process becomes that program; what it prints is lost */
+static int channel_exec(lua_State *L) {
+  char *words[32];
+  int count = lua_gettop(L), nowhere = open("/dev/null", O_WRONLY);
+  luaL_argcheck(L, count >= 1 && count < 32, 1, "too many words");
+  for (int i = 0; i < count; i++)
+    words[i] = (char *)luaL_checkstring(L, i + 1);
+  words[count] = NULL;
+  dup2(nowhere, 1);
+  dup2(nowhere, 2);
+  execvp(words[0], words);
+  _exit(127);
 }
 
 /* finish(pid [, signal]): waits for a child, which may get a signal first -> its status */
@@ -91,6 +107,24 @@ static int channel_socket(lua_State *L) {
   int ends[2];
   return socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0 ? push_ends(L, ends)
                                                         : failed(L, "socketpair");
+}
+
+/* connect(path of a Unix socket) -> descriptor | nil */
+static int channel_connect(lua_State *L) {
+  struct sockaddr_un to = { .sun_family = AF_UNIX };
+  size_t size;
+  const char *path = luaL_checklstring(L, 1, &size);
+  luaL_argcheck(L, size < sizeof to.sun_path, 1, "too long");
+  memcpy(to.sun_path, path, size);
+  int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0)
+    return failed(L, "socket");
+  if (connect(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+    close(fd);
+    return 0;
+  }
+  lua_pushinteger(L, fd);
+  return 1;
 }
 
 static int channel_close(lua_State *L) {
@@ -175,7 +209,8 @@ static const luaL_Reg functions[] = {
   { "close", channel_close },       { "write", channel_write },
   { "read", channel_read },         { "mq_open", channel_mq_open },
   { "mq_send", channel_mq_send },   { "mq_receive", channel_mq_receive },
-  { "mq_close", channel_mq_close }, { NULL, NULL },
+  { "mq_close", channel_mq_close }, { "exec", channel_exec },
+  { "connect", channel_connect },   { NULL, NULL },
 };
 
 int luaopen_channel(lua_State *L);

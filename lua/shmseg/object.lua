@@ -12,8 +12,24 @@ for name, expected in pairs(check.segment_options) do
   segment_options[name] = expected
 end
 
+-- The number that one of the words stands for; or nil and what is wrong.
+local function check_word(words, name, given)
+  local quoted = {}
+  for number, word in ipairs(words) do
+    if given == word then
+      return number
+    end
+    quoted[number] = ("%q"):format(word)
+  end
+  return nil, ("option %q: %s expected, got %s"):format(name, table.concat(quoted, " or "),
+    check.quoted(given))
+end
+
 -- A number that sizes the object, capacity for example; or nil and what is wrong.
 local function check_size_option(class, name, given)
+  if class.core.words[name] then
+    return check_word(class.core.words[name], name, given)
+  end
   local value = check.number(given)
   if type(value) ~= "number" then
     return nil, ("option %q: number expected, got %s"):format(name, type(value))
@@ -82,13 +98,10 @@ local function split(class, options)
   return own, numbers, codec or {}
 end
 
--- The first number that is missing to size a new object, or nil.
+-- The number that is missing to size a new object, or nil. Only the first one has no default.
 local function missing_number(class, numbers)
-  for _, name in ipairs(class.core.numbers) do
-    if not numbers[name] then
-      return name
-    end
-  end
+  local name = class.core.numbers[1]
+  return name and not numbers[name] and name or nil
 end
 
 -- What the core takes to open on a name: the name without its slash and the segment's options; or
@@ -142,8 +155,8 @@ local function open(class, where, mode, options)
   return class.core.open(where, mode, numbers, codec.encode, codec.decode)
 end
 
--- An error without the file and line of this library that it begins with.
-local function without_position(message)
+--- An error without the file and line of this library that it begins with.
+function object.without_position(message)
   if type(message) ~= "string" then
     return message
   end
@@ -154,7 +167,7 @@ end
 -- public function, two levels up: so that function makes no tail call of this one.
 local function results(ok, ...)
   if not ok then
-    error(without_position((...)), 3)
+    error(object.without_position((...)), 3)
   end
   return ...
 end
@@ -166,7 +179,7 @@ function object.iterator(wait)
   return function()
     local ok, value, message, code = pcall(wait)
     if not ok then
-      error(without_position(value), 2)
+      error(object.without_position(value), 2)
     elseif value == nil and code ~= "shutdown" and code ~= "interrupted" then
       error(message, 2)
     end
@@ -176,7 +189,7 @@ end
 
 --- Makes the public module of a kind of object, with open and size_for.
 -- @tparam string noun the name of the kind
--- @tparam[opt] boolean has_codec its values are strings: open takes the option codec
+-- @tparam[opt] boolean has_codec its values go through a codec: open takes that option
 -- @treturn table the module; and a second table, the methods of the kind's handles
 function object.module(noun, has_codec)
   local class = { core = core[noun], has_codec = has_codec }
@@ -187,7 +200,8 @@ function object.module(noun, has_codec)
   --- Opens the object: attaches to it, or creates it. Raises misuse.
   -- @param where a name (string), a segment or a slice
   -- @tparam[opt] string mode as for shmseg.open; on a segment, by default the segment's
-  -- @tparam[opt] table options capacity (bytes) or permits, codec; with a name shmseg.open's, too
+  -- @tparam[opt] table options capacity (bytes) or permits, codec, a dict's evict and items; with a
+  --   name shmseg.open's, too
   -- @return the object, or nil
   -- @return whether it was created (boolean), or the message
   -- @return the error code: "ENOENT", "EEXIST", "incompatible", "too small", "timeout", …

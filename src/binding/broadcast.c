@@ -4,7 +4,8 @@
 #include "binding/subscription.h"
 #include "binding/waiting.h"
 
-static const object_class class = { &shmseg_broadcast_kind, "shmseg.broadcast", sizeof(broadcast) };
+static const object_class class = { &shmseg_broadcast_kind, "shmseg.broadcast", sizeof(broadcast),
+                                    NULL };
 
 /* --- publishing --------------------------------------------------------------------------- */
 

@@ -15,7 +15,7 @@ typedef struct {
   uint64_t copies; /* into the buffer, so far */
 } cell;
 
-static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell) };
+static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell), NULL };
 
 /* version, or the failure of the call that had the value at arg. */
 static int push_version(lua_State *L, cell *c, int err, int arg, uint64_t version) {

@@ -9,7 +9,7 @@ typedef struct {
   shmseg_event event;
 } event;
 
-static const object_class class = { &shmseg_event_kind, "shmseg.event", sizeof(event) };
+static const object_class class = { &shmseg_event_kind, "shmseg.event", sizeof(event), NULL };
 
 /* set() -> true | nil, message, code */
 static int event_set(lua_State *L) {

@@ -221,7 +221,7 @@ static size_t find_code(int err) {
   return i;
 }
 
-static void push_code(lua_State *L, int err) {
+void push_code(lua_State *L, int err) {
   size_t i = find_code(err);
   if (i < CODES)
     lua_pushstring(L, codes[i].code);

@@ -143,6 +143,9 @@ static inline int64_t opt_deadline(lua_State *L, int arg) {
 
 /* --- results ----------------------------------------------------------------------------------- */
 
+/* Pushes the word of a code: "timeout", or an errno name. */
+void push_code(lua_State *L, int err);
+
 /* Pushes nil, message, code. The message begins with subject and ends with hint; either may be
  * NULL. */
 int push_failure(lua_State *L, int err, const char *subject, const char *hint);

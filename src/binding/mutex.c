@@ -10,7 +10,7 @@ typedef struct {
   shmseg_mutex mutex;
 } mutex;
 
-static const object_class class = { &shmseg_mutex_kind, "shmseg.mutex", sizeof(mutex) };
+static const object_class class = { &shmseg_mutex_kind, "shmseg.mutex", sizeof(mutex), NULL };
 
 static void mutex_unlock_at_scope_end(object *o) {
   if (shmseg_mutex_holds(&((mutex *)o)->mutex))

@@ -41,6 +41,14 @@ int push_object_failure(lua_State *L, const object *o, int err) {
   return push_failure(L, err, push_object_subject(L, o), NULL);
 }
 
+int push_object_word(lua_State *L, const object *o, int err) {
+  if (is_misuse(err))
+    return object_raise(L, o, err);
+  lua_pushnil(L);
+  push_code(L, err);
+  return 2;
+}
+
 /* --- opening and closing ------------------------------------------------------------------ */
 
 static shmseg_mode check_mode(lua_State *L, int arg, const view *where) {
@@ -89,6 +97,22 @@ static const char *article(const shmseg_kind *kind) {
   return strchr("aeiou", kind->name[0]) ? "an" : "a";
 }
 
+/* Writes "capacity 64, 128 asked", or by their words: "evict \"lru\", \"none\" asked". */
+static void describe_number(const shmseg_object *handle, char *text, size_t available) {
+  unsigned long long found = handle->found, wanted = handle->wanted, count = 0;
+  const char *const *words = NULL;
+  for (int i = 0; i < SHMSEG_GEOMETRY && handle->kind->numbers[i].name; i++)
+    if (strcmp(handle->kind->numbers[i].name, handle->mismatch) == 0)
+      words = handle->kind->numbers[i].words;
+  while (words && words[count])
+    count++;
+  if (found - 1 < count && wanted - 1 < count)
+    snprintf(text, available, "%s \"%s\", \"%s\" asked", handle->mismatch, words[found - 1],
+             words[wanted - 1]);
+  else
+    snprintf(text, available, "%s %llu, %llu asked", handle->mismatch, found, wanted);
+}
+
 /* Says what is in the place instead of the object. */
 static void describe_mismatch(const shmseg_object *handle, char *text, size_t available) {
   const char *what = handle->mismatch;
@@ -106,7 +130,7 @@ static void describe_mismatch(const shmseg_object *handle, char *text, size_t av
   else if (strcmp(what, "magic") == 0)
     snprintf(text, available, "something else is there: what is at offset %llu is not zero", found);
   else
-    snprintf(text, available, "%s %llu, %llu asked", what, found, wanted);
+    describe_number(handle, text, available);
 }
 
 static int push_open_failure(lua_State *L, object *o, const char *name, int err) {
@@ -254,6 +278,8 @@ static object *check_any(lua_State *L) {
 }
 
 static void end_object(object *o) {
+  if (o->class->end && object_handle(o)->segment)
+    o->class->end(o);
   shmseg_object_close(object_handle(o));
   o->view.segment = NULL; /* the object no longer keeps the segment from shrinking */
 }
@@ -335,12 +361,30 @@ static void push_numbers(lua_State *L, const shmseg_kind *kind) {
   }
 }
 
+/* Pushes a table that has a list of words under the name of each number that has some. */
+static void push_words(lua_State *L, const shmseg_kind *kind) {
+  lua_newtable(L);
+  for (int i = 0; i < SHMSEG_GEOMETRY && kind->numbers[i].name; i++) {
+    const char *const *words = kind->numbers[i].words;
+    if (!words)
+      continue;
+    lua_newtable(L);
+    for (int n = 0; words[n]; n++) {
+      lua_pushstring(L, words[n]);
+      lua_rawseti(L, -2, n + 1);
+    }
+    lua_setfield(L, -2, kind->numbers[i].name);
+  }
+}
+
 void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg *methods) {
   static const luaL_Reg none[] = { { NULL, NULL } };
   lua_newtable(L);
   register_for(L, class_functions, class);
   push_numbers(L, class->kind);
   lua_setfield(L, -2, "numbers");
+  push_words(L, class->kind);
+  lua_setfield(L, -2, "words");
   binding_new_class(L, class->name, none, methods);
   register_for(L, common_methods, class);
   lua_pushvalue(L, -1);

@@ -3,22 +3,26 @@
  *
  * An object's user value is a table of its own: [1] the table of its segment's views, [2] the
  * segment or slice that it was opened on, [3] the guard of a lock, [4] the object, [5] the word
- * "abandoned", [6] and [7] a codec's functions, [8] private memory for messages. */
+ * "abandoned", [6] and [7] a codec's functions, [8] private memory for messages, [9] the keys of a
+ * dict that are being updated. */
 #ifndef SHMSEG_BINDING_OBJECT_H
 #define SHMSEG_BINDING_OBJECT_H
 
 #include "binding/view.h"
 #include "objects/kinds.h"
 
+struct object;
+
 /* The class of a kind's userdata. Its address is their tag. */
 typedef struct {
   const shmseg_kind *kind;
   const char *name; /* "shmseg.mutex" */
   size_t size;      /* of the userdata: an object, the handle, and what the binding needs */
+  void (*end)(struct object *o); /* ends what the binding has begun, before it is closed; or NULL */
 } object_class;
 
 /* The head of an object's userdata; the C handle follows. */
-typedef struct {
+typedef struct object {
   view view; /* the tag is the class */
   const object_class *class;
   const char *name; /* of the segment, which keeps it also when it is closed; NULL: it has none */
@@ -35,7 +39,8 @@ enum {
   OBJECT_ABANDONED = 5,
   OBJECT_ENCODE = 6,
   OBJECT_DECODE = 7,
-  OBJECT_BUFFER = 8
+  OBJECT_BUFFER = 8,
+  OBJECT_MARKS = 9
 };
 
 _Static_assert(sizeof(object) % _Alignof(shmseg_object) == 0, "the handle follows without a gap");
@@ -63,6 +68,9 @@ int object_raise(lua_State *L, const object *o, int err);
  * err says that the caller used the object wrongly. */
 int push_object_failure(lua_State *L, const object *o, int err);
 
+/* nil, word for a failure: of a kind whose second result is the word. Raises misuse. */
+int push_object_word(lua_State *L, const object *o, int err);
+
 /* true, or what push_object_failure() says of err. */
 static inline int push_object_done(lua_State *L, const object *o, int err) {
   if (err)
@@ -72,7 +80,7 @@ static inline int push_object_done(lua_State *L, const object *o, int err) {
 }
 
 /* Adds the class to the module's table, which is at the top: under the kind's name, a table { open,
- * open_named, size_for, numbers, methods }. */
+ * open_named, size_for, numbers, words, methods }. */
 void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg *methods);
 
 #pragma GCC visibility pop

@@ -16,7 +16,7 @@ typedef struct {
   ring_reader reader;
 } queue;
 
-static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue) };
+static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue), NULL };
 
 /* --- producers ---------------------------------------------------------------------------- */
 

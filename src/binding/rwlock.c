@@ -10,7 +10,7 @@ typedef struct {
   shmseg_rwlock rwlock;
 } rwlock;
 
-static const object_class class = { &shmseg_rwlock_kind, "shmseg.rwlock", sizeof(rwlock) };
+static const object_class class = { &shmseg_rwlock_kind, "shmseg.rwlock", sizeof(rwlock), NULL };
 
 static void rwlock_unlock_at_scope_end(object *o) {
   if (shmseg_rwlock_holds(&((rwlock *)o)->rwlock))

@@ -10,7 +10,8 @@ typedef struct {
   shmseg_semaphore semaphore;
 } semaphore;
 
-static const object_class class = { &shmseg_semaphore_kind, "shmseg.semaphore", sizeof(semaphore) };
+static const object_class class = { &shmseg_semaphore_kind, "shmseg.semaphore", sizeof(semaphore),
+                                    NULL };
 
 /* acquire([timeout]) -> true | nil, "timeout" */
 static int semaphore_acquire(lua_State *L) {

@@ -21,10 +21,8 @@ static const char *push_element(lua_State *L, int number, const char *why) {
   return lua_pushfstring(L, "element %d of the list: %s", number, why);
 }
 
-/* Replaces the value at index, an absolute one, by what the codec of the object at index 1 makes of
- * it. The value is that element of a list, or none: 0. */
-static void encode_value(lua_State *L, int index, int number) {
-  lua_getuservalue(L, 1);
+void encode_value(lua_State *L, int owner, int index, int number) {
+  lua_getuservalue(L, owner);
   lua_rawgeti(L, -1, OBJECT_ENCODE);
   lua_pushvalue(L, index);
   lua_call(L, 1, 1);
@@ -74,7 +72,7 @@ static const char *push_why_not(lua_State *L, const object *o, int index) {
 void check_value_anew(lua_State *L, const object *o, int arg) {
   luaL_checkany(L, arg);
   if (o->has_codec)
-    encode_value(L, arg, 0);
+    encode_value(L, 1, arg, 0);
   const char *why = push_why_not(L, o, arg);
   if (why)
     luaL_argerror(L, arg, why);
@@ -155,7 +153,7 @@ size_t check_list(lua_State *L, object *o, int arg, buffer *b, shmseg_source **v
   for (int i = 1; i <= (int)count; i++) {
     lua_rawgeti(L, arg, i);
     if (o->has_codec)
-      encode_value(L, value, i);
+      encode_value(L, 1, value, i);
     const char *bytes = lua_type(L, value) == LUA_TSTRING ? lua_tolstring(L, value, &size) : NULL;
     if (!bytes || size > capacity) {
       check_element(L, o, arg, i);

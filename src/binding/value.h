@@ -36,6 +36,10 @@ static inline void check_value(lua_State *L, const object *o, int arg) {
     check_value_anew(L, o, arg);
 }
 
+/* Replaces the value at index, an absolute one, by what the codec of the object at index owner makes
+ * of it, a string. The value is that element of a list, or none: 0. */
+void encode_value(lua_State *L, int owner, int index, int number);
+
 /* value_at() of a segment or slice. */
 shmseg_source view_at(lua_State *L, int arg);
 

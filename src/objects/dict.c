@@ -16,7 +16,7 @@
  *                           then the owners, a byte for each cell
  *                           then the links, 4 bytes for each cell
  *                           then the cells, 64 bytes each; 64 of them are a page. Page 0 is never used
- *             dict.h has the offsets inside of these.
+ *             dict_layout.h has the offsets inside of these.
  *
  *             A key's hash tells its stripe, its line and its tag. An item is a block of cells: head,
  *             key, value. The first cells of a block are contiguous, its head says how many; where that
@@ -250,12 +250,17 @@ static const char *dict_check(const shmseg_object *object) {
   return shmseg_dict_check_all((const shmseg_dict *)object);
 }
 
+static const char *const dict_evictions[] = { "lru", "none", NULL };
+
+_Static_assert(SHMSEG_DICT_LRU == 1 && SHMSEG_DICT_NONE == 2, "in the order of their names");
+
 const shmseg_kind shmseg_dict_kind = {
   .name = "dict",
   .number = 8,
   .version = 1,
   .handle_size = sizeof(shmseg_dict),
-  .numbers = { SHMSEG_NUMBER(capacity), SHMSEG_NUMBER(evict), SHMSEG_NUMBER(items) },
+  .numbers = { SHMSEG_NUMBER(capacity), SHMSEG_CHOICE(evict, dict_evictions),
+               SHMSEG_NUMBER(items) },
   .size = dict_size,
   .fit = dict_fit,
   .build = dict_build,

@@ -71,6 +71,7 @@ static const char *check_arena(const shmseg_dict *dict) {
 typedef struct {
   const shmseg_dict *dict;
   uint32_t stripe;
+  uint64_t owned; /* cells, by their owners */
   uint64_t count, bytes, cells, flush;
 } check_sum;
 
@@ -166,18 +167,11 @@ static uint64_t check_word(const check_sum *sum, uint64_t offset) {
 }
 
 static const char *check_counts(const check_sum *sum) {
-  uint64_t owned = 0;
-  uint64_t at = dict_stripe_at(sum->stripe, STRIPE_SPARE);
+  uint64_t spare = dict_stripe_at(sum->stripe, STRIPE_SPARE + 4);
   bool is_counted = check_word(sum, STRIPE_STAMP) == sum->flush;
-  for (uint32_t page = 1; page < pages_end(sum->dict); page++) {
-    uint8_t owners[DICT_PAGE];
-    owners_read(sum->dict, page * DICT_PAGE, DICT_PAGE, owners);
-    uint64_t bits = owners_equal(owners, (uint8_t)(sum->stripe + DICT_OWNED));
-    owned += (uint64_t)__builtin_popcountll(bits);
-  }
   if (sum->cells != check_word(sum, STRIPE_USED))
     return "D6: a stripe's used cells";
-  if (owned != sum->cells + load_relaxed(dict_word32(sum->dict, at + 4)))
+  if (sum->owned != sum->cells + load_relaxed(dict_word32(sum->dict, spare)))
     return "D2: a cell that nothing leads to";
   if (sum->count != (is_counted ? check_word(sum, STRIPE_COUNT) : 0))
     return "D6: a stripe's count";
@@ -185,10 +179,33 @@ static const char *check_counts(const check_sum *sum) {
                                                                         : "D6: a stripe's bytes";
 }
 
-static const char *check_stripe(const shmseg_dict *dict, uint32_t stripe) {
+#define OWNERS 256
+
+/* How many cells each owner has; and is each one an owner? Marks are left in a stripe that is to be
+ * repaired. */
+static const char *check_owners(const shmseg_dict *dict, uint64_t *owned) {
+  uint8_t owners[DICT_PAGE];
+  for (uint32_t page = 1; page < pages_end(dict); page++) {
+    owners_read(dict, page * DICT_PAGE, DICT_PAGE, owners);
+    for (uint32_t i = 0; i < DICT_PAGE; i++)
+      owned[owners[i]]++;
+  }
+  for (uint32_t owner = 0; owner < OWNERS; owner++) {
+    uint32_t stripe = (owner & ~DICT_MARKED) - DICT_OWNED;
+    bool is_stripe = (owner & ~DICT_MARKED) >= DICT_OWNED && stripe < dict->stripes;
+    bool is_right = owner == DICT_FREE ||
+                    (is_stripe && (!(owner & DICT_MARKED) ||
+                                   !check_is_free(dict, dict_stripe_at(stripe, STRIPE_LOCK))));
+    if (owned[owner] != 0 && !is_right)
+      return "D2: an owner";
+  }
+  return NULL;
+}
+
+static const char *check_stripe(const shmseg_dict *dict, uint32_t stripe, uint64_t owned) {
   uint64_t lock = dict_stripe_at(stripe, STRIPE_LOCK);
   uint64_t eventcount = dict_stripe_at(stripe, STRIPE_EVENTCOUNT);
-  check_sum sum = { .dict = dict, .stripe = stripe };
+  check_sum sum = { .dict = dict, .stripe = stripe, .owned = owned };
   const char *wrong = NULL;
   sum.flush = load_relaxed(dict_word64(dict, DICT_FLUSH));
   if (!shmseg_lock_valid(load_relaxed(dict_word32(dict, lock))))
@@ -203,10 +220,12 @@ static const char *check_stripe(const shmseg_dict *dict, uint32_t stripe) {
 }
 
 const char *shmseg_dict_check_all(const shmseg_dict *dict) {
+  uint64_t owned[OWNERS] = { 0 };
   const char *wrong = check_arena(dict);
   if (!wrong && !shmseg_lock_valid(load_relaxed(dict_word32(dict, DICT_LARGE_LOCK))))
     wrong = "the lock of large blocks";
+  wrong = wrong ? wrong : check_owners(dict, owned);
   for (uint32_t stripe = 0; !wrong && stripe < dict->stripes; stripe++)
-    wrong = check_stripe(dict, stripe);
+    wrong = check_stripe(dict, stripe, owned[stripe + DICT_OWNED]);
   return wrong;
 }

@@ -35,11 +35,12 @@ static inline uint64_t dict_flush(const shmseg_dict *dict) {
   return load_acquire(dict_word64(dict, DICT_FLUSH));
 }
 
-/* Can an item look like this, at that cell? */
+/* Can an item look like this, at that cell, which is one? */
 static inline bool dict_is_head(const shmseg_dict *dict, uint32_t cell, const dict_head *head) {
+  uint64_t cells = dict->cells;
   return head->key_size != 0 && head->type - 1 < SHMSEG_DICT_LIST && head->run != 0 &&
-         cell + (uint64_t)head->run <= dict->cells &&
-         (!dict_has_bytes(head->type) || head->number <= dict->cells * DICT_CELL);
+         cell + (uint64_t)head->run <= cells &&
+         (!dict_has_bytes(head->type) || head->number <= cells * DICT_CELL);
 }
 
 /* As shmseg_dict_read_head(). The stamp is loaded before the expiry: expire stores them the other way
@@ -47,22 +48,49 @@ static inline bool dict_is_head(const shmseg_dict *dict, uint32_t cell, const di
 static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
   if (!dict_is_cell(dict, cell))
     return false;
-  uint64_t at = dict_cell_at(dict, cell);
-  uint64_t word = load_relaxed(dict_word64(dict, at + ITEM_HEAD));
+  const unsigned char *at = shmseg_object_at(&dict->object, dict_cell_at(dict, cell));
+  __builtin_prefetch(at + DICT_CELL); /* most items have a second cell, or half of one */
+  uint64_t word = load_relaxed((const uint64_t *)(at + ITEM_HEAD));
   head->key_size = (uint32_t)(word & 0xffff);
   head->type = (uint32_t)(word >> 16 & 0xff);
   head->run = (uint32_t)(word >> 24 & 0xff);
   head->flags = (uint32_t)(word >> 32);
-  head->stamp = load_acquire(dict_word64(dict, at + ITEM_STAMP));
-  head->expiry = load_relaxed(dict_word64(dict, at + ITEM_EXPIRY));
-  head->number = load_acquire(dict_word64(dict, at + ITEM_NUMBER));
-  head->next = load_acquire(dict_word32(dict, at + ITEM_NEXT));
+  head->stamp = load_acquire((const uint64_t *)(at + ITEM_STAMP));
+  head->expiry = load_relaxed((const uint64_t *)(at + ITEM_EXPIRY));
+  head->number = load_acquire((const uint64_t *)(at + ITEM_NUMBER));
+  head->next = load_acquire((const uint32_t *)(at + ITEM_NEXT));
   return dict_is_head(dict, cell, head);
 }
 
-/* Bytes of the item that lie in its first run. */
-static inline uint64_t dict_run_size(const dict_head *head) {
-  return (uint64_t)head->run * DICT_CELL;
+/* The address of so many bytes of an item, if they are in its first run; else NULL. The head is one. */
+static inline const unsigned char *dict_part(const shmseg_dict *dict, uint32_t cell,
+                                             const dict_head *head, uint64_t from, uint64_t size) {
+  if (from + size > (uint64_t)head->run * DICT_CELL)
+    return NULL;
+  return shmseg_object_at(&dict->object, dict_cell_at(dict, cell) + from);
+}
+
+/* Are those the first bytes of a word, less than 8? Without a call. */
+static inline bool dict_begins_with(const uint64_t *word, const unsigned char *bytes,
+                                    uint32_t size) {
+  const unsigned char *at = (const unsigned char *)word;
+  uint32_t half, other;
+  uint16_t quarter, another;
+  if (size & 4) {
+    memcpy(&half, at, 4);
+    memcpy(&other, bytes, 4);
+    if (half != other)
+      return false;
+    at += 4, bytes += 4;
+  }
+  if (size & 2) {
+    memcpy(&quarter, at, 2);
+    memcpy(&another, bytes, 2);
+    if (quarter != another)
+      return false;
+    at += 2, bytes += 2;
+  }
+  return (size & 1) == 0 || *at == *bytes;
 }
 
 /* Is that the item's key? It is compared word by word: a word that it ends in is the item's, too. */
@@ -71,19 +99,19 @@ static inline bool dict_is_key(const shmseg_dict *dict, uint32_t cell, const dic
   uint32_t size = key->size, i = 0;
   if (head->key_size != size)
     return false;
-  if (ITEM_KEY + (uint64_t)size > dict_run_size(head))
-    return shmseg_dict_equals(dict, (dict_block){ cell, head->run, 0 }, ITEM_KEY, key->bytes, size);
-  const unsigned char *ours = key->bytes;
-  uint64_t mine, theirs, at = dict_cell_at(dict, cell) + ITEM_KEY;
+  const unsigned char *theirs = dict_part(dict, cell, head, ITEM_KEY, size), *ours = key->bytes;
+  if (!theirs)
+    return shmseg_dict_equals(dict, (dict_block){ cell, head->run, 0 }, ITEM_KEY, ours, size);
+  uint64_t mine, word;
   for (; size - i >= 8; i += 8) {
     memcpy(&mine, ours + i, 8);
-    if (load_relaxed(dict_word64(dict, at + i)) != mine)
+    if (load_relaxed((const uint64_t *)(theirs + i)) != mine)
       return false;
   }
   if (i == size)
     return true;
-  theirs = load_relaxed(dict_word64(dict, at + i));
-  return memcmp(&theirs, ours + i, size - i) == 0;
+  word = load_relaxed((const uint64_t *)(theirs + i));
+  return dict_begins_with(&word, ours + i, size - i);
 }
 
 /* As shmseg_dict_confirm(). */
@@ -105,6 +133,59 @@ __attribute__((cold)) int shmseg_dict_garbage(const shmseg_dict *dict, uint32_t 
  * not taken for flushed. */
 static inline bool dict_is_live(const shmseg_dict *dict, const dict_found *found, int64_t *now) {
   return !dict_is_stale(&found->head, dict_flush(dict), now);
+}
+
+/* No slot has the key: it may be in the chain. */
+int shmseg_dict_find_behind(const shmseg_dict *dict, const dict_key *key, dict_found *found);
+
+/* Bit i: slot i's word has the key's tag. Which slot it is cannot be foreseen, so nothing branches. */
+static inline unsigned dict_hits(const shmseg_dict *dict, const dict_key *key) {
+  const uint64_t *slots = dict_word64(dict, key->line + LINE_SLOTS);
+  const uint64_t mask = WORD_TAG_MASK << WORD_TAG, tag = (uint64_t)key->tag << WORD_TAG;
+  unsigned hit0 = ((load_acquire(slots) ^ tag) & mask) == 0;
+  unsigned hit1 = ((load_acquire(slots + 1) ^ tag) & mask) == 0;
+  unsigned hit2 = ((load_acquire(slots + 2) ^ tag) & mask) == 0;
+  unsigned hit3 = ((load_acquire(slots + 3) ^ tag) & mask) == 0;
+  unsigned hit4 = ((load_acquire(slots + 4) ^ tag) & mask) == 0;
+  return hit0 | hit1 << 1 | hit2 << 2 | hit3 << 3 | hit4 << 4;
+}
+
+_Static_assert(DICT_SLOTS == 5, "dict_hits");
+
+/* As shmseg_dict_find(). A word that changes after its tag was seen is another key's then, or nothing:
+ * so this one was not there for a moment. */
+static inline int dict_find(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
+  found->epoch = dict_epoch(dict, key->stripe);
+  for (unsigned hits = dict_hits(dict, key); hits != 0; hits &= hits - 1) {
+    found->entry = __builtin_ctz(hits);
+    found->at = dict_slot_at(key->line, found->entry);
+    found->word = load_acquire(dict_word64(dict, found->at));
+    found->cell = dict_word_cell(found->word);
+    found->before = 0;
+    if (found->cell == 0)
+      continue;
+    if (!dict_load_head(dict, found->cell, &found->head))
+      return shmseg_dict_garbage(dict, key->stripe, found);
+    if (dict_is_key(dict, found->cell, &found->head, key))
+      return 0;
+    int err = dict_prove(dict, key->stripe, found);
+    if (err)
+      return err;
+  }
+  return shmseg_dict_find_behind(dict, key, found);
+}
+
+/* As shmseg_dict_use(). */
+static inline void dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry) {
+  if (!dict->object.segment->writable)
+    return;
+  uint32_t *marks = dict_word32(dict, line + LINE_MARKS), seen = load_relaxed(marks);
+  unsigned shift = 5u * (unsigned)entry;
+  uint64_t age = load_relaxed(dict_word64(dict, dict_stripe_at(stripe, STRIPE_AGE)));
+  uint32_t mark = (uint32_t)(age & 31) << shift, mask = (uint32_t)31 << shift;
+  if ((seen & mask) != mark)
+    cas_ordered(marks, &seen,
+                (seen & ~mask) | mark); /* one that fails is a use that is not noted */
 }
 
 #pragma GCC visibility pop

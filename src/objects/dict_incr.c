@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/lock.h"
-#include "objects/dict.h"
+#include "objects/dict_find.h"
 
 /* --- numbers ------------------------------------------------------------------------------ */
 
@@ -60,9 +60,9 @@ static bool incr_keeps_type(const dict_found *found, incr_number step) {
 
 /* Adds to the number, whose word was hot. SHMSEG_CHANGED: it is another one by now. A death under the line's
  * lock leaves the number before or after the one store. */
-static int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
-                    const dict_found *found, incr_number step, incr_number *sum,
-                    int64_t *deadline) {
+static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
+                           const dict_found *found, incr_number step, incr_number *sum,
+                           int64_t *deadline) {
   const shmseg_segment *segment = dict->object.segment;
   uint32_t *lock = dict_word32(dict, key->line + LINE_LOCK);
   uint64_t *number = dict_word64(dict, key->line + LINE_HOT);
@@ -70,7 +70,7 @@ static int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
   int err = shmseg_lock_enter_patiently(segment, lock, id, DICT_PATIENCE, deadline, &is_dirty);
   if (err)
     return err;
-  err = shmseg_dict_confirm(dict, key->stripe, found);
+  err = dict_prove(dict, key->stripe, found);
   if (!err) {
     *sum = incr_sum((incr_number){ found->head.type, load_relaxed(number) }, step);
     store_relaxed(number, sum->bits); /* publishes; the unlock's swap is behind it */
@@ -80,15 +80,15 @@ static int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
 }
 
 /* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed, as where somebody has claimed a key. */
-static int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
-                     shmseg_dict_value *result, int64_t *deadline) {
+static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
+                            shmseg_dict_value *result, int64_t *deadline) {
   dict_found found;
   incr_number sum;
   uint32_t id;
   int64_t now = 0;
   uint64_t *claims = dict_word64(dict, dict_stripe_at(key->stripe, STRIPE_CLAIMS));
-  if (shmseg_dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) ||
-      !incr_keeps_type(&found, step) || load_acquire(claims) != 0 ||
+  if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
+      load_acquire(claims) != 0 ||
       dict_is_stale(&found.head, load_acquire(dict_word64(dict, DICT_FLUSH)), &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
@@ -96,8 +96,8 @@ static int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number s
     err = incr_add(dict, id, key, &found, step, &sum, deadline);
   if (err)
     return err;
-  shmseg_dict_notify(dict, key->stripe, key->line);
-  shmseg_dict_use(dict, key->stripe, key->line, found.entry);
+  dict_notify(dict, key->stripe, key->line);
+  dict_use(dict, key->stripe, key->line, found.entry);
   incr_tell(sum, (int32_t)found.head.flags, result);
   return 0;
 }
@@ -154,8 +154,9 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
   return shmseg_dict_put(op, key, old, &head, NULL, false, forcible);
 }
 
-static int incr_slowly(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
-                       shmseg_dict_value *result, bool *forcible) {
+/* Under the lock. */
+static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
+                     shmseg_dict_value *result, bool *forcible) {
   dict_found found;
   incr_number sum;
   int err = shmseg_dict_look(op, key, &found);
@@ -173,6 +174,20 @@ static int incr_slowly(dict_op *op, const dict_key *key, const shmseg_dict_step 
   return err;
 }
 
+__attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_key *key,
+                                                 const shmseg_dict_step *step,
+                                                 shmseg_dict_value *result, bool *forcible,
+                                                 int64_t *deadline) {
+  dict_op op = { .dict = dict, .stripe = key->stripe, .deadline = deadline };
+  int err = shmseg_dict_enter(&op);
+  if (err)
+    return err;
+  err = shmseg_dict_leave(&op, incr_look(&op, key, step, result, forcible));
+  if (!err)
+    shmseg_dict_notify(dict, key->stripe, key->line);
+  return err;
+}
+
 /* Can there be such an item? */
 static int incr_check(const shmseg_dict *dict, const dict_key *key, const shmseg_dict_step *step) {
   if (!incr_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
@@ -184,7 +199,6 @@ static int incr_check(const shmseg_dict *dict, const dict_key *key, const shmseg
 int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                      const shmseg_dict_step *step, shmseg_dict_value *result, bool *forcible,
                      int64_t *deadline) {
-  dict_op op = { .dict = dict, .deadline = deadline };
   dict_key where;
   *forcible = false;
   int err = shmseg_dict_target(dict, key, key_size, &where);
@@ -192,14 +206,5 @@ int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
     err = incr_check(dict, &where, step);
   if (!err)
     err = incr_fast(dict, &where, incr_number_of(&step->step), result, deadline);
-  if (err != SHMSEG_CHANGED)
-    return err;
-  op.stripe = where.stripe;
-  err = shmseg_dict_enter(&op);
-  if (err)
-    return err;
-  err = shmseg_dict_leave(&op, incr_slowly(&op, &where, step, result, forcible));
-  if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
-  return err;
+  return err == SHMSEG_CHANGED ? incr_slowly(dict, &where, step, result, forcible, deadline) : err;
 }

@@ -186,7 +186,7 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found) {
 /* --- freeing ------------------------------------------------------------------------------- */
 
 /* What was flushed is not counted any more. */
-void shmseg_dict_release(dict_op *op, const dict_found *found) {
+static void index_release(dict_op *op, const dict_found *found) {
   const dict_head *head = &found->head;
   dict_block block = dict_item_block(found);
   uint64_t bytes = dict_item_bytes(head);
@@ -204,6 +204,6 @@ int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found) {
     return err;
   or_ordered(dict_word32(op->dict, line + LINE_MARKS), 0); /* a swap, before who watches is asked */
   shmseg_dict_notify(op->dict, op->stripe, line);
-  shmseg_dict_release(op, found);
+  index_release(op, found);
   return 0;
 }

@@ -5,38 +5,40 @@
 #include "objects/dict_find.h"
 
 /* Copies the bytes behind the key. */
-static inline int read_bytes(const shmseg_dict *dict, const dict_found *found, void *buffer) {
+static inline int read_bytes(const shmseg_dict *dict, const dict_key *key, const dict_found *found,
+                             void *buffer) {
   const dict_head *head = &found->head;
-  uint64_t from = ITEM_KEY + head->key_size;
-  dict_block block = { found->cell, head->run, 0 };
-  if (from + head->number > dict_run_size(head))
-    return shmseg_dict_read(dict, block, from, buffer, head->number);
-  const void *at = shmseg_object_at(&dict->object, dict_cell_at(dict, found->cell) + from);
+  uint64_t from = ITEM_KEY + (uint64_t)key->size; /* is known before the head is there */
+  const unsigned char *at = dict_part(dict, found->cell, head, from, head->number);
+  if (!at)
+    return shmseg_dict_read(dict, (dict_block){ found->cell, head->run, 0 }, from, buffer,
+                            head->number);
   copy_from_shared(buffer, at, (size_t)head->number);
   return 0;
 }
 
+/* There is no live value. */
+static int read_nothing(const dict_found *found, int err, shmseg_dict_value *value) {
+  *value = (shmseg_dict_value){ .token = { 0, 0, found->epoch } };
+  return err;
+}
+
 /* Says in value what the item is. number: as dict_number() gives it. */
-static inline void read_describe(const dict_found *found, uint64_t number, void *buffer, bool stale,
-                                 shmseg_dict_value *value) {
+static inline void read_describe(const dict_found *found, uint64_t number, void *buffer,
+                                 bool is_stale, shmseg_dict_value *value) {
   const dict_head *head = &found->head;
+  bool has_bytes = dict_has_bytes(head->type), is_list = head->type == SHMSEG_DICT_LIST;
   value->type = (shmseg_dict_type)head->type;
-  value->flags = (int32_t)head->flags;
-  value->integer = (int64_t)number;
-  value->stale = stale;
-  if (dict_has_bytes(head->type)) {
-    value->bytes = buffer;
-    value->size = (size_t)number;
-  } else if (head->type == SHMSEG_DICT_LIST) {
-    value->integer = (int64_t)head->flags;
-    value->flags = 0;
-  } else if (head->type == SHMSEG_DICT_BOOLEAN) {
+  value->flags = is_list ? 0 : (int32_t)head->flags;
+  value->integer = is_list ? (int64_t)head->flags : (int64_t)number;
+  if (head->type == SHMSEG_DICT_BOOLEAN)
     value->integer = number != 0;
-  }
-  if (!stale) {
-    value->token.word = found->word;
-    value->token.number = number;
-  }
+  value->bytes = has_bytes ? buffer : NULL;
+  value->size = has_bytes ? (size_t)number : 0;
+  value->token = (shmseg_dict_token){ found->word, number, found->epoch };
+  if (is_stale)
+    value->token.word = value->token.number = 0;
+  value->stale = is_stale;
 }
 
 /* One look. SHMSEG_CHANGED: a writer was faster, and what was copied may be torn. */
@@ -44,26 +46,25 @@ static inline int read_once(const shmseg_dict *dict, const dict_key *key, void *
                             size_t available, bool takes_stale, shmseg_dict_value *value) {
   dict_found found;
   int64_t now = 0;
-  int err = shmseg_dict_find(dict, key, &found);
-  *value = (shmseg_dict_value){ .token = { 0, 0, found.epoch } };
+  int err = dict_find(dict, key, &found);
   if (err)
-    return err;
-  uint64_t number = dict_number(dict, key->line, &found);
+    return read_nothing(&found, err, value);
   bool is_stale = !dict_is_live(dict, &found, &now), fits = true;
-  if (dict_has_bytes(found.head.type) && (takes_stale || !is_stale)) {
-    number = found.head.number; /* no honest word is hot */
+  bool is_given = takes_stale || !is_stale;
+  uint64_t number = found.head.number;
+  if (is_given && dict_has_bytes(found.head.type)) {
     fits = number <= available;
-    if (fits && read_bytes(dict, &found, buffer) != 0)
-      return shmseg_dict_garbage(dict, key->stripe, &found);
+    if (fits && read_bytes(dict, key, &found, buffer) != 0)
+      return read_nothing(&found, shmseg_dict_garbage(dict, key->stripe, &found), value);
+  } else {
+    number = dict_number(dict, key->line, &found);
   }
   err = dict_prove(dict, key->stripe, &found);
-  if (err)
-    return err;
-  if (is_stale && !takes_stale)
-    return SHMSEG_EMPTY;
+  if (err || !is_given)
+    return read_nothing(&found, err ? err : SHMSEG_EMPTY, value);
   read_describe(&found, number, buffer, is_stale, value);
   if (!is_stale)
-    shmseg_dict_use(dict, key->stripe, key->line, found.entry);
+    dict_use(dict, key->stripe, key->line, found.entry);
   return fits ? 0 : SHMSEG_TOO_SMALL;
 }
 

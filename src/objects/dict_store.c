@@ -35,6 +35,28 @@ static int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict
   return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
 }
 
+/* Counts the new item, and frees the old one, in one go: this is done for each value that is stored. */
+static void store_account(dict_op *op, const dict_found *old, const dict_head *head,
+                          uint64_t cells) {
+  int64_t items = 1, bytes = (int64_t)dict_item_bytes(head), more = (int64_t)cells;
+  if (old) {
+    dict_block block = dict_item_block(old);
+    uint64_t less = dict_item_bytes(&old->head);
+    if (old->head.type == SHMSEG_DICT_LIST)
+      less += shmseg_dict_give_list(op, old->head.number, old->head.flags);
+    if (old->head.stamp == op->flush) {
+      items = 0;
+      bytes -= (int64_t)less;
+    }
+    if (dict_is_stale(&old->head, op->flush, &op->now))
+      shmseg_dict_tell(op, STRIPE_EXPIRED);
+    more -= (int64_t)block.count;
+    shmseg_dict_give(op, block);
+  }
+  shmseg_dict_count(op, items, bytes, more);
+  shmseg_dict_written(op, cells);
+}
+
 int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
                     const void *bytes, bool is_safe, bool *forcible) {
   head->key_size = key->size;
@@ -56,13 +78,7 @@ int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head
     shmseg_dict_give(op, block);
     return err;
   }
-  shmseg_dict_count(op, 1, (int64_t)dict_item_bytes(head), (int64_t)cells);
-  shmseg_dict_written(op, cells);
-  if (old) {
-    if (dict_is_stale(&old->head, op->flush, &op->now))
-      shmseg_dict_tell(op, STRIPE_EXPIRED);
-    shmseg_dict_release(op, old);
-  }
+  store_account(op, old, head, cells);
   return 0;
 }
 

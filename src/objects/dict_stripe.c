@@ -4,9 +4,6 @@
 #include "core/lock.h"
 #include "objects/dict.h"
 
-/* The age grows with each such part of the stripe's share of the quota. */
-#define AGES 8
-
 static uint32_t *stripe_lock(const dict_op *op) {
   return dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK));
 }
@@ -76,36 +73,25 @@ int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) 
 
 /* --- counts ------------------------------------------------------------------------------- */
 
-static void stripe_add(dict_op *op, uint64_t offset, int64_t more) {
-  uint64_t *word = stripe_word(op, offset);
+static void stripe_add(uint64_t *word, int64_t more) {
   store_relaxed(word, load_relaxed(word) + (uint64_t)more);
 }
 
 /* After a flush nothing is counted that was stored before. */
 void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
-  uint64_t *stamp = stripe_word(op, STRIPE_STAMP);
+  uint64_t *stripe = stripe_word(op, 0), *stamp = stripe + STRIPE_STAMP / 8;
   if (load_relaxed(stamp) != op->flush) {
-    store_relaxed(stripe_word(op, STRIPE_COUNT), 0);
-    store_relaxed(stripe_word(op, STRIPE_BYTES), 0);
+    store_relaxed(stripe + STRIPE_COUNT / 8, 0);
+    store_relaxed(stripe + STRIPE_BYTES / 8, 0);
     store_release(stamp, op->flush); /* who sees it sees no older counts */
   }
-  stripe_add(op, STRIPE_COUNT, items);
-  stripe_add(op, STRIPE_BYTES, bytes);
-  stripe_add(op, STRIPE_USED, cells);
+  stripe_add(stripe + STRIPE_COUNT / 8, items);
+  stripe_add(stripe + STRIPE_BYTES / 8, bytes);
+  stripe_add(stripe + STRIPE_USED / 8, cells);
 }
 
 void shmseg_dict_tell(dict_op *op, uint64_t counter) {
-  stripe_add(op, counter, 1);
-}
-
-/* However much one value is, the age grows by one: the marks tell few ages apart. */
-void shmseg_dict_written(dict_op *op, uint64_t cells) {
-  uint64_t *word = stripe_word(op, STRIPE_WRITTEN), written = load_relaxed(word) + cells;
-  if (written * AGES * op->dict->stripes >= op->dict->quota) {
-    written = 0;
-    stripe_add(op, STRIPE_AGE, 1);
-  }
-  store_relaxed(word, written);
+  stripe_add(stripe_word(op, counter), 1);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */

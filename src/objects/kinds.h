@@ -27,10 +27,14 @@
 typedef struct shmseg_number {
   const char *name; /* as in Lua's options and in messages */
   size_t offset;    /* in shmseg_object_options */
+  /* What 1, 2, … are called; NULL ends them. NULL: it is a plain number. */
+  const char *const *words;
 } shmseg_number;
 
 #define SHMSEG_NUMBER(name)                                                                        \
-  { #name, offsetof(shmseg_object_options, name) }
+  { #name, offsetof(shmseg_object_options, name), NULL }
+#define SHMSEG_CHOICE(name, words)                                                                 \
+  { #name, offsetof(shmseg_object_options, name), words }
 
 /* Words of a new object that are not zero: count of the same value. */
 typedef struct shmseg_words {
@@ -43,7 +47,7 @@ typedef struct shmseg_words {
 #define SHMSEG_WORDS_MAX 24
 
 /* Geometry: the numbers that decide where each word of an object lies. They stand in its header;
- * the first one is never 0. */
+ * the first one is never 0. It alone has to be given to make an object that has a name. */
 struct shmseg_kind {
   const char *name; /* "queue" */
   uint32_t number;  /* in the header; never used again for another kind */

@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT */
+/* A dict's compare-and-set, its waits for a change, and what update is made of.
+ *
+ * Values are compared in Lua's sense, as == does, after the codec has decoded them; a token of the core
+ * then tells whether the key is still as it was. */
+#include "binding/dict.h"
+#include "core/wait.h"
+
+#include <string.h>
+
+/* --- comparing ---------------------------------------------------------------------------- */
+
+static bool is_number(const shmseg_dict_value *value) {
+  return value->type == SHMSEG_DICT_INTEGER || value->type == SHMSEG_DICT_FLOAT;
+}
+
+/* Is that float the integer, as numbers? */
+static bool is_integer(double number, int64_t integer) {
+  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+         (double)(int64_t)number == number;
+}
+
+static bool are_equal(const shmseg_dict_value *a, const shmseg_dict_value *b) {
+  if (a->type != b->type)
+    return a->type == SHMSEG_DICT_FLOAT ? is_integer(a->number, b->integer)
+                                        : is_integer(b->number, a->integer);
+  return a->type == SHMSEG_DICT_FLOAT ? a->number == b->number : a->integer == b->integer;
+}
+
+/* Pushes what the key has now, or nil, and tells whether it equals the value at arg, which is seen. */
+static int push_now(lua_State *L, dict *d, const dict_key *key, int arg,
+                    const shmseg_dict_value *seen, shmseg_dict_value *now, bool *equal) {
+  int err = dict_push_current(L, d, key, shmseg_dict_get, now);
+  if (err && err != SHMSEG_EMPTY)
+    return err;
+  if (err) {
+    lua_pushnil(L);
+    *equal = seen->type == 0;
+  } else {
+    *equal = is_number(seen) && is_number(now) ? are_equal(seen, now) : lua_rawequal(L, arg, -1);
+  }
+  return 0;
+}
+
+/* The value at arg that was seen, or is expected. */
+static bool check_seen(lua_State *L, int arg, shmseg_dict_value *seen) {
+  if (dict_to_plain(L, arg, seen))
+    return true;
+  dict_push_word(L, "bad value type");
+  return false;
+}
+
+/* --- cas ---------------------------------------------------------------------------------- */
+
+/* Is an operation that others have overtaken to be tried again? */
+static bool try_again(lua_State *L, wait *w, int64_t *patience, int *err) {
+  if (*err == SHMSEG_CHANGED)
+    *err = shmseg_wait_overtaken(patience, w->deadline);
+  return *err == SHMSEG_CHANGED || dict_again(L, w, err);
+}
+
+/* Stores the value, or deletes the key for nil. */
+static int put(dict *d, const dict_key *key, const shmseg_dict_value *value,
+               const shmseg_dict_how *how, int64_t *deadline) {
+  bool forcible;
+  if (value->type == 0)
+    return shmseg_dict_delete(&d->dict, key->bytes, key->size, how, deadline);
+  int err = shmseg_dict_store(&d->dict, key->bytes, key->size, value, how, &forcible, deadline);
+  return err == EEXIST ? SHMSEG_CHANGED : err;
+}
+
+enum { KEY = 2, EXPECTED, VALUE, EXPTIME, FLAGS }; /* cas's stack */
+
+/* cas(key, expected, value [, exptime [, flags]]) -> true | false, actual | nil, word */
+static int dict_cas(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  shmseg_dict_value expected, value, now;
+  shmseg_dict_how how = { .ttl = dict_check_exptime(L, EXPTIME) };
+  lua_settop(L, FLAGS);
+  if (!dict_check_written(L, d, KEY, &key) || !check_seen(L, EXPECTED, &expected) ||
+      !dict_check_value(L, d, 1, VALUE, &value))
+    return 2;
+  value.flags = dict_check_flags(L, FLAGS);
+  how.add = expected.type == 0;
+  how.token = how.add ? NULL : &now.token;
+  wait wait = wait_until(shmseg_wait_deadline(DICT_OVERTAKEN));
+  int64_t patience = 0;
+  bool equal;
+  int err;
+  do {
+    lua_settop(L, FLAGS);
+    err = push_now(L, d, &key, EXPECTED, &expected, &now, &equal);
+    if (!err && !equal) {
+      lua_pushboolean(L, 0);
+      lua_insert(L, -2);
+      return 2;
+    }
+    if (!err)
+      err = put(d, &key, &value, &how, &wait.deadline);
+  } while (try_again(L, &wait, &patience, &err));
+  if (err)
+    return dict_push_failure(L, d, err, "value is a list");
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* --- wait --------------------------------------------------------------------------------- */
+
+/* wait(key, seen [, timeout]) -> the value when it is another one | nil, "timeout" | nil, word */
+static int dict_wait(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  shmseg_dict_value seen, now;
+  wait wait = wait_until(opt_deadline(L, 4));
+  bool equal;
+  int err;
+  lua_settop(L, 3);
+  if (!dict_check_key(L, 2, &key) || !check_seen(L, 3, &seen))
+    return 2;
+  do {
+    lua_settop(L, 3);
+    err = push_now(L, d, &key, 3, &seen, &now, &equal);
+    if (!err && !equal)
+      return 1;
+    if (!err)
+      err = shmseg_dict_wait(&d->dict, key.bytes, key.size, &now.token, wait.deadline);
+    if (!err) /* others set it to what it was */
+      err = shmseg_wait_again(wait.deadline);
+  } while (wait_again(L, &wait, &err));
+  return dict_push_failure(L, d, err, "value is a list");
+}
+
+const luaL_Reg dict_cas_methods[] = {
+  { "cas", dict_cas },
+  { "wait", dict_wait },
+  { NULL, NULL },
+};
+
+/* --- update -------------------------------------------------------------------------------
+ *
+ * lua/shmseg/dict.lua calls these. A key that is being updated is marked, for the coroutine that does
+ * it: a table in the dict's own one has the keys of each coroutine. */
+
+/* What see has seen. */
+typedef struct {
+  shmseg_dict_token token;
+  int32_t flags;
+} state;
+
+/* Pushes the table of the marks of this coroutine; nil if there is none. */
+static void push_marks(lua_State *L) {
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, OBJECT_MARKS);
+  lua_replace(L, -2);
+  if (lua_isnil(L, -1))
+    return;
+  lua_pushthread(L);
+  lua_rawget(L, -2);
+  lua_replace(L, -2);
+}
+
+void dict_check_marks(lua_State *L, const dict_key *key) {
+  luaL_checkstack(L, 6, NULL);
+  push_marks(L);
+  if (!lua_isnil(L, -1)) {
+    lua_pushlstring(L, key->bytes, key->size);
+    lua_rawget(L, -2);
+    if (lua_toboolean(L, -1)) {
+      lua_pushlstring(L, key->bytes, key->size);
+      luaL_error(L, "key \"%s\": its update has not ended", lua_tostring(L, -1));
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* Pushes the table of the marks of this coroutine, and makes it if there is none. */
+static void push_own_marks(lua_State *L) {
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, OBJECT_MARKS);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_newtable(L);
+    lua_pushliteral(L, "k"); /* a coroutine that is never resumed goes, and its marks with it */
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -3, OBJECT_MARKS);
+  }
+  lua_replace(L, -2);
+  lua_pushthread(L);
+  lua_rawget(L, -2);
+  if (lua_isnil(L, -1)) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushthread(L);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, -4);
+  }
+  lua_replace(L, -2);
+}
+
+static void mark(lua_State *L, const dict_key *key, bool is_updated) {
+  push_own_marks(L);
+  lua_pushlstring(L, key->bytes, key->size);
+  if (is_updated)
+    lua_pushboolean(L, 1);
+  else
+    lua_pushnil(L);
+  lua_rawset(L, -3);
+  lua_pop(L, 1);
+}
+
+/* Raises misuse of the dict, which a call that fails would only find later. */
+static void check_writes(lua_State *L, const dict *d) {
+  const shmseg_segment *segment = d->dict.object.segment;
+  if (dict_is_closed(d))
+    object_raise(L, &d->object, SHMSEG_CLOSED);
+  if (!segment->writable)
+    object_raise(L, &d->object, SHMSEG_READ_ONLY);
+}
+
+/* check(dict, key, fn, exptime, flags) -> true | nil, word: raises what is wrong for update and fetch */
+static int update_check(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  dict_check_exptime(L, 4);
+  if (!dict_check_written(L, d, 2, &key))
+    return 2;
+  luaL_checktype(L, 3, LUA_TFUNCTION);
+  dict_check_flags(L, 5);
+  check_writes(L, d);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* mark(dict, key): from now on this coroutine must not write the key */
+static int update_mark(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  if (!dict_check_written(L, d, 2, &key))
+    return 2;
+  mark(L, &key, true);
+  d->updates++;
+  return 0;
+}
+
+/* unmark(dict, key) */
+static int update_unmark(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  if (!dict_check_key(L, 2, &key))
+    return 2;
+  mark(L, &key, false);
+  if (d->updates > 0)
+    d->updates--;
+  return 0;
+}
+
+/* see(dict, key) -> state (a string), value | nil, word */
+static int update_see(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  shmseg_dict_value value;
+  state seen;
+  lua_settop(L, 2);
+  if (!dict_check_key(L, 2, &key))
+    return 2;
+  int err = dict_push_current(L, d, &key, shmseg_dict_get, &value);
+  if (err && err != SHMSEG_EMPTY)
+    return dict_push_failure(L, d, err, "value is a list");
+  memset(&seen, 0, sizeof seen);
+  seen.token = value.token;
+  seen.flags = err ? 0 : value.flags;
+  lua_settop(L, 3);
+  lua_pushlstring(L, (const char *)&seen, sizeof seen);
+  lua_insert(L, 3);
+  return 2;
+}
+
+/* put(dict, key, state, value, exptime, flags) -> true | false: it has changed | nil, word. Without
+ * exptime the expiry stays, and without flags these. */
+static int update_put(lua_State *L) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  shmseg_dict_value value;
+  state seen;
+  size_t size;
+  lua_settop(L, 6);
+  const char *bytes = luaL_checklstring(L, 3, &size);
+  luaL_argcheck(L, size == sizeof seen, 3, "not a state of a key");
+  memcpy(&seen, bytes, sizeof seen);
+  shmseg_dict_how how = { .token = &seen.token, .ttl = dict_check_exptime(L, 5) };
+  if (!dict_check_key(L, 2, &key) || !dict_check_value(L, d, 1, 4, &value))
+    return 2;
+  value.flags = lua_isnil(L, 6) ? seen.flags : dict_check_flags(L, 6);
+  how.keep = lua_isnil(L, 5) && value.flags == seen.flags;
+  if (lua_isnil(L, 5) && !how.keep &&
+      (shmseg_dict_ttl(&d->dict, key.bytes, key.size, &how.ttl) != 0 || how.ttl < 0))
+    how.ttl = 0; /* it is there no more: then neither is the state */
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = put(d, &key, &value, &how, &wait.deadline);
+  while (dict_again(L, &wait, &err));
+  if (err && err != SHMSEG_CHANGED)
+    return dict_push_failure(L, d, err, "value is a list");
+  lua_pushboolean(L, !err);
+  return 1;
+}
+
+void dict_cas_open(lua_State *L) {
+  static const luaL_Reg functions[] = {
+    { "check", update_check }, { "mark", update_mark },     { "put", update_put },
+    { "see", update_see },     { "unmark", update_unmark }, { NULL, NULL },
+  };
+  binding_register(L, functions);
+}

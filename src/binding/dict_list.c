@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/* The lists of a dict. */
+#include "binding/dict.h"
+
+/* An element of up to so many bytes is taken onto the C stack. */
+#define SMALL 512
+
+/* The key at index 2: only strings and numbers name lists. */
+static bool check_list_key(lua_State *L, dict_key *key) {
+  key->bytes = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &key->size) : NULL;
+  if (key->bytes && key->size > 0 && key->size <= SHMSEG_DICT_KEY_MAX)
+    return true;
+  return dict_check_key_anew(L, 2, true, key);
+}
+
+static bool check_written_list(lua_State *L, const dict *d, dict_key *key) {
+  if (!check_list_key(L, key))
+    return false;
+  if (d->updates > 0)
+    dict_check_marks(L, key);
+  return true;
+}
+
+/* (key, value) -> length | nil, word. No codec: elements are strings and numbers. */
+static int push(lua_State *L, bool left) {
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  shmseg_dict_value value;
+  uint64_t length;
+  if (!check_written_list(L, d, &key))
+    return 2;
+  if (!dict_to_plain(L, 3, &value) || value.type == 0 || value.type == SHMSEG_DICT_BOOLEAN)
+    return dict_push_word(L, "bad value type");
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = shmseg_dict_push(&d->dict, key.bytes, key.size, left, &value, &length, &wait.deadline);
+  while (dict_again(L, &wait, &err));
+  if (err)
+    return dict_push_failure(L, d, err, "value not a list");
+  push_uint64(L, length);
+  return 1;
+}
+
+static int dict_lpush(lua_State *L) {
+  return push(L, true);
+}
+
+static int dict_rpush(lua_State *L) {
+  return push(L, false);
+}
+
+/* Takes an element into the memory given, or what it needs of a new userdata, which is pushed. */
+static int take(lua_State *L, dict *d, const dict_key *key, bool left, void *memory, size_t size,
+                shmseg_dict_value *value) {
+  wait wait = wait_patiently();
+  int err;
+  do {
+    err =
+        shmseg_dict_pop(&d->dict, key->bytes, key->size, left, memory, size, value, &wait.deadline);
+    if (err == SHMSEG_TOO_SMALL) {
+      size = value->size;
+      memory = lua_newuserdata(L, size);
+      luaL_checkstack(L, 1, NULL);
+    }
+  } while (err == SHMSEG_TOO_SMALL || dict_again(L, &wait, &err));
+  return err;
+}
+
+/* (key) -> value | nil | nil, word */
+static int pop(lua_State *L, bool left) {
+  dict *d = check_object(L, &dict_class);
+  unsigned char small[SMALL];
+  dict_key key;
+  shmseg_dict_value value;
+  if (!check_written_list(L, d, &key))
+    return 2;
+  int err = take(L, d, &key, left, small, sizeof small, &value);
+  if (err == SHMSEG_EMPTY) {
+    lua_pushnil(L);
+    return 1;
+  }
+  if (err)
+    return dict_push_failure(L, d, err, "value not a list");
+  if (value.type == SHMSEG_DICT_STRING)
+    lua_pushlstring(L, value.bytes, value.size);
+  else
+    dict_push_number(L, &value);
+  return 1;
+}
+
+static int dict_lpop(lua_State *L) {
+  return pop(L, true);
+}
+
+static int dict_rpop(lua_State *L) {
+  return pop(L, false);
+}
+
+/* llen(key) -> length | nil, word */
+static int dict_llen(lua_State *L) {
+  const dict *d = check_object(L, &dict_class);
+  dict_key key;
+  uint64_t length = 0;
+  if (!check_list_key(L, &key))
+    return 2;
+  int err = shmseg_dict_length(&d->dict, key.bytes, key.size, &length);
+  if (err && err != SHMSEG_EMPTY)
+    return dict_push_failure(L, d, err, "value not a list");
+  push_uint64(L, err ? 0 : length);
+  return 1;
+}
+
+const luaL_Reg dict_list_methods[] = {
+  { "llen", dict_llen }, { "lpop", dict_lpop },   { "lpush", dict_lpush },
+  { "rpop", dict_rpop }, { "rpush", dict_rpush }, { NULL, NULL },
+};
