@@ -177,7 +177,8 @@ TEST(chained, "room is made in chains, too, and never of what is about to be rep
   open_dict(SMALL, SHMSEG_DICT_LRU, 1);
   for (int i = 0; i < 20000; i++) {
     int key = (int)draw(1500);
-    int err = store(key, draw(200), (shmseg_dict_how){ .replace = i % 2 });
+    size_t size = i % 50 ? draw(200) : SMALL / 2;
+    int err = store(key, size, (shmseg_dict_how){ .replace = i % 2 });
     check(err == 0 || (err == SHMSEG_EMPTY && i % 2));
   }
   check(stats_now().refused == 0 && stats_now().evicted > 1000 && stats_now().count > 300);
