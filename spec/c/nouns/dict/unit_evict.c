@@ -176,8 +176,8 @@ TEST_WITH(lru, mixed, "values of any size are stored, whatever is there") {
 TEST(chained, "room is made in chains, too, and never of what is about to be replaced") {
   open_dict(SMALL, SHMSEG_DICT_LRU, 1);
   for (int i = 0; i < 20000; i++) {
-    int key = (int)draw(1500);
-    size_t size = i % 50 ? draw(200) : SMALL / 2;
+    int key = (int)draw(400);
+    size_t size = i % 20 ? draw(200) : SMALL / 2;
     int err = store(key, size, (shmseg_dict_how){ .replace = i % 2 });
     check(err == 0 || (err == SHMSEG_EMPTY && i % 2));
   }
