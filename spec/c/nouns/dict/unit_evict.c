@@ -177,7 +177,7 @@ TEST(chained, "room is made in chains, too, and never of what is about to be rep
   open_dict(SMALL, SHMSEG_DICT_LRU, 1);
   for (int i = 0; i < 20000; i++) {
     int key = (int)draw(400);
-    size_t size = i % 20 ? draw(200) : SMALL / 2;
+    size_t size = i % 400 ? draw(200) : SMALL / 2;
     int err = store(key, size, (shmseg_dict_how){ .replace = i % 2 });
     check(err == 0 || (err == SHMSEG_EMPTY && i % 2));
   }
