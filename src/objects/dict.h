@@ -315,6 +315,11 @@ void shmseg_dict_tell(dict_op *op, uint64_t counter);
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
 
+static inline void dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  if (load_ordered(dict_word32(dict, line + LINE_MARKS)) & DICT_WATCHED)
+    shmseg_dict_notify(dict, stripe, line);
+}
+
 /* --- dict_age.c: the ages of a stripe --------------------------------------------------------- */
 
 /* Notes that cells were written: the stripe's age may grow. */

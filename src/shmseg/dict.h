@@ -101,7 +101,8 @@ SHMSEG_API int shmseg_dict_ttl(const shmseg_dict *dict, const void *key, size_t 
 SHMSEG_API int shmseg_dict_elements(const shmseg_dict *dict, const void *key, size_t key_size,
                                     void *buffer, size_t available, size_t *size, uint64_t *count);
 
-/* The number of elements of a list; SHMSEG_EMPTY, SHMSEG_WRONG_TYPE. */
+/* The number of elements of a list; SHMSEG_EMPTY, SHMSEG_WRONG_TYPE. While somebody pushes or pops it may be
+ * that of before, though shmseg_dict_elements() gives those of after it already. */
 SHMSEG_API int shmseg_dict_length(const shmseg_dict *dict, const void *key, size_t key_size,
                                   uint64_t *length);
 
