@@ -413,9 +413,6 @@ int shmseg_dict_sleep(const shmseg_dict *dict, const dict_key *key, uint32_t wat
 /* Makes anew what can be derived of the op's stripe, whose lock is held: free cells, counts. */
 int shmseg_dict_repair(dict_op *op);
 
-/* Is the item, whose head was read, in the line of its key, and its tag in its word? */
-bool shmseg_dict_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found);
-
 /* --- dict_check.c --------------------------------------------------------------------------- */
 
 /* Names the first invariant that is broken, or NULL. */
