@@ -312,11 +312,18 @@ void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells)
 /* Adds 1 to a counter of the stripe. */
 void shmseg_dict_tell(dict_op *op, uint64_t counter);
 
-/* Notes that cells were written: the stripe's age may grow. */
-void shmseg_dict_written(dict_op *op, uint64_t cells);
-
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
+
+static inline void dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  if (load_ordered(dict_word32(dict, line + LINE_MARKS)) & DICT_WATCHED)
+    shmseg_dict_notify(dict, stripe, line);
+}
+
+/* --- dict_age.c: the ages of a stripe --------------------------------------------------------- */
+
+/* Notes that cells were written: the stripe's age may grow. */
+void shmseg_dict_written(dict_op *op, uint64_t cells);
 
 /* --- dict_index.c: the words that publish --------------------------------------------------- */
 
