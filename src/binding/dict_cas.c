@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define TWO_63 9223372036854775808.0
+
 /* --- comparing ---------------------------------------------------------------------------- */
 
 static bool is_number(const shmseg_dict_value *value) {
@@ -16,7 +18,7 @@ static bool is_number(const shmseg_dict_value *value) {
 
 /* Is that float the integer, as numbers? */
 static bool is_integer(double number, int64_t integer) {
-  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+  return number >= -TWO_63 && number < TWO_63 && (int64_t)number == integer &&
          (double)(int64_t)number == number;
 }
 
