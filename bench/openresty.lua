@@ -25,6 +25,7 @@ http {
   scgi_temp_path %s/scgi;
   lua_package_path "%s/?.lua;;";
   lua_shared_dict bench 64m;
+  lua_shared_dict written 64m;
   lua_shared_dict sync 64k;
   init_worker_by_lua_block {
     assert(loadfile("%s/bench/peers/dict_openresty.lua"))(%d, %d, %d)

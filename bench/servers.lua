@@ -85,7 +85,7 @@ function servers.redis(bench, group, order, values, many)
     return ("*2\r\n$3\r\nGET\r\n$%d\r\n%s\r\n"):format(#key, key)
   end), "", "", "")
   local sets = joined(batches(order, many, function(key, i)
-    local value = values[i]
+    local value = values[i % #values + 1]
     return ("*3\r\n$3\r\nSET\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n"):format(#key, key, #value, value)
   end), "", "", "")
   local size = #values[1]
@@ -117,7 +117,8 @@ function servers.memcached(bench, group, order, values, many)
     return key
   end), "get ", " ", "\r\n")
   local sets = joined(batches(order, many, function(key, i)
-    return ("set %s 0 0 %d\r\n%s\r\n"):format(key, #values[i], values[i])
+    local value = values[i % #values + 1]
+    return ("set %s 0 0 %d\r\n%s\r\n"):format(key, #value, value)
   end), "", "", "")
   local size = #values[1]
   local before = #("VALUE %s 0 %d\r\n"):format(order[1], size)

@@ -151,13 +151,16 @@ static void check_init(lua_State *L, shmseg_dict_step *step) {
 static int dict_incr(lua_State *L) {
   dict *d = check_object(L, &dict_class);
   dict_key key;
-  shmseg_dict_step step = { .ttl = 0 };
+  shmseg_dict_step step;
   shmseg_dict_value result;
+  step.init.type = 0; /* the rest of it is of no meaning then; to clear it would take long */
+  step.ttl = 0;
   if (!dict_check_written(L, d, 2, &key))
     return 2;
   if (!dict_to_number(L, 3, &step.step))
     return luaL_error(L, "cannot convert 'nil' to 'double'");
-  check_init(L, &step);
+  if (lua_gettop(L) > 3)
+    check_init(L, &step);
   bool forcible = false;
   wait wait = wait_patiently();
   int err;

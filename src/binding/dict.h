@@ -82,8 +82,19 @@ bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value);
  * are pushed, for a value that cannot be stored. */
 bool dict_check_value(lua_State *L, const dict *d, int owner, int arg, shmseg_dict_value *value);
 
+/* dict_to_number() of what is no integer. */
+bool dict_to_number_slowly(lua_State *L, int arg, shmseg_dict_value *value);
+
 /* The value at arg, a number or a string that reads as one. False for others. */
-bool dict_to_number(lua_State *L, int arg, shmseg_dict_value *value);
+static inline bool dict_to_number(lua_State *L, int arg, shmseg_dict_value *value) {
+#if LUA_VERSION_NUM >= 503
+  if (lua_isinteger(L, arg)) {
+    *value = (shmseg_dict_value){ .type = SHMSEG_DICT_INTEGER, .integer = lua_tointeger(L, arg) };
+    return true;
+  }
+#endif
+  return dict_to_number_slowly(L, arg, value);
+}
 
 /* Raises unless a number, or a string that reads as one, is at arg: which is then the number. */
 bool dict_is_numeric(lua_State *L, int arg, lua_Number *number);

@@ -141,7 +141,7 @@ static bool read_number(lua_State *L, int arg) {
 }
 #endif
 
-bool dict_to_number(lua_State *L, int arg, shmseg_dict_value *value) {
+bool dict_to_number_slowly(lua_State *L, int arg, shmseg_dict_value *value) {
   if (lua_type(L, arg) == LUA_TSTRING && !read_number(L, arg))
     return false;
   return dict_to_plain(L, arg, value) &&

@@ -87,8 +87,8 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
   uint32_t id;
   int64_t now = 0;
   uint64_t *claims = dict_word64(dict, dict_stripe_at(key->stripe, STRIPE_CLAIMS));
-  if (shmseg_dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) ||
-      !incr_keeps_type(&found, step) || load_acquire(claims) != 0 ||
+  if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
+      load_acquire(claims) != 0 ||
       dict_is_stale(&found.head, load_acquire(dict_word64(dict, DICT_FLUSH)), &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
@@ -96,8 +96,8 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
     err = incr_add(dict, id, key, &found, step, &sum, deadline);
   if (err)
     return err;
-  shmseg_dict_notify(dict, key->stripe, key->line);
-  shmseg_dict_use(dict, key->stripe, key->line, found.entry);
+  dict_notify(dict, key->stripe, key->line);
+  dict_use(dict, key->stripe, key->line, found.entry);
   incr_tell(sum, (int32_t)found.head.flags, result);
   return 0;
 }
