@@ -77,6 +77,7 @@ build = {
         "src/objects/broadcast.c",
         "src/objects/cell.c",
         "src/objects/dict.c",
+        "src/objects/dict_age.c",
         "src/objects/dict_arena.c",
         "src/objects/dict_cells.c",
         "src/objects/dict_check.c",

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A rate limit for several processes: together they do no more than so many requests in each window.
+-- A rate limit for several processes: together they do no more than so many requests in a window.
 
 local shmseg = require "shmseg"
 local example = dofile((arg[0]:match("^.*/") or "") .. "example.lua")
@@ -50,8 +50,8 @@ local function lead(options)
 end
 
 example.run([[
-Starts a few clients that share one rate limit, a number in a dict that expires with its window. Each
-client has its requests to do, and waits for the next window when it is refused.
+Starts a few clients that share one rate limit, a number in a dict that expires with its window.
+Each client has its requests to do, and waits for the next window when it is refused.
 
 Usage: lua limiter.lua [options]
   --clients NUMBER     so many processes (3)

@@ -10,7 +10,8 @@ local WORKERS, KILLED = 3, 2
 
 local function work(options)
   local registry = needs("workers.lua", shmseg.dict.open(options.name))
-  local key, beats, stop, word = "worker " .. options.number, 0, nil, nil
+  local key, beats = "worker " .. options.number, 0
+  local stop, word
   print "ready"
   repeat
     beats = beats + 1
@@ -41,7 +42,7 @@ local function lead(options)
       there[key] = true
       if not known[key] then
         local left = registry:ttl(key) or 0
-        print(("%s is alive: beat %d, %.1f s until the next one is overdue"):format(key, beats, left))
+        print(("%s is alive: beat %d, the next one within %.1f s"):format(key, beats, left))
       end
     end
     local gone
@@ -62,8 +63,8 @@ local function lead(options)
 end
 
 example.run([[
-Starts three workers that are in a registry, a dict, as long as they live. The second one is killed; a
-moment later it is no longer there.
+Starts three workers that are in a registry, a dict, as long as they live. The second one is killed;
+a moment later it is no longer there.
 
 Usage: lua workers.lua [options]
   --interval SECONDS  how often each worker writes its key; it lives five times as long (0.1)

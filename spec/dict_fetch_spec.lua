@@ -29,7 +29,8 @@ describe("a claim", function()
       answers({ d, "claim", "key", 0 }, nil, "timeout")
       expect.success(other:claim("another key", 0)):cancel()
       answers({ d, "get", "key" }, nil)
-      assert.truthy((claim[finish](claim, "value", 100, 7)))
+      local stored = claim[finish](claim, "value", 100, 7)
+      assert.equal(finish == "set" or nil, stored)
       expect.success(other:claim("key", 0)):cancel()
       if finish == "set" then
         answers({ other, "get", "key" }, "value", 7)
@@ -63,9 +64,9 @@ describe("a claim", function()
       d:delete "key"
       local claim = expect.success(d:claim "key")
       write()
-      local value, why = d:get_stale "key"
-      claim:set "too late"
-      assert.same({ value, why }, { d:get_stale "key" })
+      local before = dicts.results(d:get_stale "key")
+      answers({ claim, "set", "too late" }, false, "changed", false)
+      answers({ d, "get_stale", "key" }, (table.unpack or unpack)(before, 1, before.n))
       claim:cancel()
       expect.success(other:claim("key", 0)):cancel()
     end
@@ -131,19 +132,19 @@ describe("a claim", function()
     answers({ other, "get", "closed" }, nil)
   end)
 
-  it("is not there for many keys at once without an end, nor lost for one", function()
+  it("is one for each of several keys", function()
     local d, other = two_handles()
     local claims = {}
-    for i = 1, 64 do
+    for i = 1, 8 do
       claims[i] = expect.success(d:claim("key " .. i, 0))
     end
-    for i = 1, 64 do
+    for i = 1, 8 do
       answers({ other, "claim", "key " .. i, 0 }, nil, "timeout")
     end
     for i, claim in ipairs(claims) do
       claim:set(i)
     end
-    for i = 1, 64 do
+    for i = 1, 8 do
       answers({ d, "get", "key " .. i }, i)
     end
     for round = 1, 500 do
@@ -155,7 +156,7 @@ describe("a claim", function()
     local d, _, name = two_handles()
     answers({ d, "claim" }, nil, "nil key")
     answers({ d, "claim", "", 0 }, nil, "empty key")
-    expect.misuse("bad argument #1 to 'claim'", d.claim, d, {})
+    expect.misuse("bad argument #2", d.claim, d, {})
     for _, timeout in ipairs { 0 / 0, "soon", true, {} } do
       expect.misuse("bad argument", d.claim, d, "key", timeout)
     end
@@ -400,13 +401,12 @@ describe("fetch", function()
     local claims, why = {}
     repeat
       claims[#claims + 1], why = other:claim("key " .. #claims, 0)
-    until why or #claims > 5000
-    assert.True(#claims >= 64)
-    local names = {}
-    for i = 1, 5 do
-      names[i] = "more " .. i
-      answers({ d, "fetch", names[i], function() return i end }, i, "computed")
-      answers({ d, "fetch", names[i], never }, i, "hit")
+    until why
+    assert.equal("no memory", why)
+    assert.True(#claims >= 8)
+    for i = #claims, #claims + 5 do
+      answers({ d, "fetch", "key " .. i, function() return i end }, i, "computed")
+      answers({ d, "fetch", "key " .. i, never }, i, "hit")
     end
     for _, claim in ipairs(claims) do
       claim:cancel()

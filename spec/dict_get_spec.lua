@@ -111,18 +111,17 @@ describe("get_keys", function()
       [1] = 1, [7.9] = 7, [1499] = 1499, [1501] = 1500, [0] = 1500, [-1] = 1500, [0.5] = 1500,
     } do
       local keys = d:get_keys(max)
-      local seen = {}
+      local seen, good = {}, 0
       for _, key in ipairs(keys) do
-        assert.is_nil(seen[key])
-        assert.equal("key " .. d:get(key), key)
+        good = good + (not seen[key] and "key " .. d:get(key) == key and 1 or 0)
         seen[key] = true
       end
-      assert.equal(count, #keys)
+      assert.same({ count, count }, { #keys, good })
     end
     assert.equal(12, #d:get_keys "12")
     assert.equal(3, #d:get_keys(3, "more"))
     for _, max in ipairs { "x", true, {}, print } do
-      expect.misuse("bad argument #1 to 'get_keys'", d.get_keys, d, max)
+      expect.misuse("bad argument #2", d.get_keys, d, max)
     end
   end)
 end)

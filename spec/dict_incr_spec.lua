@@ -143,8 +143,8 @@ describe("incr", function()
     assert.not_equal(nan, nan)
     nan = d:get "n"
     assert.not_equal(nan, nan)
-    answers({ d, "set", "n", -0.0 }, true, nil, false)
-    assert.equal(-1 / 0, 1 / d:incr("n", -0.0))
+    answers({ d, "set", "n", dicts.negative_zero }, true, nil, false)
+    assert.equal(-1 / 0, 1 / d:incr("n", dicts.negative_zero))
   end)
 
   it("makes an integer of integers, which wraps, and else a float", function()
@@ -171,6 +171,30 @@ describe("incr", function()
       d:set("n", 2 ^ 53)
       answers({ d, "incr", "n", 1 }, 2 ^ 53)
     end
+  end)
+
+  it("has 64 bits also where a number has 53: such an integer is cdata there, or raises", function()
+    if INTEGERS then
+      return
+    end
+    local d = dicts.new()
+    d:set("n", 2 ^ 53 - 1)
+    answers({ d, "incr", "n", 1 }, 2 ^ 53)
+    if jit then
+      assert.equal("9007199254740993LL", tostring((d:incr("n", 1))))
+      assert.equal("9007199254740993LL", tostring((d:get "n")))
+      local ffi = require "ffi"
+      local big = ffi.cast("int64_t", 2 ^ 60) + 1
+      answers({ d, "set", "big", big }, true, nil, false)
+      assert.True(d:get "big" == big)
+      assert.True(d:incr("big", ffi.cast("int64_t", 2)) == big + 2)
+    else
+      expect.misuse("64%-bit integer", d.incr, d, "n", 1)
+      expect.misuse("64%-bit integer", d.get, d, "n")
+      expect.misuse("64%-bit integer", d.get_many, d, { "n" })
+    end
+    d:set("n", 5)
+    answers({ d, "get", "n" }, 5)
   end)
 
   it("adds up what several handles add, again and again", function()

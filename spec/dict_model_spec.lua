@@ -18,12 +18,12 @@ describe("a dict in one process", function()
   after_each(scratch.clean)
 
   for _, capacity in ipairs { 2 ^ 18, 2 ^ 22 } do
-    it("of " .. capacity .. " bytes answers random calls as a table would", function()
+    it(("of %d bytes answers random calls as a table would"):format(capacity), function()
       local d = dicts.new { capacity = capacity }
-      local options = { seed = seed, prefix = "key ", keys = 12, count = 2000 * scale, all = true }
+      local options = { seed = seed, prefix = "key ", keys = 12, count = 1000 * scale, all = true }
       calls.run(d, model.new(), options)
       assert.equal(0, d:stats().evicted)
-      options = { seed = seed + 1, prefix = "key ", keys = 300, count = 2000 * scale, all = true }
+      options = { seed = seed + 1, prefix = "key ", keys = 300, count = 1000 * scale, all = true }
       d:flush_all()
       d:flush_expired()
       calls.run(d, model.new(), options)
@@ -100,7 +100,7 @@ describe("four processes at random calls", function()
   after_each(scratch.clean)
 
   for _, capacity in ipairs { 2 ^ 19, 2 ^ 22 } do
-    it("of a dict of " .. capacity .. " bytes answer for each change that was told", function()
+    it(("of a dict of %d bytes answer for each change that was told"):format(capacity), function()
       local d, name = dicts.new { capacity = capacity }
       local others, sums = {}, {}
       for i = 1, 4 do
@@ -199,19 +199,19 @@ describe("processes that are killed at random calls", function()
     end
     return state(all, function(key)
       local flags = type(all[key]) ~= "table" and select(2, d:get(key)) or 0
-      return ("%d %s"):format(flags, (d:ttl(key) > 0))
+      return ("%d %s"):format(flags, tostring(d:ttl(key) > 0))
     end)
   end
 
   local function state_of_model(m)
     return state(m:pairs(), function(key)
-      return ("%d %s"):format(m.items[key].flags, m.items[key].timed)
+      return ("%d %s"):format(m.items[key].flags, tostring(m.items[key].timed))
     end)
   end
 
   for _, capacity in ipairs { 2 ^ 19, 2 ^ 22 } do
-    it("of a dict of " .. capacity .. " bytes leave all that was told, and at most one change more",
-      function()
+    it(("of a dict of %d bytes leave all that was told, and at most one change more")
+      :format(capacity), function()
         local d, name = dicts.new { capacity = capacity }
         local notes_name = scratch.name()
         local notes = expect.success(shmseg.open(notes_name, "x", 128))
@@ -256,7 +256,7 @@ describe("processes that are killed at random calls", function()
           models[i], firsts[i] = model.new(), 1
           start(i)
         end
-        local kills = math.floor(6 * scale)
+        local kills = math.floor(3 * scale)
         for kill = 1, kills do
           local i = kill % 3 + 1
           local enough = notes:get_u32(8 * i + 4) + math.random(60)
@@ -327,7 +327,7 @@ describe("processes that are killed at random calls", function()
     for i = 1, 2 do
       start(i)
     end
-    for kill = 1, math.floor(6 * scale) do
+    for kill = 1, math.floor(3 * scale) do
       local i = kill % 2 + 1
       shmseg.sleep(math.random() / 50)
       assert.False(workers[i]:sleeps_or_has_ended() == "ended")

@@ -32,7 +32,7 @@ describe("a dict", function()
     end
     local values = {
       "", "x", "12", all, ("long"):rep(5000), true, false, 0, 1, -1, 0.5, -0.5, 1e300, -1e-300,
-      1 / 0, -1 / 0, NAN, -0.0, 2 ^ 53, -2 ^ 53, 2 ^ 53 - 1, 1e15, 2 ^ 31, 2 ^ 63,
+      1 / 0, -1 / 0, NAN, dicts.negative_zero, 2 ^ 53, -2 ^ 53, 2 ^ 53 - 1, 1e15, 2 ^ 31, 2 ^ 63,
       math.maxinteger or 1, math.mininteger or 1, -- luacheck: ignore
     }
     for i, value in ipairs(values) do
@@ -105,12 +105,12 @@ describe("a dict", function()
 
   it("raises for keys that are neither strings nor numbers", function()
     local d = dicts.new()
-    for _, key in ipairs { {}, print, coroutine.create(print) } do
+    for _, key in ipairs { {}, print, coroutine.create(function() end) } do
       for _, method in ipairs { "get", "get_stale", "ttl", "delete", "lpop", "llen" } do
-        expect.misuse("bad argument #1 to '", d[method], d, key)
+        expect.misuse("bad argument #2", d[method], d, key)
       end
       for _, method in ipairs { "set", "add", "incr", "lpush", "expire" } do
-        expect.misuse("bad argument #1 to '", d[method], d, key, 1)
+        expect.misuse("bad argument #2", d[method], d, key, 1)
       end
     end
   end)
@@ -118,21 +118,34 @@ describe("a dict", function()
   it("raises for a self that is no dict", function()
     local d = dicts.new()
     for _, self in ipairs { 1, "d", {}, io.stdout } do
-      expect.misuse("bad argument #1 to '", d.get, self, "key")
-      expect.misuse("bad argument #1 to '", d.set, self, "key", 1)
-      expect.misuse("bad argument #1 to '", d.get_keys, self)
-      expect.misuse("bad argument #1 to '", d.flush_expired, self)
+      expect.misuse("bad argument #1 to", d.get, self, "key")
+      expect.misuse("bad argument #1 to", d.set, self, "key", 1)
+      expect.misuse("bad argument #1 to", d.get_keys, self)
+      expect.misuse("bad argument #1 to", d.flush_expired, self)
     end
-    expect.misuse("bad argument #1 to '", d.capacity)
+    expect.misuse("bad argument #1 to", d.capacity)
     d:close()
     expect.misuse("closed", d.get, d, "key")
     expect.misuse("closed", d.set, d, "key", 1)
   end)
 
+  it("blames the line that calls it, and no line of C", function()
+    local d = dicts.new()
+    local words = 'bad "exptime" argument'
+    assert.equal(words, expect.misuse(words, d.set, d, "key", 1, -1))
+    assert.equal(words, expect.misuse(words, d.expire, d, "key", -1))
+    local here = "^spec/dict_set_spec%.lua:%d+: "
+    expect.misuse(here .. words, function() d:set("key", 1, -1) end)
+    expect.misuse(here .. "bad argument #1 to 'get'", function() d:get {} end)
+    expect.misuse(here .. "bad argument #2 to 'fetch'", function() d:fetch("key", 1) end)
+    expect.misuse(here .. "bad argument #2 to 'update'", function() d:update("key", 1) end)
+    expect.misuse(here .. words, function() d:update("key", print, -1) end)
+  end)
+
   it("refuses a value that is neither a string, a number nor a boolean: nil, not false", function()
     local d = dicts.new()
     d:set("key", "old")
-    for _, value in ipairs { {}, print, io.stdout, coroutine.create(print) } do
+    for _, value in ipairs { {}, print, io.stdout, coroutine.create(function() end) } do
       for _, method in ipairs(STORES) do
         answers({ d, method, "key", value }, nil, "bad value type")
       end
@@ -147,8 +160,8 @@ describe("a dict", function()
       answers({ d, method, nil, {}, 0, {}, n = 6 }, nil, "nil key")
       answers({ d, method, "", {}, 0, {} }, nil, "empty key")
       answers({ d, method, "key", {}, 0, {} }, nil, "bad value type")
-      expect.misuse("bad argument #4", d[method], d, "key", "value", 0, {})
-      expect.misuse("bad argument #4", d[method], d, "key", nil, 0, {})
+      expect.misuse("bad argument #5", d[method], d, "key", "value", 0, {})
+      expect.misuse("bad argument #5", d[method], d, "key", nil, 0, {})
     end
     assert.same({}, d:get_keys())
   end)
@@ -232,7 +245,7 @@ describe("set", function()
   it("raises for flags that have no 32 bits, and stores nothing", function()
     local d = dicts.new()
     for _, flags in ipairs { NAN, 1 / 0, -1 / 0, 2 ^ 32, -2 ^ 31 - 1, "x", {}, print } do
-      expect.misuse("bad argument #4", d.set, d, "key", 1, 0, flags)
+      expect.misuse("bad argument #5", d.set, d, "key", 1, 0, flags)
     end
     assert.same({}, d:get_keys())
   end)

@@ -20,13 +20,16 @@ local PROGRAMS = {
   { "jobs" },
   { "latest", "write", named = true },
   { "latest", "read", named = true, needs = "latest.lua write" },
+  { "limiter" },
   { "mutex", named = true },
+  { "pages" },
   { "points" },
   { "pool" },
   { "tables", "produce", named = true, suffix = "-struct" },
   { "tables", "consume", named = true, suffix = "-struct", needs = "tables.lua produce" },
   { "ticker", "publish", named = true },
   { "ticker", "watch", named = true, needs = "ticker.lua publish" },
+  { "workers" },
 }
 
 local function path_of(program)
@@ -565,6 +568,81 @@ describe("the example", function()
     for i = 1, 3 do
       assert.equal(("member %d\t1\thello "):format(i), lines[i])
       assert.equal(("member %d\t2\tgoodbye goodbye goodbye "):format(i), lines[i + 3])
+    end
+    assert_no_more_than(before)
+  end)
+
+  it("limiter.lua admits no more than the limit in a window, whoever asks", function()
+    local before = objects()
+    local done, windows, last = 0, {}, {}
+    for _, line in ipairs(start({ "limiter", "--limit", "5", "--window", "0.1" }):ends_well()) do
+      local client, request, number, refused = line:match(
+        "^client (%d), request (%d+): number (%d+) of its window, refused (%d+) times$")
+      assert.truthy(client, line)
+      assert.equal((last[client] or 0) + 1, tonumber(request))
+      assert.True(tonumber(number) <= 5, line)
+      windows[number] = (windows[number] or 0) + 1
+      last[client], done = tonumber(request), done + 1
+      assert.truthy(refused)
+    end
+    assert.equal(3 * 8, done)
+    assert.True(windows["1"] >= 5, windows["1"]) -- so many windows it takes
+    assert_no_more_than(before)
+  end)
+
+  it("pages.lua makes a page once, and gives the old one while it makes a new one", function()
+    local before = objects()
+    local rounds = {}
+    for _, line in ipairs(start({ "pages" }):ends_well()) do
+      local how, by = line:match "^  server %d, (%l+): /home, by server (%d); made %d+ here$"
+      local round = rounds[#rounds]
+      if how then
+        round[how] = (round[how] or 0) + 1
+        round.by[by] = true
+      else
+        rounds[#rounds + 1] = { by = {} }
+      end
+    end
+    assert.equal(4, #rounds)
+    for i, round in ipairs(rounds) do
+      assert.equal(i == 2 and 0 or 1, round.computed or 0)
+      assert.equal(3, (round.computed or 0) + (round.hit or 0) + (i == 3 and round.stale or 0))
+      assert.truthy(i == 3 or not next(round.by, next(round.by)))
+    end
+    assert_no_more_than(before)
+  end)
+
+  it("workers.lua forgets a worker that was killed", function()
+    local before = objects()
+    local lines = start({ "workers" }):ends_well()
+    local alive = {}
+    for i = 1, #lines - 1 do
+      local id, what = lines[i]:match "^worker (%d) is (%l+)"
+      assert.truthy(what == (alive[id] and "gone" or "alive"), lines[i])
+      alive[id] = not alive[id]
+    end
+    assert.False(alive["2"])
+    assert.equal("workers that are registered now: 0", lines[#lines])
+    assert_no_more_than(before)
+  end)
+
+  it("those of the dict end in order at a signal, and their processes with them", function()
+    local before = objects()
+    for _, words in ipairs {
+      { "limiter", "--window", "600" }, { "pages", "--work", "600" },
+      { "workers", "--interval", "600" },
+    } do
+      local started = start(words)
+      if words[1] ~= "workers" then
+        assert.truthy(started:line(), started:stderr())
+      else
+        repeat
+          assert.True(started:lives(), started:stderr())
+        until #(children(started) or { 1, 2, 3 }) == 3
+      end
+      local processes = children(started)
+      stop(started, "TERM")
+      assert_all_gone(processes)
     end
     assert_no_more_than(before)
   end)

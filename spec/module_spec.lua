@@ -205,6 +205,7 @@ describe("the module", function()
       local function object(noun, offset, options)
         return assert(shmseg[noun].open(seg:slice(offset, 4096), "c", options))
       end
+      local dict = assert(shmseg.dict.open(seg:slice(40960, 16384), "c", { capacity = 64 }))
       local P = shmseg.struct("P", { { "x", "i32" } })
       local all = {
         seg, seg:slice(0), seg:array(0, "i32", 4), seg:atomic(0, "u32"), P:at(seg, 0),
@@ -213,6 +214,7 @@ describe("the module", function()
         object("cell", 24576, { capacity = 64 }), object("queue", 28672, { capacity = 64 }),
         object("broadcast", 32768, { capacity = 64 }),
         object("broadcast", 36864, { capacity = 64 }):subscribe(), shmseg.signals("USR1"),
+        dict, dict:claim("key"),
         debug.getregistry()["shmseg.listing"],
       }
       local count = 0
@@ -250,7 +252,7 @@ describe("the module", function()
     end
     local index, format = read("doc/README.md"), read("doc/format.md")
     local kinds = require("shmseg.core").kinds
-    assert.truthy(#kinds >= 7)
+    assert.truthy(#kinds >= 8)
     for number, kind in ipairs(kinds) do
       assert.equal("table", type(shmseg[kind]))
       assert.truthy(#read("doc/" .. kind .. ".md") > 0)
@@ -276,13 +278,13 @@ describe("the module", function()
         count = count + 1
       end
     end
-    local segment = assert(shmseg.anonymous(65536))
+    local segment = assert(shmseg.anonymous(2 ^ 18))
     look("shmseg", shmseg, "shmseg.")
     look("segment", getmetatable(segment).__index, "segment:")
     look("atomic", getmetatable(segment:atomic(0, "u32")).__index, "n:")
     local common = { close = true, segment = true, unlink = true }
     for i, kind in ipairs(require("shmseg.core").kinds) do
-      local object = assert(shmseg[kind].open(segment:slice(i * 4096, 4096), "c"))
+      local object = assert(shmseg[kind].open(segment:slice(i * 16384, 16384), "c"))
       local methods = {}
       for name, method in pairs(getmetatable(object).__index) do
         methods[name] = not common[name] and method or nil
@@ -290,6 +292,8 @@ describe("the module", function()
       look(kind, methods, kind .. ":")
       if kind == "broadcast" then
         look("subscription", getmetatable(object:subscribe()).__index, "subscription:")
+      elseif kind == "dict" then
+        look("claim", getmetatable(object:claim "key").__index, "claim:")
       end
     end
     assert.same({}, absent)

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- examples/openresty: nginx's workers and programs outside share a dict. It runs on LuaJIT, since nginx
--- does, where there is an nginx with its Lua module: examples/openresty/README.md says how.
+-- examples/openresty: nginx's workers and programs outside share a dict. It runs on LuaJIT, as
+-- nginx does, where there is an nginx with its Lua module: examples/openresty/README.md says how.
 
 local shmseg = require "shmseg"
 local process = require "spec.support.process"
@@ -17,8 +17,8 @@ local function nginx_of(root)
     end
     load = load .. ("load_module %s%s; "):format(modules, leaf)
   end
-  local folders = shell.run(("cd %s && ls -d $PWD/usr/lib/*-linux-gnu* $PWD/lib/*-linux-gnu*"):format(
-    shell.quote(root == "" and "/" or root)))
+  local list = "cd %s && ls -d $PWD/usr/lib/*-linux-gnu* $PWD/lib/*-linux-gnu*"
+  local folders = shell.run(list:format(shell.quote(root == "" and "/" or root)))
   return {
     words = { root .. "/usr/sbin/nginx", "-g", load },
     libraries = root ~= "" and folders:gsub("%s+$", ""):gsub("%s+", ":") or "",
@@ -45,7 +45,7 @@ local function needs_nginx()
   return find_nginx() or pending "there is no nginx with its Lua module here"
 end
 
--- A copy of the example in a folder of its own, where it listens on a socket, with a dict of this name.
+-- A copy of the example in a folder of its own, which listens on a socket; its dict has this name.
 local function copy(name)
   local folder = scratch.path "nginx"
   assert(shell.succeeds(("cp -r examples/openresty %s && mkdir %s/temp"):format(
@@ -140,8 +140,8 @@ describe("the dict in nginx", function()
     outside("visit", "/cats")
     asked = asked + 2
     local text = ask "/cats"
-    assert.truthy(text:find(("seen %d times; nginx alone counts %d\n"):format(asked, asked - 1), 1, true),
-      text)
+    local promise = ("seen %d times; nginx alone counts %d\n"):format(asked, asked - 1)
+    assert.truthy(text:find(promise, 1, true), text)
     assert.truthy(outside():find(("/cats\t%d\n"):format(asked), 1, true))
 
     outside("block", "unix:")

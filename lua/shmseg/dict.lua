@@ -10,28 +10,29 @@ local dict, methods = object.module("dict", true)
 -- Seconds that fetch waits for another one's claim, by default, and that update is overtaken.
 local PATIENCE = 5
 
--- The first result of a function that says: the user's function has raised an error, which comes next.
+-- The first result that says: the user's function has raised an error, which is the second.
 local FAILED = {}
 
--- Raises what a pcall caught, and blames the caller of the method, two levels up. Self was the first
--- argument of what raised it, and is none of the method's.
-local function blame(message, method)
+-- Raises what a pcall caught, and blames the caller of the method, so many levels up. Self was the
+-- first argument of what raised it, and is none of the method's.
+local function blame(message, method, level)
   if type(message) == "string" then
     message = object.without_position(message):gsub("^bad argument #(%d+) to '[^']*'", function(n)
       return ("bad argument #%d to '%s'"):format(math.max(1, n - 1), method)
     end)
   end
-  error(message, 3)
+  error(message, level + 1)
 end
 
--- The results of a function that was called by pcall, for the method of that name.
-local function results(method, ok, value, ...)
+-- The results of a function that was called by pcall, for the method of that name. It makes no tail
+-- call of this one.
+local function results(method, ok, value, word)
   if not ok then
-    blame(value, method)
+    blame(value, method, 3)
   elseif value == FAILED then
-    error((...), 0)
+    error(word, 0)
   end
-  return value, ...
+  return value, word
 end
 
 -- --- update ----------------------------------------------------------------------------------
@@ -76,12 +77,18 @@ end
 function methods:update(key, fn, exptime, flags)
   local ok, ready, word = pcall(core.dict.check, self, key, fn, exptime, flags)
   if not ok then
-    blame(ready, "update")
+    blame(ready, "update", 2)
   elseif not ready then
     return nil, word
   end
   core.dict.mark(self, key)
-  return results("update", unmarked(self, key, pcall(update, self, key, fn, exptime, flags)))
+  local value
+  value, word = results("update",
+    unmarked(self, key, pcall(update, self, key, fn, exptime, flags)))
+  if word == nil then
+    return value
+  end
+  return nil, word
 end
 
 -- --- fetch -----------------------------------------------------------------------------------
@@ -125,7 +132,8 @@ local function call(fn, key)
   return ok, value, exptime
 end
 
--- The value that expired a short while ago, and "stale"; or one that lives by now, and "hit"; or nil.
+-- The value that expired a short while ago, and "stale"; or one that lives by now, and "hit"; or
+-- nil.
 local function stale_value(self, key, options)
   if not options.stale then
     return nil
@@ -233,11 +241,13 @@ function methods:fetch(key, fn, options)
   options = options == nil and no_options or options
   local ok, ready, word = pcall(check_fetch, self, key, fn, options)
   if not ok then
-    blame(ready, "fetch")
+    blame(ready, "fetch", 2)
   elseif not ready then
     return nil, word
   end
-  return results("fetch", pcall(fetch, self, key, fn, options))
+  local value
+  value, word = results("fetch", pcall(fetch, self, key, fn, options))
+  return value, word
 end
 
 return dict

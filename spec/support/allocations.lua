@@ -30,7 +30,7 @@ local function anonymous()
 end
 
 local function named()
-  return keep(assert(shmseg.open(base, "c", 8192)))
+  return keep(assert(shmseg.open(base, "c", 32768)))
 end
 
 local function result(handle)
@@ -47,7 +47,8 @@ local nouns = {}
 for _, noun in ipairs(core.kinds) do
   nouns[noun] = {}
   for _, number in ipairs(core[noun].numbers) do
-    nouns[noun][number] = 100
+    local words = core[noun].words[number]
+    nouns[noun][number] = words and words[1] or 100
   end
 end
 local codec = { encode = tostring, decode = tostring }

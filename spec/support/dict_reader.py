@@ -4,10 +4,9 @@
 
 As a program it prints what dict_format_spec.lua asks for:
 
-    python3 dict_reader.py NAME get             a line for each key, which are lines of hex digits
-    python3 dict_reader.py NAME pairs           a line for each key that is there, sorted
-    python3 dict_reader.py NAME forms           items that are hot, in chains; the most runs that one has
-    python3 dict_reader.py NAME check SECONDS   reads all of it again and again; says how often
+    python3 dict_reader.py NAME                 how items lie; then a line for each key of standard input, which are
+                                                lines of hex digits; then a line for each key that is there, sorted
+    python3 dict_reader.py NAME check SECONDS   reads all of it again and again
 
 What shmseg_cell.py does not promise of the order of accesses, this does not promise either."""
 
@@ -294,25 +293,26 @@ def show(value):
     return '"%s"' % value.hex()
 
 
-def main(name, command, *words):
-    shared = Dict(name)
-    if command == "get":
-        for key in sys.stdin:
-            item = shared.get_item(bytes.fromhex(key))
-            print(show(item and item[0]), item[1] if item else "")
-    elif command == "forms":
-        print("%d hot, %d in chains, %d runs" % shared.forms())
-    elif command == "pairs":
-        for line in sorted("%s %s" % (show(key), show(value)) for key, value in shared.pairs()):
-            print(line)
-    else:
-        end, rounds = time.monotonic() + float(words[0]), 0
-        while time.monotonic() < end:
-            for key, value in shared.pairs():
-                assert value == key[-1:] * len(value), (key, value[:20])
-            rounds += 1
-        print("ok" if rounds else "nothing")
+def print_all(shared):
+    print("%d hot, %d in chains, %d runs" % shared.forms())
+    for key in sys.stdin:
+        item = shared.get_item(bytes.fromhex(key))
+        print(show(item and item[0]), item[1] if item else "")
+    for line in sorted("%s %s" % (show(key), show(value)) for key, value in shared.pairs()):
+        print(line)
+
+
+def check_all(shared, seconds):
+    end, rounds = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        for key, value in shared.pairs():
+            assert value == key[-1:] * len(value), (key, value[:20])
+        rounds += 1
+    print("ok" if rounds else "nothing")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    if sys.argv[2:]:
+        check_all(Dict(sys.argv[1]), float(sys.argv[3]))
+    else:
+        print_all(Dict(sys.argv[1]))

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Dicts for the specs of dicts, those who use them, and the words of their promises.
 
+local assert = require "luassert"
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local peer = require "spec.support.peer"
@@ -30,10 +31,24 @@ function dicts.results(...)
   return { n = select("#", ...), ... }
 end
 
---- The method's results are these, and no more: dicts.answers({ d, "get", "key" }, "value").
+--- What -0.0 is not on every Lua.
+dicts.negative_zero = -1 / math.huge
+
+-- The highest index of a list that may have holes.
+local function highest(list)
+  local n = 0
+  for i in pairs(list) do
+    n = i > n and i or n
+  end
+  return n
+end
+
+--- The method's results are these, and no more: dicts.answers({ d, "get", "key" }, "value"). The
+--- call needs an `n` when nil is its last argument.
 function dicts.answers(call, ...)
   local d, method = call[1], call[2]
-  local got = dicts.results(d[method](d, (table.unpack or unpack)(call, 3, call.n or #call)))
+  local n = call.n or highest(call)
+  local got = dicts.results(d[method](d, (table.unpack or unpack)(call, 3, n)))
   assert.same(dicts.results(...), got)
 end
 

@@ -16,7 +16,7 @@
  *                           then the owners, a byte for each cell
  *                           then the links, 4 bytes for each cell
  *                           then the cells, 64 bytes each; 64 of them are a page. Page 0 is never used
- *             dict.h has the offsets inside of these.
+ *             dict_layout.h has the offsets inside of these.
  *
  *             A key's hash tells its stripe, its line and its tag. An item is a block of cells: head,
  *             key, value. The first cells of a block are contiguous, its head says how many; where that

@@ -111,12 +111,14 @@ static int spare_flush(dict_op *op, arena_spare *spare) {
 /* --- the quota ---------------------------------------------------------------------------- */
 
 /* May the stripe use so many cells more, when allowance of its own go? What does not grow always may, for it
- * is on top of the quota for a moment only (D7). */
+ * is on top of the quota for a moment only (D7); and it does not look at a line that others write to. */
 static bool arena_allows(const shmseg_dict *dict, const arena_spare *spare, uint64_t count,
                          uint64_t allowance) {
+  if (count <= allowance)
+    return true;
   uint64_t granted = arena_granted(dict);
   uint64_t used = granted > spare->cells ? granted - spare->cells : 0;
-  return count <= allowance || (used <= dict->quota && count - allowance <= dict->quota - used);
+  return used <= dict->quota && count - allowance <= dict->quota - used;
 }
 
 static bool arena_exceeds(const shmseg_dict *dict, uint64_t count) {
@@ -156,10 +158,11 @@ static int arena_refill(dict_op *op, arena_spare *spare, uint32_t count, dict_bl
   int err = shmseg_dict_arena_take_run(op, DICT_PAGE, &run);
   if (err)
     return err;
-  uint32_t taken = run.count < count ? run.count : count;
-  *block = (dict_block){ run.cell, taken, taken };
-  if (run.count > taken)
-    spare_add(op, spare, (dict_run){ run.cell + taken, run.count - taken });
+  if (run.count < count) /* it was no page */
+    return SHMSEG_CORRUPT;
+  *block = (dict_block){ run.cell, count, count };
+  if (run.count > count)
+    spare_add(op, spare, (dict_run){ run.cell + count, run.count - count });
   return 0;
 }
 

@@ -28,9 +28,11 @@ static inline void owners_write(const shmseg_dict *dict, uint32_t cell, uint32_t
   copy_to_shared(shmseg_object_at(&dict->object, dict->at_owners + cell), owners, count);
 }
 
-/* Which of a page's cells have that owner? */
+/* Which of a page's cells have that owner? Most pages have none of a stripe's. */
 static inline uint64_t owners_equal(const uint8_t *owners, uint8_t owner) {
   uint64_t bits = 0;
+  if (!memchr(owners, owner, DICT_PAGE))
+    return 0;
   for (uint32_t i = 0; i < DICT_PAGE; i++)
     bits |= (uint64_t)(owners[i] == owner) << i;
   return bits;

@@ -6,6 +6,7 @@
  * in memory: only of those that may be stale they are read, and of the victim. */
 #include <errno.h>
 
+#include "core/lock.h"
 #include "core/segment.h"
 #include "core/wait.h"
 #include "objects/dict.h"
@@ -210,10 +211,12 @@ static uint64_t evict_reach(const dict_op *op, const evict_task *task, bool is_o
   return reach < lines && !task->is_last ? reach : lines;
 }
 
-/* Has the stripe something, by what it counts? */
+/* Has the stripe something, by what it counts? Who holds it may be dead. */
 static bool evict_has_some(const dict_op *op) {
   return load_relaxed(evict_word(op, STRIPE_USED)) != 0 ||
-         load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0;
+         load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0 ||
+         load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK))) !=
+             SHMSEG_LOCK_FREE;
 }
 
 /* Takes `want` cells of another stripe, and all that it keeps to spare. */

@@ -7,6 +7,9 @@
 /* Keys are put one behind the other, each with its size before it. */
 #define SCAN_SIZE 4
 
+/* Lines that one call looks at, at most. */
+#define LINES_SCANNED 16384
+
 /* A line that is read, and where its keys are put. */
 typedef struct {
   const shmseg_dict *dict;
@@ -80,15 +83,21 @@ int shmseg_dict_scan(const shmseg_dict *dict, uint64_t *cursor, const void *pref
   scan s = { dict, prefix, prefix_size, buffer, available, 0, 0, 0 };
   dict_retry retry = { 0 };
   int err = shmseg_object_ready(&dict->object);
-  for (uint64_t at = *cursor; !err && s.size == 0; at++) {
-    if (at >= dict->stripes * dict->lines)
-      return SHMSEG_EMPTY;
-    s.stripe = (uint32_t)(at / dict->lines);
-    err = scan_line(&s, dict_line_at(dict, s.stripe, at % dict->lines), &retry);
-    if (!err)
-      *cursor = at + 1;
+  uint64_t at = *cursor, lines = dict->stripes * dict->lines;
+  for (int i = 0; !err && s.size == 0; i++, at++) {
+    s.stripe = at < lines ? (uint32_t)(at / dict->lines) : 0;
+    if (i == LINES_SCANNED)
+      err = SHMSEG_INTERRUPTED;
+    else if (at < lines)
+      err = scan_line(&s, dict_line_at(dict, s.stripe, at % dict->lines), &retry);
+    else
+      err = SHMSEG_EMPTY;
   }
-  *size = (size_t)s.size;
+  *size = err && err != SHMSEG_TOO_SMALL ? 0 : (size_t)s.size;
+  if (!err)
+    *cursor = at;
+  if (err == SHMSEG_INTERRUPTED)
+    *cursor = at - 1; /* that line was not looked at */
   return err;
 }
 

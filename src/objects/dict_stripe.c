@@ -4,9 +4,6 @@
 #include "core/lock.h"
 #include "objects/dict.h"
 
-/* The age grows with each such part of the stripe's share of the quota. */
-#define AGES 8
-
 static uint32_t *stripe_lock(const dict_op *op) {
   return dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK));
 }
@@ -95,17 +92,6 @@ void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells)
 
 void shmseg_dict_tell(dict_op *op, uint64_t counter) {
   stripe_add(stripe_word(op, counter), 1);
-}
-
-/* However much one value is, the age grows by one: the marks tell few ages apart. */
-void shmseg_dict_written(dict_op *op, uint64_t cells) {
-  uint64_t *stripe = stripe_word(op, 0),
-           written = load_relaxed(stripe + STRIPE_WRITTEN / 8) + cells;
-  if (written * AGES * op->dict->stripes >= op->dict->quota) {
-    written = 0;
-    stripe_add(stripe + STRIPE_AGE / 8, 1);
-  }
-  store_relaxed(stripe + STRIPE_WRITTEN / 8, written);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */

@@ -15,32 +15,29 @@ static void sweep_own(const shmseg_dict *dict, uint32_t page, uint64_t bits, uin
     owners_write(dict, page * DICT_PAGE + (uint32_t)__builtin_ctzll(bits), 1, owner);
 }
 
-static uint64_t sweep_cells(const shmseg_dict *dict, uint32_t page, uint8_t owner) {
-  uint8_t owners[DICT_PAGE];
-  owners_read(dict, page * DICT_PAGE, DICT_PAGE, owners);
-  return owners_equal(owners, owner);
-}
-
 int shmseg_dict_unmark(dict_op *op) {
-  uint8_t own = owners_own(op);
+  uint8_t owners[DICT_PAGE], own = owners_own(op);
   uint32_t fresh = arena_fresh(op->dict);
-  for (uint32_t page = 1; page < fresh; page++)
-    sweep_own(op->dict, page, sweep_cells(op->dict, page, own | DICT_MARKED), own);
+  for (uint32_t page = 1; page < fresh; page++) {
+    owners_read(op->dict, page * DICT_PAGE, DICT_PAGE, owners);
+    sweep_own(op->dict, page, owners_equal(owners, own | DICT_MARKED), own);
+  }
   return segment_status(op->dict->object.segment);
 }
 
 /* Each page's cells are freed before its marks go. */
 int shmseg_dict_sweep(dict_op *op) {
-  uint8_t own = owners_own(op);
+  uint8_t owners[DICT_PAGE], own = owners_own(op);
   int err = shmseg_dict_arena_enter(op);
   if (err)
     return err;
   uint32_t fresh = arena_fresh(op->dict);
   for (uint32_t page = 1; !err && page < fresh; page++) {
-    uint64_t unused = sweep_cells(op->dict, page, own);
+    owners_read(op->dict, page * DICT_PAGE, DICT_PAGE, owners);
+    uint64_t unused = owners_equal(owners, own);
     if (unused != 0)
       err = shmseg_dict_arena_free(op, page, unused);
-    sweep_own(op->dict, page, sweep_cells(op->dict, page, own | DICT_MARKED), own);
+    sweep_own(op->dict, page, owners_equal(owners, own | DICT_MARKED), own);
   }
   return shmseg_dict_arena_leave(op, err);
 }

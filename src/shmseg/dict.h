@@ -116,14 +116,16 @@ SHMSEG_API int shmseg_dict_ttl(const shmseg_dict *dict, const void *key, size_t 
 SHMSEG_API int shmseg_dict_elements(const shmseg_dict *dict, const void *key, size_t key_size,
                                     void *buffer, size_t available, size_t *size, uint64_t *count);
 
-/* The number of elements of a list; SHMSEG_EMPTY, SHMSEG_WRONG_TYPE. */
+/* The number of elements of a list; SHMSEG_EMPTY, SHMSEG_WRONG_TYPE. While somebody pushes or pops it may be
+ * that of before, though shmseg_dict_elements() gives those of after it already. */
 SHMSEG_API int shmseg_dict_length(const shmseg_dict *dict, const void *key, size_t key_size,
                                   uint64_t *length);
 
 /* The live keys that begin with prefix, in pieces: *cursor is 0 at first, and each call gives those
  * of the next place that has some: each is its size (4 bytes) and its bytes; *size bytes in all. A
  * key that is there all the time comes exactly once. SHMSEG_EMPTY: that was all. SHMSEG_TOO_SMALL:
- * *size bytes are needed, *cursor is as before. */
+ * *size bytes are needed, *cursor is as before. SHMSEG_INTERRUPTED: there was none in many places,
+ * *cursor has moved: call again. */
 SHMSEG_API int shmseg_dict_scan(const shmseg_dict *dict, uint64_t *cursor, const void *prefix,
                                 size_t prefix_size, void *buffer, size_t available, size_t *size);
 

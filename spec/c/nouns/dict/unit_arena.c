@@ -239,6 +239,18 @@ TESTS(spare) {
   close_dict();
 }
 
+TEST_WITH(fresh, excess, "spare cells do not come on top of what exceeds the quota for a moment") {
+  check(take(0, DICT_PAGE, 0) == 0 && take(1, 2, 0) == 0 && take(2, QUOTA - DICT_PAGE - 2, 0) == 0);
+  check(take(3, DICT_PAGE, DICT_PAGE) == 0);
+  give(0);
+  check(take(4, 2, 2) == 0);
+  give(1);
+  check(granted_cells() == QUOTA + DICT_PAGE && take(5, DICT_PAGE, DICT_PAGE) == 0);
+  check(granted_cells() == QUOTA + DICT_PAGE && in_use == QUOTA + DICT_PAGE);
+  give(3);
+  check(take(6, 1, 0) == ENOMEM && is_derived());
+}
+
 TESTS(stripes) {
   open_dict(STRIPED, 0, 0);
   test_begin("stripes that replace all they have stay within a page each on top of the quota");

@@ -66,11 +66,13 @@ static shmseg_dict_stats stats_now(void) {
   return stats;
 }
 
+/* What expires is found by its word. */
 static uint64_t expiry_of(const char *key) {
   dict_key where;
   dict_found found;
   must(shmseg_dict_locate(&d, key, strlen(key), &where) == 0);
   must(shmseg_dict_find(&d, &where, &found) == 0);
+  check(found.head.expiry == 0 || found.word & WORD_TIMED);
   return found.head.expiry;
 }
 

@@ -16,7 +16,7 @@
 
 #undef memset
 
-#define STACK 65536
+#define STACK 262144
 #define STEPS 100000       /* of one run: more is a loop without end */
 #define STEPS_AT_ONCE 1000 /* of one operation: from here on each takes time */
 #define LONG_STEP MILLISECOND

@@ -25,7 +25,7 @@ $(if $(filter %/unit_failures.c,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/wrapped.c tools/unit/help.c,unit/plain,$(unit_wrapped:%=-Wl$(comma)--wrap=%)),\
 $(if $(filter %/unit_limits.c,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/help.c,unit/plain),\
-XX\
+$(if $(findstring /unit_faked,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/fake/fake.c,unit/faked),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/unit/help.c,unit/core))))
 endef
