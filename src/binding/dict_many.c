@@ -101,9 +101,10 @@ static int flatten(lua_State *L, const dict *d) {
       dict_check_marks(L, &key);
     if (!dict_check_value(L, d, 1, VALUE, &value))
       return -1;
-    lua_rawseti(L, FLAT, 2 * count + 2);
+    int at = 2 * ++count;
+    lua_rawseti(L, FLAT, at);
     lua_pushvalue(L, KEY);
-    lua_rawseti(L, FLAT, 2 * ++count - 1);
+    lua_rawseti(L, FLAT, at - 1);
   }
   return count;
 }
@@ -137,8 +138,9 @@ static int dict_set_many(lua_State *L) {
     return 2;
   for (int i = 1; i <= count; i++) {
     lua_settop(L, FLAT);
-    lua_rawgeti(L, FLAT, 2 * i - 1);
-    lua_rawgeti(L, FLAT, 2 * i);
+    int at = 2 * i;
+    lua_rawgeti(L, FLAT, at - 1);
+    lua_rawgeti(L, FLAT, at);
     int err = store_one(L, d, &how);
     if (err) {
       int results = dict_push_failure(L, d, err, NULL);

@@ -9,7 +9,7 @@ static inline int read_bytes(const shmseg_dict *dict, const dict_key *key, const
                              void *buffer) {
   const dict_head *head = &found->head;
   uint64_t from = ITEM_KEY + (uint64_t)key->size; /* is known before the head is there */
-  const unsigned char *at = dict_part(dict, found->cell, head, from, head->number);
+  const void *at = dict_part(dict, found->cell, head, from, head->number);
   if (!at)
     return shmseg_dict_read(dict, (dict_block){ found->cell, head->run, 0 }, from, buffer,
                             head->number);
