@@ -165,8 +165,10 @@ static inline int dict_find(const shmseg_dict *dict, const dict_key *key, dict_f
     found->before = 0;
     if (found->cell == 0)
       continue;
-    if (!dict_load_head(dict, found->cell, &found->head))
-      return shmseg_dict_garbage(dict, key->stripe, found);
+    if (!dict_load_head(dict, found->cell, &found->head)) {
+      int err = shmseg_dict_garbage(dict, key->stripe, found);
+      return err ? err : SHMSEG_CORRUPT;
+    }
     if (dict_is_key(dict, found->cell, &found->head, key))
       return 0;
     int err = dict_prove(dict, key->stripe, found);
