@@ -92,7 +92,7 @@ static const scenario scenarios[] = {
   { "two claim what a dead one has", { "cC", "cC" }, "gcC", CLAIMANT_DEAD, 0, 0, budgets_plain },
   { "one claims and ends, one claims", { "cn", "cn" }, "gcCg", ONE, 0, 0, budgets_plain },
   { "one claims, one flushes", { "cCg", "f" }, "gcCg", ONE, 0, 0, budgets_plain },
-  { "one replaces in a chain, one gets", { "s1", "g2g1" }, "g1g2", FULL, 0, 0, budgets_plain },
+  { "one replaces in a chain, one gets", { "s1s1", "g1g2" }, "g1g2", FULL, 0, 0, budgets_plain },
   { "one deletes in a chain, one gets", { "d1", "g2g1" }, "g1g2", FULL, 0, 0, budgets_plain },
   { "one evicts, one gets", { "S1", "gg" }, "gg1g2", FULL, 0, 0, budgets_plain },
   { "two evict", { "S1", "S2" }, "gg1g2", FULL, 0, 0, budgets_quick },
