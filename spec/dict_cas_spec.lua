@@ -78,6 +78,25 @@ describe("cas", function()
     assert.same({}, d:get_keys())
   end)
 
+  it("lets one of several processes be the first", function()
+    local d, name = dicts.new { capacity = 2 ^ 19 }
+    local others = { dicts.user(name), dicts.user(name) }
+    for i, other in ipairs(others) do
+      other:send([[
+        report "there"
+        local number, won = ..., 0
+        d:wait("go", nil)
+        for i = 1, 3000 do
+          won = won + (d:cas("key " .. i, nil, number) and 1 or 0)
+        end
+        return won]], i)
+      assert.equal("there", other:receive())
+    end
+    d:set("go", true)
+    local won = others[1]:receive() + others[2]:receive()
+    assert.equal(3000, won)
+  end)
+
   it("loses no change among several processes", function()
     local d, name = dicts.new()
     local add = [[

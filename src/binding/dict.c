@@ -27,11 +27,16 @@ static int dict_get(lua_State *L) {
   shmseg_dict_value value;
   if (!dict_check_key(L, 2, &key))
     return 2;
+  if (d->cache && dict_push_kept(L, d, &key))
+    return 1;
   int err = dict_push_current(L, d, &key, shmseg_dict_get, &value);
   if (err)
     return push_not_read(L, d, err);
-  if (value.flags == 0)
+  if (value.flags == 0) {
+    if (dict_is_noted(d, &value))
+      dict_keep(L, d, &key, &value);
     return 1;
+  }
   lua_pushinteger(L, value.flags);
   return 2;
 }

@@ -23,6 +23,8 @@ typedef struct {
   uint64_t copies;           /* into the buffer, so far */
   uint64_t updates;          /* that are running, or were left in a coroutine */
   struct dict_claim *claims; /* that have not ended */
+  struct dict_cache *cache;  /* NULL: there is none yet */
+  uint32_t reads;            /* of strings that were not kept */
 } dict;
 
 /* A key. Its bytes are those of the string at the argument, or text. */
@@ -131,6 +133,19 @@ void dict_push_number(lua_State *L, const shmseg_dict_value *value);
  * dict is at index 1. */
 int dict_push_current(lua_State *L, dict *d, const dict_key *key, dict_read *read,
                       shmseg_dict_value *value);
+
+/* --- values that are kept (dict_cache.c) --------------------------------------------------- */
+
+/* Pushes the value of a key, if it was kept and is the key's still. */
+bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key);
+
+/* Notes that the key at index 2 was read, and that its value, a string, is at the top. It may be kept. */
+void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_value *value);
+
+/* Is this a read to be noted? One in a few, so that those of many keys cost nothing. */
+static inline bool dict_is_noted(dict *d, const shmseg_dict_value *value) {
+  return value->type == SHMSEG_DICT_STRING && ++d->reads % 4 == 0;
+}
 
 /* Ends the claims of a dict that is going to be closed. */
 void dict_end_claims(object *o);

@@ -129,6 +129,13 @@ static int claim_swap(dict_op *op, const dict_key *key, uint64_t at, uint64_t wo
   return 0;
 }
 
+/* Nobody adds to the key's number any more without the stripe's lock: each of these would see the claim. */
+static int claim_cool(dict_op *op, const dict_key *key) {
+  dict_found found;
+  int err = shmseg_dict_look(op, key, &found);
+  return err ? (err == SHMSEG_EMPTY ? 0 : err) : shmseg_dict_cool(op, key->line, &found);
+}
+
 /* Under the lock: takes the claim; or notes in it (offset 0) whose end is to be waited for. dead: the word of
  * an owner that was probed; 0: none. */
 static int claim_try(dict_op *op, const dict_key *key, uint64_t dead, shmseg_dict_claim *claim) {
@@ -141,7 +148,10 @@ static int claim_try(dict_op *op, const dict_key *key, uint64_t dead, shmseg_dic
   }
   if (at == 0)
     at = claim_room(op->dict, key, &word);
-  return at != 0 ? claim_swap(op, key, at, word, claim) : ENOMEM;
+  if (at == 0)
+    return ENOMEM;
+  int err = claim_cool(op, key);
+  return err ? err : claim_swap(op, key, at, word, claim);
 }
 
 static int claim_enter(shmseg_dict *dict, const dict_key *key, uint64_t dead,
