@@ -93,7 +93,11 @@ end
 
 -- --- fetch -----------------------------------------------------------------------------------
 
-local fetch_options = { flags = true, stale = true, timeout = true, ttl = true }
+-- The options of fetch, and their ranges.
+local fetch_options = {
+  flags = { -2 ^ 31, 2 ^ 32 - 1 }, stale = { 0, math.huge }, timeout = { -math.huge, math.huge },
+  ttl = { 0, math.huge },
+}
 local no_options = {}
 
 -- How many functions of fetch each coroutine is in. A main coroutine that has no name is `main`.
@@ -110,13 +114,12 @@ local function options_error(options)
     return check.options_table(options)
   end
   for name, value in pairs(options) do
-    if not fetch_options[name] then
+    local range, number = fetch_options[name], check.number(value)
+    if not range then
       return check.unknown_option(name, fetch_options)
-    end
-    local number = check.number(value)
-    if type(number) ~= "number" then
+    elseif type(number) ~= "number" then
       return ("option %q: number expected, got %s"):format(name, type(value))
-    elseif number ~= number or (number < 0 and name ~= "timeout" and name ~= "flags") then
+    elseif not (number >= range[1] and number <= range[2]) then
       return ("option %q: out of range: %s"):format(name, tostring(value))
     end
   end

@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define TWO_63 9223372036854775808.0
+
 /* --- comparing ---------------------------------------------------------------------------- */
 
 static bool is_number(const shmseg_dict_value *value) {
@@ -16,7 +18,7 @@ static bool is_number(const shmseg_dict_value *value) {
 
 /* Is that float the integer, as numbers? */
 static bool is_integer(double number, int64_t integer) {
-  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+  return number >= -TWO_63 && number < TWO_63 && (int64_t)number == integer &&
          (double)(int64_t)number == number;
 }
 
@@ -48,6 +50,15 @@ static bool check_seen(lua_State *L, int arg, shmseg_dict_value *seen) {
     return true;
   dict_push_word(L, "bad value type");
   return false;
+}
+
+/* Raises misuse of the dict, which a call that changes nothing would not find. */
+static void check_writes(lua_State *L, const dict *d) {
+  const shmseg_segment *segment = d->dict.object.segment;
+  if (dict_is_closed(d))
+    object_raise(L, &d->object, SHMSEG_CLOSED);
+  if (!segment->writable)
+    object_raise(L, &d->object, SHMSEG_READ_ONLY);
 }
 
 /* --- cas ---------------------------------------------------------------------------------- */
@@ -82,6 +93,7 @@ static int dict_cas(lua_State *L) {
       !dict_check_value(L, d, 1, VALUE, &value))
     return 2;
   value.flags = dict_check_flags(L, FLAGS);
+  check_writes(L, d);
   how.add = expected.type == 0;
   how.token = how.add ? NULL : &now.token;
   wait wait = wait_until(shmseg_wait_deadline(DICT_OVERTAKEN));
@@ -211,15 +223,6 @@ static void mark(lua_State *L, const dict_key *key, bool is_updated) {
     lua_pushnil(L);
   lua_rawset(L, -3);
   lua_pop(L, 1);
-}
-
-/* Raises misuse of the dict, which a call that fails would only find later. */
-static void check_writes(lua_State *L, const dict *d) {
-  const shmseg_segment *segment = d->dict.object.segment;
-  if (dict_is_closed(d))
-    object_raise(L, &d->object, SHMSEG_CLOSED);
-  if (!segment->writable)
-    object_raise(L, &d->object, SHMSEG_READ_ONLY);
 }
 
 /* check(dict, key, fn, exptime, flags) -> true | nil, word: raises what is wrong for update and fetch */

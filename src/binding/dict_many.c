@@ -28,13 +28,16 @@ static bool check_key_in(lua_State *L, int index, dict_key *key) {
 /* Pushes the keys of the list from number first on, count of them, and prefetches what they lead to.
  * False, with nil and a word: one of them cannot be a key. */
 static bool push_batch(lua_State *L, const dict *d, dict_key *keys, int first, int count) {
+  uint64_t numbers[BATCH];
   for (int i = 1; i <= count; i++)
     lua_rawgeti(L, KEYS, first + i - 1);
   for (int i = 1; i <= count; i++) {
     if (!check_key_in(L, BATCH_AT + i, &keys[i - 1]))
       return false;
-    shmseg_dict_prefetch(&d->dict, keys[i - 1].bytes, keys[i - 1].size);
+    numbers[i - 1] = shmseg_dict_prefetch(&d->dict, keys[i - 1].bytes, keys[i - 1].size);
   }
+  for (int i = 0; i < count; i++)
+    shmseg_dict_prefetch_item(&d->dict, numbers[i]);
   return true;
 }
 
@@ -98,9 +101,10 @@ static int flatten(lua_State *L, const dict *d) {
       dict_check_marks(L, &key);
     if (!dict_check_value(L, d, 1, VALUE, &value))
       return -1;
-    lua_rawseti(L, FLAT, 2 * count + 2);
+    int at = 2 * ++count;
+    lua_rawseti(L, FLAT, at);
     lua_pushvalue(L, KEY);
-    lua_rawseti(L, FLAT, 2 * ++count - 1);
+    lua_rawseti(L, FLAT, at - 1);
   }
   return count;
 }
@@ -134,8 +138,9 @@ static int dict_set_many(lua_State *L) {
     return 2;
   for (int i = 1; i <= count; i++) {
     lua_settop(L, FLAT);
-    lua_rawgeti(L, FLAT, 2 * i - 1);
-    lua_rawgeti(L, FLAT, 2 * i);
+    int at = 2 * i;
+    lua_rawgeti(L, FLAT, at - 1);
+    lua_rawgeti(L, FLAT, at);
     int err = store_one(L, d, &how);
     if (err) {
       int results = dict_push_failure(L, d, err, NULL);

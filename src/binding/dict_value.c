@@ -170,7 +170,7 @@ bool dict_to_ttl(lua_Number seconds, int64_t *ttl) {
 
 int64_t dict_check_exptime(lua_State *L, int arg) {
   lua_Number seconds;
-  int64_t ttl;
+  int64_t ttl = 0;
   if (lua_isnoneornil(L, arg) || (lua_isboolean(L, arg) && !lua_toboolean(L, arg)))
     return 0;
   if (!dict_is_numeric(L, arg, &seconds) || !dict_to_ttl(seconds, &ttl))

@@ -167,6 +167,14 @@ uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now);
 
 /* --- dict.c: keys ------------------------------------------------------------------------- */
 
+/* Says where a key of that hash belongs. */
+static inline void dict_place(const shmseg_dict *dict, uint64_t hash, dict_key *key) {
+  key->hash = hash;
+  key->stripe = (uint32_t)(hash >> 58) & (dict->stripes - 1);
+  key->tag = (uint32_t)(hash >> 48) & WORD_TAG_MASK;
+  key->line = dict_line_at(dict, key->stripe, ((hash & UINT32_MAX) * dict->lines) >> 32);
+}
+
 /* Checks the key and says where it belongs. EINVAL; SHMSEG_EMPTY: the dict is read-only and has no hash
  * key yet, so nothing is in it; what shmseg_object_ready() says. */
 int shmseg_dict_locate(const shmseg_dict *dict, const void *key, size_t size, dict_key *where);
@@ -404,9 +412,6 @@ int shmseg_dict_sleep(const shmseg_dict *dict, const dict_key *key, uint32_t wat
 
 /* Makes anew what can be derived of the op's stripe, whose lock is held: free cells, counts. */
 int shmseg_dict_repair(dict_op *op);
-
-/* Is the item, whose head was read, in the line of its key, and its tag in its word? */
-bool shmseg_dict_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found);
 
 /* --- dict_check.c --------------------------------------------------------------------------- */
 

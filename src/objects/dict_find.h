@@ -48,23 +48,23 @@ static inline bool dict_is_head(const shmseg_dict *dict, uint32_t cell, const di
 static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
   if (!dict_is_cell(dict, cell))
     return false;
-  const unsigned char *at = shmseg_object_at(&dict->object, dict_cell_at(dict, cell));
-  __builtin_prefetch(at + DICT_CELL); /* most items have a second cell, or half of one */
-  uint64_t word = load_relaxed((const uint64_t *)(at + ITEM_HEAD));
-  head->key_size = (uint32_t)(word & 0xffff);
-  head->type = (uint32_t)(word >> 16 & 0xff);
-  head->run = (uint32_t)(word >> 24 & 0xff);
-  head->flags = (uint32_t)(word >> 32);
-  head->stamp = load_acquire((const uint64_t *)(at + ITEM_STAMP));
-  head->expiry = load_relaxed((const uint64_t *)(at + ITEM_EXPIRY));
-  head->number = load_acquire((const uint64_t *)(at + ITEM_NUMBER));
-  head->next = load_acquire((const uint32_t *)(at + ITEM_NEXT));
+  const uint64_t *words = shmseg_object_at(&dict->object, dict_cell_at(dict, cell));
+  __builtin_prefetch(words + DICT_CELL / 8); /* most items have a second cell, or half of one */
+  uint64_t first = load_relaxed(words + ITEM_HEAD / 8);
+  head->key_size = (uint32_t)(first & 0xffff);
+  head->type = (uint32_t)(first >> 16 & 0xff);
+  head->run = (uint32_t)(first >> 24 & 0xff);
+  head->flags = (uint32_t)(first >> 32);
+  head->stamp = load_acquire(words + ITEM_STAMP / 8);
+  head->expiry = load_relaxed(words + ITEM_EXPIRY / 8);
+  head->number = load_acquire(words + ITEM_NUMBER / 8);
+  head->next = load_acquire((const uint32_t *)(words + ITEM_NEXT / 8));
   return dict_is_head(dict, cell, head);
 }
 
 /* The address of so many bytes of an item, if they are in its first run; else NULL. The head is one. */
-static inline const unsigned char *dict_part(const shmseg_dict *dict, uint32_t cell,
-                                             const dict_head *head, uint64_t from, uint64_t size) {
+static inline const void *dict_part(const shmseg_dict *dict, uint32_t cell, const dict_head *head,
+                                    uint64_t from, uint64_t size) {
   if (from + size > (uint64_t)head->run * DICT_CELL)
     return NULL;
   return shmseg_object_at(&dict->object, dict_cell_at(dict, cell) + from);
@@ -99,18 +99,19 @@ static inline bool dict_is_key(const shmseg_dict *dict, uint32_t cell, const dic
   uint32_t size = key->size, i = 0;
   if (head->key_size != size)
     return false;
-  const unsigned char *theirs = dict_part(dict, cell, head, ITEM_KEY, size), *ours = key->bytes;
+  const uint64_t *theirs = dict_part(dict, cell, head, ITEM_KEY, size);
+  const unsigned char *ours = key->bytes;
   if (!theirs)
     return shmseg_dict_equals(dict, (dict_block){ cell, head->run, 0 }, ITEM_KEY, ours, size);
   uint64_t mine, word;
   for (; size - i >= 8; i += 8) {
     memcpy(&mine, ours + i, 8);
-    if (load_relaxed((const uint64_t *)(theirs + i)) != mine)
+    if (load_relaxed(theirs + i / 8) != mine)
       return false;
   }
   if (i == size)
     return true;
-  word = load_relaxed((const uint64_t *)(theirs + i));
+  word = load_relaxed(theirs + i / 8);
   return dict_begins_with(&word, ours + i, size - i);
 }
 

@@ -103,13 +103,12 @@ static int list_room(dict_op *op, uint64_t cells, uint32_t keep, dict_block *blo
   return err;
 }
 
-/* Writes the element into its block, between two others or none. */
+/* Writes the element into its block, between two others or none: after the fence of shmseg_dict_take() (D4). */
 static int list_write(const dict_op *op, const list_new *new, uint32_t before, uint32_t next) {
   const shmseg_dict *dict = op->dict;
   const shmseg_dict_value *value = new->value;
   bool is_string = value->type == SHMSEG_DICT_STRING;
   uint64_t at = dict_cell_at(dict, new->block.cell);
-  fence_release(); /* D4: what was in these cells, and behind the list's end, has another version */
   store_relaxed(dict_word32(dict, at + ELEMENT_NEXT), next);
   store_relaxed(dict_word32(dict, at + ELEMENT_BEFORE), before);
   store_relaxed(dict_word64(dict, at + ELEMENT_HEAD), value->type | (uint64_t) new->block.run << 8);

@@ -9,7 +9,7 @@ static inline int read_bytes(const shmseg_dict *dict, const dict_key *key, const
                              void *buffer) {
   const dict_head *head = &found->head;
   uint64_t from = ITEM_KEY + (uint64_t)key->size; /* is known before the head is there */
-  const unsigned char *at = dict_part(dict, found->cell, head, from, head->number);
+  const void *at = dict_part(dict, found->cell, head, from, head->number);
   if (!at)
     return shmseg_dict_read(dict, (dict_block){ found->cell, head->run, 0 }, from, buffer,
                             head->number);
@@ -94,10 +94,31 @@ int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, size_t key_s
   return read_value(dict, key, key_size, buffer, available, true, value);
 }
 
-void shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size) {
+/* --- many keys ---------------------------------------------------------------------------- */
+
+uint64_t shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size) {
   dict_key where;
-  if (shmseg_dict_locate(dict, key, key_size, &where) == 0)
-    __builtin_prefetch(dict_word64(dict, where.line));
+  if (shmseg_dict_locate(dict, key, key_size, &where) != 0)
+    return 0;
+  __builtin_prefetch(dict_word64(dict, where.line));
+  return where.hash;
+}
+
+/* Any number is some key's. What is fetched is not looked at, but must be there. */
+void shmseg_dict_prefetch_item(const shmseg_dict *dict, uint64_t number) {
+  dict_key where;
+  if (shmseg_object_ready(&dict->object) != 0)
+    return;
+  dict_place(dict, number, &where);
+  for (unsigned hits = dict_hits(dict, &where); hits != 0; hits &= hits - 1) {
+    uint64_t at = dict_slot_at(where.line, __builtin_ctz(hits));
+    uint32_t cell = dict_word_cell(load_relaxed(dict_word64(dict, at)));
+    if (!dict_is_cell(dict, cell))
+      continue;
+    const unsigned char *item = shmseg_object_at(&dict->object, dict_cell_at(dict, cell));
+    __builtin_prefetch(item);
+    __builtin_prefetch(item + DICT_CELL);
+  }
 }
 
 /* --- times -------------------------------------------------------------------------------- */

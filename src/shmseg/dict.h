@@ -87,8 +87,11 @@ SHMSEG_API int shmseg_dict_get(const shmseg_dict *dict, const void *key, size_t 
 SHMSEG_API int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, size_t key_size,
                                      void *buffer, size_t available, shmseg_dict_value *value);
 
-/* Fetches what a get of the key will read into the cache, and waits for nothing: for many keys. */
-SHMSEG_API void shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size);
+/* For gets of many keys: fetches what they will read into the cache, in two steps, and waits for
+ * nothing. The first is to be made for all keys before the second. It gives a number that stands for
+ * the key in this dict, for the second. */
+SHMSEG_API uint64_t shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size);
+SHMSEG_API void shmseg_dict_prefetch_item(const shmseg_dict *dict, uint64_t number);
 
 /* *ttl: milliseconds left; 0: it does not expire; negative: since when it has expired, or was
  * flushed. SHMSEG_EMPTY only when nothing is there. */

@@ -20,7 +20,8 @@ enum {
   ONE,    /* a has a value, */
   HOT,    /* a number that is counted often, */
   LISTED, /* a list of two */
-  OWNER_DEAD
+  OWNER_DEAD,   /* of the stripe, */
+  CLAIMANT_DEAD /* of the claim on a */
 };
 
 #define CAPACITY 1024
@@ -34,7 +35,16 @@ static const budget budgets_dict[] = {
   { 0 },
 };
 
+/* Of a sleeper that sees neither the word nor the epoch. */
+static const budget budgets_asleep[] = {
+  { .preemptions = 1, .deaths = 1 }, { .stalls = 1 }, { .preemptions = 1, .stale = 2 }, { 0 },
+};
+
 static const budget budgets_plain[] = { { .preemptions = 2 }, { .deaths = 1 }, { 0 } };
+
+static const budget budgets_quick[] = {
+  { .preemptions = 1 }, { .deaths = 1 }, { .stale = 1 }, { 0 }
+};
 
 static const budget budgets_flipped[] = {
   { .preemptions = 1 }, { .deaths = 1 }, { .flips = 1 }, { 0 }
@@ -70,13 +80,14 @@ static const scenario scenarios[] = {
   { "one adds to a number, one sets it", { "ii", "sg" }, "gsig", HOT, 0, 0, budgets_dict },
   { "a number that is not there", { "ii", "ig" }, "gig", EMPTY, 0, 0, budgets_plain },
   { "two numbers in one line", { "ii1", "ii1" }, "gg1i", HOT, 0, 0, budgets_plain },
-  { "one waits, one sets", { "wg", "s" }, "gsg", EMPTY, 0, 0, budgets_dict },
+  { "one waits, one sets", { "w", "s" }, "gsg", EMPTY, 0, 0, budgets_asleep },
   { "one waits, one adds to a number", { "w", "i" }, "gig", HOT, 0, 0, budgets_dict },
   { "one waits, one flushes", { "w", "f" }, "gsg", ONE, 0, 0, budgets_dict },
   { "one waits, one deletes", { "w", "d" }, "gsg", ONE, 0, 0, budgets_plain },
-  { "two wait, one pushes", { "w", "w", "p" }, "eg", EMPTY, 0, 0, budgets_plain },
+  { "two wait, one pushes", { "w", "w", "p" }, "eg", EMPTY, 0, 0, budgets_quick },
   { "one claims and stores, one sets", { "cC", "s" }, "gcCg", EMPTY, 0, 0, budgets_dict },
   { "two claim one key", { "cC", "cCg" }, "gcCg", EMPTY, 0, 0, budgets_dict },
+  { "two claim what a dead one has", { "cC", "cC" }, "gcC", CLAIMANT_DEAD, 0, 0, budgets_dict },
   { "one claims and ends, one claims", { "cn", "cn" }, "gcCg", ONE, 0, 0, budgets_plain },
   { "one claims, one flushes", { "cCg", "f" }, "gcCg", ONE, 0, 0, budgets_plain },
   { "one flushes, one gets", { "fs", "gg" }, "gsg", ONE, 0, 0, budgets_dict },
@@ -380,9 +391,15 @@ static void perform(int p, char op) {
 
 /* --- the scenarios ---------------------------------------------------------------------------- */
 
+/* What is claimed is a dead process's. */
+static void leave_claim(void) {
+  uint64_t at = model.claims[FRESH].offset;
+  block_put(at, (block_word(at) & ~(uint64_t)SHMSEG_ID_MAX) | ID_DEAD);
+}
+
 /* The hash's key is the same each time, so that a code stays good. */
 static void make(const scenario *s) {
-  static const char *const before[] = { "", "s", "iiii", "pp", "s" };
+  static const char *const before[] = { "", "s", "iiii", "pp", "s", "c" };
   ledger_clear();
   history_clear();
   if (opening_made(s, &maker.object)) {
@@ -394,6 +411,8 @@ static void make(const scenario *s) {
       do_op(FRESH, *op, 0);
     if (s->start == OWNER_DEAD)
       block_put32(STRIPE + STRIPE_LOCK, ID_DEAD | SHMSEG_LOCK_WAITERS);
+    if (s->start == CLAIMANT_DEAD)
+      leave_claim();
   }
   ledger_keep();
   history_keep();
@@ -404,7 +423,7 @@ static void begin(const scenario *s) {
   model.claimed = NOBODY;
   ledger_begin();
   history_begin();
-  if (s->start == OWNER_DEAD)
+  if (s->start >= OWNER_DEAD)
     engine_excuse();
   opening_begin((unsigned)s->option);
 }
