@@ -288,9 +288,23 @@ static int list_shorten(dict_op *op, const dict_key *key, const dict_found *foun
   return 0;
 }
 
+/* What becomes of the element that is popped. */
+typedef struct {
+  bool left;
+  const shmseg_dict_token *seen; /* it was read in that state of the list; NULL: it is copied now */
+  void *buffer;
+  size_t available;
+  shmseg_dict_value *value;
+} list_taking;
+
+static bool list_is_seen(const dict_found *found, const shmseg_dict_token *seen) {
+  return found->word == seen->word && found->head.number == seen->number &&
+         dict_is_same(found->word, seen->epoch, found->epoch);
+}
+
 /* Under the lock. */
-static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, size_t available,
-                    shmseg_dict_value *value) {
+static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking) {
+  bool left = taking->left;
   dict_found found;
   int err = shmseg_dict_look(op, key, &found);
   if (err)
@@ -299,12 +313,15 @@ static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, s
     return SHMSEG_EMPTY;
   if (found.head.type != SHMSEG_DICT_LIST)
     return SHMSEG_WRONG_TYPE;
+  if (taking->seen && !list_is_seen(&found, taking->seen))
+    return SHMSEG_CHANGED;
   uint32_t first = list_first(found.head.number), last = list_last(found.head.number);
   dict_head element;
   if (!shmseg_dict_read_element(op->dict, left ? first : last, &element))
     return SHMSEG_CORRUPT;
   dict_block block = list_block_of(left ? first : last, &element);
-  err = list_copy(op, block, &element, buffer, available, value);
+  if (!taking->seen)
+    err = list_copy(op, block, &element, taking->buffer, taking->available, taking->value);
   if (!err)
     err = segment_status(op->dict->object.segment);
   if (err)
@@ -315,8 +332,8 @@ static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, s
   return shmseg_dict_drop(op, key->line, &found);
 }
 
-int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
-                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+static int list_take(shmseg_dict *dict, const void *key, size_t key_size, const list_taking *taking,
+                     int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
   int err = shmseg_dict_target(dict, key, key_size, &where);
@@ -326,8 +343,20 @@ int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool le
   err = shmseg_dict_enter(&op);
   if (err)
     return err;
-  err = shmseg_dict_leave(&op, list_pop(&op, &where, left, buffer, available, value));
+  err = shmseg_dict_leave(&op, list_pop(&op, &where, taking));
   if (!err)
     shmseg_dict_notify(dict, where.stripe, where.line);
   return err;
+}
+
+int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
+                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+  list_taking taking = { left, NULL, buffer, available, value };
+  return list_take(dict, key, key_size, &taking, deadline);
+}
+
+int shmseg_dict_pop_seen(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                         const shmseg_dict_token *seen, int64_t *deadline) {
+  list_taking taking = { .left = left, .seen = seen };
+  return list_take(dict, key, key_size, &taking, deadline);
 }
