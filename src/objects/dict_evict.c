@@ -12,6 +12,7 @@
 #include "objects/dict.h"
 
 #define CANDIDATES 64
+#define AHEAD 8 /* candidates whose heads are fetched before they are read */
 #define ENTRIES (DICT_SLOTS + 1)
 
 /* Lines that are looked at before a stripe counts as one that has nothing to give. */
@@ -141,6 +142,15 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   return 0;
 }
 
+/* The heads that are read soon come while others are looked at. */
+static void evict_fetch(const dict_op *op, const evict_window *window, int i) {
+  if (i >= window->count || !evict_may_be_stale(op, window->list[i].word))
+    return;
+  uint32_t cell = dict_word_cell(window->list[i].word);
+  if (dict_is_cell(op->dict, cell))
+    __builtin_prefetch(dict_word64(op->dict, dict_cell_at(op->dict, cell)));
+}
+
 /* Drops what is stale in the window, until there is enough. The hand stays where some may be left. */
 static int evict_stale(dict_op *op, const evict_window *window, const evict_task *task,
                        uint64_t want, uint64_t *freed) {
@@ -148,6 +158,7 @@ static int evict_stale(dict_op *op, const evict_window *window, const evict_task
     const evict_candidate *candidate = &window->list[i];
     dict_found found;
     bool is_stale;
+    evict_fetch(op, window, i + AHEAD);
     if (!evict_may_be_stale(op, candidate->word))
       continue;
     int err = evict_find(op, candidate, task->keep, &found, &is_stale);
