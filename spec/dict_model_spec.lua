@@ -107,7 +107,7 @@ describe("four processes at random calls", function()
         others[i] = dicts.user(name)
       end
       for i, other in ipairs(others) do
-        other:send(worker, name, i, seed, 50 * scale)
+        other:send(worker, name, i, seed, 80 * scale)
       end
       for i, other in ipairs(others) do
         local ledger, items = other:receive()

@@ -82,7 +82,17 @@ bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value);
 /* The value at arg, to be stored; nil is type 0. With a codec, what is at arg is replaced by what encode
  * makes of it, unless it is a boolean or number. The dict is at index owner. False, and nil and a word
  * are pushed, for a value that cannot be stored. */
-bool dict_check_value(lua_State *L, const dict *d, int owner, int arg, shmseg_dict_value *value);
+bool dict_check_value_slowly(lua_State *L, const dict *d, int owner, int arg,
+                             shmseg_dict_value *value);
+
+static inline bool dict_check_value(lua_State *L, const dict *d, int owner, int arg,
+                                    shmseg_dict_value *value) {
+  if (d->object.has_codec || lua_type(L, arg) != LUA_TSTRING)
+    return dict_check_value_slowly(L, d, owner, arg, value);
+  *value = (shmseg_dict_value){ .type = SHMSEG_DICT_STRING };
+  value->bytes = lua_tolstring(L, arg, &value->size);
+  return true;
+}
 
 /* dict_to_number() of what is no integer. */
 bool dict_to_number_slowly(lua_State *L, int arg, shmseg_dict_value *value);
