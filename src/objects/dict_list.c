@@ -26,14 +26,8 @@ static uint64_t list_ends(uint32_t first, uint32_t last) {
 
 /* --- all elements of a list ----------------------------------------------------------------- */
 
-/* The bytes of an element, as they are counted. */
-static uint64_t list_bytes_of(const dict_head *element) {
-  return dict_has_bytes(element->type) ? element->number : sizeof element->number;
-}
-
 static dict_block list_block_of(uint32_t cell, const dict_head *element) {
-  uint64_t bytes = dict_has_bytes(element->type) ? element->number : 0;
-  dict_block block = { cell, element->run, dict_cells_for(ELEMENT_BYTES + bytes) };
+  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
   return block;
 }
 
@@ -60,7 +54,7 @@ uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
   dict_block block;
   dict_head element;
   while (list_next(op, &walk, &block, &element)) {
-    bytes += list_bytes_of(&element);
+    bytes += dict_element_bytes(&element);
     cells += block.count;
     shmseg_dict_give(op, block);
   }
@@ -75,7 +69,7 @@ uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count
   dict_block block;
   dict_head element;
   while (list_next(op, &walk, &block, &element))
-    bytes += list_bytes_of(&element);
+    bytes += dict_element_bytes(&element);
   return bytes;
 }
 
@@ -282,7 +276,7 @@ static int list_shorten(dict_op *op, const dict_key *key, const dict_found *foun
     return SHMSEG_CORRUPT;
   list_publish(op, key, found, left ? list_ends(rest, last) : list_ends(first, rest),
                (uint64_t)found->head.flags - 1);
-  shmseg_dict_count(op, 0, -(int64_t)list_bytes_of(element), -(int64_t)block.count);
+  shmseg_dict_count(op, 0, -(int64_t)dict_element_bytes(element), -(int64_t)block.count);
   if (!op->is_broken) /* D4 */
     shmseg_dict_give(op, block);
   return 0;
