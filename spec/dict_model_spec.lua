@@ -14,6 +14,15 @@ local scratch = require "spec.support.scratch"
 local scale = message_peer.scale
 local seed = tonumber(os.getenv "SHMSEG_SEED" or "") or 4711
 
+-- A dict of that capacity; a crowded one is made for few items and has many, so most are in chains.
+local function new(capacity, is_crowded)
+  local d, name = dicts.new { capacity = capacity, items = is_crowded and 1 or nil }
+  for i = 1, is_crowded and 1000 or 0 do
+    d:set("crowd " .. i, i)
+  end
+  return d, name
+end
+
 describe("a dict in one process", function()
   after_each(scratch.clean)
 
@@ -30,6 +39,14 @@ describe("a dict in one process", function()
       assert.equal(0, d:stats().evicted)
     end)
   end
+
+  it("answers so in a crowd, too", function()
+    local d = new(2 ^ 19, true)
+    calls.run(d, model.new(), { seed = seed, prefix = "key ", keys = 60, count = 2000 * scale })
+    for i = 1, 1000 do
+      assert(d:get("crowd " .. i) == i)
+    end
+  end)
 end)
 
 -- What several processes do with keys of their own, and with keys of all of them, for which they
@@ -212,7 +229,8 @@ describe("processes that are killed at random calls", function()
   for _, capacity in ipairs { 2 ^ 19, 2 ^ 22 } do
     it(("of a dict of %d bytes leave all that was told, and at most one change more")
       :format(capacity), function()
-        local d, name = dicts.new { capacity = capacity }
+        local is_crowded = capacity < 2 ^ 20
+        local d, name = new(capacity, is_crowded)
         local notes_name = scratch.name()
         local notes = expect.success(shmseg.open(notes_name, "x", 128))
         local workers, models, firsts = {}, {}, {}
@@ -281,6 +299,7 @@ describe("processes that are killed at random calls", function()
         end
         assert.True(sum >= added and sum <= added + kills + 3, sum .. " and " .. added)
         assert.equal(0, d:stats().evicted)
+        assert.equal(is_crowded and 1001 or 1, #d:get_keys(0))
         for _, key in ipairs(d:get_keys(0)) do
           d:delete(key)
         end
