@@ -106,7 +106,8 @@ bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value) {
   }
 }
 
-bool dict_check_value(lua_State *L, const dict *d, int owner, int arg, shmseg_dict_value *value) {
+bool dict_check_value_slowly(lua_State *L, const dict *d, int owner, int arg,
+                             shmseg_dict_value *value) {
   bool is_plain = dict_to_plain(L, arg, value);
   if (d->object.has_codec && (!is_plain || value->type == SHMSEG_DICT_STRING)) {
     encode_value(L, owner, arg, 0);

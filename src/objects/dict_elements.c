@@ -68,7 +68,7 @@ static int elements_once(const shmseg_dict *dict, const dict_key *key, elements 
   if (err)
     return err;
   if (!elements_walk(dict, &found.head, all))
-    return shmseg_dict_garbage(dict, key->stripe, &found);
+    return dict_garbage(dict, key->stripe, &found);
   err = dict_prove(dict, key->stripe, &found);
   if (err)
     return err;

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "objects/dict.h"
+#include "objects/dict_find.h"
 
 /* --- an item for a key -------------------------------------------------------------------- */
 
@@ -84,9 +84,11 @@ int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head
 
 /* --- conditions --------------------------------------------------------------------------- */
 
+#define INTEGERS 9223372036854775808.0 /* 2^63 */
+
 /* Is that float the integer? As numbers, not as roundings of them. */
 static bool store_is_integer(double number, int64_t integer) {
-  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+  return number >= -INTEGERS && number < INTEGERS && (int64_t)number == integer &&
          (double)(int64_t)number == number;
 }
 
@@ -155,7 +157,9 @@ static int store_may(dict_op *op, const dict_key *key, const shmseg_dict_how *ho
 /* Looks for the key. *is_there: it has an item; *is_live: one that lives. */
 static int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
                       bool *is_live) {
-  int err = shmseg_dict_look(op, key, found);
+  int err = dict_find(op->dict, key, found);
+  if (err == SHMSEG_CHANGED)
+    err = SHMSEG_CORRUPT; /* as shmseg_dict_look() says */
   *is_there = err == 0;
   *is_live = *is_there && !dict_is_stale(&found->head, op->flush, &op->now);
   return err == SHMSEG_EMPTY ? 0 : err;
@@ -226,7 +230,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
     return err;
   err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 

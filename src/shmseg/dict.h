@@ -87,6 +87,21 @@ SHMSEG_API int shmseg_dict_get(const shmseg_dict *dict, const void *key, size_t 
 SHMSEG_API int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, size_t key_size,
                                      void *buffer, size_t available, shmseg_dict_value *value);
 
+/* Where the value of a key was found, for who keeps a copy of it. Private. */
+typedef struct shmseg_dict_spot {
+  uint64_t at, word, epoch, flush;
+  uint32_t stripe;
+} shmseg_dict_spot;
+
+/* Sets *spot to that of the value that a read gave with the token. SHMSEG_CHANGED: it is another one by
+ * now, or one whose change a spot does not show: a number or list, or a value that expires. */
+SHMSEG_API int shmseg_dict_find_spot(const shmseg_dict *dict, const void *key, size_t key_size,
+                                     const shmseg_dict_token *token, shmseg_dict_spot *spot);
+
+/* Is the value still that of the key? Then this is a use of it, as a get is. Never true by mistake; false
+ * says little: read it again. */
+SHMSEG_API bool shmseg_dict_is_current(const shmseg_dict *dict, const shmseg_dict_spot *spot);
+
 /* For gets of many keys: fetches what they will read into the cache, in two steps, and waits for
  * nothing. The first is to be made for all keys before the second. It gives a number that stands for
  * the key in this dict, for the second. */
