@@ -48,6 +48,9 @@ static const budget budgets_plain[] = {
 
 static const budget budgets_quick[] = { { .preemptions = 1 }, { .deaths = 1 }, { 0 } };
 
+/* Three processes. */
+static const budget budgets_alive[] = { { .preemptions = 1 }, { 0 } };
+
 static const budget budgets_flipped[] = {
   { .preemptions = 1 }, { .deaths = 1 }, { .flips = 1 }, { 0 }
 };
@@ -67,7 +70,7 @@ static const scenario scenarios[] = {
     0,
     budgets_plain },
   { "two keys, in one line", { "sg1", "s1g" }, "gg1sg", EMPTY, 0, 0, budgets_plain },
-  { "one pushes, one reads the list", { "pP", "ee" }, "epe", LISTED, 0, 0, budgets_dict },
+  { "one pushes, one reads the list", { "pP", "ee" }, "epe", LISTED, 0, 0, budgets_plain },
   { "one pops, one reads the list", { "qQ", "ee" }, "epe", LISTED, 0, 0, budgets_dict },
   { "one pushes and pops, one asks for the length",
     { "pQ", "ll" },
@@ -86,7 +89,7 @@ static const scenario scenarios[] = {
   { "one waits, one adds to a number", { "w", "i" }, "gig", HOT, 0, 0, budgets_dict },
   { "one waits, one flushes", { "w", "f" }, "gsg", ONE, 0, 0, budgets_dict },
   { "one waits, one deletes", { "w", "d" }, "gsg", ONE, 0, 0, budgets_plain },
-  { "two wait, one pushes", { "w", "w", "p" }, "e", EMPTY, 0, 0, budgets_quick },
+  { "two wait, one pushes", { "w", "w", "p" }, "e", EMPTY, 0, 0, budgets_alive },
   { "one claims and stores, one sets", { "cC", "s" }, "gcCg", EMPTY, 0, 0, budgets_plain },
   { "two claim one key", { "cC", "cCg" }, "gcCg", EMPTY, 0, 0, budgets_plain },
   { "two claim what a dead one has", { "cC", "cC" }, "gcC", CLAIMANT_DEAD, 0, 0, budgets_plain },
@@ -94,12 +97,12 @@ static const scenario scenarios[] = {
   { "one claims, one flushes", { "cCg", "f" }, "gcCg", ONE, 0, 0, budgets_plain },
   { "one replaces in a chain, one gets", { "s1s1", "g1g2" }, "g1g2", FULL, 0, 0, budgets_plain },
   { "one deletes in a chain, one gets", { "d1", "g2g1" }, "g1g2", FULL, 0, 0, budgets_plain },
-  { "one evicts, one gets", { "S1", "gg" }, "gg1g2", FULL, 0, 0, budgets_plain },
+  { "one evicts, one gets", { "S1", "gg" }, "gg1g2", FULL, 0, 0, budgets_quick },
   { "two evict", { "S1", "S2" }, "gg1g2", FULL, 0, 0, budgets_quick },
   { "one flushes, one gets", { "fs", "gg" }, "gsg", ONE, 0, 0, budgets_dict },
   { "one flushes, one gives it time", { "fF", "xg" }, "gxg", ONE, 0, 0, budgets_dict },
   { "the owner of the stripe is dead", { "sg", "gd" }, "gsg", OWNER_DEAD, 0, 0, budgets_plain },
-  { "one that cannot write gets and waits", { "s", "gwg" }, "gsg", ONE, 2, 0, budgets_plain },
+  { "one that cannot write gets and waits", { "s", "gwg" }, "gsg", ONE, 2, 0, budgets_quick },
   { "a stranger, and one that sets", { "Ssd", "gg" }, "gsg", ONE, 0, 0, budgets_flipped },
   { "a stranger, and a list", { "pq", "e" }, "epq", LISTED, 0, 0, budgets_flipped },
   { "two build it", { "os", "og" }, "osg", OPENING_ZERO, 0, 0, budgets_quick },
