@@ -323,6 +323,9 @@ void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells)
 /* Adds 1 to a counter of the stripe. */
 void shmseg_dict_tell(dict_op *op, uint64_t counter);
 
+/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
+int shmseg_dict_refuse(dict_op *op);
+
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
 

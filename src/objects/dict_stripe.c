@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing under a stripe's lock: entering, leaving, and what a stripe counts. */
+#include <errno.h>
+
 #include "core/eventcount.h"
 #include "core/lock.h"
 #include "objects/dict.h"
@@ -95,6 +97,14 @@ void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells)
 
 void shmseg_dict_tell(dict_op *op, uint64_t counter) {
   stripe_add(stripe_word(op, counter), 1);
+}
+
+int shmseg_dict_refuse(dict_op *op) {
+  int err = shmseg_dict_enter(op);
+  if (err)
+    return err;
+  shmseg_dict_tell(op, STRIPE_REFUSED);
+  return shmseg_dict_leave(op, EFBIG);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */
