@@ -105,6 +105,8 @@ static const scenario scenarios[] = {
   { "one that cannot write gets and waits", { "s", "gwg" }, "gsg", ONE, 2, 0, budgets_quick },
   { "a stranger, and one that sets", { "Ssd", "gg" }, "gsg", ONE, 0, 0, budgets_flipped },
   { "a stranger, and a list", { "pq", "e" }, "epq", LISTED, 0, 0, budgets_flipped },
+  { "a stranger, and a wait", { "w", "s" }, "gsg", EMPTY, 0, 0, budgets_flipped },
+  { "a stranger, and a claim", { "cC", "cn" }, "gcC", EMPTY, 0, 0, budgets_flipped },
   { "two build it", { "os", "og" }, "osg", OPENING_ZERO, 0, 0, budgets_quick },
 };
 
