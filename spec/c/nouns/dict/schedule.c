@@ -84,7 +84,7 @@ static const scenario scenarios[] = {
   { "two add to a number", { "ii", "ig" }, "gig", HOT, 0, 0, budgets_dict },
   { "one adds to a number, one sets it", { "ii", "sg" }, "gsig", HOT, 0, 0, budgets_dict },
   { "a number that is not there", { "ii", "ig" }, "gig", EMPTY, 0, 0, budgets_plain },
-  { "two numbers in one line", { "ii1", "ii1" }, "gg1i", HOT, 0, 0, budgets_plain },
+  { "two numbers in one line", { "ii", "i1i1" }, "gg1i", HOT, 0, 0, budgets_plain },
   { "one waits, one sets", { "w", "s" }, "gsg", EMPTY, 0, 0, budgets_asleep },
   { "one waits, one adds to a number", { "w", "i" }, "gig", HOT, 0, 0, budgets_dict },
   { "one waits, one flushes", { "w", "f" }, "gsg", ONE, 0, 0, budgets_dict },
