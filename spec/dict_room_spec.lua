@@ -318,7 +318,7 @@ describe("memory that was freed", function()
       end
       local fresh = filled(dicts.new { capacity = capacity })
       local d = dicts.new { capacity = capacity }
-      for _ = 1, 4000 * scale do
+      for _ = 1, 2500 * scale do
         local value = text:sub(1, random_size(capacity / 8))
         local ok, why = d:set(math.random(1000), value)
         assert.True(ok, why)

@@ -290,6 +290,9 @@ int shmseg_dict_sweep(dict_op *op);
  * is marked anew. */
 bool shmseg_dict_mark(dict_op *op, dict_block block);
 
+/* Takes the marks of a block away that shmseg_dict_mark() has marked. */
+void shmseg_dict_unmark_block(dict_op *op, dict_block block);
+
 /* Takes old marks of the stripe's cells away. */
 int shmseg_dict_unmark(dict_op *op);
 

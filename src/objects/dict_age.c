@@ -7,7 +7,7 @@
  * taken for a younger one. */
 #include "objects/dict.h"
 
-#define AGES 8 /* in which the whole share is written */
+#define AGES ((uint64_t)8) /* in which the whole share is written */
 #define ROUND 16
 #define OLDEST 15
 #define STEP 64 /* cells that are written from one step of the hand to the next one */

@@ -87,23 +87,28 @@ static bool claim_is_dead(const shmseg_dict *dict, uint64_t word) {
   return id < SHMSEG_ID_MIN || !shmseg_liveness_probe(dict->object.segment->fd, id);
 }
 
-/* A free word of the key's line: one that had the key, one that had none, or any. If there is none, that of a
- * dead owner. 0: all have living owners. */
+/* How good a place a word is: a free one that had the key, one that had none, another free one; 0: it is
+ * taken. What waiters may still want to read of other keys is left alone as long as that is possible. */
+static int claim_rank(uint64_t word, const dict_key *key) {
+  if (!claim_is_free(word))
+    return 0;
+  if ((word & CLAIM_KEY) == claim_key(key))
+    return 3;
+  return word == CLAIM_FREE ? 2 : 1;
+}
+
+/* A free word of the key's line, or that of a dead owner. 0: all have living owners. */
 static uint64_t claim_room(const shmseg_dict *dict, const dict_key *key, uint64_t *word) {
-  uint64_t line = claim_line(dict, key), best = 0, at;
+  uint64_t line = claim_line(dict, key), best = 0;
   int rank = 0;
-  for (unsigned i = 0; i < CLAIM_WORDS; i++) {
-    at = line + ((key->hash >> 29) + i) % CLAIM_WORDS * 8; /* not always the same of free ones */
+  for (unsigned i = 0; i < CLAIM_WORDS; i++) { /* of equal ones not always the same is taken */
+    uint64_t at = line + ((key->hash >> 29) + i) % CLAIM_WORDS * 8;
     uint64_t seen = claim_load(dict, at);
-    int now = !claim_is_free(seen)                   ? 0
-              : (seen & CLAIM_KEY) == claim_key(key) ? 3
-              : seen == CLAIM_FREE                   ? 2
-                                                     : 1;
-    if (now > rank) {
-      rank = now;
-      best = at;
-      *word = seen;
-    }
+    if (claim_rank(seen, key) <= rank)
+      continue;
+    rank = claim_rank(seen, key);
+    best = at;
+    *word = seen;
   }
   for (unsigned i = 0; i < CLAIM_WORDS && best == 0; i++) {
     *word = claim_load(dict, line + (uint64_t)i * 8);

@@ -3,7 +3,8 @@
  *
  * The hand goes through the lines of a stripe. The victim is the oldest one of a window: so many
  * candidates from the hand on. A slot's item is one, and a chain as a whole. Items' heads are elsewhere
- * in memory: only of those that may be stale they are read, and of the victim. */
+ * in memory: only of those that may be stale they are read, in a dict of many stripes only of some of
+ * these, and of the victim. */
 #include <errno.h>
 
 #include "core/lock.h"
@@ -12,6 +13,9 @@
 #include "objects/dict.h"
 
 #define CANDIDATES 64
+#define HEADS                                                                                      \
+  16 /* that are read in a window, where the dict is too large for a cache of the processor */
+#define AHEAD 8 /* candidates whose heads are fetched before they are read */
 #define ENTRIES (DICT_SLOTS + 1)
 
 /* Lines that are looked at before a stripe counts as one that has nothing to give. */
@@ -141,15 +145,27 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   return 0;
 }
 
+/* The heads that are read soon come while others are looked at. */
+static void evict_fetch(const dict_op *op, const evict_window *window, int i) {
+  if (i >= window->count || !evict_may_be_stale(op, window->list[i].word))
+    return;
+  uint32_t cell = dict_word_cell(window->list[i].word);
+  if (dict_is_cell(op->dict, cell))
+    __builtin_prefetch(dict_word64(op->dict, dict_cell_at(op->dict, cell)));
+}
+
 /* Drops what is stale in the window, until there is enough. The hand stays where some may be left. */
 static int evict_stale(dict_op *op, const evict_window *window, const evict_task *task,
                        uint64_t want, uint64_t *freed) {
-  for (int i = 0; i < window->count; i++) {
+  int heads = op->dict->stripes > 1 && !task->is_safe ? HEADS : window->count;
+  for (int i = 0; i < window->count && heads > 0; i++) {
     const evict_candidate *candidate = &window->list[i];
     dict_found found;
     bool is_stale;
+    evict_fetch(op, window, i + AHEAD);
     if (!evict_may_be_stale(op, candidate->word))
       continue;
+    heads--;
     int err = evict_find(op, candidate, task->keep, &found, &is_stale);
     if (!err && is_stale)
       err = evict_drop(op, candidate->line, &found, true, task, freed);

@@ -127,8 +127,11 @@ static inline int dict_prove(const shmseg_dict *dict, uint32_t stripe, const dic
 }
 
 /* What was read cannot be: SHMSEG_CORRUPT, if it was the item's. */
-__attribute__((cold)) int shmseg_dict_garbage(const shmseg_dict *dict, uint32_t stripe,
-                                              const dict_found *found);
+__attribute__((cold)) static inline int dict_garbage(const shmseg_dict *dict, uint32_t stripe,
+                                                     const dict_found *found) {
+  int err = dict_prove(dict, stripe, found);
+  return err ? err : SHMSEG_CORRUPT;
+}
 
 /* Was it live when the flush stamp was loaded? That is after the head: what was stored since a flush is
  * not taken for flushed. */
@@ -166,7 +169,7 @@ static inline int dict_find(const shmseg_dict *dict, const dict_key *key, dict_f
     if (found->cell == 0)
       continue;
     if (!dict_load_head(dict, found->cell, &found->head))
-      return shmseg_dict_garbage(dict, key->stripe, found);
+      return dict_garbage(dict, key->stripe, found);
     if (dict_is_key(dict, found->cell, &found->head, key))
       return 0;
     int err = dict_prove(dict, key->stripe, found);

@@ -26,14 +26,8 @@ static uint64_t list_ends(uint32_t first, uint32_t last) {
 
 /* --- all elements of a list ----------------------------------------------------------------- */
 
-/* The bytes of an element, as they are counted. */
-static uint64_t list_bytes_of(const dict_head *element) {
-  return dict_has_bytes(element->type) ? element->number : sizeof element->number;
-}
-
 static dict_block list_block_of(uint32_t cell, const dict_head *element) {
-  uint64_t bytes = dict_has_bytes(element->type) ? element->number : 0;
-  dict_block block = { cell, element->run, dict_cells_for(ELEMENT_BYTES + bytes) };
+  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
   return block;
 }
 
@@ -60,7 +54,7 @@ uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
   dict_block block;
   dict_head element;
   while (list_next(op, &walk, &block, &element)) {
-    bytes += list_bytes_of(&element);
+    bytes += dict_element_bytes(&element);
     cells += block.count;
     shmseg_dict_give(op, block);
   }
@@ -75,7 +69,7 @@ uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count
   dict_block block;
   dict_head element;
   while (list_next(op, &walk, &block, &element))
-    bytes += list_bytes_of(&element);
+    bytes += dict_element_bytes(&element);
   return bytes;
 }
 
@@ -282,15 +276,29 @@ static int list_shorten(dict_op *op, const dict_key *key, const dict_found *foun
     return SHMSEG_CORRUPT;
   list_publish(op, key, found, left ? list_ends(rest, last) : list_ends(first, rest),
                (uint64_t)found->head.flags - 1);
-  shmseg_dict_count(op, 0, -(int64_t)list_bytes_of(element), -(int64_t)block.count);
+  shmseg_dict_count(op, 0, -(int64_t)dict_element_bytes(element), -(int64_t)block.count);
   if (!op->is_broken) /* D4 */
     shmseg_dict_give(op, block);
   return 0;
 }
 
+/* What becomes of the element that is popped. */
+typedef struct {
+  bool left;
+  const shmseg_dict_token *seen; /* it was read in that state of the list; NULL: it is copied now */
+  void *buffer;
+  size_t available;
+  shmseg_dict_value *value;
+} list_taking;
+
+static bool list_is_seen(const dict_found *found, const shmseg_dict_token *seen) {
+  return found->word == seen->word && found->head.number == seen->number &&
+         dict_is_same(found->word, seen->epoch, found->epoch);
+}
+
 /* Under the lock. */
-static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, size_t available,
-                    shmseg_dict_value *value) {
+static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking) {
+  bool left = taking->left;
   dict_found found;
   int err = shmseg_dict_look(op, key, &found);
   if (err)
@@ -299,12 +307,15 @@ static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, s
     return SHMSEG_EMPTY;
   if (found.head.type != SHMSEG_DICT_LIST)
     return SHMSEG_WRONG_TYPE;
+  if (taking->seen && !list_is_seen(&found, taking->seen))
+    return SHMSEG_CHANGED;
   uint32_t first = list_first(found.head.number), last = list_last(found.head.number);
   dict_head element;
   if (!shmseg_dict_read_element(op->dict, left ? first : last, &element))
     return SHMSEG_CORRUPT;
   dict_block block = list_block_of(left ? first : last, &element);
-  err = list_copy(op, block, &element, buffer, available, value);
+  if (!taking->seen)
+    err = list_copy(op, block, &element, taking->buffer, taking->available, taking->value);
   if (!err)
     err = segment_status(op->dict->object.segment);
   if (err)
@@ -315,8 +326,8 @@ static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, s
   return shmseg_dict_drop(op, key->line, &found);
 }
 
-int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
-                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+static int list_take(shmseg_dict *dict, const void *key, size_t key_size, const list_taking *taking,
+                     int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
   int err = shmseg_dict_target(dict, key, key_size, &where);
@@ -326,8 +337,20 @@ int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool le
   err = shmseg_dict_enter(&op);
   if (err)
     return err;
-  err = shmseg_dict_leave(&op, list_pop(&op, &where, left, buffer, available, value));
+  err = shmseg_dict_leave(&op, list_pop(&op, &where, taking));
   if (!err)
     shmseg_dict_notify(dict, where.stripe, where.line);
   return err;
+}
+
+int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
+                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+  list_taking taking = { left, NULL, buffer, available, value };
+  return list_take(dict, key, key_size, &taking, deadline);
+}
+
+int shmseg_dict_pop_seen(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                         const shmseg_dict_token *seen, int64_t *deadline) {
+  list_taking taking = { .left = left, .seen = seen };
+  return list_take(dict, key, key_size, &taking, deadline);
 }

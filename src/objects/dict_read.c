@@ -55,7 +55,7 @@ static inline int read_once(const shmseg_dict *dict, const dict_key *key, void *
   if (is_given && dict_has_bytes(found.head.type)) {
     fits = number <= available;
     if (fits && read_bytes(dict, key, &found, buffer) != 0)
-      return read_nothing(&found, shmseg_dict_garbage(dict, key->stripe, &found), value);
+      return read_nothing(&found, dict_garbage(dict, key->stripe, &found), value);
   } else {
     number = dict_number(dict, key->line, &found);
   }

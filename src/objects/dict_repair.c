@@ -88,8 +88,12 @@ static bool repair_item(repair *r, uint64_t line, dict_found *found, bool *leads
   dict_block block = dict_item_block(found);
   *leads_on = shmseg_dict_mark(r->op, block); /* so a circle ends */
   uint64_t bytes = dict_item_bytes(&found->head);
-  if (!*leads_on || (found->head.type == SHMSEG_DICT_LIST && !repair_list(r, found, &bytes)))
+  if (!*leads_on)
     return false;
+  if (found->head.type == SHMSEG_DICT_LIST && !repair_list(r, found, &bytes)) {
+    shmseg_dict_unmark_block(r->op, block);
+    return false;
+  }
   bool is_counted = found->head.stamp == op->flush;
   r->cells += block.count;
   r->count += is_counted;

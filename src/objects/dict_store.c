@@ -84,9 +84,11 @@ int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head
 
 /* --- conditions --------------------------------------------------------------------------- */
 
+#define INTEGERS 9223372036854775808.0 /* 2^63 */
+
 /* Is that float the integer? As numbers, not as roundings of them. */
 static bool store_is_integer(double number, int64_t integer) {
-  return number >= -0x1p63 && number < 0x1p63 && (int64_t)number == integer &&
+  return number >= -INTEGERS && number < INTEGERS && (int64_t)number == integer &&
          (double)(int64_t)number == number;
 }
 

@@ -195,6 +195,16 @@ SHMSEG_API int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_si
                                void *buffer, size_t available, shmseg_dict_value *value,
                                int64_t *deadline);
 
+/* The element that a pop would give, which stays. value->token is the state that the list was in. Takes no lock, as
+ * the reads. */
+SHMSEG_API int shmseg_dict_peek(const shmseg_dict *dict, const void *key, size_t key_size,
+                                bool left, void *buffer, size_t available,
+                                shmseg_dict_value *value);
+
+/* Takes the element off that a peek has given, if the list is still in that state: else SHMSEG_CHANGED. */
+SHMSEG_API int shmseg_dict_pop_seen(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                                    const shmseg_dict_token *seen, int64_t *deadline);
+
 /* Gives a key that is there, also an expired one, another time to live: it lives then. SHMSEG_EMPTY. */
 SHMSEG_API int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int64_t ttl,
                                   int64_t *deadline);
