@@ -188,11 +188,23 @@ static int store_measure(const shmseg_dict *dict, const dict_head *head) {
   return is_large || dict_cells_for(dict_item_size(head)) > dict->quota ? EFBIG : 0;
 }
 
+/* The spare run that was added last will most often be the new item's: it comes while the key is looked
+ * for. The address may be any. */
+static inline void store_expect_block(const dict_op *op) {
+  const uint32_t *spare = dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE));
+  uint32_t last = (load_relaxed(spare) - 1) % SPARE_RUNS;
+  uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + 2 * last);
+  const unsigned char *at = shmseg_object_at(&op->dict->object, dict_cell_at(op->dict, cell));
+  __builtin_prefetch(at, 1);
+  __builtin_prefetch(at + DICT_CELL, 1);
+}
+
 /* Under the lock. */
 static int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
                        const shmseg_dict_how *how, bool *forcible) {
   dict_found found;
   bool is_there, is_live;
+  store_expect_block(op);
   int err = store_look(op, key, &found, &is_there, &is_live);
   if (!err)
     err = store_may(op, key, how, &found, is_live);
@@ -205,6 +217,15 @@ static int store_value(dict_op *op, const dict_key *key, dict_head *head, const 
     head->expiry = how->ttl != 0 ? shmseg_dict_expiry(how->ttl, &op->now) : 0;
   }
   return shmseg_dict_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+}
+
+/* Another process may have written what a value is stored by: that comes all at once, while the lock is
+ * taken. */
+static inline void store_expect(const shmseg_dict *dict, const dict_key *key) {
+  const unsigned char *stripe = shmseg_object_at(&dict->object, dict_stripe_at(key->stripe, 0));
+  __builtin_prefetch(stripe + STRIPE_SPARE, 1);
+  __builtin_prefetch(stripe + STRIPE_WRITTEN, 1);
+  __builtin_prefetch(dict_word64(dict, key->line), 1);
 }
 
 int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
@@ -221,6 +242,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
     err = how->ttl < 0 ? EINVAL : store_describe(value, &head);
   if (err)
     return err;
+  store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
   err = store_measure(dict, &head);
