@@ -97,6 +97,26 @@ describe("cas", function()
     assert.equal(3000, won)
   end)
 
+  it("that expects and stores nothing succeeds or tells what is there, whoever comes between", function()
+    local d, name = dicts.new()
+    local other = dicts.user(name)
+    other:send([[
+      report "there"
+      while d:get "end" == nil do
+        d:set("key", 1)
+        d:delete "key"
+      end]])
+    assert.equal("there", other:receive())
+    for _ = 1, 100000 do
+      local done, word = d:cas("key", nil, nil)
+      if done == nil then
+        error(word)
+      end
+    end
+    d:set("end", true)
+    other:receive()
+  end)
+
   it("loses no change among several processes", function()
     local d, name = dicts.new()
     local add = [[
