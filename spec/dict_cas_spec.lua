@@ -229,6 +229,31 @@ describe("update", function()
     answers({ d, "set", "key", 7 }, true, nil, false) -- and the same one afterwards
   end)
 
+  it("leaves the key to be written when a hook raises, at any of its instructions", function()
+    local d = dicts.new()
+    local function add(old)
+      return (old or 0) + 1
+    end
+    local has_raised
+    local function interrupted(count)
+      debug.sethook(function()
+        debug.sethook()
+        has_raised = true
+        error "hook"
+      end, "", count)
+      d:update(("key"):rep(20), add)
+      debug.sethook()
+    end
+    local count = 0
+    repeat
+      count = count + 1
+      has_raised = false
+      pcall(interrupted, count)
+      answers({ d, "set", ("key"):rep(20), 7 }, true, nil, false)
+    until not has_raised
+    assert.True(count > 20)
+  end)
+
   it("is called again when somebody was faster", function()
     local d, name = dicts.new()
     local other = dicts.user(name)
