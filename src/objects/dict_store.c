@@ -57,13 +57,21 @@ static void store_account(dict_op *op, const dict_found *old, const dict_head *h
   shmseg_dict_written(op, cells);
 }
 
+/* The cells that go with the old item: those of a list's elements, too, if they are needed. */
+static uint64_t store_allowance(const dict_op *op, const dict_found *old, uint64_t cells) {
+  uint64_t own = dict_item_block(old).count, elements = 0;
+  if (old->head.type == SHMSEG_DICT_LIST && own < cells)
+    shmseg_dict_list_bytes(op, old->head.number, old->head.flags, &elements);
+  return own + elements;
+}
+
 int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
                     const void *bytes, bool is_safe, bool *forcible) {
   head->key_size = key->size;
   head->stamp = op->flush;
   head->next = 0;
   uint64_t cells = dict_cells_for(dict_item_size(head));
-  uint64_t allowance = old ? dict_item_block(old).count : 0;
+  uint64_t allowance = old ? store_allowance(op, old, cells) : 0;
   dict_block block;
   int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, &block);
   if (err) {

@@ -63,8 +63,10 @@ int shmseg_dict_leave(dict_op *op, int err) {
 
 int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where) {
   int err = shmseg_dict_locate(dict, key, size, where);
+  if (err == SHMSEG_EMPTY || (!err && !dict->object.segment->writable))
+    return SHMSEG_READ_ONLY;
   if (err)
-    return err == SHMSEG_EMPTY ? SHMSEG_READ_ONLY : err;
+    return err;
   __builtin_prefetch(dict_word64(dict, where->line)); /* it comes while the stripe is locked */
   return 0;
 }
