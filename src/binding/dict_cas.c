@@ -74,9 +74,9 @@ static bool try_again(lua_State *L, wait *w, int64_t *patience, int *err) {
 static int put(dict *d, const dict_key *key, const shmseg_dict_value *value,
                const shmseg_dict_how *how, int64_t *deadline) {
   bool forcible;
-  if (value->type == 0)
-    return shmseg_dict_delete(&d->dict, key->bytes, key->size, how, deadline);
-  int err = shmseg_dict_store(&d->dict, key->bytes, key->size, value, how, &forcible, deadline);
+  int err = value->type == 0
+                ? shmseg_dict_delete(&d->dict, key->bytes, key->size, how, deadline)
+                : shmseg_dict_store(&d->dict, key->bytes, key->size, value, how, &forcible, deadline);
   return err == EEXIST ? SHMSEG_CHANGED : err;
 }
 
