@@ -166,7 +166,8 @@ SHMSEG_API int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_
                                  const shmseg_dict_value *value, const shmseg_dict_how *how,
                                  bool *forcible, int64_t *deadline);
 
-/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, token and expected count. */
+/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, the conditions count: add,
+ * replace, token, expected, claim. */
 SHMSEG_API int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                                   const shmseg_dict_how *how, int64_t *deadline);
 
