@@ -345,7 +345,7 @@ void shmseg_dict_written(dict_op *op, uint64_t cells);
 /* Puts a finished item that has no entry into a free slot, or the chain. */
 int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_timed);
 
-/* Puts a finished item in the place of another one. The new item's ITEM_NEXT is set here. */
+/* Puts a finished item in the place of another one. Its ITEM_NEXT is 0, and is set here in a chain. */
 int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uint32_t cell,
                         bool is_timed);
 
@@ -393,6 +393,11 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
 
 /* Voids the claim on the key, if there is one. Before the key is written, under its stripe's lock. */
 void shmseg_dict_void(dict_op *op, const dict_key *key);
+
+static inline void dict_void(dict_op *op, const dict_key *key) {
+  if (load_relaxed(dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_CLAIMS))) != 0)
+    shmseg_dict_void(op, key);
+}
 
 /* Under the stripe's lock: is the claim still ours, and not void? */
 bool shmseg_dict_claim_holds(const dict_op *op, const shmseg_dict_claim *claim);

@@ -34,18 +34,22 @@ static void age_step(const dict_op *op, uint64_t age, uint64_t step, uint64_t st
     age_line(op, dict_line_at(dict, op->stripe, i), (uint32_t)age);
 }
 
-/* However much one value is, the age grows by one. */
+/* The hand moves. However much one value is, the age grows by one. */
+__attribute__((noinline)) static void age_move(dict_op *op, uint64_t *age, uint64_t before,
+                                               uint64_t written, bool is_over) {
+  uint64_t now = load_relaxed(age);
+  uint64_t steps = op->dict->quota / (AGES * op->dict->stripes) / STEP + 1;
+  for (uint64_t i = before / STEP; i < steps && (is_over || i < written / STEP); i++)
+    age_step(op, now, i, steps);
+  if (is_over)
+    store_relaxed(age, now + 1);
+}
+
 void shmseg_dict_written(dict_op *op, uint64_t cells) {
   uint64_t *stripe = dict_word64(op->dict, dict_stripe_at(op->stripe, 0));
   uint64_t before = load_relaxed(stripe + STRIPE_WRITTEN / 8), written = before + cells;
   bool is_over = written * AGES * op->dict->stripes >= op->dict->quota;
-  if (is_over || before / STEP != written / STEP) {
-    uint64_t age = load_relaxed(stripe + STRIPE_AGE / 8);
-    uint64_t steps = op->dict->quota / (AGES * op->dict->stripes) / STEP + 1;
-    for (uint64_t i = before / STEP; i < steps && (is_over || i < written / STEP); i++)
-      age_step(op, age, i, steps);
-    if (is_over)
-      store_relaxed(stripe + STRIPE_AGE / 8, age + 1);
-  }
   store_relaxed(stripe + STRIPE_WRITTEN / 8, is_over ? 0 : written);
+  if (is_over || before / STEP != written / STEP)
+    age_move(op, stripe + STRIPE_AGE / 8, before, written, is_over);
 }

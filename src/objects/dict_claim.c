@@ -71,8 +71,6 @@ void shmseg_dict_recount_claims(dict_op *op) {
 }
 
 void shmseg_dict_void(dict_op *op, const dict_key *key) {
-  if (load_relaxed(claim_count(op)) == 0)
-    return;
   uint64_t word, at = claim_find(op->dict, key, &word);
   if (at == 0)
     shmseg_dict_recount_claims(op);

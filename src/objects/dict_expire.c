@@ -46,7 +46,7 @@ static int expire_item(dict_op *op, const dict_key *key, int64_t ttl) {
     if (err)
       return err;
   }
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   uint64_t at = dict_cell_at(dict, found.cell);
   store_relaxed(dict_word64(dict, at + ITEM_EXPIRY), expiry);
   /* Publish, of a flushed one: who sees this stamp sees the expiry before it. */

@@ -62,6 +62,17 @@ static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_h
   return dict_is_head(dict, cell, head);
 }
 
+/* Writes an item's head to where it is to begin. */
+static inline void dict_store_head(uint64_t *words, uint32_t run, const dict_head *head) {
+  uint64_t first = head->key_size | (uint64_t)head->type << 16 | (uint64_t)run << 24 |
+                   (uint64_t)head->flags << 32;
+  store_relaxed(words + ITEM_HEAD / 8, first);
+  store_relaxed(words + ITEM_NUMBER / 8, head->number);
+  store_relaxed(words + ITEM_EXPIRY / 8, head->expiry);
+  store_relaxed(words + ITEM_STAMP / 8, head->stamp);
+  store_relaxed((uint32_t *)(words + ITEM_NEXT / 8), head->next);
+}
+
 /* The address of so many bytes of an item, if they are in its first run; else NULL. The head is one. */
 static inline const void *dict_part(const shmseg_dict *dict, uint32_t cell, const dict_head *head,
                                     uint64_t from, uint64_t size) {

@@ -118,7 +118,7 @@ static void list_publish(dict_op *op, const dict_key *key, const dict_found *fou
                          uint64_t count) {
   const shmseg_dict *dict = op->dict;
   uint64_t at = dict_cell_at(dict, found->cell);
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   /* Publish. Pairs with the acquire that reads the ends: from here the list is another one. */
   store_release(dict_word64(dict, at + ITEM_NUMBER), ends);
   uint64_t *head = dict_word64(dict, at + ITEM_HEAD);
@@ -183,7 +183,7 @@ static int list_create(dict_op *op, const dict_key *key, const list_new *new, di
     err = segment_status(op->dict->object.segment);
   if (err)
     return err;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_insert(op, key, item.cell, false);
 }
 
@@ -322,7 +322,7 @@ static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking)
     return err;
   if (first != last)
     return list_shorten(op, key, &found, left, block, &element);
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_drop(op, key->line, &found);
 }
 

@@ -7,23 +7,41 @@
 
 /* --- an item for a key -------------------------------------------------------------------- */
 
+/* Where the block is in several runs. */
+__attribute__((noinline)) static int store_fill_runs(const dict_op *op, const dict_key *key,
+                                                     dict_block block, const dict_head *head,
+                                                     const void *bytes, uint64_t size) {
+  int err = shmseg_dict_write_head(op->dict, block, head, key->bytes);
+  if (!err && size > 0)
+    err = shmseg_dict_write(op->dict, block, ITEM_KEY + key->size, bytes, size);
+  return err;
+}
+
 /* Writes the item into a block that is ours: after the fence of shmseg_dict_take() (D4). */
-static int store_fill(const dict_op *op, const dict_key *key, dict_block block, dict_head *head,
-                      const void *bytes) {
+static inline int store_fill(const dict_op *op, const dict_key *key, dict_block block,
+                             dict_head *head, const void *bytes) {
   const shmseg_dict *dict = op->dict;
+  uint64_t size = dict_has_bytes(head->type) ? head->number : 0;
+  unsigned char *at = dict_in_run(dict, block, 0, ITEM_KEY + key->size + size);
+  int err = 0;
   head->run = block.run;
-  int err = shmseg_dict_write_head(dict, block, head, key->bytes);
-  if (!err && dict_has_bytes(head->type) && head->number > 0)
-    err = shmseg_dict_write(dict, block, ITEM_KEY + key->size, bytes, head->number);
+  if (at) {
+    dict_store_head((uint64_t *)(void *)at, block.run, head);
+    copy_to_shared(at + ITEM_KEY, key->bytes, key->size);
+    if (size > 0)
+      copy_to_shared(at + ITEM_KEY + key->size, bytes, (size_t)size);
+  } else {
+    err = store_fill_runs(op, key, block, head, bytes, size);
+  }
   return err ? err : segment_status(dict->object.segment);
 }
 
 /* Publishes a finished item. What went to make room may have been in the same chain as the old one. */
-static int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
-                         bool is_timed) {
+static inline int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
+                                bool is_timed) {
   uint64_t *epoch = dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH));
   if (!old) {
-    shmseg_dict_void(op, key);
+    dict_void(op, key);
     return shmseg_dict_insert(op, key, block.cell, is_timed);
   }
   if (load_relaxed(epoch) != old->epoch) {
@@ -31,13 +49,13 @@ static int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict
     if (err)
       return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err;
   }
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
 }
 
 /* Counts the new item, and frees the old one, in one go: this is done for each value that is stored. */
-static void store_account(dict_op *op, const dict_found *old, const dict_head *head,
-                          uint64_t cells) {
+static inline void store_account(dict_op *op, const dict_found *old, const dict_head *head,
+                                 uint64_t cells) {
   int64_t items = 1, bytes = (int64_t)dict_item_bytes(head), more = (int64_t)cells;
   if (old) {
     dict_block block = dict_item_block(old);
@@ -129,8 +147,9 @@ static bool store_is_token(const dict_found *found, uint64_t word, const shmseg_
 }
 
 /* May the key, which has a live item at found or none, be changed as how says? */
-static int store_may(dict_op *op, const dict_key *key, const shmseg_dict_how *how,
-                     dict_found *found, bool is_live) {
+__attribute__((noinline)) static int store_may(dict_op *op, const dict_key *key,
+                                               const shmseg_dict_how *how, dict_found *found,
+                                               bool is_live) {
   bool is_list = is_live && found->head.type == SHMSEG_DICT_LIST;
   uint64_t word = is_live ? found->word : 0;
   if (how->claim && !shmseg_dict_claim_holds(op, how->claim))
@@ -154,9 +173,15 @@ static int store_may(dict_op *op, const dict_key *key, const shmseg_dict_how *ho
   return how->expected && !(is_live && store_equals(op, found, how->expected)) ? SHMSEG_CHANGED : 0;
 }
 
+/* Does how name a condition? Most have none, so there are no branches. */
+static inline bool store_has_condition(const shmseg_dict_how *how) {
+  return how->add | how->replace | how->keep | (how->token != NULL) | (how->expected != NULL) |
+         (how->claim != NULL);
+}
+
 /* Looks for the key. *is_there: it has an item; *is_live: one that lives. */
-static int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
-                      bool *is_live) {
+static inline int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
+                             bool *is_live) {
   int err = dict_find(op->dict, key, found);
   if (err == SHMSEG_CHANGED)
     err = SHMSEG_CORRUPT; /* as shmseg_dict_look() says */
@@ -168,7 +193,7 @@ static int store_look(dict_op *op, const dict_key *key, dict_found *found, bool 
 /* --- storing ------------------------------------------------------------------------------ */
 
 /* What the item of a value begins with: EINVAL for none that can be stored. */
-static int store_describe(const shmseg_dict_value *value, dict_head *head) {
+static inline int store_describe(const shmseg_dict_value *value, dict_head *head) {
   *head = (dict_head){ .type = (uint32_t)value->type,
                        .flags = (uint32_t)value->flags,
                        .number = (uint64_t)value->integer };
@@ -183,18 +208,18 @@ static int store_describe(const shmseg_dict_value *value, dict_head *head) {
 }
 
 /* Can there be such an item? */
-static int store_measure(const shmseg_dict *dict, const dict_head *head) {
+static inline int store_measure(const shmseg_dict *dict, const dict_head *head) {
   bool is_large = dict_has_bytes(head->type) && head->number > dict->object.capacity / 2;
   return is_large || dict_cells_for(dict_item_size(head)) > dict->quota ? EFBIG : 0;
 }
 
 /* Under the lock. */
-static int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
-                       const shmseg_dict_how *how, bool *forcible) {
+static inline int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
+                              const shmseg_dict_how *how, bool *forcible) {
   dict_found found;
   bool is_there, is_live;
   int err = store_look(op, key, &found, &is_there, &is_live);
-  if (!err)
+  if (!err && store_has_condition(how))
     err = store_may(op, key, how, &found, is_live);
   if (err)
     return err;
@@ -245,7 +270,7 @@ static int store_remove(dict_op *op, const dict_key *key, const shmseg_dict_how 
     err = store_may(op, key, how, &found, is_live);
   if (err)
     return err;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   if (!is_there)
     return 0;
   err = shmseg_dict_drop(op, key->line, &found);
