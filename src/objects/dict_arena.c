@@ -8,90 +8,12 @@
 
 #include "core/lock.h"
 #include "objects/dict_arena.h"
+#include "objects/dict_spare.h"
 
 /* --- spare runs --------------------------------------------------------------------------- */
 
-/* What the stripe has in reserve, and where that stands. */
-typedef struct {
-  uint32_t *words; /* STRIPE_SPARE, and STRIPE_RUNS behind it */
-  uint32_t runs, cells;
-} arena_spare;
-
-_Static_assert(STRIPE_RUNS == STRIPE_SPARE + 8, "the runs are behind their number");
-
-static inline int spare_read(const dict_op *op, arena_spare *spare) {
-  spare->words = dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE));
-  spare->runs = load_relaxed(spare->words);
-  spare->cells = load_relaxed(spare->words + 1);
-  return spare->runs <= SPARE_RUNS && spare->cells <= SPARE_CELLS ? 0 : SHMSEG_CORRUPT;
-}
-
-static inline void spare_write(const arena_spare *spare, uint32_t runs, uint32_t cells) {
-  store_relaxed(spare->words, runs);
-  store_relaxed(spare->words + 1, cells);
-}
-
-static inline dict_run spare_run(const arena_spare *spare, uint32_t i) {
-  const uint32_t *words = spare->words + 2 + (size_t)2 * i;
-  dict_run run = { load_relaxed(words), load_relaxed(words + 1) };
-  return run;
-}
-
-static inline void spare_set(const arena_spare *spare, uint32_t i, dict_run run) {
-  uint32_t *words = spare->words + 2 + (size_t)2 * i;
-  store_relaxed(words, run.cell);
-  store_relaxed(words + 1, run.count);
-}
-
-/* The run that fits: the latest of that length, or else the shortest that is longer. SPARE_RUNS: none. */
-static inline uint32_t spare_find(const arena_spare *spare, uint32_t count, dict_run *run) {
-  uint32_t found = SPARE_RUNS;
-  for (uint32_t i = spare->runs; i > 0; i--) {
-    dict_run seen = spare_run(spare, i - 1);
-    if (seen.count < count || (found != SPARE_RUNS && seen.count >= run->count))
-      continue;
-    found = i - 1;
-    *run = seen;
-    if (seen.count == count)
-      break;
-  }
-  return found;
-}
-
-/* Takes a block from the spare runs. ENOMEM: none is long enough. */
-static inline int spare_take(const dict_op *op, const arena_spare *spare, uint64_t count,
-                             dict_block *block) {
-  dict_run run;
-  uint32_t i = count <= spare->cells ? spare_find(spare, (uint32_t)count, &run) : SPARE_RUNS;
-  if (i == SPARE_RUNS)
-    return ENOMEM;
-  if (!dict_is_run(op->dict, run.cell, run.count) || run.count > spare->cells)
-    return SHMSEG_CORRUPT;
-  *block = (dict_block){ run.cell, (uint32_t)count, count };
-  if (run.count > count) {
-    spare_set(spare, i, (dict_run){ run.cell + block->run, run.count - block->run });
-    spare_write(spare, spare->runs, spare->cells - block->run);
-    return 0;
-  }
-  if (i != spare->runs - 1)
-    spare_set(spare, i, spare_run(spare, spare->runs - 1));
-  spare_write(spare, spare->runs - 1, spare->cells - block->run);
-  return 0;
-}
-
-static inline bool spare_has_room(const arena_spare *spare, uint64_t cells) {
-  return spare->runs < SPARE_RUNS && cells <= SPARE_CELLS - spare->cells;
-}
-
-static inline void spare_add(arena_spare *spare, dict_run run) {
-  spare_set(spare, spare->runs, run);
-  spare->runs++;
-  spare->cells += run.count;
-  spare_write(spare, spare->runs, spare->cells);
-}
-
 /* Gives all of them to the arena, whose lock is held. A death in it: the stripe is repaired. */
-static int spare_flush(dict_op *op, arena_spare *spare) {
+static int spare_flush(dict_op *op, dict_spare *spare) {
   int err = 0;
   for (uint32_t i = 0; !err && i < spare->runs; i++) {
     dict_run run = spare_run(spare, i);
@@ -108,7 +30,7 @@ static int spare_flush(dict_op *op, arena_spare *spare) {
 
 /* May the stripe use so many cells more, when allowance of its own go? What does not grow always may, for it
  * is on top of the quota for a moment only (D7); and it does not look at a line that others write to. */
-static inline bool arena_allows(const shmseg_dict *dict, const arena_spare *spare, uint64_t count,
+static inline bool arena_allows(const shmseg_dict *dict, const dict_spare *spare, uint64_t count,
                                 uint64_t allowance) {
   if (count <= allowance)
     return true;
@@ -129,7 +51,7 @@ static bool arena_is_in_order(const shmseg_dict *dict) {
 
 /* Locks the arena for a block of so many cells, and before it the large lock if the block needs that. The
  * operation may have it from a block before. */
-static int arena_enter_for(dict_op *op, const arena_spare *spare, uint64_t count,
+static int arena_enter_for(dict_op *op, const dict_spare *spare, uint64_t count,
                            uint64_t allowance) {
   int err = shmseg_dict_arena_enter(op);
   if (err || count <= DICT_PAGE || op->is_large || !arena_exceeds(op->dict, count) ||
@@ -149,7 +71,7 @@ static int arena_enter_for(dict_op *op, const arena_spare *spare, uint64_t count
 
 /* With several stripes a page is taken at once where the quota has it, and a fresh page or a free one is
  * there; what is left of it is spare. */
-static int arena_refill(dict_op *op, arena_spare *spare, uint32_t count, dict_block *block) {
+static int arena_refill(dict_op *op, dict_spare *spare, uint32_t count, dict_block *block) {
   dict_run run;
   int err = shmseg_dict_arena_take_run(op, DICT_PAGE, &run);
   if (err)
@@ -162,7 +84,7 @@ static int arena_refill(dict_op *op, arena_spare *spare, uint32_t count, dict_bl
   return 0;
 }
 
-static bool arena_may_refill(const shmseg_dict *dict, const arena_spare *spare, uint64_t count) {
+static bool arena_may_refill(const shmseg_dict *dict, const dict_spare *spare, uint64_t count) {
   uint64_t whole = (uint64_t)1 << (DICT_PAGE - 1);
   bool has_page =
       load_relaxed(dict_word64(dict, DICT_FILLED)) & whole || arena_fresh(dict) < pages_end(dict);
@@ -172,7 +94,7 @@ static bool arena_may_refill(const shmseg_dict *dict, const arena_spare *spare, 
 
 /* Under the arena's lock. What exceeds the quota for a moment exceeds it by no more than itself: so the
  * spare runs go first. */
-static int arena_take_allowed(dict_op *op, arena_spare *spare, uint64_t count, uint64_t allowance,
+static int arena_take_allowed(dict_op *op, dict_spare *spare, uint64_t count, uint64_t allowance,
                               dict_block *block) {
   if (!arena_allows(op->dict, spare, count, allowance))
     return ENOMEM;
@@ -183,7 +105,7 @@ static int arena_take_allowed(dict_op *op, arena_spare *spare, uint64_t count, u
 }
 
 /* From the arena, where no spare run is long enough. */
-__attribute__((noinline)) static int arena_take_new(dict_op *op, arena_spare *spare, uint64_t count,
+__attribute__((noinline)) static int arena_take_new(dict_op *op, dict_spare *spare, uint64_t count,
                                                     uint64_t allowance, dict_block *block) {
   bool is_allowed = arena_allows(op->dict, spare, count, allowance);
   if (!is_allowed && arena_is_in_order(op->dict))
@@ -197,12 +119,13 @@ __attribute__((noinline)) static int arena_take_new(dict_op *op, arena_spare *sp
 /* The fence pairs with the one in shmseg_dict_confirm(): who has read a byte that is written from now on sees
  * the word that does not lead to these cells any more, or leads to something else (D4). */
 int shmseg_dict_take(dict_op *op, uint64_t count, uint64_t allowance, dict_block *block) {
-  arena_spare spare;
+  dict_spare spare;
   int err = spare_read(op, &spare);
   if (err || count == 0 || count > op->dict->cells)
     return err ? err : ENOMEM;
-  err = arena_allows(op->dict, &spare, count, allowance) ? spare_take(op, &spare, count, block)
-                                                         : ENOMEM;
+  err = arena_allows(op->dict, &spare, count, allowance)
+            ? spare_take(op->dict, &spare, count, block)
+            : ENOMEM;
   if (err == ENOMEM)
     err = arena_take_new(op, &spare, count, allowance, block);
   fence_release();
@@ -210,8 +133,7 @@ int shmseg_dict_take(dict_op *op, uint64_t count, uint64_t allowance, dict_block
 }
 
 /* To the arena: what is long, or in several runs; or else all spare runs, so that there is room for it. */
-__attribute__((noinline)) static int arena_give_old(dict_op *op, arena_spare *spare,
-                                                    dict_block block, bool is_short) {
+static int arena_give_old(dict_op *op, dict_spare *spare, dict_block block, bool is_short) {
   int err = shmseg_dict_arena_enter_fully(op);
   if (err)
     return err;
@@ -222,12 +144,14 @@ __attribute__((noinline)) static int arena_give_old(dict_op *op, arena_spare *sp
 }
 
 void shmseg_dict_give(dict_op *op, dict_block block) {
-  arena_spare spare;
+  if (dict_give_spare(op, block))
+    return;
+  dict_spare spare;
   int err = spare_read(op, &spare);
   bool is_short = block.run == block.count && block.count <= SPARE_CELLS;
   if (!err && !dict_is_run(op->dict, block.cell, block.run))
     err = SHMSEG_CORRUPT;
-  if (!err && (!is_short || !spare_has_room(&spare, block.count)))
+  if (!err)
     err = arena_give_old(op, &spare, block, is_short);
   if (!err && is_short)
     spare_add(&spare, (dict_run){ block.cell, block.run });
@@ -236,7 +160,7 @@ void shmseg_dict_give(dict_op *op, dict_block block) {
 }
 
 uint64_t shmseg_dict_give_spare(dict_op *op) {
-  arena_spare spare;
+  dict_spare spare;
   int err = spare_read(op, &spare);
   uint64_t cells = err ? 0 : spare.cells;
   if (!err && cells != 0)

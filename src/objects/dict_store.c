@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "objects/dict_find.h"
+#include "objects/dict_spare.h"
 
 /* --- an item for a key -------------------------------------------------------------------- */
 
@@ -69,10 +70,20 @@ static inline void store_account(dict_op *op, const dict_found *old, const dict_
     if (dict_is_stale(&old->head, op->flush, &op->now))
       shmseg_dict_tell(op, STRIPE_EXPIRED);
     more -= (int64_t)block.count;
-    shmseg_dict_give(op, block);
+    if (!dict_give_spare(op, block))
+      shmseg_dict_give(op, block);
   }
   shmseg_dict_count(op, items, bytes, more);
   shmseg_dict_written(op, cells);
+}
+
+/* A block from the arena, or what goes for it. */
+static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dict_found *old,
+                      bool is_safe, bool *forcible, dict_block *block) {
+  int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, block);
+  if (err == ENOMEM)
+    shmseg_dict_tell(op, STRIPE_REFUSED);
+  return err;
 }
 
 int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
@@ -83,12 +94,11 @@ int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head
   uint64_t cells = dict_cells_for(dict_item_size(head));
   uint64_t allowance = old ? dict_item_block(old).count : 0;
   dict_block block;
-  int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, &block);
-  if (err) {
-    if (err == ENOMEM)
-      shmseg_dict_tell(op, STRIPE_REFUSED);
+  int err = dict_take_spare(op, cells, allowance, &block)
+                ? 0
+                : store_room(op, cells, allowance, old, is_safe, forcible, &block);
+  if (err)
     return err;
-  }
   err = store_fill(op, key, block, head, bytes);
   if (!err)
     err = store_publish(op, key, old, block, head->expiry != 0);
