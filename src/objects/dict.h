@@ -53,6 +53,7 @@ typedef struct {
   shmseg_dict *dict;
   uint32_t id;
   uint32_t stripe;
+  uint64_t *words; /* the stripe's: from dict_enter on */
   int64_t *deadline;
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
@@ -73,6 +74,11 @@ static inline uint64_t *dict_word64(const shmseg_dict *dict, uint64_t offset) {
 
 static inline uint64_t dict_stripe_at(uint32_t stripe, uint64_t offset) {
   return DICT_STRIPES + (uint64_t)stripe * STRIPE_SIZE + offset;
+}
+
+/* A word of the op's stripe, whose lock is held. */
+static inline uint64_t *dict_own(const dict_op *op, uint64_t offset) {
+  return op->words + offset / 8;
 }
 
 /* Offset of the line of that number in the stripe. */
@@ -395,7 +401,7 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
 void shmseg_dict_void(dict_op *op, const dict_key *key);
 
 static inline void dict_void(dict_op *op, const dict_key *key) {
-  if (load_relaxed(dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_CLAIMS))) != 0)
+  if (load_relaxed(dict_own(op, STRIPE_CLAIMS)) != 0)
     shmseg_dict_void(op, key);
 }
 

@@ -46,7 +46,7 @@ __attribute__((noinline)) static void age_move(dict_op *op, uint64_t *age, uint6
 }
 
 void shmseg_dict_written(dict_op *op, uint64_t cells) {
-  uint64_t *stripe = dict_word64(op->dict, dict_stripe_at(op->stripe, 0));
+  uint64_t *stripe = op->words;
   uint64_t before = load_relaxed(stripe + STRIPE_WRITTEN / 8), written = before + cells;
   bool is_over = written * AGES * op->dict->stripes >= op->dict->quota;
   store_relaxed(stripe + STRIPE_WRITTEN / 8, is_over ? 0 : written);

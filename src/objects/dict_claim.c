@@ -46,7 +46,7 @@ static uint64_t claim_load(const shmseg_dict *dict, uint64_t at) {
 }
 
 static uint64_t *claim_count(const dict_op *op) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_CLAIMS));
+  return dict_own(op, STRIPE_CLAIMS);
 }
 
 /* Looks for a claim on the key: its offset, or 0. */

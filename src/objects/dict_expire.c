@@ -127,7 +127,7 @@ static int expire_one(dict_op *op, expire_sweep *sweep, dict_found *found, bool 
 
 static dict_found expire_found(const dict_op *op, uint64_t at, int entry) {
   dict_found found = { .at = at, .entry = entry };
-  found.epoch = load_relaxed(dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH)));
+  found.epoch = load_relaxed(dict_own(op, STRIPE_EPOCH));
   found.word = load_relaxed(dict_word64(op->dict, at));
   found.cell = dict_word_cell(found.word);
   return found;

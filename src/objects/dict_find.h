@@ -190,17 +190,22 @@ static inline int dict_find(const shmseg_dict *dict, const dict_key *key, dict_f
   return shmseg_dict_find_behind(dict, key, found);
 }
 
-/* As shmseg_dict_use(). */
-static inline void dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry) {
-  if (!dict->object.segment->writable)
-    return;
-  uint32_t *marks = dict_word32(dict, line + LINE_MARKS), seen = load_relaxed(marks);
+/* Gives the entry's mark that age, if it has another one. */
+static inline void dict_mark_use(uint32_t *marks, uint64_t age, int entry) {
   unsigned shift = 5u * (unsigned)entry;
-  uint64_t age = load_relaxed(dict_word64(dict, dict_stripe_at(stripe, STRIPE_AGE)));
+  uint32_t seen = load_relaxed(marks);
   uint32_t mark = (uint32_t)(age & 31) << shift, mask = (uint32_t)31 << shift;
   if ((seen & mask) != mark)
     cas_ordered(marks, &seen,
                 (seen & ~mask) | mark); /* one that fails is a use that is not noted */
+}
+
+/* As shmseg_dict_use(). */
+static inline void dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry) {
+  if (!dict->object.segment->writable)
+    return;
+  uint64_t age = load_relaxed(dict_word64(dict, dict_stripe_at(stripe, STRIPE_AGE)));
+  dict_mark_use(dict_word32(dict, line + LINE_MARKS), age, entry);
 }
 
 #pragma GCC visibility pop

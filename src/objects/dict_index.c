@@ -4,7 +4,7 @@
 #include "objects/dict_find.h"
 
 static uint64_t *index_epoch(const dict_op *op) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH));
+  return dict_own(op, STRIPE_EPOCH);
 }
 
 static uint64_t index_version(uint64_t word) {
@@ -90,6 +90,12 @@ static void index_relink(const dict_op *op, uint64_t line, uint32_t before, uint
   index_chain(op, line, first, is_timed);
 }
 
+/* As shmseg_dict_use(), by a writer. */
+static inline void index_use(const dict_op *op, uint64_t line, int entry) {
+  dict_mark_use(dict_word32(op->dict, line + LINE_MARKS), load_relaxed(dict_own(op, STRIPE_AGE)),
+                entry);
+}
+
 int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_timed) {
   int entry = 0;
   while (entry < DICT_SLOTS &&
@@ -102,7 +108,7 @@ int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_
     index_set_next(op, cell, dict_word_cell(chain));
     index_chain(op, key->line, cell, is_timed);
   }
-  dict_use(op->dict, op->stripe, key->line, entry);
+  index_use(op, key->line, entry);
   return 0;
 }
 
@@ -116,7 +122,7 @@ int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uin
     if (err)
       return err;
   }
-  dict_use(op->dict, op->stripe, line, found->entry);
+  index_use(op, line, found->entry);
   return 0;
 }
 

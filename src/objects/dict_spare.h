@@ -19,7 +19,7 @@ typedef struct {
 _Static_assert(STRIPE_RUNS == STRIPE_SPARE + 8, "the runs are behind their number");
 
 static inline int spare_read(const dict_op *op, dict_spare *spare) {
-  spare->words = dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE));
+  spare->words = (uint32_t *)dict_own(op, STRIPE_SPARE);
   spare->runs = load_relaxed(spare->words);
   spare->cells = load_relaxed(spare->words + 1);
   return spare->runs <= SPARE_RUNS && spare->cells <= SPARE_CELLS ? 0 : SHMSEG_CORRUPT;

@@ -40,7 +40,7 @@ static inline int store_fill(const dict_op *op, const dict_key *key, dict_block 
 /* Publishes a finished item. What went to make room may have been in the same chain as the old one. */
 static inline int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
                                 bool is_timed) {
-  uint64_t *epoch = dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH));
+  uint64_t *epoch = dict_own(op, STRIPE_EPOCH);
   if (!old) {
     dict_void(op, key);
     return shmseg_dict_insert(op, key, block.cell, is_timed);

@@ -5,11 +5,11 @@
 #include "objects/dict.h"
 
 static uint32_t *stripe_lock(const dict_op *op) {
-  return dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK));
+  return (uint32_t *)dict_own(op, STRIPE_LOCK);
 }
 
-static uint64_t *stripe_word(const dict_op *op, uint64_t offset) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+static void stripe_find(dict_op *op) {
+  op->words = dict_word64(op->dict, dict_stripe_at(op->stripe, 0));
 }
 
 /* The lock is ours; what a dead owner has left is mended first. */
@@ -30,6 +30,7 @@ static int stripe_begin(dict_op *op, bool is_dirty) {
 int shmseg_dict_enter(dict_op *op) {
   bool is_dirty;
   int err = shmseg_object_begin(&op->dict->object, &op->id);
+  stripe_find(op);
   if (!err)
     err = shmseg_lock_enter_patiently(op->dict->object.segment, stripe_lock(op), op->id,
                                       DICT_PATIENCE, op->deadline, &is_dirty);
@@ -38,6 +39,7 @@ int shmseg_dict_enter(dict_op *op) {
 
 int shmseg_dict_try_enter(dict_op *op) {
   bool is_dirty;
+  stripe_find(op);
   int err = shmseg_lock_take(op->dict->object.segment, stripe_lock(op), op->id, 0, 0, &is_dirty);
   return err ? err : stripe_begin(op, is_dirty);
 }
@@ -82,7 +84,7 @@ static void stripe_add(uint64_t *word, int64_t more) {
 
 /* After a flush nothing is counted that was stored before. */
 void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
-  uint64_t *stripe = stripe_word(op, 0), *stamp = stripe + STRIPE_STAMP / 8;
+  uint64_t *stripe = op->words, *stamp = stripe + STRIPE_STAMP / 8;
   if (load_relaxed(stamp) != op->flush) {
     store_relaxed(stripe + STRIPE_COUNT / 8, 0);
     store_relaxed(stripe + STRIPE_BYTES / 8, 0);
@@ -94,7 +96,7 @@ void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells)
 }
 
 void shmseg_dict_tell(dict_op *op, uint64_t counter) {
-  stripe_add(stripe_word(op, counter), 1);
+  stripe_add(dict_own(op, counter), 1);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */
