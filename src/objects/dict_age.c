@@ -7,10 +7,8 @@
  * taken for a younger one. */
 #include "objects/dict.h"
 
-#define AGES ((uint64_t)8) /* in which the whole share is written */
 #define ROUND 16
 #define OLDEST 15
-#define STEP 64 /* cells that are written from one step of the hand to the next one */
 
 /* The line's marks that are too old become as old as can be. */
 static void age_line(const dict_op *op, uint64_t line, uint32_t age) {
@@ -34,22 +32,15 @@ static void age_step(const dict_op *op, uint64_t age, uint64_t step, uint64_t st
     age_line(op, dict_line_at(dict, op->stripe, i), (uint32_t)age);
 }
 
-/* The hand moves. However much one value is, the age grows by one. */
-__attribute__((noinline)) static void age_move(dict_op *op, uint64_t *age, uint64_t before,
-                                               uint64_t written, bool is_over) {
-  uint64_t now = load_relaxed(age);
-  uint64_t steps = op->dict->quota / (AGES * op->dict->stripes) / STEP + 1;
-  for (uint64_t i = before / STEP; i < steps && (is_over || i < written / STEP); i++)
-    age_step(op, now, i, steps);
+/* However much one value is, the age grows by one. */
+void shmseg_dict_age(dict_op *op, uint64_t before, uint64_t written) {
+  uint64_t share = DICT_AGES * op->dict->stripes, age = load_relaxed(dict_own(op, STRIPE_AGE));
+  uint64_t steps = op->dict->quota / share / DICT_AGE_STEP + 1;
+  bool is_over = written * share >= op->dict->quota;
+  for (uint64_t i = before / DICT_AGE_STEP; i < steps && (is_over || i < written / DICT_AGE_STEP);
+       i++)
+    age_step(op, age, i, steps);
   if (is_over)
-    store_relaxed(age, now + 1);
-}
-
-void shmseg_dict_written(dict_op *op, uint64_t cells) {
-  uint64_t *stripe = op->words;
-  uint64_t before = load_relaxed(stripe + STRIPE_WRITTEN / 8), written = before + cells;
-  bool is_over = written * AGES * op->dict->stripes >= op->dict->quota;
-  store_relaxed(stripe + STRIPE_WRITTEN / 8, is_over ? 0 : written);
-  if (is_over || before / STEP != written / STEP)
-    age_move(op, stripe + STRIPE_AGE / 8, before, written, is_over);
+    store_relaxed(dict_own(op, STRIPE_AGE), age + 1);
+  store_relaxed(dict_own(op, STRIPE_WRITTEN), is_over ? 0 : written);
 }

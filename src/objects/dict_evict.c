@@ -137,7 +137,7 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
+  dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
   uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));

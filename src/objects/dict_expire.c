@@ -28,7 +28,7 @@ static void expire_count(dict_op *op, const dict_head *head) {
   uint64_t bytes = dict_item_bytes(head);
   if (head->type == SHMSEG_DICT_LIST)
     bytes += shmseg_dict_list_bytes(op, head->number, head->flags);
-  shmseg_dict_count(op, 1, (int64_t)bytes, 0);
+  dict_count(op, 1, (int64_t)bytes, 0);
 }
 
 /* Under the lock. A word without WORD_TIMED says that the item does not expire: so it has that before the
@@ -118,7 +118,7 @@ static int expire_one(dict_op *op, expire_sweep *sweep, dict_found *found, bool 
   int err = shmseg_dict_drop(op, sweep->line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, STRIPE_EXPIRED);
+  dict_tell(op, STRIPE_EXPIRED);
   *dropped = true;
   sweep->left--;
   ++*sweep->freed;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/wait.h"
 #include "objects/dict.h"
 
@@ -25,6 +26,28 @@ __attribute__((cold)) int shmseg_dict_overtaken(dict_retry *retry);
 
 static inline int dict_again(int err, dict_retry *retry) {
   return __builtin_expect(err == SHMSEG_CHANGED, 0) ? shmseg_dict_overtaken(retry) : err;
+}
+
+/* As shmseg_dict_locate(). */
+static inline int dict_locate(const shmseg_dict *dict, const void *key, size_t size,
+                              dict_key *where) {
+  if (!shmseg_object_is_proved(&dict->object) || size - 1 >= SHMSEG_DICT_KEY_MAX ||
+      dict->key[0] == 0 || dict->key[1] == 0)
+    return shmseg_dict_locate(dict, key, size, where);
+  where->bytes = key;
+  where->size = (uint32_t)size;
+  dict_place(dict, shmseg_hash(dict->key, key, size), where);
+  return 0;
+}
+
+/* As shmseg_dict_target(). The line comes while the stripe is locked. */
+static inline int dict_target(const shmseg_dict *dict, const void *key, size_t size,
+                              dict_key *where) {
+  int err = dict_locate(dict, key, size, where);
+  if (err)
+    return err == SHMSEG_EMPTY ? SHMSEG_READ_ONLY : err;
+  __builtin_prefetch(dict_word64(dict, where->line));
+  return 0;
 }
 
 static inline uint64_t dict_epoch(const shmseg_dict *dict, uint32_t stripe) {

@@ -201,7 +201,7 @@ int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                      int64_t *deadline) {
   dict_key where;
   *forcible = false;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (!err)
     err = incr_check(dict, &where, step);
   if (!err)

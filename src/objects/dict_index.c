@@ -205,8 +205,7 @@ static void index_release(dict_op *op, const dict_found *found) {
   if (head->type == SHMSEG_DICT_LIST)
     bytes += shmseg_dict_give_list(op, head->number, head->flags);
   bool is_counted = head->stamp == op->flush;
-  shmseg_dict_count(op, is_counted ? -1 : 0, is_counted ? -(int64_t)bytes : 0,
-                    -(int64_t)block.count);
+  dict_count(op, is_counted ? -1 : 0, is_counted ? -(int64_t)bytes : 0, -(int64_t)block.count);
   shmseg_dict_give(op, block);
 }
 

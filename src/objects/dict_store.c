@@ -68,13 +68,13 @@ static inline void store_account(dict_op *op, const dict_found *old, const dict_
       bytes -= (int64_t)less;
     }
     if (dict_is_stale(&old->head, op->flush, &op->now))
-      shmseg_dict_tell(op, STRIPE_EXPIRED);
+      dict_tell(op, STRIPE_EXPIRED);
     more -= (int64_t)block.count;
     if (!dict_give_spare(op, block))
       shmseg_dict_give(op, block);
   }
-  shmseg_dict_count(op, items, bytes, more);
-  shmseg_dict_written(op, cells);
+  dict_count(op, items, bytes, more);
+  dict_written(op, cells);
 }
 
 /* A block from the arena, or what goes for it. */
@@ -82,12 +82,12 @@ static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dic
                       bool is_safe, bool *forcible, dict_block *block) {
   int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, block);
   if (err == ENOMEM)
-    shmseg_dict_tell(op, STRIPE_REFUSED);
+    dict_tell(op, STRIPE_REFUSED);
   return err;
 }
 
-int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
-                    const void *bytes, bool is_safe, bool *forcible) {
+static inline int store_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                            const void *bytes, bool is_safe, bool *forcible) {
   head->key_size = key->size;
   head->stamp = op->flush;
   head->next = 0;
@@ -108,6 +108,11 @@ int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head
   }
   store_account(op, old, head, cells);
   return 0;
+}
+
+int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                    const void *bytes, bool is_safe, bool *forcible) {
+  return store_put(op, key, old, head, bytes, is_safe, forcible);
 }
 
 /* --- conditions --------------------------------------------------------------------------- */
@@ -239,7 +244,7 @@ static inline int store_value(dict_op *op, const dict_key *key, dict_head *head,
   } else {
     head->expiry = how->ttl != 0 ? shmseg_dict_expiry(how->ttl, &op->now) : 0;
   }
-  return shmseg_dict_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+  return store_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
 }
 
 int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
@@ -251,7 +256,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
   dict_head head;
   *forcible = false;
   how = how ? how : &plain;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (!err)
     err = how->ttl < 0 ? EINVAL : store_describe(value, &head);
   if (err)
@@ -285,7 +290,7 @@ static int store_remove(dict_op *op, const dict_key *key, const shmseg_dict_how 
     return 0;
   err = shmseg_dict_drop(op, key->line, &found);
   if (!err && !is_live)
-    shmseg_dict_tell(op, STRIPE_EXPIRED);
+    dict_tell(op, STRIPE_EXPIRED);
   return err;
 }
 
@@ -293,7 +298,7 @@ int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                        const shmseg_dict_how *how, int64_t *deadline) {
   dict_op op = { .dict = dict, .deadline = deadline };
   dict_key where;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (err)
     return err;
   op.stripe = where.stripe;
