@@ -66,7 +66,7 @@ uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
     shmseg_dict_give(op, block);
   }
   op->is_broken |= walk.cell != 0;
-  shmseg_dict_count(op, 0, 0, -(int64_t)cells);
+  dict_count(op, 0, 0, -(int64_t)cells);
   return bytes;
 }
 
@@ -103,7 +103,7 @@ static int list_room(dict_op *op, uint64_t cells, uint32_t keep, dict_block *blo
   bool forcible;
   int err = shmseg_dict_room(op, cells, 0, keep, true, &forcible, block);
   if (err == ENOMEM)
-    shmseg_dict_tell(op, STRIPE_REFUSED);
+    dict_tell(op, STRIPE_REFUSED);
   return err;
 }
 
@@ -128,7 +128,7 @@ static void list_publish(dict_op *op, const dict_key *key, const dict_found *fou
                          uint64_t count) {
   const shmseg_dict *dict = op->dict;
   uint64_t at = dict_cell_at(dict, found->cell);
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   /* Publish. Pairs with the acquire that reads the ends: from here the list is another one. */
   store_release(dict_word64(dict, at + ITEM_NUMBER), ends);
   uint64_t *head = dict_word64(dict, at + ITEM_HEAD);
@@ -173,8 +173,8 @@ static int list_extend(dict_op *op, const dict_key *key, dict_found *found, list
     shmseg_dict_give(op, new->block);
     return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err; /* it was kept */
   }
-  shmseg_dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
-  shmseg_dict_written(op, new->cells);
+  dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
+  dict_written(op, new->cells);
   return 0;
 }
 
@@ -193,7 +193,7 @@ static int list_create(dict_op *op, const dict_key *key, const list_new *new, di
     err = segment_status(op->dict->object.segment);
   if (err)
     return err;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_insert(op, key, item.cell, false);
 }
 
@@ -215,8 +215,8 @@ static int list_begin(dict_op *op, const dict_key *key, list_new *new) {
     return err;
   }
   cells += new->cells;
-  shmseg_dict_count(op, 1, (int64_t)(key->size + new->bytes), (int64_t)cells);
-  shmseg_dict_written(op, cells);
+  dict_count(op, 1, (int64_t)(key->size + new->bytes), (int64_t)cells);
+  dict_written(op, cells);
   return 0;
 }
 
@@ -228,7 +228,7 @@ static int list_push(dict_op *op, const dict_key *key, list_new *new, uint64_t *
     err = shmseg_dict_drop(op, key->line, &found);
     if (err)
       return err;
-    shmseg_dict_tell(op, STRIPE_EXPIRED);
+    dict_tell(op, STRIPE_EXPIRED);
     err = SHMSEG_EMPTY;
   }
   *length = err ? 1 : (uint64_t)found.head.flags + 1;
@@ -286,7 +286,7 @@ static int list_shorten(dict_op *op, const dict_key *key, const dict_found *foun
     return SHMSEG_CORRUPT;
   list_publish(op, key, found, left ? list_ends(rest, last) : list_ends(first, rest),
                (uint64_t)found->head.flags - 1);
-  shmseg_dict_count(op, 0, -(int64_t)dict_element_bytes(element), -(int64_t)block.count);
+  dict_count(op, 0, -(int64_t)dict_element_bytes(element), -(int64_t)block.count);
   if (!op->is_broken) /* D4 */
     shmseg_dict_give(op, block);
   return 0;
@@ -332,7 +332,7 @@ static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking)
     return err;
   if (first != last)
     return list_shorten(op, key, &found, left, block, &element);
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_drop(op, key->line, &found);
 }
 
