@@ -76,6 +76,9 @@ static inline bool dict_check_written(lua_State *L, const dict *d, int arg, dict
   return true;
 }
 
+/* Raises for a dict that is closed or only read, which a call that changes nothing would not find. */
+void dict_check_writes(lua_State *L, const dict *d);
+
 /* The value at arg if it is a boolean, a number, a string or nil (type 0). False for others. */
 bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value);
 

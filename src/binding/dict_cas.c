@@ -52,15 +52,6 @@ static bool check_seen(lua_State *L, int arg, shmseg_dict_value *seen) {
   return false;
 }
 
-/* Raises misuse of the dict, which a call that changes nothing would not find. */
-static void check_writes(lua_State *L, const dict *d) {
-  const shmseg_segment *segment = d->dict.object.segment;
-  if (dict_is_closed(d))
-    object_raise(L, &d->object, SHMSEG_CLOSED);
-  if (!segment->writable)
-    object_raise(L, &d->object, SHMSEG_READ_ONLY);
-}
-
 /* --- cas ---------------------------------------------------------------------------------- */
 
 /* Is an operation that others have overtaken to be tried again? */
@@ -93,7 +84,7 @@ static int dict_cas(lua_State *L) {
       !dict_check_value(L, d, 1, VALUE, &value))
     return 2;
   value.flags = dict_check_flags(L, FLAGS);
-  check_writes(L, d);
+  dict_check_writes(L, d);
   how.add = expected.type == 0;
   how.token = how.add ? NULL : &now.token;
   wait wait = wait_until(shmseg_wait_deadline(DICT_OVERTAKEN));
@@ -234,7 +225,7 @@ static int update_check(lua_State *L) {
     return 2;
   luaL_checktype(L, 3, LUA_TFUNCTION);
   dict_check_flags(L, 5);
-  check_writes(L, d);
+  dict_check_writes(L, d);
   lua_pushboolean(L, 1);
   return 1;
 }

@@ -86,6 +86,7 @@ static int pop(lua_State *L, bool left) {
   dict_key key;
   if (!check_written_list(L, d, &key))
     return 2;
+  dict_check_writes(L, d);
   wait wait = wait_patiently();
   int err, top = lua_gettop(L);
   do {
