@@ -48,7 +48,7 @@ typedef struct {
 } evict_task;
 
 static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+  return dict_own(op, offset);
 }
 
 static uint64_t evict_entry_at(uint64_t line, int entry) {
@@ -137,7 +137,7 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
+  dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
   uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
@@ -262,9 +262,11 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
   task->keep = 0;
   task->is_held = false;
   for (uint32_t i = 1; !err && i < stripes && *freed < want; i++) {
+    uint32_t stripe = (op->stripe + i) & (stripes - 1);
     dict_op other = { .dict = op->dict,
                       .id = op->id,
-                      .stripe = (op->stripe + i) & (stripes - 1),
+                      .stripe = stripe,
+                      .words = dict_word64(op->dict, dict_stripe_at(stripe, 0)),
                       .deadline = op->deadline };
     err = evict_other(&other, task, want / stripes + 1, freed);
   }

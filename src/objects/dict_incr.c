@@ -107,7 +107,7 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
 static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                          incr_number *sum) {
   int err = 0;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   if (incr_is_hot(found)) {
     err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
     err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
@@ -200,7 +200,7 @@ int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                      int64_t *deadline) {
   dict_key where;
   *forcible = false;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (!err)
     err = incr_check(dict, &where, step);
   if (!err)

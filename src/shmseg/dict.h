@@ -242,7 +242,7 @@ typedef struct shmseg_dict_claim {
 
 /* Claims a key: 0, and *outcome says how. Waits while somebody else has it, until deadline:
  * SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED. SHMSEG_HELD: this segment handle has claimed it itself. ENOMEM:
- * there are too many claims. *patience is 0 at first, and is the deadline of the locks. */
+ * there are too many claims. *claim is zeroes at first, and *patience, the deadline of the locks, 0. */
 SHMSEG_API int shmseg_dict_claim_take(shmseg_dict *dict, const void *key, size_t key_size,
                                       shmseg_dict_claim *claim, shmseg_dict_outcome *outcome,
                                       int64_t deadline, int64_t *patience);
