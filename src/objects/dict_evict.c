@@ -48,7 +48,7 @@ typedef struct {
 } evict_task;
 
 static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+  return dict_own(op, offset);
 }
 
 static uint64_t evict_entry_at(uint64_t line, int entry) {
@@ -137,7 +137,7 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
+  dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
   uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
@@ -262,9 +262,11 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
   task->keep = 0;
   task->is_held = false;
   for (uint32_t i = 1; !err && i < stripes && *freed < want; i++) {
+    uint32_t stripe = (op->stripe + i) & (stripes - 1);
     dict_op other = { .dict = op->dict,
                       .id = op->id,
-                      .stripe = (op->stripe + i) & (stripes - 1),
+                      .stripe = stripe,
+                      .words = dict_word64(op->dict, dict_stripe_at(stripe, 0)),
                       .deadline = op->deadline };
     err = evict_other(&other, task, want / stripes + 1, freed);
   }
@@ -313,11 +315,12 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
   evict_task task = { keep, is_safe, false, forcible, false };
   for (int i = 0; err == ENOMEM && i < ROUNDS; i++) {
     err = evict_some(op, &task, evict_missing(op, count, allowance));
-    if (err == SHMSEG_EMPTY && (is_safe || task.is_last))
-      return evict_give_up(op, &task);
+    bool is_over = err == SHMSEG_EMPTY && (is_safe || task.is_last);
     task.is_last = err == SHMSEG_EMPTY;
-    if (!err || err == SHMSEG_EMPTY)
+    if (!err || err == SHMSEG_EMPTY) /* nothing went, but a stripe may have been repaired */
       err = shmseg_dict_take(op, count, allowance, block);
+    if (is_over && err == ENOMEM)
+      return evict_give_up(op, &task);
   }
   return err == ENOMEM ? shmseg_wait_again(shmseg_wait_patience(op->deadline, DICT_PATIENCE)) : err;
 }
