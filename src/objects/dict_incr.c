@@ -15,10 +15,6 @@ typedef struct {
   uint64_t bits;
 } incr_number;
 
-static bool incr_is_number(uint32_t type) {
-  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
-}
-
 static incr_number incr_number_of(const shmseg_dict_value *value) {
   return (incr_number){ (uint32_t)value->type, (uint64_t)value->integer };
 }
@@ -47,10 +43,6 @@ static void incr_tell(incr_number sum, int32_t flags, shmseg_dict_value *result)
 }
 
 /* --- a hot number -------------------------------------------------------------------------- */
-
-static bool incr_is_hot(const dict_found *found) {
-  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
-}
 
 /* Does the sum have the type that the item has? */
 static bool incr_keeps_type(const dict_found *found, incr_number step) {
@@ -87,7 +79,7 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
   incr_number sum;
   uint32_t id;
   int64_t now = 0;
-  if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
+  if (dict_find(dict, key, &found) != 0 || !dict_is_hot(&found) || !incr_keeps_type(&found, step) ||
       !dict_is_live(dict, &found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
@@ -108,7 +100,7 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
                          incr_number *sum) {
   int err = 0;
   dict_void(op, key);
-  if (incr_is_hot(found)) {
+  if (dict_is_hot(found)) {
     err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
     err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
   } else {
@@ -127,7 +119,7 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
 /* A live item. */
 static int incr_live(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                      incr_number *sum, bool *forcible) {
-  if (!incr_is_number(found->head.type))
+  if (!dict_is_number(found->head.type))
     return SHMSEG_WRONG_TYPE;
   if (incr_keeps_type(found, step))
     return incr_in_place(op, key, found, step, sum);
@@ -189,8 +181,8 @@ __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_k
 
 /* Can there be such an item? */
 static int incr_check(const shmseg_dict *dict, const dict_key *key, const shmseg_dict_step *step) {
-  if (!incr_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
-      (step->init.type != 0 && !incr_is_number((uint32_t)step->init.type)))
+  if (!dict_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
+      (step->init.type != 0 && !dict_is_number((uint32_t)step->init.type)))
     return EINVAL;
   return dict_cells_for(ITEM_KEY + (uint64_t)key->size) > dict->quota ? EFBIG : 0;
 }
