@@ -167,7 +167,7 @@ static int repair_lines(repair *r) {
 static void repair_counts(const repair *r) {
   store_relaxed(repair_word(r, STRIPE_COUNT), r->count);
   store_relaxed(repair_word(r, STRIPE_BYTES), r->bytes);
-  store_release(repair_word(r, STRIPE_STAMP), r->op->flush); /* as in shmseg_dict_count() */
+  store_release(repair_word(r, STRIPE_STAMP), r->op->flush); /* as in dict_count() */
   store_relaxed(repair_word(r, STRIPE_USED), r->cells);
   shmseg_dict_recount_claims(r->op);
   store_relaxed(repair_word(r, STRIPE_REPAIRED), load_relaxed(repair_word(r, STRIPE_REPAIRED)) + 1);

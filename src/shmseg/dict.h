@@ -166,7 +166,8 @@ SHMSEG_API int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_
                                  const shmseg_dict_value *value, const shmseg_dict_how *how,
                                  bool *forcible, int64_t *deadline);
 
-/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, token and expected count. */
+/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, the conditions count: add,
+ * replace, token, expected, claim. */
 SHMSEG_API int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                                   const shmseg_dict_how *how, int64_t *deadline);
 
@@ -194,6 +195,16 @@ SHMSEG_API int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_s
 SHMSEG_API int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left,
                                void *buffer, size_t available, shmseg_dict_value *value,
                                int64_t *deadline);
+
+/* The element that a pop would give, which stays. value->token is the state that the list was in. Takes no lock, as
+ * the reads. */
+SHMSEG_API int shmseg_dict_peek(const shmseg_dict *dict, const void *key, size_t key_size,
+                                bool left, void *buffer, size_t available,
+                                shmseg_dict_value *value);
+
+/* Takes the element off that a peek has given, if the list is still in that state: else SHMSEG_CHANGED. */
+SHMSEG_API int shmseg_dict_pop_seen(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                                    const shmseg_dict_token *seen, int64_t *deadline);
 
 /* Gives a key that is there, also an expired one, another time to live: it lives then. SHMSEG_EMPTY. */
 SHMSEG_API int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int64_t ttl,
