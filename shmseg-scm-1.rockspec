@@ -116,6 +116,7 @@ build = {
         "src/binding/cdata.c",
         "src/binding/cell.c",
         "src/binding/dict.c",
+        "src/binding/dict_cache.c",
         "src/binding/dict_cas.c",
         "src/binding/dict_claim.c",
         "src/binding/dict_keys.c",

@@ -50,6 +50,7 @@ local function add_growing(suite, d, order, text)
       operation = what,
       turns = turns or SAMPLE,
       ops = ops,
+      clock = suite.cpu,
     })
   end
   add("d:get()", function(n)
@@ -91,7 +92,7 @@ local function add_table(suite, order, count, text)
       x = t[order[i]]
     end
     return x
-  end, { operation = "table, get", turns = SAMPLE })
+  end, { operation = "table, get", turns = SAMPLE, clock = suite.cpu })
 end
 
 local function add_sizes(suite, bench)
@@ -137,11 +138,11 @@ local function note_memory(suite, bench)
     count, forcible = count + 1, evicted
   end
   local items = count - 1
-  local text = "an item of %d bytes takes %.1f bytes of the capacity more than these (limit 80)"
+  local text = "an item of %d bytes takes %.0f bytes of the capacity more than these (limit 80)"
   suite:note(text:format(KEY + VALUE, FILLED / items - KEY - VALUE))
   local blocks = blocks_of(name)
   if blocks then
-    suite:note(("... and %.1f bytes more than these of memory, with index and tables"):format(
+    suite:note(("... and %.0f bytes more than these of memory, with index and tables"):format(
       blocks * 512 / items - KEY - VALUE))
   end
   segment:unlink()
@@ -180,6 +181,7 @@ end
 
 return function(suite, bench)
   math.randomseed(1)
+  suite.cpu = bench.channel and bench.channel.cpu -- as in dict.lua
   note_memory(suite, bench)
   add_large(suite, bench)
   add_sizes(suite, bench)

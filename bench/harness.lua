@@ -29,6 +29,7 @@ end
 -- options.ops: operations in one turn of the loop (default 1)
 -- options.once: one turn in each lap (for operations that take milliseconds)
 -- options.turns: so many turns in each lap, whatever time that takes
+-- options.clock: a function that gives nanoseconds (default: the monotonic clock)
 -- options.block: only so many turns are timed at a stretch; those are not counted in which another
 --   process got the processor
 -- options.before, options.after: before(n) and after(n) run around each block of n, untimed
@@ -48,6 +49,7 @@ function Suite:add(who, run, options)
     after = options.after,
     turns = options.turns or options.block or 1,
     fixed = options.turns ~= nil,
+    clock = options.clock or self.native.now,
   })
 end
 
@@ -119,7 +121,7 @@ local function time(self, contestant)
   if contestant.block then
     return time_blocks(self, contestant)
   end
-  local run, turns, now = contestant.run, contestant.turns, self.native.now
+  local run, turns, now = contestant.run, contestant.turns, contestant.clock
   local start = now()
   run(turns)
   return now() - start

@@ -132,6 +132,18 @@ describe("a claim", function()
     answers({ other, "get", "closed" }, nil)
   end)
 
+  it("ends with its handle also when the segment stays open", function()
+    local seg = expect.success(shmseg.anonymous(2 ^ 18))
+    local d = expect.success(shmseg.dict.open(seg, "c"))
+    local other = expect.success(shmseg.dict.open(seg))
+    local claim = expect.success(d:claim "key")
+    answers({ other, "claim", "key", 0 }, nil, "timeout")
+    d:close()
+    assert.truthy((expect.success(other:claim("key", 0)):set "value"))
+    claim:cancel()
+    answers({ other, "get", "key" }, "value")
+  end)
+
   it("is one for each of several keys", function()
     local d, other = two_handles()
     local claims = {}

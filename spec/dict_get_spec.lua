@@ -179,32 +179,73 @@ describe("dict.open", function()
     assert.is_nil(scratch.bytes(new))
   end)
 
-  it("lets a codec make the values, and whoever has none sees what it makes", function()
-    local name = scratch.name()
-    local codec = {
-      encode = function(value) return "<" .. table.concat(value, ",") .. ">" end,
-      decode = function(text)
-        local all = {}
-        for word in text:gmatch "[^<,>]+" do
-          all[#all + 1] = word
-        end
-        return all
-      end,
-    }
-    local d = expect.success(shmseg.dict.open(name, "x", { capacity = 65536, codec = codec }))
-    answers({ d, "set", "key", { "a", "b" }, 0, 7 }, true, nil, false)
-    answers({ d, "get", "key" }, { "a", "b" }, 7)
-    answers({ d, "get_stale", "key" }, { "a", "b" }, 7, false)
-    d:rpush("list", "plain")
-    answers({ d, "llen", "list" }, 1)
-    d:update("key", function(old)
-      old[#old + 1] = "c"
-      return old
+  describe("with a codec", function()
+    local d, plain
+
+    before_each(function()
+      local name = scratch.name()
+      local codec = {
+        encode = function(value)
+          return type(value) == "table" and table.concat(value, ",") or value .. " as one"
+        end,
+        decode = function(text)
+          local all = {}
+          for word in text:gmatch "[^,]+" do
+            all[#all + 1] = word
+          end
+          return all
+        end,
+      }
+      d = expect.success(shmseg.dict.open(name, "x", { capacity = 65536, codec = codec }))
+      plain = expect.success(shmseg.dict.open(name))
     end)
-    answers({ d, "get", "key" }, { "a", "b", "c" }, 7)
-    d:delete "list"
-    for key, value in d:pairs() do
-      assert.same({ "key", { "a", "b", "c" } }, { key, value })
-    end
+
+    it("lets it make strings of values, and values of strings", function()
+      answers({ d, "set", "key", { "a", "b" }, 0, 7 }, true, nil, false)
+      answers({ d, "get", "key" }, { "a", "b" }, 7)
+      answers({ d, "get_stale", "key" }, { "a", "b" }, 7, false)
+      assert.same({ key = { "a", "b" } }, d:get_many { "key" })
+      for key, value in d:pairs() do
+        assert.same({ "key", { "a", "b" } }, { key, value })
+      end
+      local function longer(old)
+        old[#old + 1] = "c"
+        return old
+      end
+      answers({ d, "update", "key", longer }, { "a", "b", "c" })
+      answers({ d, "get", "key" }, { "a", "b", "c" }, 7)
+      d:set("text", "all")
+      answers({ d, "get", "text" }, { "all as one" })
+    end)
+
+    it("asks it for no number, no boolean and no element of a list", function()
+      for _, value in ipairs { 5, 0.5, true, false } do
+        answers({ d, "set", "key", value }, true, nil, false)
+        answers({ d, "get", "key" }, value)
+        answers({ plain, "get", "key" }, value)
+      end
+      answers({ d, "incr", "n", 1, 0 }, 1, nil, false)
+      d:rpush("list", "element")
+      answers({ plain, "lpop", "list" }, "element")
+    end)
+
+    it("gives strings of those who have none as they are, and says to these what it is", function()
+      plain:set("key", "plain")
+      answers({ d, "get", "key" }, "plain")
+      d:set("key", { "a" }, 100)
+      answers({ plain, "get", "key" }, nil, "incompatible")
+      answers({ plain, "get_stale", "key" }, nil, "incompatible")
+      assert.same({ "key" }, plain:get_keys())
+      assert.True(plain:ttl "key" > 90)
+      answers({ plain, "set", "key", "plain" }, true, nil, false)
+    end)
+
+    it("raises what it raises, and stores nothing", function()
+      d:set("key", { "old" })
+      expect.misuse("", d.set, d, "key", { {} })
+      expect.misuse("", d.set_many, d, { key = print, other = 1 })
+      answers({ d, "get", "key" }, { "old" })
+      assert.same({ "key" }, d:get_keys())
+    end)
   end)
 end)

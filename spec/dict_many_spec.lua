@@ -223,6 +223,11 @@ describe("# and stats", function()
     assert.equal(2, #d)
     d:flush_expired()
     assert.same({ 1, 1 }, { #d, d:stats().expired })
+    d:set("short", 1, 0.001)
+    dicts.let_expire()
+    d:set("short", 2) -- in the place of what has expired
+    assert.same({ 2, 2 }, { #d, d:stats().expired })
+    d:delete "short"
     d:flush_all()
     assert.same({ 0, 0 }, { #d, d:stats().bytes })
     d:set("after", 1)

@@ -116,7 +116,7 @@ describe("a reader beside writers", function()
           assert.True(each == each:sub(1, 2):rep(#each / 2))
         end
       end
-    until reads == 1500
+    until reads == 800
     d:delete "go on"
     for _, other in ipairs(others) do
       other:receive()

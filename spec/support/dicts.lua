@@ -62,7 +62,7 @@ end
 function dicts.fill(d, size, format)
   format = format or "fill %d"
   local value, count = ("v"):rep(size), 0
-  while true do
+  while count < d:capacity() do
     local ok, why = d:safe_set(format:format(count + 1), value)
     if not ok then
       assert.equal("no memory", why)
@@ -70,6 +70,7 @@ function dicts.fill(d, size, format)
     end
     count = count + 1
   end
+  error "more fits than there is memory"
 end
 
 --- The keys that are live, sorted.

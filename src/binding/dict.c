@@ -10,6 +10,15 @@ const object_class dict_class = {
   .end = dict_end_claims,
 };
 
+/* --- misuse ------------------------------------------------------------------------------- */
+
+void dict_check_writes(lua_State *L, const dict *d) {
+  if (dict_is_closed(d))
+    object_raise(L, &d->object, SHMSEG_CLOSED);
+  if (!d->dict.object.segment->writable)
+    object_raise(L, &d->object, SHMSEG_READ_ONLY);
+}
+
 /* --- reading ------------------------------------------------------------------------------ */
 
 /* nil for a key that is not there; else nil, word. */
@@ -27,11 +36,16 @@ static int dict_get(lua_State *L) {
   shmseg_dict_value value;
   if (!dict_check_key(L, 2, &key))
     return 2;
+  if (d->cache && dict_push_kept(L, d, &key))
+    return 1;
   int err = dict_push_current(L, d, &key, shmseg_dict_get, &value);
   if (err)
     return push_not_read(L, d, err);
-  if (value.flags == 0)
+  if (value.flags == 0) {
+    if (dict_is_noted(d, &value))
+      dict_keep(L, d, &key, &value);
     return 1;
+  }
   lua_pushinteger(L, value.flags);
   return 2;
 }
@@ -75,10 +89,13 @@ static int store(lua_State *L, shmseg_dict_how how) {
   dict *d = check_object(L, &dict_class);
   dict_key key;
   shmseg_dict_value value;
-  how.ttl = dict_check_exptime(L, 4);
+  int arguments = lua_gettop(L);
+  if (arguments > 3)
+    how.ttl = dict_check_exptime(L, 4);
   if (!dict_check_written(L, d, 2, &key) || !dict_check_value(L, d, 1, 3, &value))
     return 2;
-  value.flags = dict_check_flags(L, 5);
+  if (arguments > 4)
+    value.flags = dict_check_flags(L, 5);
   if (value.type == 0 && (how.add || how.replace)) {
     lua_pushboolean(L, 0);
     lua_pushliteral(L, "attempt to add or replace nil values");

@@ -21,8 +21,10 @@ typedef struct {
   shmseg_dict dict;
   buffer buffer;             /* of values that are too large for the stack */
   uint64_t copies;           /* into the buffer, so far */
-  uint64_t updates;          /* that are running, or were left in a coroutine */
+  uint64_t updates;          /* that are running, or an error of a hook has ended */
   struct dict_claim *claims; /* that have not ended */
+  struct dict_cache *cache;  /* NULL: there is none yet */
+  uint32_t reads;            /* of strings that were not kept */
 } dict;
 
 /* A key. Its bytes are those of the string at the argument, or text. */
@@ -63,16 +65,19 @@ static inline bool dict_check_key(lua_State *L, int arg, dict_key *key) {
 
 /* Raises when the key is being updated by this coroutine, which runs update's function. The dict is at
  * index 1. */
-void dict_check_marks(lua_State *L, const dict_key *key);
+void dict_check_updates(lua_State *L, const dict_key *key);
 
 /* The key at arg, for a method that writes. The dict is at index 1. */
 static inline bool dict_check_written(lua_State *L, const dict *d, int arg, dict_key *key) {
   if (!dict_check_key(L, arg, key))
     return false;
   if (d->updates > 0)
-    dict_check_marks(L, key);
+    dict_check_updates(L, key);
   return true;
 }
+
+/* Raises for a dict that is closed or only read, which a call that changes nothing would not find. */
+void dict_check_writes(lua_State *L, const dict *d);
 
 /* The value at arg if it is a boolean, a number, a string or nil (type 0). False for others. */
 bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value);
@@ -80,7 +85,17 @@ bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value);
 /* The value at arg, to be stored; nil is type 0. With a codec, what is at arg is replaced by what encode
  * makes of it, unless it is a boolean or number. The dict is at index owner. False, and nil and a word
  * are pushed, for a value that cannot be stored. */
-bool dict_check_value(lua_State *L, const dict *d, int owner, int arg, shmseg_dict_value *value);
+bool dict_check_value_slowly(lua_State *L, const dict *d, int owner, int arg,
+                             shmseg_dict_value *value);
+
+static inline bool dict_check_value(lua_State *L, const dict *d, int owner, int arg,
+                                    shmseg_dict_value *value) {
+  if (d->object.has_codec || lua_type(L, arg) != LUA_TSTRING)
+    return dict_check_value_slowly(L, d, owner, arg, value);
+  *value = (shmseg_dict_value){ .type = SHMSEG_DICT_STRING };
+  value->bytes = lua_tolstring(L, arg, &value->size);
+  return true;
+}
 
 /* dict_to_number() of what is no integer. */
 bool dict_to_number_slowly(lua_State *L, int arg, shmseg_dict_value *value);
@@ -131,6 +146,19 @@ void dict_push_number(lua_State *L, const shmseg_dict_value *value);
  * dict is at index 1. */
 int dict_push_current(lua_State *L, dict *d, const dict_key *key, dict_read *read,
                       shmseg_dict_value *value);
+
+/* --- values that are kept (dict_cache.c) --------------------------------------------------- */
+
+/* Pushes the value of a key, if it was kept and is the key's still. */
+bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key);
+
+/* Notes that the key at index 2 was read, and that its value, a string, is at the top. It may be kept. */
+void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_value *value);
+
+/* Is this a read to be noted? One in a few, so that those of many keys cost nothing. */
+static inline bool dict_is_noted(dict *d, const shmseg_dict_value *value) {
+  return value->type == SHMSEG_DICT_STRING && ++d->reads % 4 == 0;
+}
 
 /* Ends the claims of a dict that is going to be closed. */
 void dict_end_claims(object *o);

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The lists of a dict. */
 #include "binding/dict.h"
+#include "core/wait.h"
 
 /* An element of up to so many bytes is taken onto the C stack. */
 #define SMALL 512
+
+/* Nanoseconds for which others may be faster. */
+#define POP_PATIENCE ((int64_t)5 * 1000000000)
 
 /* The key at index 2: only strings and numbers name lists. */
 static bool check_list_key(lua_State *L, dict_key *key) {
@@ -17,7 +21,7 @@ static bool check_written_list(lua_State *L, const dict *d, dict_key *key) {
   if (!check_list_key(L, key))
     return false;
   if (d->updates > 0)
-    dict_check_marks(L, key);
+    dict_check_updates(L, key);
   return true;
 }
 
@@ -50,43 +54,53 @@ static int dict_rpush(lua_State *L) {
   return push(L, false);
 }
 
-/* Takes an element into the memory given, or what it needs of a new userdata, which is pushed. */
-static int take(lua_State *L, dict *d, const dict_key *key, bool left, void *memory, size_t size,
-                shmseg_dict_value *value) {
-  wait wait = wait_patiently();
-  int err;
-  do {
-    err =
-        shmseg_dict_pop(&d->dict, key->bytes, key->size, left, memory, size, value, &wait.deadline);
-    if (err == SHMSEG_TOO_SMALL) {
-      size = value->size;
-      memory = lua_newuserdata(L, size);
-      luaL_checkstack(L, 1, NULL);
-    }
-  } while (err == SHMSEG_TOO_SMALL || dict_again(L, &wait, &err));
+/* Reads the element at an end into the memory given, or what it needs of a new userdata, which is pushed. */
+static int peek(lua_State *L, const dict *d, const dict_key *key, bool left, void *memory,
+                size_t size, shmseg_dict_value *value) {
+  int err, top = lua_gettop(L);
+  while ((err = shmseg_dict_peek(&d->dict, key->bytes, key->size, left, memory, size, value)) ==
+         SHMSEG_TOO_SMALL) {
+    size = value->size;
+    lua_settop(L, top); /* a peer may make it longer each time */
+    memory = lua_newuserdata(L, size);
+  }
   return err;
+}
+
+/* Pushes the element, and then takes it: if Lua has no memory for it, or no number, it stays. */
+static int pop_once(lua_State *L, dict *d, const dict_key *key, bool left, int64_t *deadline) {
+  unsigned char small[SMALL];
+  shmseg_dict_value value;
+  int err = peek(L, d, key, left, small, sizeof small, &value);
+  if (err)
+    return err;
+  if (value.type == SHMSEG_DICT_STRING)
+    lua_pushlstring(L, value.bytes, value.size);
+  else
+    dict_push_number(L, &value);
+  return shmseg_dict_pop_seen(&d->dict, key->bytes, key->size, left, &value.token, deadline);
 }
 
 /* (key) -> value | nil | nil, word */
 static int pop(lua_State *L, bool left) {
   dict *d = check_object(L, &dict_class);
-  unsigned char small[SMALL];
   dict_key key;
-  shmseg_dict_value value;
   if (!check_written_list(L, d, &key))
     return 2;
-  int err = take(L, d, &key, left, small, sizeof small, &value);
+  dict_check_writes(L, d);
+  wait wait = wait_patiently();
+  int err, top = lua_gettop(L);
+  do {
+    lua_settop(L, top);
+    err = pop_once(L, d, &key, left, &wait.deadline);
+    if (err == SHMSEG_CHANGED) /* somebody else was faster */
+      err = shmseg_wait_again(shmseg_wait_patience(&wait.deadline, POP_PATIENCE));
+  } while (dict_again(L, &wait, &err));
   if (err == SHMSEG_EMPTY) {
     lua_pushnil(L);
     return 1;
   }
-  if (err)
-    return dict_push_failure(L, d, err, "value not a list");
-  if (value.type == SHMSEG_DICT_STRING)
-    lua_pushlstring(L, value.bytes, value.size);
-  else
-    dict_push_number(L, &value);
-  return 1;
+  return err ? dict_push_failure(L, d, err, "value not a list") : 1;
 }
 
 static int dict_lpop(lua_State *L) {

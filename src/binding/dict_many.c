@@ -28,13 +28,16 @@ static bool check_key_in(lua_State *L, int index, dict_key *key) {
 /* Pushes the keys of the list from number first on, count of them, and prefetches what they lead to.
  * False, with nil and a word: one of them cannot be a key. */
 static bool push_batch(lua_State *L, const dict *d, dict_key *keys, int first, int count) {
+  uint64_t numbers[BATCH];
   for (int i = 1; i <= count; i++)
     lua_rawgeti(L, KEYS, first + i - 1);
   for (int i = 1; i <= count; i++) {
     if (!check_key_in(L, BATCH_AT + i, &keys[i - 1]))
       return false;
-    shmseg_dict_prefetch(&d->dict, keys[i - 1].bytes, keys[i - 1].size);
+    numbers[i - 1] = shmseg_dict_prefetch(&d->dict, keys[i - 1].bytes, keys[i - 1].size);
   }
+  for (int i = 0; i < count; i++)
+    shmseg_dict_prefetch_item(&d->dict, numbers[i]);
   return true;
 }
 
@@ -76,6 +79,8 @@ static int dict_get_many(lua_State *L) {
     if (first / STORES_GO != (first + count) / STORES_GO)
       (void)wait_run_hooks(L);
   }
+  if (dict_is_closed(d))
+    return object_raise(L, &d->object, SHMSEG_CLOSED);
   lua_settop(L, RESULT);
   return 1;
 }
@@ -95,12 +100,13 @@ static int flatten(lua_State *L, const dict *d) {
     if (!check_key_in(L, KEY, &key))
       return -1;
     if (d->updates > 0)
-      dict_check_marks(L, &key);
+      dict_check_updates(L, &key);
     if (!dict_check_value(L, d, 1, VALUE, &value))
       return -1;
-    lua_rawseti(L, FLAT, 2 * count + 2);
+    int at = 2 * ++count;
+    lua_rawseti(L, FLAT, at);
     lua_pushvalue(L, KEY);
-    lua_rawseti(L, FLAT, 2 * ++count - 1);
+    lua_rawseti(L, FLAT, at - 1);
   }
   return count;
 }
@@ -132,10 +138,12 @@ static int dict_set_many(lua_State *L) {
   int count = flatten(L, d);
   if (count < 0)
     return 2;
+  dict_check_writes(L, d);
   for (int i = 1; i <= count; i++) {
     lua_settop(L, FLAT);
-    lua_rawgeti(L, FLAT, 2 * i - 1);
-    lua_rawgeti(L, FLAT, 2 * i);
+    int at = 2 * i;
+    lua_rawgeti(L, FLAT, at - 1);
+    lua_rawgeti(L, FLAT, at);
     int err = store_one(L, d, &how);
     if (err) {
       int results = dict_push_failure(L, d, err, NULL);

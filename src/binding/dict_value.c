@@ -106,7 +106,8 @@ bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value) {
   }
 }
 
-bool dict_check_value(lua_State *L, const dict *d, int owner, int arg, shmseg_dict_value *value) {
+bool dict_check_value_slowly(lua_State *L, const dict *d, int owner, int arg,
+                             shmseg_dict_value *value) {
   bool is_plain = dict_to_plain(L, arg, value);
   if (d->object.has_codec && (!is_plain || value->type == SHMSEG_DICT_STRING)) {
     encode_value(L, owner, arg, 0);
@@ -170,7 +171,7 @@ bool dict_to_ttl(lua_Number seconds, int64_t *ttl) {
 
 int64_t dict_check_exptime(lua_State *L, int arg) {
   lua_Number seconds;
-  int64_t ttl;
+  int64_t ttl = 0;
   if (lua_isnoneornil(L, arg) || (lua_isboolean(L, arg) && !lua_toboolean(L, arg)))
     return 0;
   if (!dict_is_numeric(L, arg, &seconds) || !dict_to_ttl(seconds, &ttl))

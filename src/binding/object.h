@@ -4,7 +4,7 @@
  * An object's user value is a table of its own: [1] the table of its segment's views, [2] the
  * segment or slice that it was opened on, [3] the guard of a lock, [4] the object, [5] the word
  * "abandoned", [6] and [7] a codec's functions, [8] private memory for messages, [9] the keys of a
- * dict that are being updated. */
+ * dict that are being updated, [10] and all behind it what a dict keeps of values. */
 #ifndef SHMSEG_BINDING_OBJECT_H
 #define SHMSEG_BINDING_OBJECT_H
 
@@ -40,7 +40,7 @@ enum {
   OBJECT_ENCODE = 6,
   OBJECT_DECODE = 7,
   OBJECT_BUFFER = 8,
-  OBJECT_MARKS = 9
+  OBJECT_CACHE = 9 /* and behind it */
 };
 
 _Static_assert(sizeof(object) % _Alignof(shmseg_object) == 0, "the handle follows without a gap");

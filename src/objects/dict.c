@@ -234,13 +234,9 @@ int shmseg_dict_locate(const shmseg_dict *dict, const void *key, size_t size, di
     if (dict->key[0] == 0 || dict->key[1] == 0)
       return dict->object.segment->writable ? EAGAIN : SHMSEG_EMPTY;
   }
-  uint64_t hash = shmseg_hash(dict->key, key, size);
   where->bytes = key;
   where->size = (uint32_t)size;
-  where->hash = hash;
-  where->stripe = (uint32_t)(hash >> 58) & (dict->stripes - 1);
-  where->tag = (uint32_t)(hash >> 48) & WORD_TAG_MASK;
-  where->line = dict_line_at(dict, where->stripe, ((hash & UINT32_MAX) * dict->lines) >> 32);
+  dict_place(dict, shmseg_hash(dict->key, key, size), where);
   return 0;
 }
 

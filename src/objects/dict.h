@@ -53,6 +53,7 @@ typedef struct {
   shmseg_dict *dict;
   uint32_t id;
   uint32_t stripe;
+  uint64_t *words; /* the stripe's: from dict_enter on */
   int64_t *deadline;
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
@@ -73,6 +74,11 @@ static inline uint64_t *dict_word64(const shmseg_dict *dict, uint64_t offset) {
 
 static inline uint64_t dict_stripe_at(uint32_t stripe, uint64_t offset) {
   return DICT_STRIPES + (uint64_t)stripe * STRIPE_SIZE + offset;
+}
+
+/* A word of the op's stripe, whose lock is held. */
+static inline uint64_t *dict_own(const dict_op *op, uint64_t offset) {
+  return op->words + offset / 8;
 }
 
 /* Offset of the line of that number in the stripe. */
@@ -166,6 +172,14 @@ static inline bool dict_is_stale(const dict_head *head, uint64_t flush, int64_t 
 uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now);
 
 /* --- dict.c: keys ------------------------------------------------------------------------- */
+
+/* Says where a key of that hash belongs. */
+static inline void dict_place(const shmseg_dict *dict, uint64_t hash, dict_key *key) {
+  key->hash = hash;
+  key->stripe = (uint32_t)(hash >> 58) & (dict->stripes - 1);
+  key->tag = (uint32_t)(hash >> 48) & WORD_TAG_MASK;
+  key->line = dict_line_at(dict, key->stripe, ((hash & UINT32_MAX) * dict->lines) >> 32);
+}
 
 /* Checks the key and says where it belongs. EINVAL; SHMSEG_EMPTY: the dict is read-only and has no hash
  * key yet, so nothing is in it; what shmseg_object_ready() says. */
@@ -282,6 +296,9 @@ int shmseg_dict_sweep(dict_op *op);
  * is marked anew. */
 bool shmseg_dict_mark(dict_op *op, dict_block block);
 
+/* Takes the marks of a block away that shmseg_dict_mark() has marked. */
+void shmseg_dict_unmark_block(dict_op *op, dict_block block);
+
 /* Takes old marks of the stripe's cells away. */
 int shmseg_dict_unmark(dict_op *op);
 
@@ -305,12 +322,27 @@ int shmseg_dict_leave(dict_op *op, int err);
 /* shmseg_dict_find() under the stripe's lock, where nothing can change: no SHMSEG_CHANGED. */
 int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found);
 
+/* The counts that are there hold for another flush stamp. */
+__attribute__((cold)) void shmseg_dict_count_anew(dict_op *op);
+
+static inline void dict_add(uint64_t *word, int64_t more) {
+  store_relaxed(word, load_relaxed(word) + (uint64_t)more);
+}
+
 /* The stripe's count and bytes change by so much, and its used cells. Items and bytes of a flushed item
  * are not counted any more. */
-void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells);
+static inline void dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
+  if (load_relaxed(dict_own(op, STRIPE_STAMP)) != op->flush)
+    shmseg_dict_count_anew(op);
+  dict_add(dict_own(op, STRIPE_COUNT), items);
+  dict_add(dict_own(op, STRIPE_BYTES), bytes);
+  dict_add(dict_own(op, STRIPE_USED), cells);
+}
 
 /* Adds 1 to a counter of the stripe. */
-void shmseg_dict_tell(dict_op *op, uint64_t counter);
+static inline void dict_tell(dict_op *op, uint64_t counter) {
+  dict_add(dict_own(op, counter), 1);
+}
 
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
@@ -322,8 +354,21 @@ static inline void dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_
 
 /* --- dict_age.c: the ages of a stripe --------------------------------------------------------- */
 
-/* Notes that cells were written: the stripe's age may grow. */
-void shmseg_dict_written(dict_op *op, uint64_t cells);
+#define DICT_AGES ((uint64_t)8) /* in which the stripe's whole share is written */
+#define DICT_AGE_STEP 64 /* cells that are written from one step of the hand to the next one */
+
+/* So many cells were written since the age grew, and so many before this operation: it may grow. */
+void shmseg_dict_age(dict_op *op, uint64_t before, uint64_t written);
+
+/* Notes that cells were written. */
+static inline void dict_written(dict_op *op, uint64_t cells) {
+  uint64_t before = load_relaxed(dict_own(op, STRIPE_WRITTEN)), written = before + cells;
+  if (before / DICT_AGE_STEP == written / DICT_AGE_STEP &&
+      written * DICT_AGES * op->dict->stripes < op->dict->quota)
+    store_relaxed(dict_own(op, STRIPE_WRITTEN), written);
+  else
+    shmseg_dict_age(op, before, written);
+}
 
 /* --- dict_index.c: the words that publish --------------------------------------------------- */
 
@@ -334,7 +379,7 @@ void shmseg_dict_written(dict_op *op, uint64_t cells);
 /* Puts a finished item that has no entry into a free slot, or the chain. */
 int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_timed);
 
-/* Puts a finished item in the place of another one. The new item's ITEM_NEXT is set here. */
+/* Puts a finished item in the place of another one. Its ITEM_NEXT is 0, and is set here in a chain. */
 int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uint32_t cell,
                         bool is_timed);
 
@@ -358,8 +403,8 @@ int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
 
-/* The bytes of a list's elements, under the stripe's lock. */
-uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count);
+/* The bytes of a list's elements, under the stripe's lock, and how many cells they have. */
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count, uint64_t *cells);
 
 /* --- dict_store.c: an item for a key -------------------------------------------------------- */
 
@@ -383,6 +428,11 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
 /* Voids the claim on the key, if there is one. Before the key is written, under its stripe's lock. */
 void shmseg_dict_void(dict_op *op, const dict_key *key);
 
+static inline void dict_void(dict_op *op, const dict_key *key) {
+  if (load_relaxed(dict_own(op, STRIPE_CLAIMS)) != 0)
+    shmseg_dict_void(op, key);
+}
+
 /* Under the stripe's lock: is the claim still ours, and not void? */
 bool shmseg_dict_claim_holds(const dict_op *op, const shmseg_dict_claim *claim);
 
@@ -404,9 +454,6 @@ int shmseg_dict_sleep(const shmseg_dict *dict, const dict_key *key, uint32_t wat
 
 /* Makes anew what can be derived of the op's stripe, whose lock is held: free cells, counts. */
 int shmseg_dict_repair(dict_op *op);
-
-/* Is the item, whose head was read, in the line of its key, and its tag in its word? */
-bool shmseg_dict_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found);
 
 /* --- dict_check.c --------------------------------------------------------------------------- */
 

@@ -2,7 +2,7 @@
 /* A dict's cells: the bytes of blocks, and what items and elements begin with. dict.c describes the whole. */
 #include <string.h>
 
-#include "objects/dict.h"
+#include "objects/dict_find.h"
 
 /* --- runs --------------------------------------------------------------------------------- */
 
@@ -145,23 +145,8 @@ static bool cells_can_begin(const shmseg_dict *dict, uint32_t cell, uint32_t run
 }
 
 bool shmseg_dict_read_head(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
-  if (!dict_is_cell(dict, cell))
-    return false;
-  uint64_t at = dict_cell_at(dict, cell);
-  uint64_t first = cells_word(dict, at + ITEM_HEAD);
-  head->key_size = first & 0xffff;
-  head->type = first >> 16 & 0xff;
-  head->run = first >> 24 & 0xff;
-  head->flags = (uint32_t)(first >> 32);
-  head->number = cells_word(dict, at + ITEM_NUMBER);
-  head->expiry = cells_word(dict, at + ITEM_EXPIRY);
-  head->stamp = cells_word(dict, at + ITEM_STAMP);
-  head->next = load_relaxed(dict_word32(dict, at + ITEM_NEXT));
-  if (head->key_size == 0 || head->type < SHMSEG_DICT_BOOLEAN || head->type > SHMSEG_DICT_LIST)
-    return false;
-  if (dict_has_bytes(head->type) && head->number > dict->cells * DICT_CELL)
-    return false;
-  return cells_can_begin(dict, cell, head->run, dict_item_size(head));
+  return dict_load_head(dict, cell, head) &&
+         cells_can_begin(dict, cell, head->run, dict_item_size(head));
 }
 
 bool shmseg_dict_read_element(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
@@ -186,12 +171,6 @@ int shmseg_dict_write_head(const shmseg_dict *dict, dict_block block, const dict
   uint64_t at = dict_cell_at(dict, block.cell);
   if (!dict_is_run(dict, block.cell, block.run))
     return SHMSEG_CORRUPT;
-  uint64_t first = head->key_size | (uint64_t)head->type << 16 | (uint64_t)block.run << 24 |
-                   (uint64_t)head->flags << 32;
-  store_relaxed(dict_word64(dict, at + ITEM_HEAD), first);
-  store_relaxed(dict_word64(dict, at + ITEM_NUMBER), head->number);
-  store_relaxed(dict_word64(dict, at + ITEM_EXPIRY), head->expiry);
-  store_relaxed(dict_word64(dict, at + ITEM_STAMP), head->stamp);
-  store_relaxed(dict_word32(dict, at + ITEM_NEXT), head->next);
+  dict_store_head(dict_word64(dict, at), block.run, head);
   return shmseg_dict_write(dict, block, ITEM_KEY, key, head->key_size);
 }

@@ -108,12 +108,26 @@ static bool check_list(check_sum *sum, const dict_head *list, uint64_t *bytes) {
   return list->flags > 0 && before == list->number >> 32;
 }
 
+/* Is what a search for the item's key finds the item? */
+static const char *check_key(const shmseg_dict *dict, uint64_t line, const dict_found *found) {
+  unsigned char bytes[SHMSEG_DICT_KEY_MAX]; /* only what is read of it is touched */
+  uint32_t size = found->head.key_size;
+  dict_key key;
+  dict_found seen;
+  if (shmseg_dict_read(dict, dict_item_block(found), ITEM_KEY, bytes, size) != 0 ||
+      shmseg_dict_locate(dict, bytes, size, &key) != 0 || key.line != line ||
+      shmseg_dict_find(dict, &key, &seen) != 0)
+    return "D1: an item in another key's place";
+  return seen.cell == found->cell ? NULL : "D1: a key twice";
+}
+
 static const char *check_item(check_sum *sum, uint64_t line, dict_found *found) {
   dict_head *head = &found->head;
   if (!shmseg_dict_read_head(sum->dict, found->cell, head))
     return "D1: an item's head";
-  if (!shmseg_dict_belongs(sum->dict, line, found))
-    return "D1: an item in another key's place";
+  const char *wrong = check_key(sum->dict, line, found);
+  if (wrong)
+    return wrong;
   uint64_t bytes = dict_item_bytes(head);
   if (!check_block(sum, dict_item_block(found)))
     return "D2: an item's cells";

@@ -46,7 +46,7 @@ static uint64_t claim_load(const shmseg_dict *dict, uint64_t at) {
 }
 
 static uint64_t *claim_count(const dict_op *op) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_CLAIMS));
+  return dict_own(op, STRIPE_CLAIMS);
 }
 
 /* Looks for a claim on the key: its offset, or 0. */
@@ -71,8 +71,6 @@ void shmseg_dict_recount_claims(dict_op *op) {
 }
 
 void shmseg_dict_void(dict_op *op, const dict_key *key) {
-  if (load_relaxed(claim_count(op)) == 0)
-    return;
   uint64_t word, at = claim_find(op->dict, key, &word);
   if (at == 0)
     shmseg_dict_recount_claims(op);
@@ -87,23 +85,28 @@ static bool claim_is_dead(const shmseg_dict *dict, uint64_t word) {
   return id < SHMSEG_ID_MIN || !shmseg_liveness_probe(dict->object.segment->fd, id);
 }
 
-/* A free word of the key's line: one that had the key, one that had none, or any. If there is none, that of a
- * dead owner. 0: all have living owners. */
+/* How good a place a word is: a free one that had the key, one that had none, another free one; 0: it is
+ * taken. What waiters may still want to read of other keys is left alone as long as that is possible. */
+static int claim_rank(uint64_t word, const dict_key *key) {
+  if (!claim_is_free(word))
+    return 0;
+  if ((word & CLAIM_KEY) == claim_key(key))
+    return 3;
+  return word == CLAIM_FREE ? 2 : 1;
+}
+
+/* A free word of the key's line, or that of a dead owner. 0: all have living owners. */
 static uint64_t claim_room(const shmseg_dict *dict, const dict_key *key, uint64_t *word) {
-  uint64_t line = claim_line(dict, key), best = 0, at;
+  uint64_t line = claim_line(dict, key), best = 0;
   int rank = 0;
-  for (unsigned i = 0; i < CLAIM_WORDS; i++) {
-    at = line + ((key->hash >> 29) + i) % CLAIM_WORDS * 8; /* not always the same of free ones */
+  for (unsigned i = 0; i < CLAIM_WORDS; i++) { /* of equal ones not always the same is taken */
+    uint64_t at = line + ((key->hash >> 29) + i) % CLAIM_WORDS * 8;
     uint64_t seen = claim_load(dict, at);
-    int now = !claim_is_free(seen)                   ? 0
-              : (seen & CLAIM_KEY) == claim_key(key) ? 3
-              : seen == CLAIM_FREE                   ? 2
-                                                     : 1;
-    if (now > rank) {
-      rank = now;
-      best = at;
-      *word = seen;
-    }
+    if (claim_rank(seen, key) <= rank)
+      continue;
+    rank = claim_rank(seen, key);
+    best = at;
+    *word = seen;
   }
   for (unsigned i = 0; i < CLAIM_WORDS && best == 0; i++) {
     *word = claim_load(dict, line + (uint64_t)i * 8);
@@ -129,6 +132,13 @@ static int claim_swap(dict_op *op, const dict_key *key, uint64_t at, uint64_t wo
   return 0;
 }
 
+/* Nobody adds to the key's number any more without the stripe's lock: who does it with that voids the claim. */
+static int claim_cool(dict_op *op, const dict_key *key) {
+  dict_found found;
+  int err = shmseg_dict_look(op, key, &found);
+  return err ? (err == SHMSEG_EMPTY ? 0 : err) : shmseg_dict_cool(op, key->line, &found);
+}
+
 /* Under the lock: takes the claim; or notes in it (offset 0) whose end is to be waited for. dead: the word of
  * an owner that was probed; 0: none. */
 static int claim_try(dict_op *op, const dict_key *key, uint64_t dead, shmseg_dict_claim *claim) {
@@ -141,7 +151,10 @@ static int claim_try(dict_op *op, const dict_key *key, uint64_t dead, shmseg_dic
   }
   if (at == 0)
     at = claim_room(op->dict, key, &word);
-  return at != 0 ? claim_swap(op, key, at, word, claim) : ENOMEM;
+  if (at == 0)
+    return ENOMEM;
+  int err = claim_cool(op, key);
+  return err ? err : claim_swap(op, key, at, word, claim);
 }
 
 static int claim_enter(shmseg_dict *dict, const dict_key *key, uint64_t dead,

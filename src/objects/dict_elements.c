@@ -68,7 +68,7 @@ static int elements_once(const shmseg_dict *dict, const dict_key *key, elements 
   if (err)
     return err;
   if (!elements_walk(dict, &found.head, all))
-    return shmseg_dict_garbage(dict, key->stripe, &found);
+    return dict_garbage(dict, key->stripe, &found);
   err = dict_prove(dict, key->stripe, &found);
   if (err)
     return err;
@@ -113,6 +113,50 @@ int shmseg_dict_length(const shmseg_dict *dict, const void *key, size_t key_size
     return err;
   do
     err = dict_again(elements_length_once(dict, &where, length), &retry);
+  while (err == SHMSEG_CHANGED);
+  return err;
+}
+
+/* --- one end ------------------------------------------------------------------------------- */
+
+static int elements_peek_once(const shmseg_dict *dict, const dict_key *key, bool left, void *buffer,
+                              size_t available, shmseg_dict_value *value) {
+  dict_found found;
+  dict_head head;
+  int err = elements_find(dict, key, &found);
+  *value = (shmseg_dict_value){ .token = { 0, 0, found.epoch } };
+  if (err)
+    return err;
+  uint32_t cell = (uint32_t)(left ? found.head.number : found.head.number >> 32);
+  if (!shmseg_dict_read_element(dict, cell, &head))
+    return dict_garbage(dict, key->stripe, &found);
+  bool has_bytes = dict_has_bytes(head.type), fits = !has_bytes || head.number <= available;
+  dict_block block = { cell, head.run, 0 };
+  if (has_bytes && fits && shmseg_dict_read(dict, block, ELEMENT_BYTES, buffer, head.number) != 0)
+    return dict_garbage(dict, key->stripe, &found);
+  err = dict_prove(dict, key->stripe, &found);
+  if (err)
+    return err;
+  value->type = (shmseg_dict_type)head.type;
+  value->integer = (int64_t)head.number;
+  value->bytes = has_bytes ? buffer : NULL;
+  value->size = has_bytes ? (size_t)head.number : 0;
+  value->token.word = found.word;
+  value->token.number = found.head.number;
+  return fits ? 0 : SHMSEG_TOO_SMALL;
+}
+
+int shmseg_dict_peek(const shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                     void *buffer, size_t available, shmseg_dict_value *value) {
+  dict_key where;
+  dict_retry retry = { 0 };
+  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  if (err) {
+    *value = (shmseg_dict_value){ 0 };
+    return err;
+  }
+  do
+    err = dict_again(elements_peek_once(dict, &where, left, buffer, available, value), &retry);
   while (err == SHMSEG_CHANGED);
   return err;
 }

@@ -3,7 +3,8 @@
  *
  * The hand goes through the lines of a stripe. The victim is the oldest one of a window: so many
  * candidates from the hand on. A slot's item is one, and a chain as a whole. Items' heads are elsewhere
- * in memory: only of those that may be stale they are read, and of the victim. */
+ * in memory: only of those that may be stale they are read, in a dict of many stripes only of some of
+ * these, and of the victim. */
 #include <errno.h>
 
 #include "core/lock.h"
@@ -12,6 +13,9 @@
 #include "objects/dict.h"
 
 #define CANDIDATES 64
+#define HEADS                                                                                      \
+  16 /* that are read in a window, where the dict is too large for a cache of the processor */
+#define AHEAD 8 /* candidates whose heads are fetched before they are read */
 #define ENTRIES (DICT_SLOTS + 1)
 
 /* Lines that are looked at before a stripe counts as one that has nothing to give. */
@@ -44,7 +48,7 @@ typedef struct {
 } evict_task;
 
 static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+  return dict_own(op, offset);
 }
 
 static uint64_t evict_entry_at(uint64_t line, int entry) {
@@ -133,7 +137,7 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
+  dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
   uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
@@ -141,15 +145,27 @@ static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool 
   return 0;
 }
 
+/* The heads that are read soon come while others are looked at. */
+static void evict_fetch(const dict_op *op, const evict_window *window, int i) {
+  if (i >= window->count || !evict_may_be_stale(op, window->list[i].word))
+    return;
+  uint32_t cell = dict_word_cell(window->list[i].word);
+  if (dict_is_cell(op->dict, cell))
+    __builtin_prefetch(dict_word64(op->dict, dict_cell_at(op->dict, cell)));
+}
+
 /* Drops what is stale in the window, until there is enough. The hand stays where some may be left. */
 static int evict_stale(dict_op *op, const evict_window *window, const evict_task *task,
                        uint64_t want, uint64_t *freed) {
-  for (int i = 0; i < window->count; i++) {
+  int heads = op->dict->stripes > 1 && !task->is_safe ? HEADS : window->count;
+  for (int i = 0; i < window->count && heads > 0; i++) {
     const evict_candidate *candidate = &window->list[i];
     dict_found found;
     bool is_stale;
+    evict_fetch(op, window, i + AHEAD);
     if (!evict_may_be_stale(op, candidate->word))
       continue;
+    heads--;
     int err = evict_find(op, candidate, task->keep, &found, &is_stale);
     if (!err && is_stale)
       err = evict_drop(op, candidate->line, &found, true, task, freed);
@@ -246,9 +262,11 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
   task->keep = 0;
   task->is_held = false;
   for (uint32_t i = 1; !err && i < stripes && *freed < want; i++) {
+    uint32_t stripe = (op->stripe + i) & (stripes - 1);
     dict_op other = { .dict = op->dict,
                       .id = op->id,
-                      .stripe = (op->stripe + i) & (stripes - 1),
+                      .stripe = stripe,
+                      .words = dict_word64(op->dict, dict_stripe_at(stripe, 0)),
                       .deadline = op->deadline };
     err = evict_other(&other, task, want / stripes + 1, freed);
   }
@@ -297,11 +315,12 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
   evict_task task = { keep, is_safe, false, forcible, false };
   for (int i = 0; err == ENOMEM && i < ROUNDS; i++) {
     err = evict_some(op, &task, evict_missing(op, count, allowance));
-    if (err == SHMSEG_EMPTY && (is_safe || task.is_last))
-      return evict_give_up(op, &task);
+    bool is_over = err == SHMSEG_EMPTY && (is_safe || task.is_last);
     task.is_last = err == SHMSEG_EMPTY;
-    if (!err || err == SHMSEG_EMPTY)
+    if (!err || err == SHMSEG_EMPTY) /* nothing went, but a stripe may have been repaired */
       err = shmseg_dict_take(op, count, allowance, block);
+    if (is_over && err == ENOMEM)
+      return evict_give_up(op, &task);
   }
   return err == ENOMEM ? shmseg_wait_again(shmseg_wait_patience(op->deadline, DICT_PATIENCE)) : err;
 }

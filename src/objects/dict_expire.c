@@ -25,10 +25,10 @@ uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now) {
 
 /* The stripe counts an item again that was flushed. */
 static void expire_count(dict_op *op, const dict_head *head) {
-  uint64_t bytes = dict_item_bytes(head);
+  uint64_t bytes = dict_item_bytes(head), cells;
   if (head->type == SHMSEG_DICT_LIST)
-    bytes += shmseg_dict_list_bytes(op, head->number, head->flags);
-  shmseg_dict_count(op, 1, (int64_t)bytes, 0);
+    bytes += shmseg_dict_list_bytes(op, head->number, head->flags, &cells);
+  dict_count(op, 1, (int64_t)bytes, 0);
 }
 
 /* Under the lock. A word without WORD_TIMED says that the item does not expire: so it has that before the
@@ -46,7 +46,7 @@ static int expire_item(dict_op *op, const dict_key *key, int64_t ttl) {
     if (err)
       return err;
   }
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   uint64_t at = dict_cell_at(dict, found.cell);
   store_relaxed(dict_word64(dict, at + ITEM_EXPIRY), expiry);
   /* Publish, of a flushed one: who sees this stamp sees the expiry before it. */
@@ -118,7 +118,7 @@ static int expire_one(dict_op *op, expire_sweep *sweep, dict_found *found, bool 
   int err = shmseg_dict_drop(op, sweep->line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, STRIPE_EXPIRED);
+  dict_tell(op, STRIPE_EXPIRED);
   *dropped = true;
   sweep->left--;
   ++*sweep->freed;
@@ -127,7 +127,7 @@ static int expire_one(dict_op *op, expire_sweep *sweep, dict_found *found, bool 
 
 static dict_found expire_found(const dict_op *op, uint64_t at, int entry) {
   dict_found found = { .at = at, .entry = entry };
-  found.epoch = load_relaxed(dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH)));
+  found.epoch = load_relaxed(dict_own(op, STRIPE_EPOCH));
   found.word = load_relaxed(dict_word64(op->dict, at));
   found.cell = dict_word_cell(found.word);
   return found;

@@ -11,11 +11,6 @@ int shmseg_dict_confirm(const shmseg_dict *dict, uint32_t stripe, const dict_fou
   return dict_prove(dict, stripe, found);
 }
 
-int shmseg_dict_garbage(const shmseg_dict *dict, uint32_t stripe, const dict_found *found) {
-  int err = dict_prove(dict, stripe, found);
-  return err ? err : SHMSEG_CORRUPT;
-}
-
 /* The chain's word proves all that is read in it. */
 static int find_in_chain(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
   uint32_t next = dict_word_cell(found->word);
@@ -24,13 +19,13 @@ static int find_in_chain(const shmseg_dict *dict, const dict_key *key, dict_foun
     found->before = found->cell;
     found->cell = next;
     if (!dict_load_head(dict, next, &found->head))
-      return shmseg_dict_garbage(dict, key->stripe, found);
+      return dict_garbage(dict, key->stripe, found);
     if (dict_is_key(dict, next, &found->head, key))
       return 0;
     next = found->head.next;
   }
   if (next != 0)
-    return shmseg_dict_garbage(dict, key->stripe, found);
+    return dict_garbage(dict, key->stripe, found);
   int err = dict_prove(dict, key->stripe, found);
   return err ? err : SHMSEG_EMPTY;
 }

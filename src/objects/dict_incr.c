@@ -79,17 +79,16 @@ static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key 
   return err ? err : left;
 }
 
-/* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed, as where somebody has claimed a key. */
+/* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed. A number whose key is claimed is not hot: who
+ * takes the claim cools it, and who makes it hot again voids the claim. */
 static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
                             shmseg_dict_value *result, int64_t *deadline) {
   dict_found found;
   incr_number sum;
   uint32_t id;
   int64_t now = 0;
-  uint64_t *claims = dict_word64(dict, dict_stripe_at(key->stripe, STRIPE_CLAIMS));
   if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
-      load_acquire(claims) != 0 ||
-      dict_is_stale(&found.head, load_acquire(dict_word64(dict, DICT_FLUSH)), &now))
+      !dict_is_live(dict, &found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
   if (!err)
@@ -108,7 +107,7 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
 static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                          incr_number *sum) {
   int err = 0;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   if (incr_is_hot(found)) {
     err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
     err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
@@ -201,7 +200,7 @@ int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                      int64_t *deadline) {
   dict_key where;
   *forcible = false;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (!err)
     err = incr_check(dict, &where, step);
   if (!err)

@@ -26,14 +26,8 @@ static uint64_t list_ends(uint32_t first, uint32_t last) {
 
 /* --- all elements of a list ----------------------------------------------------------------- */
 
-/* The bytes of an element, as they are counted. */
-static uint64_t list_bytes_of(const dict_head *element) {
-  return dict_has_bytes(element->type) ? element->number : sizeof element->number;
-}
-
 static dict_block list_block_of(uint32_t cell, const dict_head *element) {
-  uint64_t bytes = dict_has_bytes(element->type) ? element->number : 0;
-  dict_block block = { cell, element->run, dict_cells_for(ELEMENT_BYTES + bytes) };
+  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
   return block;
 }
 
@@ -42,6 +36,12 @@ typedef struct {
   uint32_t cell, last; /* cell: the next element; 0: there is none */
   uint64_t left;
 } list_walk;
+
+/* No honest list has more elements than there are cells, whatever its count says. */
+static list_walk list_walk_from(const dict_op *op, uint64_t ends, uint64_t count) {
+  uint64_t most = count < op->dict->cells ? count : op->dict->cells;
+  return (list_walk){ list_first(ends), list_last(ends), most };
+}
 
 /* False: that was the last one (then walk->cell is 0), or the list is broken. */
 static bool list_next(const dict_op *op, list_walk *walk, dict_block *block, dict_head *element) {
@@ -54,28 +54,32 @@ static bool list_next(const dict_op *op, list_walk *walk, dict_block *block, dic
   return true;
 }
 
+/* After an element that cannot be given back the others are left to repair, too. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
-  list_walk walk = { list_first(ends), list_last(ends), count };
+  list_walk walk = list_walk_from(op, ends, count);
   uint64_t bytes = 0, cells = 0;
   dict_block block;
   dict_head element;
-  while (list_next(op, &walk, &block, &element)) {
-    bytes += list_bytes_of(&element);
+  while (!op->is_broken && list_next(op, &walk, &block, &element)) {
+    bytes += dict_element_bytes(&element);
     cells += block.count;
     shmseg_dict_give(op, block);
   }
   op->is_broken |= walk.cell != 0;
-  shmseg_dict_count(op, 0, 0, -(int64_t)cells);
+  dict_count(op, 0, 0, -(int64_t)cells);
   return bytes;
 }
 
-uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count) {
-  list_walk walk = { list_first(ends), list_last(ends), count };
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count, uint64_t *cells) {
+  list_walk walk = list_walk_from(op, ends, count);
   uint64_t bytes = 0;
   dict_block block;
   dict_head element;
-  while (list_next(op, &walk, &block, &element))
-    bytes += list_bytes_of(&element);
+  *cells = 0;
+  while (list_next(op, &walk, &block, &element)) {
+    bytes += dict_element_bytes(&element);
+    *cells += block.count;
+  }
   return bytes;
 }
 
@@ -99,17 +103,16 @@ static int list_room(dict_op *op, uint64_t cells, uint32_t keep, dict_block *blo
   bool forcible;
   int err = shmseg_dict_room(op, cells, 0, keep, true, &forcible, block);
   if (err == ENOMEM)
-    shmseg_dict_tell(op, STRIPE_REFUSED);
+    dict_tell(op, STRIPE_REFUSED);
   return err;
 }
 
-/* Writes the element into its block, between two others or none. */
+/* Writes the element into its block, between two others or none: after the fence of shmseg_dict_take() (D4). */
 static int list_write(const dict_op *op, const list_new *new, uint32_t before, uint32_t next) {
   const shmseg_dict *dict = op->dict;
   const shmseg_dict_value *value = new->value;
   bool is_string = value->type == SHMSEG_DICT_STRING;
   uint64_t at = dict_cell_at(dict, new->block.cell);
-  fence_release(); /* D4: what was in these cells, and behind the list's end, has another version */
   store_relaxed(dict_word32(dict, at + ELEMENT_NEXT), next);
   store_relaxed(dict_word32(dict, at + ELEMENT_BEFORE), before);
   store_relaxed(dict_word64(dict, at + ELEMENT_HEAD), value->type | (uint64_t) new->block.run << 8);
@@ -125,7 +128,7 @@ static void list_publish(dict_op *op, const dict_key *key, const dict_found *fou
                          uint64_t count) {
   const shmseg_dict *dict = op->dict;
   uint64_t at = dict_cell_at(dict, found->cell);
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   /* Publish. Pairs with the acquire that reads the ends: from here the list is another one. */
   store_release(dict_word64(dict, at + ITEM_NUMBER), ends);
   uint64_t *head = dict_word64(dict, at + ITEM_HEAD);
@@ -170,8 +173,8 @@ static int list_extend(dict_op *op, const dict_key *key, dict_found *found, list
     shmseg_dict_give(op, new->block);
     return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err; /* it was kept */
   }
-  shmseg_dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
-  shmseg_dict_written(op, new->cells);
+  dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
+  dict_written(op, new->cells);
   return 0;
 }
 
@@ -190,7 +193,7 @@ static int list_create(dict_op *op, const dict_key *key, const list_new *new, di
     err = segment_status(op->dict->object.segment);
   if (err)
     return err;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_insert(op, key, item.cell, false);
 }
 
@@ -212,8 +215,8 @@ static int list_begin(dict_op *op, const dict_key *key, list_new *new) {
     return err;
   }
   cells += new->cells;
-  shmseg_dict_count(op, 1, (int64_t)(key->size + new->bytes), (int64_t)cells);
-  shmseg_dict_written(op, cells);
+  dict_count(op, 1, (int64_t)(key->size + new->bytes), (int64_t)cells);
+  dict_written(op, cells);
   return 0;
 }
 
@@ -225,7 +228,7 @@ static int list_push(dict_op *op, const dict_key *key, list_new *new, uint64_t *
     err = shmseg_dict_drop(op, key->line, &found);
     if (err)
       return err;
-    shmseg_dict_tell(op, STRIPE_EXPIRED);
+    dict_tell(op, STRIPE_EXPIRED);
     err = SHMSEG_EMPTY;
   }
   *length = err ? 1 : (uint64_t)found.head.flags + 1;
@@ -283,15 +286,29 @@ static int list_shorten(dict_op *op, const dict_key *key, const dict_found *foun
     return SHMSEG_CORRUPT;
   list_publish(op, key, found, left ? list_ends(rest, last) : list_ends(first, rest),
                (uint64_t)found->head.flags - 1);
-  shmseg_dict_count(op, 0, -(int64_t)list_bytes_of(element), -(int64_t)block.count);
+  dict_count(op, 0, -(int64_t)dict_element_bytes(element), -(int64_t)block.count);
   if (!op->is_broken) /* D4 */
     shmseg_dict_give(op, block);
   return 0;
 }
 
+/* What becomes of the element that is popped. */
+typedef struct {
+  bool left;
+  const shmseg_dict_token *seen; /* it was read in that state of the list; NULL: it is copied now */
+  void *buffer;
+  size_t available;
+  shmseg_dict_value *value;
+} list_taking;
+
+static bool list_is_seen(const dict_found *found, const shmseg_dict_token *seen) {
+  return found->word == seen->word && found->head.number == seen->number &&
+         dict_is_same(found->word, seen->epoch, found->epoch);
+}
+
 /* Under the lock. */
-static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, size_t available,
-                    shmseg_dict_value *value) {
+static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking) {
+  bool left = taking->left;
   dict_found found;
   int err = shmseg_dict_look(op, key, &found);
   if (err)
@@ -300,24 +317,27 @@ static int list_pop(dict_op *op, const dict_key *key, bool left, void *buffer, s
     return SHMSEG_EMPTY;
   if (found.head.type != SHMSEG_DICT_LIST)
     return SHMSEG_WRONG_TYPE;
+  if (taking->seen && !list_is_seen(&found, taking->seen))
+    return SHMSEG_CHANGED;
   uint32_t first = list_first(found.head.number), last = list_last(found.head.number);
   dict_head element;
   if (!shmseg_dict_read_element(op->dict, left ? first : last, &element))
     return SHMSEG_CORRUPT;
   dict_block block = list_block_of(left ? first : last, &element);
-  err = list_copy(op, block, &element, buffer, available, value);
+  if (!taking->seen)
+    err = list_copy(op, block, &element, taking->buffer, taking->available, taking->value);
   if (!err)
     err = segment_status(op->dict->object.segment);
   if (err)
     return err;
   if (first != last)
     return list_shorten(op, key, &found, left, block, &element);
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_drop(op, key->line, &found);
 }
 
-int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
-                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+static int list_take(shmseg_dict *dict, const void *key, size_t key_size, const list_taking *taking,
+                     int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
   int err = shmseg_dict_target(dict, key, key_size, &where);
@@ -327,8 +347,20 @@ int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool le
   err = shmseg_dict_enter(&op);
   if (err)
     return err;
-  err = shmseg_dict_leave(&op, list_pop(&op, &where, left, buffer, available, value));
+  err = shmseg_dict_leave(&op, list_pop(&op, &where, taking));
   if (!err)
     shmseg_dict_notify(dict, where.stripe, where.line);
   return err;
+}
+
+int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,
+                    size_t available, shmseg_dict_value *value, int64_t *deadline) {
+  list_taking taking = { left, NULL, buffer, available, value };
+  return list_take(dict, key, key_size, &taking, deadline);
+}
+
+int shmseg_dict_pop_seen(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                         const shmseg_dict_token *seen, int64_t *deadline) {
+  list_taking taking = { .left = left, .seen = seen };
+  return list_take(dict, key, key_size, &taking, deadline);
 }

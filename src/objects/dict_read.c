@@ -9,7 +9,7 @@ static inline int read_bytes(const shmseg_dict *dict, const dict_key *key, const
                              void *buffer) {
   const dict_head *head = &found->head;
   uint64_t from = ITEM_KEY + (uint64_t)key->size; /* is known before the head is there */
-  const unsigned char *at = dict_part(dict, found->cell, head, from, head->number);
+  const void *at = dict_part(dict, found->cell, head, from, head->number);
   if (!at)
     return shmseg_dict_read(dict, (dict_block){ found->cell, head->run, 0 }, from, buffer,
                             head->number);
@@ -55,7 +55,7 @@ static inline int read_once(const shmseg_dict *dict, const dict_key *key, void *
   if (is_given && dict_has_bytes(found.head.type)) {
     fits = number <= available;
     if (fits && read_bytes(dict, key, &found, buffer) != 0)
-      return read_nothing(&found, shmseg_dict_garbage(dict, key->stripe, &found), value);
+      return read_nothing(&found, dict_garbage(dict, key->stripe, &found), value);
   } else {
     number = dict_number(dict, key->line, &found);
   }
@@ -94,10 +94,70 @@ int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, size_t key_s
   return read_value(dict, key, key_size, buffer, available, true, value);
 }
 
-void shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size) {
+/* --- copies that are kept ------------------------------------------------------------------ */
+
+/* A word without WORD_TIMED says that the item does not expire, or none of its chain; and the bytes of an
+ * item do not change while the word is the same. So the word and the flush stamp prove the value. */
+int shmseg_dict_find_spot(const shmseg_dict *dict, const void *key, size_t key_size,
+                          const shmseg_dict_token *token, shmseg_dict_spot *spot) {
   dict_key where;
-  if (shmseg_dict_locate(dict, key, key_size, &where) == 0)
-    __builtin_prefetch(dict_word64(dict, where.line));
+  dict_found found;
+  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  if (!err)
+    err = dict_find(dict, &where, &found);
+  if (!err)
+    err = dict_prove(dict, where.stripe, &found);
+  if (err)
+    return err == SHMSEG_EMPTY ? SHMSEG_CHANGED : err;
+  uint64_t flush = dict_flush(dict);
+  if (found.word & WORD_TIMED || !dict_has_bytes(found.head.type) || found.head.stamp != flush ||
+      found.word != token->word || !dict_is_same(found.word, token->epoch, found.epoch))
+    return SHMSEG_CHANGED;
+  *spot = (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe };
+  return 0;
+}
+
+bool shmseg_dict_is_current(const shmseg_dict *dict, const shmseg_dict_spot *spot) {
+  if (shmseg_object_ready(&dict->object) != 0)
+    return false;
+  uint64_t word = load_acquire(dict_word64(dict, spot->at)); /* before the epoch that led to it */
+  uint64_t now = dict_epoch(dict, spot->stripe), flush = dict_flush(dict);
+  if (word != spot->word || flush != spot->flush || !dict_is_same(word, spot->epoch, now) ||
+      segment_status(dict->object.segment) != 0)
+    return false;
+  uint64_t line = spot->at / LINE_SIZE * LINE_SIZE, in_line = spot->at - line;
+  dict_use(dict, spot->stripe, line,
+           in_line == LINE_CHAIN ? DICT_CHAIN : (int)((in_line - LINE_SLOTS) / 8));
+  return true;
+}
+
+_Static_assert(DICT_STRIPES % LINE_SIZE == 0 && STRIPE_SIZE % LINE_SIZE == 0, "lines are aligned");
+
+/* --- many keys ---------------------------------------------------------------------------- */
+
+uint64_t shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size) {
+  dict_key where;
+  if (shmseg_dict_locate(dict, key, key_size, &where) != 0)
+    return 0;
+  __builtin_prefetch(dict_word64(dict, where.line));
+  return where.hash;
+}
+
+/* Any number is some key's. What is fetched is not looked at, but must be there. */
+void shmseg_dict_prefetch_item(const shmseg_dict *dict, uint64_t number) {
+  dict_key where;
+  if (shmseg_object_ready(&dict->object) != 0)
+    return;
+  dict_place(dict, number, &where);
+  for (unsigned hits = dict_hits(dict, &where); hits != 0; hits &= hits - 1) {
+    uint64_t at = dict_slot_at(where.line, __builtin_ctz(hits));
+    uint32_t cell = dict_word_cell(load_relaxed(dict_word64(dict, at)));
+    if (!dict_is_cell(dict, cell))
+      continue;
+    const unsigned char *item = shmseg_object_at(&dict->object, dict_cell_at(dict, cell));
+    __builtin_prefetch(item);
+    __builtin_prefetch(item + DICT_CELL);
+  }
 }
 
 /* --- times -------------------------------------------------------------------------------- */

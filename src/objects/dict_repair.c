@@ -18,7 +18,8 @@ static uint64_t *repair_word(const repair *r, uint64_t offset) {
   return dict_word64(r->op->dict, dict_stripe_at(r->op->stripe, offset));
 }
 
-bool shmseg_dict_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found) {
+/* Is the item in the line of its key, and its tag in its word? */
+static bool repair_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found) {
   unsigned char bytes[SHMSEG_DICT_KEY_MAX]; /* only what is read of it is touched */
   dict_key key;
   return shmseg_dict_read(dict, dict_item_block(found), ITEM_KEY, bytes, found->head.key_size) ==
@@ -80,15 +81,19 @@ static bool repair_is_number(const dict_head *head) {
 static bool repair_item(repair *r, uint64_t line, dict_found *found, bool *leads_on) {
   const dict_op *op = r->op;
   *leads_on = shmseg_dict_read_head(op->dict, found->cell, &found->head);
-  if (!*leads_on || !shmseg_dict_belongs(op->dict, line, found))
+  if (!*leads_on || !repair_belongs(op->dict, line, found))
     return false;
   if (found->entry != DICT_CHAIN && found->word & WORD_HOT && !repair_is_number(&found->head))
     return false;
   dict_block block = dict_item_block(found);
   *leads_on = shmseg_dict_mark(r->op, block); /* so a circle ends */
   uint64_t bytes = dict_item_bytes(&found->head);
-  if (!*leads_on || (found->head.type == SHMSEG_DICT_LIST && !repair_list(r, found, &bytes)))
+  if (!*leads_on)
     return false;
+  if (found->head.type == SHMSEG_DICT_LIST && !repair_list(r, found, &bytes)) {
+    shmseg_dict_unmark_block(r->op, block);
+    return false;
+  }
   bool is_counted = found->head.stamp == op->flush;
   r->cells += block.count;
   r->count += is_counted;
@@ -162,7 +167,7 @@ static int repair_lines(repair *r) {
 static void repair_counts(const repair *r) {
   store_relaxed(repair_word(r, STRIPE_COUNT), r->count);
   store_relaxed(repair_word(r, STRIPE_BYTES), r->bytes);
-  store_release(repair_word(r, STRIPE_STAMP), r->op->flush); /* as in shmseg_dict_count() */
+  store_release(repair_word(r, STRIPE_STAMP), r->op->flush); /* as in dict_count() */
   store_relaxed(repair_word(r, STRIPE_USED), r->cells);
   shmseg_dict_recount_claims(r->op);
   store_relaxed(repair_word(r, STRIPE_REPAIRED), load_relaxed(repair_word(r, STRIPE_REPAIRED)) + 1);

@@ -51,11 +51,11 @@ static int scan_entry_once(scan *s, dict_found *found) {
   for (int i = 0; i < most && next != 0; i++) {
     found->cell = next;
     if (!dict_load_head(s->dict, next, &found->head) || scan_add(s, found) != 0)
-      return shmseg_dict_garbage(s->dict, s->stripe, found);
+      return dict_garbage(s->dict, s->stripe, found);
     next = found->entry == DICT_CHAIN ? found->head.next : 0;
   }
   if (next != 0 || (found->word & WORD_VALID) == 0)
-    return shmseg_dict_garbage(s->dict, s->stripe, found);
+    return dict_garbage(s->dict, s->stripe, found);
   return dict_word_cell(found->word) == 0 ? segment_status(s->dict->object.segment)
                                           : dict_prove(s->dict, s->stripe, found);
 }

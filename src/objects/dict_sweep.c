@@ -71,11 +71,15 @@ static int sweep_unmark_run(void *context, uint32_t cell, uint32_t count) {
   return 0;
 }
 
+void shmseg_dict_unmark_block(dict_op *op, dict_block block) {
+  shmseg_dict_each_run(op->dict, block, sweep_unmark_run, op);
+}
+
 bool shmseg_dict_mark(dict_op *op, dict_block block) {
   sweep_marking marking = { op, 0 };
   if (shmseg_dict_each_run(op->dict, block, sweep_mark_run, &marking) == 0)
     return true;
   block.count = marking.cells;
-  shmseg_dict_each_run(op->dict, block, sweep_unmark_run, op);
+  shmseg_dict_unmark_block(op, block);
   return false;
 }

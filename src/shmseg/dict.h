@@ -87,8 +87,26 @@ SHMSEG_API int shmseg_dict_get(const shmseg_dict *dict, const void *key, size_t 
 SHMSEG_API int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, size_t key_size,
                                      void *buffer, size_t available, shmseg_dict_value *value);
 
-/* Fetches what a get of the key will read into the cache, and waits for nothing: for many keys. */
-SHMSEG_API void shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size);
+/* Where the value of a key was found, for who keeps a copy of it. Private. */
+typedef struct shmseg_dict_spot {
+  uint64_t at, word, epoch, flush;
+  uint32_t stripe;
+} shmseg_dict_spot;
+
+/* Sets *spot to that of the value that a read gave with the token. SHMSEG_CHANGED: it is another one by
+ * now, or one whose change a spot does not show: a number or list, or a value that expires. */
+SHMSEG_API int shmseg_dict_find_spot(const shmseg_dict *dict, const void *key, size_t key_size,
+                                     const shmseg_dict_token *token, shmseg_dict_spot *spot);
+
+/* Is the value still that of the key? Then this is a use of it, as a get is. Never true by mistake; false
+ * says little: read it again. */
+SHMSEG_API bool shmseg_dict_is_current(const shmseg_dict *dict, const shmseg_dict_spot *spot);
+
+/* For gets of many keys: fetches what they will read into the cache, in two steps, and waits for
+ * nothing. The first is to be made for all keys before the second. It gives a number that stands for
+ * the key in this dict, for the second. */
+SHMSEG_API uint64_t shmseg_dict_prefetch(const shmseg_dict *dict, const void *key, size_t key_size);
+SHMSEG_API void shmseg_dict_prefetch_item(const shmseg_dict *dict, uint64_t number);
 
 /* *ttl: milliseconds left; 0: it does not expire; negative: since when it has expired, or was
  * flushed. SHMSEG_EMPTY only when nothing is there. */
@@ -148,7 +166,8 @@ SHMSEG_API int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_
                                  const shmseg_dict_value *value, const shmseg_dict_how *how,
                                  bool *forcible, int64_t *deadline);
 
-/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, token and expected count. */
+/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, the conditions count: add,
+ * replace, token, expected, claim. */
 SHMSEG_API int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                                   const shmseg_dict_how *how, int64_t *deadline);
 
@@ -176,6 +195,16 @@ SHMSEG_API int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_s
 SHMSEG_API int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left,
                                void *buffer, size_t available, shmseg_dict_value *value,
                                int64_t *deadline);
+
+/* The element that a pop would give, which stays. value->token is the state that the list was in. Takes no lock, as
+ * the reads. */
+SHMSEG_API int shmseg_dict_peek(const shmseg_dict *dict, const void *key, size_t key_size,
+                                bool left, void *buffer, size_t available,
+                                shmseg_dict_value *value);
+
+/* Takes the element off that a peek has given, if the list is still in that state: else SHMSEG_CHANGED. */
+SHMSEG_API int shmseg_dict_pop_seen(shmseg_dict *dict, const void *key, size_t key_size, bool left,
+                                    const shmseg_dict_token *seen, int64_t *deadline);
 
 /* Gives a key that is there, also an expired one, another time to live: it lives then. SHMSEG_EMPTY. */
 SHMSEG_API int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int64_t ttl,
@@ -213,7 +242,7 @@ typedef struct shmseg_dict_claim {
 
 /* Claims a key: 0, and *outcome says how. Waits while somebody else has it, until deadline:
  * SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED. SHMSEG_HELD: this segment handle has claimed it itself. ENOMEM:
- * there are too many claims. *patience is 0 at first, and is the deadline of the locks. */
+ * there are too many claims. *claim is zeroes at first, and *patience, the deadline of the locks, 0. */
 SHMSEG_API int shmseg_dict_claim_take(shmseg_dict *dict, const void *key, size_t key_size,
                                       shmseg_dict_claim *claim, shmseg_dict_outcome *outcome,
                                       int64_t deadline, int64_t *patience);

@@ -57,7 +57,9 @@ static uint32_t draw(uint32_t below) {
 
 static uint64_t capacity(unsigned choice) {
   static const uint64_t some[] = { 1, 640, 4096, 5000, 16384, 16384, 20000, 65536 };
-  return choice % 32 == 31 ? LARGEST : some[choice % 8];
+  bool is_real =
+      fuzz_longest < 100; /* runs in the OS of fuzz/os.c are to be many, so they are small */
+  return is_real && choice % 32 == 31 ? LARGEST : some[choice % 8];
 }
 
 static void opened(int handle) {
@@ -142,7 +144,8 @@ static int get(int handle, bool stale, const char *key, size_t size) {
 
 static int get_ttl(const shmseg_dict *dict, const char *key, size_t size) {
   int64_t ttl;
-  shmseg_dict_prefetch(dict, key, size);
+  uint64_t number = shmseg_dict_prefetch(dict, key, size);
+  shmseg_dict_prefetch_item(dict, draw(2) ? number : draw(UINT32_MAX) * (uint64_t)draw(UINT32_MAX));
   return shmseg_dict_ttl(dict, key, size, &ttl);
 }
 

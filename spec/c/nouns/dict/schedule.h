@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* The dict under the scheduler: what processes did, as schedule.c notes it and schedule_history.c explains
+/* The dict under the scheduler: what processes did, as schedule_operations.c notes it and schedule_history.c explains
  * it. */
 #ifndef SHMSEG_SPEC_DICT_SCHEDULE_H
 #define SHMSEG_SPEC_DICT_SCHEDULE_H
 
 #include "schedule/schedule.h"
+#include "shmseg.h"
 
+#define KEYS 3 /* that the history tells of */
 #define EVENTS 32
 #define LONGEST 8 /* elements of a list */
 
@@ -29,6 +31,24 @@ typedef struct {
   dict_state told;       /* what it was told */
   unsigned begun, ended; /* ended 0: its process died at it */
 } dict_event;
+
+/* The processes. */
+typedef struct {
+  shmseg_dict maker; /* of the starting state */
+  shmseg_dict handles[PROCESSES];
+  bool evicts; /* other keys may go to make room */
+  shmseg_dict_token seen[PROCESSES];
+  shmseg_dict_claim claims[PROCESSES];
+  int claimed; /* by this process */
+} dict_model;
+
+extern dict_model dict_world;
+
+/* The letter that names a key. */
+char dict_key_name(unsigned key);
+
+/* p does that. */
+void dict_do(int p, char op, unsigned key);
 
 extern dict_event dict_events[EVENTS];
 extern int dict_event_count;

@@ -164,7 +164,8 @@ static int apply(world_of_key *k, const dict_event *e, dict_state *told) {
   case 'S': return set(k, e);
   case 'a': return is_live(k) ? EEXIST : set(k, e);
   case 'k': return k->seen[e->p] == state_of(k) ? set(k, e) : SHMSEG_CHANGED;
-  case 'd': return drop(k);
+  case 'd':
+  case 'v': return drop(k);
   case 'i': return incr(k, told);
   case 'p': return push(k, e, false, told);
   case 'P': return push(k, e, true, told);
@@ -173,7 +174,8 @@ static int apply(world_of_key *k, const dict_event *e, dict_state *told) {
   case 'e': return list(k, true, told);
   case 'l': return list(k, false, told);
   case 'g': return get(k, e->p, told);
-  case 'x': return expire(k);
+  case 'x':
+  case 'X': return expire(k);
   case 'f': return flush(k);
   case 'F': return k->stale ? drop(k) : 0;
   case 'w': return k->seen[e->p] == state_of(k) && !w.excused ? SHMSEG_TIMEOUT : 0;

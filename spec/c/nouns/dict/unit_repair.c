@@ -256,6 +256,16 @@ TEST_WITH(fresh, words, "an item whose word or head cannot be is dropped, and it
   check(finds("D6: free cells") && die() == 0 && is_absent(key));
 }
 
+TEST_WITH(fresh, doubled, "a check names a key that has two items") {
+  must(store("a", "one", 0) == 0);
+  look("a");
+  uint64_t at = found.at, word = found.word;
+  set_number(&ours, at, WORD_VALID);
+  must(store("a", "two", 0) == 0);
+  set_number(&ours, dict_slot_at(where.line, found.entry + 1), word);
+  check(finds("D1: a key twice"));
+}
+
 TEST_WITH(fresh, twice, "an item that is there twice stays once") {
   must(store("a", "one", 0) == 0);
   look("a");

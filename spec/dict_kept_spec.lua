@@ -1,0 +1,162 @@
+-- SPDX-License-Identifier: MIT
+-- shmseg.dict: get of values that a handle has read so often that it has kept their strings.
+
+local shmseg = require "shmseg"
+local dicts = require "spec.support.dicts"
+local expect = require "spec.support.expect"
+local scratch = require "spec.support.scratch"
+
+local answers = dicts.answers
+
+local function read_often(d, ...)
+  for _ = 1, 2000 do
+    for i = 1, select("#", ...) do
+      d:get((select(i, ...)))
+    end
+  end
+end
+
+-- A dict, its name, and a key whose value was read often.
+local function kept(value, options)
+  local d, name = dicts.new(options)
+  d:set("key", value or "first")
+  read_often(d, "key")
+  answers({ d, "get", "key" }, value or "first")
+  return d, name
+end
+
+describe("get of a value that was read often", function()
+  after_each(scratch.clean)
+
+  it("gives what another process has stored since", function()
+    local d, name = kept()
+    local other = dicts.user(name)
+    for _, value in ipairs { "other", "", ("long"):rep(300), "first", "first\0" } do
+      other:call("d:set('key', ...)", value)
+      answers({ d, "get", "key" }, value)
+      answers({ d, "get", "key" }, value)
+    end
+  end)
+
+  it("gives values of other types", function()
+    local d = kept()
+    d:set("key", 7)
+    answers({ d, "get", "key" }, 7)
+    d:incr("key", 1)
+    answers({ d, "get", "key" }, 8)
+    d:set("key", "text", 0, 5)
+    read_often(d, "key")
+    answers({ d, "get", "key" }, "text", 5)
+    d:delete("key")
+    d:rpush("key", "element")
+    answers({ d, "get", "key" }, nil, "value is a list")
+  end)
+
+  it("gives nil for one that was deleted", function()
+    local d = kept()
+    d:delete("key")
+    answers({ d, "get", "key" }, nil)
+    d:add("key", "first")
+    answers({ d, "get", "key" }, "first")
+  end)
+
+  it("gives nil for one that has expired", function()
+    local d = kept()
+    d:expire("key", 0.001)
+    dicts.let_expire()
+    answers({ d, "get", "key" }, nil)
+    d:set("key", "short", 0.02)
+    read_often(d, "key")
+    shmseg.sleep(0.03)
+    answers({ d, "get", "key" }, nil)
+  end)
+
+  it("gives nil after a flush, and the value when it lives again", function()
+    local d = kept()
+    d:flush_all()
+    answers({ d, "get", "key" }, nil)
+    d:expire("key", 0)
+    answers({ d, "get", "key" }, "first")
+    read_often(d, "key")
+    d:flush_all()
+    answers({ d, "get", "key" }, nil)
+  end)
+
+  it("gives nil for one that was evicted, and counts as a use before", function()
+    local d = kept("hot", { capacity = 65536 })
+    for i = 1, 2000 do
+      d:set("other " .. i, ("v"):rep(60))
+      answers({ d, "get", "key" }, "hot")
+    end
+    for i = 1, 4000 do
+      d:set("other " .. i, ("w"):rep(60))
+    end
+    answers({ d, "get", "key" }, nil)
+  end)
+
+  it("gives each key its own value when many keys are read", function()
+    local d = dicts.new { capacity = 2 ^ 20 }
+    local keys = {}
+    for i = 1, 3000 do
+      keys[i] = "key " .. i
+      d:set(keys[i], "value " .. i)
+    end
+    for round = 1, 12 do
+      for i = 1, 3000 do
+        assert.equal("value " .. i, d:get("key " .. i))
+      end
+      d:set(keys[round], "value " .. round)
+    end
+  end)
+
+  it("knows a key by its bytes when it is no string", function()
+    local d = dicts.new()
+    d:set(12, "number")
+    d:set(true, "boolean")
+    read_often(d, 12, true, "12")
+    answers({ d, "get", 12 }, "number")
+    answers({ d, "get", "12" }, "number")
+    answers({ d, "get", 13 }, nil)
+    answers({ d, "get", true }, "boolean")
+    answers({ d, "get", false }, nil)
+  end)
+
+  it("keeps no long keys from being collected", function()
+    local d = dicts.new { capacity = 2 ^ 20 }
+    d:set("key", "first")
+    read_often(d, "key")
+    collectgarbage()
+    collectgarbage()
+    local before = collectgarbage("count")
+    for i = 1, 50 do
+      local key = ("k"):rep(60000) .. i
+      d:set(key, "value")
+      for _ = 1, 50 do
+        d:get(key)
+      end
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(collectgarbage("count") - before < 1000)
+  end)
+
+  it("raises once the dict is closed", function()
+    local d = kept()
+    d:close()
+    expect.misuse({ "closed" }, d.get, d, "key")
+  end)
+
+  it("makes a value anew that a codec has made", function()
+    local decoded = 0
+    local d = dicts.new { codec = {
+      encode = tostring,
+      decode = function(text)
+        decoded = decoded + 1
+        return text
+      end,
+    } }
+    d:set("key", "text")
+    read_often(d, "key")
+    assert.equal(2000, decoded)
+  end)
+end)

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* Lua strings of values that a handle has read, so that one that is read again and again is not made anew
+ * each time. Whether a value is still the key's is asked in shared memory at each get.
+ *
+ * A key is known by the address of its string, which is kept as well: so no other string has that
+ * address. A key is kept when it is noted for the second time and few others were between. */
+#include "binding/dict.h"
+
+#include <string.h>
+
+#define SETS 512
+#define WAYS 4
+
+/* A longer value is worth making anew; and a longer key is not kept from being collected. */
+#define KEPT_MAX 256
+
+/* Reads of strings through a handle before it keeps any. */
+#define READS 1000
+
+/* Keys that may be found at one place: those that are kept, and others that were read. */
+typedef struct {
+  const char *kept[WAYS], *seen[WAYS];
+} cache_set;
+
+struct dict_cache {
+  cache_set sets[SETS];
+  shmseg_dict_spot spots[SETS * WAYS];
+  unsigned turn; /* which way goes next */
+};
+
+static inline uint32_t cache_place(const char *bytes) {
+  return (uint32_t)((uintptr_t)bytes >> 3) * 2654435769u >> (32 - 9);
+}
+
+_Static_assert(SETS == 1 << 9, "cache_place");
+
+/* Index in the object's own table of a value; its key is behind it. */
+static inline int cache_index(uint32_t place, int way) {
+  return OBJECT_CACHE + 1 + 2 * ((int)place * WAYS + way);
+}
+
+static inline int cache_way(const char *const *ways, const char *bytes) {
+  for (int way = 0; way < WAYS; way++)
+    if (ways[way] == bytes)
+      return way;
+  return -1;
+}
+
+bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key) {
+  uint32_t place = cache_place(key->bytes);
+  int way = cache_way(d->cache->sets[place].kept, key->bytes);
+  if (way < 0 || !shmseg_dict_is_current(&d->dict, &d->cache->spots[place * WAYS + (uint32_t)way]))
+    return false;
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, cache_index(place, way));
+  return true;
+}
+
+/* Room for all is made here, so that keeping a value cannot fail half way. Finalizers run while the
+ * userdata is made, and not behind that: they may have made the cache. */
+static void make_cache(lua_State *L, dict *d) {
+  lua_getuservalue(L, 1);
+  struct dict_cache *cache = lua_newuserdata(L, sizeof *cache);
+  if (d->cache) {
+    lua_pop(L, 2);
+    return;
+  }
+  memset(cache, 0, sizeof *cache);
+  lua_rawseti(L, -2, OBJECT_CACHE);
+  for (int i = cache_index(0, 0); i < cache_index(SETS, 0); i++) {
+    lua_pushboolean(L, 0);
+    lua_rawseti(L, -2, i);
+  }
+  lua_pop(L, 1);
+  d->cache = cache;
+}
+
+/* The value is at the top. */
+static void put_kept(lua_State *L, cache_set *set, const dict_key *key, uint32_t place, int way) {
+  set->kept[way] = NULL;
+  lua_getuservalue(L, 1);
+  lua_pushvalue(L, -2);
+  lua_rawseti(L, -2, cache_index(place, way));
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, cache_index(place, way) + 1);
+  lua_pop(L, 1);
+  set->kept[way] = key->bytes;
+}
+
+/* Where a key goes: -1, it has to be read once more. */
+static int cache_choose(struct dict_cache *cache, cache_set *set, const char *bytes) {
+  int way = cache_way(set->kept, bytes), seen = cache_way(set->seen, bytes);
+  if (way >= 0)
+    return way;
+  cache->turn++;
+  if (seen < 0) {
+    set->seen[cache->turn % WAYS] = bytes;
+    return -1;
+  }
+  set->seen[seen] = NULL;
+  way = cache_way(set->kept, NULL);
+  return way >= 0 ? way : (int)(cache->turn % WAYS);
+}
+
+void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_value *value) {
+  if (!d->cache && d->reads < READS)
+    return;
+  if (value->size > KEPT_MAX || key->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
+    return;
+  if (!d->cache)
+    make_cache(L, d);
+  uint32_t place = cache_place(key->bytes);
+  cache_set *set = &d->cache->sets[place];
+  int way = cache_choose(d->cache, set, key->bytes);
+  if (way < 0)
+    return;
+  shmseg_dict_spot *spot = &d->cache->spots[place * WAYS + (uint32_t)way];
+  set->kept[way] = NULL;
+  if (shmseg_dict_find_spot(&d->dict, key->bytes, key->size, &value->token, spot) == 0)
+    put_kept(L, set, key, place, way);
+}
