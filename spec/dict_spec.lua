@@ -106,6 +106,17 @@ describe("the handle of a dict", function()
     assert.False(called)
   end)
 
+  it("that only reads, or is closed, is refused by calls that would change nothing", function()
+    local d, name = dicts.new()
+    local reader = expect.success(shmseg.dict.open(name, "r"))
+    expect.misuse("read%-only", reader.lpop, reader, "absent")
+    expect.misuse("read%-only", reader.set, reader, "key", ("x"):rep(65536))
+    expect.misuse("read%-only", reader.set_many, reader, {})
+    d:close()
+    expect.misuse("closed", d.set_many, d, {})
+    expect.misuse("closed", d.get_many, d, {})
+  end)
+
   it("is refused by each method when it is closed", function()
     for method in pairs(calls) do
       local d = dicts.new()

@@ -10,6 +10,15 @@ const object_class dict_class = {
   .end = dict_end_claims,
 };
 
+/* --- misuse ------------------------------------------------------------------------------- */
+
+void dict_check_writes(lua_State *L, const dict *d) {
+  if (dict_is_closed(d))
+    object_raise(L, &d->object, SHMSEG_CLOSED);
+  if (!d->dict.object.segment->writable)
+    object_raise(L, &d->object, SHMSEG_READ_ONLY);
+}
+
 /* --- reading ------------------------------------------------------------------------------ */
 
 /* nil for a key that is not there; else nil, word. */

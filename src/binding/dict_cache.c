@@ -56,10 +56,15 @@ bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key) {
   return true;
 }
 
-/* Room for all is made here, so that keeping a value cannot fail half way. */
+/* Room for all is made here, so that keeping a value cannot fail half way. Finalizers run while the
+ * userdata is made, and not behind that: they may have made the cache. */
 static void make_cache(lua_State *L, dict *d) {
   lua_getuservalue(L, 1);
   struct dict_cache *cache = lua_newuserdata(L, sizeof *cache);
+  if (d->cache) {
+    lua_pop(L, 2);
+    return;
+  }
   memset(cache, 0, sizeof *cache);
   lua_rawseti(L, -2, OBJECT_CACHE);
   for (int i = cache_index(0, 0); i < cache_index(SETS, 0); i++) {

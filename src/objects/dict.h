@@ -403,8 +403,8 @@ int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
 
-/* The bytes of a list's elements, under the stripe's lock. */
-uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count);
+/* The bytes of a list's elements, under the stripe's lock, and how many cells they have. */
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count, uint64_t *cells);
 
 /* --- dict_store.c: an item for a key -------------------------------------------------------- */
 

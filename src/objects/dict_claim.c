@@ -132,7 +132,7 @@ static int claim_swap(dict_op *op, const dict_key *key, uint64_t at, uint64_t wo
   return 0;
 }
 
-/* Nobody adds to the key's number any more without the stripe's lock: each of these would see the claim. */
+/* Nobody adds to the key's number any more without the stripe's lock: who does it with that voids the claim. */
 static int claim_cool(dict_op *op, const dict_key *key) {
   dict_found found;
   int err = shmseg_dict_look(op, key, &found);

@@ -345,11 +345,12 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
   evict_task task = { keep, is_safe, false, forcible, false };
   for (int i = 0; err == ENOMEM && i < ROUNDS; i++) {
     err = evict_some(op, &task, evict_missing(op, count, allowance));
-    if (err == SHMSEG_EMPTY && (is_safe || task.is_last))
-      return evict_give_up(op, &task);
+    bool is_over = err == SHMSEG_EMPTY && (is_safe || task.is_last);
     task.is_last = err == SHMSEG_EMPTY;
-    if (!err || err == SHMSEG_EMPTY)
+    if (!err || err == SHMSEG_EMPTY) /* nothing went, but a stripe may have been repaired */
       err = shmseg_dict_take(op, count, allowance, block);
+    if (is_over && err == ENOMEM)
+      return evict_give_up(op, &task);
   }
   return err == ENOMEM ? shmseg_wait_again(shmseg_wait_patience(op->deadline, DICT_PATIENCE)) : err;
 }

@@ -25,9 +25,9 @@ uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now) {
 
 /* The stripe counts an item again that was flushed. */
 static void expire_count(dict_op *op, const dict_head *head) {
-  uint64_t bytes = dict_item_bytes(head);
+  uint64_t bytes = dict_item_bytes(head), cells;
   if (head->type == SHMSEG_DICT_LIST)
-    bytes += shmseg_dict_list_bytes(op, head->number, head->flags);
+    bytes += shmseg_dict_list_bytes(op, head->number, head->flags, &cells);
   dict_count(op, 1, (int64_t)bytes, 0);
 }
 

@@ -44,8 +44,10 @@ static inline int dict_locate(const shmseg_dict *dict, const void *key, size_t s
 static inline int dict_target(const shmseg_dict *dict, const void *key, size_t size,
                               dict_key *where) {
   int err = dict_locate(dict, key, size, where);
+  if (err == SHMSEG_EMPTY || (!err && !dict->object.segment->writable))
+    return SHMSEG_READ_ONLY;
   if (err)
-    return err == SHMSEG_EMPTY ? SHMSEG_READ_ONLY : err;
+    return err;
   __builtin_prefetch(dict_word64(dict, where->line));
   return 0;
 }

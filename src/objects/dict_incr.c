@@ -79,17 +79,16 @@ static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key 
   return err ? err : left;
 }
 
-/* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed, as where somebody has claimed a key. */
+/* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed. A number whose key is claimed is not hot: who
+ * takes the claim cools it, and who makes it hot again voids the claim. */
 static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
                             shmseg_dict_value *result, int64_t *deadline) {
   dict_found found;
   incr_number sum;
   uint32_t id;
   int64_t now = 0;
-  uint64_t *claims = dict_word64(dict, dict_stripe_at(key->stripe, STRIPE_CLAIMS));
   if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
-      load_acquire(claims) != 0 ||
-      dict_is_stale(&found.head, load_acquire(dict_word64(dict, DICT_FLUSH)), &now))
+      !dict_is_live(dict, &found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
   if (!err)

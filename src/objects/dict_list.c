@@ -37,6 +37,12 @@ typedef struct {
   uint64_t left;
 } list_walk;
 
+/* No honest list has more elements than there are cells, whatever its count says. */
+static list_walk list_walk_from(const dict_op *op, uint64_t ends, uint64_t count) {
+  uint64_t most = count < op->dict->cells ? count : op->dict->cells;
+  return (list_walk){ list_first(ends), list_last(ends), most };
+}
+
 /* False: that was the last one (then walk->cell is 0), or the list is broken. */
 static bool list_next(const dict_op *op, list_walk *walk, dict_block *block, dict_head *element) {
   uint32_t cell = walk->cell;
@@ -48,12 +54,13 @@ static bool list_next(const dict_op *op, list_walk *walk, dict_block *block, dic
   return true;
 }
 
+/* After an element that cannot be given back the others are left to repair, too. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
-  list_walk walk = { list_first(ends), list_last(ends), count };
+  list_walk walk = list_walk_from(op, ends, count);
   uint64_t bytes = 0, cells = 0;
   dict_block block;
   dict_head element;
-  while (list_next(op, &walk, &block, &element)) {
+  while (!op->is_broken && list_next(op, &walk, &block, &element)) {
     bytes += dict_element_bytes(&element);
     cells += block.count;
     shmseg_dict_give(op, block);
@@ -63,13 +70,16 @@ uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count) {
   return bytes;
 }
 
-uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count) {
-  list_walk walk = { list_first(ends), list_last(ends), count };
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count, uint64_t *cells) {
+  list_walk walk = list_walk_from(op, ends, count);
   uint64_t bytes = 0;
   dict_block block;
   dict_head element;
-  while (list_next(op, &walk, &block, &element))
+  *cells = 0;
+  while (list_next(op, &walk, &block, &element)) {
     bytes += dict_element_bytes(&element);
+    *cells += block.count;
+  }
   return bytes;
 }
 

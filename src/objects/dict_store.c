@@ -77,6 +77,14 @@ static inline void store_account(dict_op *op, const dict_found *old, const dict_
   dict_written(op, cells);
 }
 
+/* The cells that go with the old item: those of a list's elements, too, if they are needed. */
+static uint64_t store_allowance(const dict_op *op, const dict_found *old, uint64_t cells) {
+  uint64_t own = dict_item_block(old).count, elements = 0;
+  if (old->head.type == SHMSEG_DICT_LIST && own < cells)
+    shmseg_dict_list_bytes(op, old->head.number, old->head.flags, &elements);
+  return own + elements;
+}
+
 /* A block from the arena, or what goes for it. */
 static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dict_found *old,
                       bool is_safe, bool *forcible, dict_block *block) {
@@ -92,7 +100,7 @@ static inline int store_put(dict_op *op, const dict_key *key, dict_found *old, d
   head->stamp = op->flush;
   head->next = 0;
   uint64_t cells = dict_cells_for(dict_item_size(head));
-  uint64_t allowance = old ? dict_item_block(old).count : 0;
+  uint64_t allowance = old ? store_allowance(op, old, cells) : 0;
   dict_block block;
   int err = dict_take_spare(op, cells, allowance, &block)
                 ? 0
@@ -228,11 +236,23 @@ static inline int store_measure(const shmseg_dict *dict, const dict_head *head) 
   return is_large || dict_cells_for(dict_item_size(head)) > dict->quota ? EFBIG : 0;
 }
 
+/* The spare run that was added last will most often be the new item's: it comes while the key is looked
+ * for. The address may be any. */
+static inline void store_expect_block(const dict_op *op) {
+  const uint32_t *spare = dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE));
+  uint32_t last = (load_relaxed(spare) - 1) % SPARE_RUNS;
+  uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + 2 * last);
+  const unsigned char *at = shmseg_object_at(&op->dict->object, dict_cell_at(op->dict, cell));
+  __builtin_prefetch(at, 1);
+  __builtin_prefetch(at + DICT_CELL, 1);
+}
+
 /* Under the lock. */
 static inline int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
                               const shmseg_dict_how *how, bool *forcible) {
   dict_found found;
   bool is_there, is_live;
+  store_expect_block(op);
   int err = store_look(op, key, &found, &is_there, &is_live);
   if (!err && store_has_condition(how))
     err = store_may(op, key, how, &found, is_live);
@@ -245,6 +265,15 @@ static inline int store_value(dict_op *op, const dict_key *key, dict_head *head,
     head->expiry = how->ttl != 0 ? shmseg_dict_expiry(how->ttl, &op->now) : 0;
   }
   return store_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+}
+
+/* Another process may have written what a value is stored by: that comes all at once, while the lock is
+ * taken. */
+static inline void store_expect(const shmseg_dict *dict, const dict_key *key) {
+  const unsigned char *stripe = shmseg_object_at(&dict->object, dict_stripe_at(key->stripe, 0));
+  __builtin_prefetch(stripe + STRIPE_SPARE, 1);
+  __builtin_prefetch(stripe + STRIPE_WRITTEN, 1);
+  __builtin_prefetch(dict_word64(dict, key->line), 1);
 }
 
 int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
@@ -261,6 +290,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
     err = how->ttl < 0 ? EINVAL : store_describe(value, &head);
   if (err)
     return err;
+  store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
   err = store_measure(dict, &head);

@@ -166,7 +166,8 @@ SHMSEG_API int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_
                                  const shmseg_dict_value *value, const shmseg_dict_how *how,
                                  bool *forcible, int64_t *deadline);
 
-/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, token and expected count. */
+/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, the conditions count: add,
+ * replace, token, expected, claim. */
 SHMSEG_API int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                                   const shmseg_dict_how *how, int64_t *deadline);
 
@@ -241,7 +242,7 @@ typedef struct shmseg_dict_claim {
 
 /* Claims a key: 0, and *outcome says how. Waits while somebody else has it, until deadline:
  * SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED. SHMSEG_HELD: this segment handle has claimed it itself. ENOMEM:
- * there are too many claims. *patience is 0 at first, and is the deadline of the locks. */
+ * there are too many claims. *claim is zeroes at first, and *patience, the deadline of the locks, 0. */
 SHMSEG_API int shmseg_dict_claim_take(shmseg_dict *dict, const void *key, size_t key_size,
                                       shmseg_dict_claim *claim, shmseg_dict_outcome *outcome,
                                       int64_t deadline, int64_t *patience);

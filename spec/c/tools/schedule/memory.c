@@ -39,6 +39,7 @@ typedef struct {
 
 typedef struct {
   view seen, acquired, released;
+  bool in_seen[MESSAGES], in_acquired[MESSAGES]; /* the views that were joined once stay joined */
 } knowledge;
 
 _Alignas(4096) unsigned char block[BLOCK];
@@ -79,6 +80,8 @@ void memory_begin(void) {
     view_clear(&known[p].seen);
     view_clear(&known[p].acquired);
     view_clear(&known[p].released);
+    memset(known[p].in_seen, 0, sizeof known[p].in_seen);
+    memset(known[p].in_acquired, 0, sizeof known[p].in_acquired);
   }
 }
 
@@ -143,6 +146,12 @@ static void join(view *to, const view *from) {
       to->times[i] = from->times[i];
 }
 
+static void join_once(view *to, bool *joined, int view) {
+  if (!joined[view])
+    join(to, &views[view]);
+  joined[view] = true;
+}
+
 static history *history_of(unsigned unit) {
   history *h = &words[unit];
   if (h->count == 0) { /* what was there before all */
@@ -187,9 +196,9 @@ static uint32_t read_unit(unsigned unit, uint32_t time, step_order order) {
   const message *m = &h->list[i];
   k->seen.times[unit] = m->time;
   if (m->view >= 0) {
-    join(&k->acquired, &views[m->view]);
+    join_once(&k->acquired, k->in_acquired, m->view);
     if (order != STEP_RELAXED)
-      join(&k->seen, &views[m->view]);
+      join_once(&k->seen, k->in_seen, m->view);
   }
   return m->value;
 }

@@ -17,6 +17,16 @@ static int make(shmseg_mode mode, const shmseg_object_options *options) {
                             shmseg_segment_whole(&step_segment), mode, options, NULL);
 }
 
+/* What opening adds to what was built is not there before it is published. */
+static void make_unopened(const shmseg_object_options *options) {
+  static shmseg_kind unopened;
+  unopened = *built->kind;
+  unopened.open = NULL;
+  step_expect(shmseg_object_open((shmseg_object *)handle, &unopened,
+                                 shmseg_segment_whole(&step_segment), SHMSEG_CREATE, options,
+                                 NULL) == 0);
+}
+
 /* By the structure's own full use, which is to find it so. */
 static const char *use_as_new(void) {
   if (step_open(built, SHMSEG_WRITE) != 0)
@@ -59,14 +69,14 @@ static void begin(void) {
 
 /* The same, dead just before it publishes. */
 static void make_half(void) {
-  make_it();
+  make_unopened(built->options);
   begin();
 }
 
 /* The same, of the smallest one that there is. */
 static void make_half_of_another(void) {
   static const shmseg_object_options smallest = { .capacity = 1, .permits = 1 };
-  step_expect(make(SHMSEG_CREATE, &smallest) == 0);
+  make_unopened(&smallest);
   begin();
 }
 

@@ -7,7 +7,7 @@
 #include "os/clock.h"
 #include "step/scene.h"
 
-#define BYTES_MAX 8192
+#define BYTES_MAX 65536
 #define STEPS_MAX 2000000
 
 /* --- what the outcome may be --------------------------------------------------------------- */
