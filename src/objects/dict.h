@@ -344,6 +344,9 @@ static inline void dict_tell(dict_op *op, uint64_t counter) {
   dict_add(dict_own(op, counter), 1);
 }
 
+/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
+int shmseg_dict_refuse(dict_op *op);
+
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
 
