@@ -16,10 +16,6 @@ typedef struct {
   bool is_exact; /* of a step: an integer sum must be one that a double holds */
 } incr_number;
 
-static bool incr_is_number(uint32_t type) {
-  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
-}
-
 static incr_number incr_number_of(const shmseg_dict_value *value) {
   return (incr_number){ (uint32_t)value->type, (uint64_t)value->integer, false };
 }
@@ -64,10 +60,6 @@ static void incr_tell(incr_number sum, int32_t flags, shmseg_dict_value *result)
 
 /* --- a hot number -------------------------------------------------------------------------- */
 
-static bool incr_is_hot(const dict_found *found) {
-  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
-}
-
 /* Does the sum have the type that the item has? */
 static bool incr_keeps_type(const dict_found *found, incr_number step) {
   return found->head.type == SHMSEG_DICT_INTEGER ? step.type == SHMSEG_DICT_INTEGER
@@ -103,7 +95,7 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
   incr_number sum;
   uint32_t id;
   int64_t now = 0;
-  if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
+  if (dict_find(dict, key, &found) != 0 || !dict_is_hot(&found) || !incr_keeps_type(&found, step) ||
       !dict_is_live(dict, &found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
@@ -126,12 +118,12 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
                          incr_number *sum) {
   /* nobody adds to it between the look at the sum and the store */
   int err = step.is_exact ? shmseg_dict_cool(op, key->line, found) : 0;
-  if (!err && !incr_is_hot(found))
+  if (!err && !dict_is_hot(found))
     err = incr_sum((incr_number){ found->head.type, found->head.number, false }, step, sum);
   if (err)
     return err;
   dict_void(op, key);
-  if (incr_is_hot(found)) {
+  if (dict_is_hot(found)) {
     err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
     err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
   } else if (found->entry == DICT_CHAIN) {
@@ -148,7 +140,7 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
 /* A live item. */
 static int incr_live(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                      incr_number *sum, bool *forcible) {
-  if (!incr_is_number(found->head.type))
+  if (!dict_is_number(found->head.type))
     return SHMSEG_WRONG_TYPE;
   if (incr_keeps_type(found, step))
     return incr_in_place(op, key, found, step, sum);
@@ -217,8 +209,8 @@ __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_k
 }
 
 static int incr_check(const shmseg_dict_step *step) {
-  if (!incr_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
-      (step->init.type != 0 && !incr_is_number((uint32_t)step->init.type)))
+  if (!dict_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
+      (step->init.type != 0 && !dict_is_number((uint32_t)step->init.type)))
     return EINVAL;
   return 0;
 }

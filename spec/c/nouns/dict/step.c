@@ -188,6 +188,22 @@ static const char *scan_all(uint64_t expected) {
   return err == SHMSEG_EMPTY && count == expected ? NULL : "a scan finds other keys";
 }
 
+/* Readers that were there before know that a word is another one: by the epoch, which has followed each word,
+ * or has been moved by a repair. */
+static const char *tell_epoch(uint64_t repaired) {
+  uint64_t epoch = load_relaxed(dict_word64(&dict, dict_stripe_at(0, STRIPE_EPOCH)));
+  uint64_t line = dict_line_at(&dict, 0, 0);
+  if (epoch < repaired * DICT_VERSIONS)
+    return "a repair has not moved the epoch";
+  for (uint64_t at = line; repaired == 0 && at < line + LINE_SIZE; at += 8) {
+    uint64_t word = load_relaxed(dict_word64(&dict, at));
+    bool is_word = at == line + LINE_CHAIN || at >= line + LINE_SLOTS;
+    if (is_word && (word >> WORD_VERSION & (DICT_VERSIONS - 1)) > epoch)
+      return "the epoch has not followed a word";
+  }
+  return NULL;
+}
+
 /* Before the next writer comes, and after that: it mends what a death has left, and that is seen by no
  * reader but in the counts. */
 const char *dict_tell(char *text, size_t available) {
@@ -205,6 +221,7 @@ const char *dict_tell(char *text, size_t available) {
     wrong = "a repair has changed what is read";
   if (!wrong && shmseg_dict_get_stats(&dict, &stats) != 0)
     wrong = "no counts";
+  wrong = wrong ? wrong : tell_epoch(stats.repaired);
   if (wrong)
     return wrong;
   uint64_t used = (stats.capacity - stats.free) / DICT_CELL;
