@@ -172,9 +172,9 @@ static int next_pair(lua_State *L) {
   }
   w->is_busy = false;
   if (err == SHMSEG_INCOMPATIBLE)
-    return luaL_error(
-        L, "%s: a codec has made a value, and this handle has no codec (incompatible)",
-        push_object_subject(L, &d->object));
+    return luaL_error(L,
+                      "%s: a codec has made a value, and this handle has no codec (incompatible)",
+                      push_object_subject(L, &d->object));
   if (err && err != SHMSEG_EMPTY && err != SHMSEG_INTERRUPTED)
     return object_raise(L, &d->object, err);
   if (err)
