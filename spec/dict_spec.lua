@@ -84,7 +84,8 @@ describe("the handle of a dict", function()
   end)
 
   it("says how to write a capacity that has a unit", function()
-    for given, hint in pairs { ["10m"] = "10 * 2^20", ["64 KiB"] = "64 * 2^10", ["1G"] = "1 * 2^30" } do
+    local hints = { ["10m"] = "10 * 2^20", ["64 KiB"] = "64 * 2^10", ["1G"] = "1 * 2^30" }
+    for given, hint in pairs(hints) do
       assert.equal(('option "capacity": number expected, got %q: write %s'):format(given, hint),
         expect.misuse("expected", shmseg.dict.size_for, { capacity = given }))
     end
