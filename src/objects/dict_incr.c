@@ -68,9 +68,10 @@ static bool incr_keeps_type(const dict_found *found, incr_number step) {
 
 /* Adds to the number, whose word was hot. SHMSEG_CHANGED: it is another one by now. A death under the line's
  * lock leaves the number before or after the one store. */
-static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
-                           const dict_found *found, incr_number step, incr_number *sum,
-                           int64_t *deadline) {
+__attribute__((always_inline)) static inline int incr_add(const shmseg_dict *dict, uint32_t id,
+                                                          const dict_key *key,
+                                                          const dict_found *found, incr_number step,
+                                                          incr_number *sum, int64_t *deadline) {
   const shmseg_segment *segment = dict->object.segment;
   uint32_t *lock = dict_word32(dict, key->line + LINE_LOCK);
   uint64_t *number = dict_word64(dict, key->line + LINE_HOT);
@@ -173,7 +174,7 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
 static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
                      shmseg_dict_value *result, bool *forcible) {
   dict_found found;
-  incr_number sum;
+  incr_number sum = { 0, 0 };
   int err = shmseg_dict_look(op, key, &found);
   if (err && err != SHMSEG_EMPTY)
     return err;
