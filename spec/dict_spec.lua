@@ -466,8 +466,8 @@ describe("update of a dict", function()
       function() d:lpush("one", 1) end,
       function() d:expire("one", 1) end,
     } do
-      expect.misuse('key "one": its update has not ended', d.update, d, "one", write)
-      expect.misuse('key "one": its update has not ended', d.update, d, "one", function()
+      expect.misuse('dict "[^"]+": key "one": its update has', d.update, d, "one", write)
+      expect.misuse('dict "[^"]+": key "one": its update has', d.update, d, "one", function()
         d:update("two", tostring)
         write()
       end)
