@@ -76,7 +76,7 @@ static inline bool dict_check_written(lua_State *L, const dict *d, int arg, dict
   return true;
 }
 
-/* Raises misuse of the dict, which a call that changes nothing would not find: it is closed, or only read. */
+/* Raises for a dict that is closed or only read, which a call that changes nothing would not find. */
 void dict_check_writes(lua_State *L, const dict *d);
 
 /* The value at arg if it is a boolean, a number, a string or nil (type 0). False for others. */

@@ -386,6 +386,9 @@ static inline void dict_tell(dict_op *op, uint64_t counter) {
   dict_add(dict_own(op, counter), 1);
 }
 
+/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
+int shmseg_dict_refuse(dict_op *op);
+
 /* Takes the mark of those who watch the line away, and wakes them. */
 __attribute__((cold)) void shmseg_dict_wake(const shmseg_dict *dict, uint32_t stripe,
                                             uint64_t line);

@@ -229,10 +229,10 @@ int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_size, bool l
   int err = shmseg_dict_target(dict, key, key_size, &where);
   if (!err)
     err = list_measure(dict, key_size, &new);
-  if (err)
+  if (err && err != EFBIG)
     return err;
   op.stripe = where.stripe;
-  err = shmseg_dict_enter(&op);
+  err = err ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, list_push(&op, &where, &new, length));

@@ -290,9 +290,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
   store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
-  err = store_measure(dict, &head);
-  if (!err)
-    err = shmseg_dict_enter(&op);
+  err = store_measure(dict, &head) ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));
