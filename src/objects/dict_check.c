@@ -176,7 +176,7 @@ static uint64_t check_word(const check_sum *sum, uint64_t offset) {
 }
 
 static const char *check_counts(const check_sum *sum) {
-  uint64_t spare = dict_stripe_at(sum->stripe, STRIPE_SPARE + 4);
+  uint64_t spare = dict_stripe_at(sum->stripe, STRIPE_SPARE_CELLS);
   bool is_counted = check_word(sum, STRIPE_STAMP) == sum->flush;
   if (sum->cells != check_word(sum, STRIPE_USED))
     return "D6: a stripe's used cells";

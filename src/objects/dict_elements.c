@@ -48,7 +48,7 @@ static bool elements_walk(const shmseg_dict *dict, const dict_head *list, elemen
   return false;
 }
 
-/* Finds a live list. SHMSEG_EMPTY, SHMSEG_WRONG_TYPE; what is found is to be confirmed. */
+/* Finds a live list. SHMSEG_EMPTY, SHMSEG_WRONG_TYPE; what is found is to be proved. */
 static int elements_find(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
   int64_t now = 0;
   int err = shmseg_dict_find(dict, key, found);

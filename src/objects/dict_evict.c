@@ -13,9 +13,10 @@
 #include "objects/dict.h"
 
 #define CANDIDATES 64
-#define HEADS                                                                                      \
-  16 /* that are read in a window, where the dict is too large for a cache of the processor */
 #define AHEAD 8 /* candidates whose heads are fetched before they are read */
+
+/* Heads that are read in a window, where the dict is too large for a cache of the processor. */
+#define HEADS 16
 #define ENTRIES (DICT_SLOTS + 1)
 
 /* Lines that are looked at before a stripe counts as one that has nothing to give. */
@@ -298,7 +299,7 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
 static uint64_t evict_missing(const dict_op *op, uint64_t count, uint64_t allowance) {
   uint64_t granted = load_relaxed(dict_word64(op->dict, DICT_GRANTED));
   uint64_t spare =
-      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE + 4)));
+      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE_CELLS)));
   if (granted > op->dict->cells)
     granted = op->dict->cells;
   uint64_t need = granted + count, have = op->dict->quota + allowance + spare;

@@ -71,7 +71,7 @@ int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int6
     return err;
   err = shmseg_dict_leave(&op, expire_item(&op, &where, ttl));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 

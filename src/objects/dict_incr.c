@@ -205,7 +205,7 @@ __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_k
     return err;
   err = shmseg_dict_leave(&op, incr_look(&op, key, step, result, forcible));
   if (!err)
-    shmseg_dict_notify(dict, key->stripe, key->line);
+    dict_notify(dict, key->stripe, key->line);
   return err;
 }
 

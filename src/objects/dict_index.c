@@ -210,7 +210,7 @@ int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found) {
   if (err)
     return err;
   or_ordered(dict_word32(op->dict, line + LINE_MARKS), 0); /* a swap, before who watches is asked */
-  shmseg_dict_notify(op->dict, op->stripe, line);
+  dict_notify(op->dict, op->stripe, line);
   index_release(op, found);
   return 0;
 }

@@ -147,14 +147,12 @@ static int list_extend(dict_op *op, const dict_key *key, dict_found *found, list
   int err = list_room(op, new->cells, found->cell, &new->block);
   if (err)
     return err;
-  /* other items of the chain may have gone */
-  if (load_relaxed(dict_word64(op->dict, found->at)) != found->word)
-    err = shmseg_dict_look(op, key, found);
+  err = dict_look_again(op, key, found);
   if (!err)
     err = list_append(op, key, found, new);
   if (err) {
     shmseg_dict_give(op, new->block);
-    return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err; /* it was kept */
+    return err;
   }
   dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
   dict_written(op, new->cells);
@@ -239,7 +237,7 @@ int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_size, bool l
     return err;
   err = shmseg_dict_leave(&op, list_push(&op, &where, &new, length));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 
@@ -332,7 +330,7 @@ static int list_take(shmseg_dict *dict, const void *key, size_t key_size, const 
     return err;
   err = shmseg_dict_leave(&op, list_pop(&op, &where, taking));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 
