@@ -192,7 +192,7 @@ int32_t dict_check_flags(lua_State *L, int arg) {
   dict_is_numeric(L, arg, &n);
   n = trunc(n);
   if (!(n >= INT32_MIN && n <= UINT32_MAX))
-    luaL_argerror(L, arg, "flags out of range: they have 32 bits");
+    luaL_argerror(L, arg, lua_pushfstring(L, "flags out of range: %f; they have 32 bits", n));
   return (int32_t)(uint32_t)(int64_t)n;
 }
 

@@ -90,6 +90,11 @@ static inline uint64_t dict_slot_at(uint64_t line, int slot) {
   return line + LINE_SLOTS + (uint64_t)slot * 8;
 }
 
+/* The offset of an entry's word: a slot's, or the chain's. */
+static inline uint64_t dict_entry_at(uint64_t line, int entry) {
+  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
+}
+
 static inline uint64_t dict_cell_at(const shmseg_dict *dict, uint64_t cell) {
   return dict->at_cells + cell * DICT_CELL;
 }
@@ -125,6 +130,11 @@ static inline bool dict_has_bytes(uint32_t type) {
   return type == SHMSEG_DICT_STRING || type == SHMSEG_DICT_CODED;
 }
 
+/* Is it what incr adds to? */
+static inline bool dict_is_number(uint32_t type) {
+  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
+}
+
 static inline uint64_t dict_item_size(const dict_head *head) {
   return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
 }
@@ -147,6 +157,38 @@ static inline uint64_t dict_element_bytes(const dict_head *head) {
 static inline dict_block dict_item_block(const dict_found *found) {
   dict_block block = { found->cell, found->head.run, dict_cells_for(dict_item_size(&found->head)) };
   return block;
+}
+
+static inline dict_block dict_element_block(uint32_t cell, const dict_head *element) {
+  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
+  return block;
+}
+
+/* The first and the last element of a list, by its ITEM_NUMBER. */
+static inline uint32_t dict_list_first(uint64_t ends) {
+  return (uint32_t)ends;
+}
+
+static inline uint32_t dict_list_last(uint64_t ends) {
+  return (uint32_t)(ends >> 32);
+}
+
+static inline uint64_t dict_list_ends(uint32_t first, uint32_t last) {
+  return first | (uint64_t)last << 32;
+}
+
+/* Is it a number whose value is at LINE_HOT? A chain's word says nothing of that. */
+static inline bool dict_is_hot(const dict_found *found) {
+  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
+}
+
+/* What an entry leads to, for who has the stripe's lock, or looks at a quiet dict: its head is not read, and
+ * nothing is to be proved. */
+static inline dict_found dict_entry(const shmseg_dict *dict, uint64_t line, int entry) {
+  dict_found found = { .at = dict_entry_at(line, entry), .entry = entry };
+  found.word = load_acquire(dict_word64(dict, found.at));
+  found.cell = dict_word_cell(found.word);
+  return found;
 }
 
 /* A word that had this value when the epoch was that, and has it now: was it the same all the while? Its
@@ -268,9 +310,7 @@ void shmseg_dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, in
 /* The item's number: from the line when the word is hot. */
 static inline uint64_t dict_number(const shmseg_dict *dict, uint64_t line,
                                    const dict_found *found) {
-  return found->word & WORD_HOT && found->entry != DICT_CHAIN
-             ? load_relaxed(dict_word64(dict, line + LINE_HOT))
-             : found->head.number;
+  return dict_is_hot(found) ? load_relaxed(dict_word64(dict, line + LINE_HOT)) : found->head.number;
 }
 
 /* --- dict_arena.c: free memory ------------------------------------------------------------- */
@@ -343,6 +383,9 @@ static inline void dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t
 static inline void dict_tell(dict_op *op, uint64_t counter) {
   dict_add(dict_own(op, counter), 1);
 }
+
+/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
+int shmseg_dict_refuse(dict_op *op);
 
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);

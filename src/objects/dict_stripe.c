@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing under a stripe's lock: entering, leaving, and what a stripe counts. */
+#include <errno.h>
+
 #include "core/eventcount.h"
 #include "core/lock.h"
 #include "objects/dict_find.h"
@@ -79,6 +81,14 @@ void shmseg_dict_count_anew(dict_op *op) {
   store_relaxed(dict_own(op, STRIPE_COUNT), 0);
   store_relaxed(dict_own(op, STRIPE_BYTES), 0);
   store_release(dict_own(op, STRIPE_STAMP), op->flush); /* who sees it sees no older counts */
+}
+
+int shmseg_dict_refuse(dict_op *op) {
+  int err = shmseg_dict_enter(op);
+  if (err)
+    return err;
+  dict_tell(op, STRIPE_REFUSED);
+  return shmseg_dict_leave(op, EFBIG);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */
