@@ -43,7 +43,7 @@ static void die_inside(void) {
 
 #define DICT_CASE(what, state, call, function, ...)                                                \
   {                                                                                                \
-    .sentence = what, .actors = { AFTER(dict_fix_hash) }, .prepare = state, .operate = call,       \
+    .sentence = what, .actors = { AFTER(step_dict_fix_hash) }, .prepare = state, .operate = call,  \
     ENTRY(function), HELD, .outcomes = {                                                           \
       __VA_ARGS__                                                                                  \
     }                                                                                              \
@@ -51,7 +51,7 @@ static void die_inside(void) {
 
 static const step_case scripted_cases[] = {
   { .sentence = "set, the first one",
-    .actors = { AFTER(dict_fix_hash) },
+    .actors = { AFTER(step_dict_fix_hash) },
     .prepare = d_open,
     .operate = d_set,
     ENTRY(shmseg_dict_store),
@@ -59,7 +59,7 @@ static const step_case scripted_cases[] = {
     .outcomes = { "empty", "a:a60" } },
   DICT_CASE("set", d_two, d_set, shmseg_dict_store, "a:a8 b:b8", "a:a60 b:b8"),
   { .sentence = "set, another writer died",
-    .actors = { AFTER(dict_fix_hash), AFTER(d_two), AFTER(die_inside) },
+    .actors = { AFTER(step_dict_fix_hash), AFTER(d_two), AFTER(die_inside) },
     .prepare = d_open,
     .operate = d_set,
     ENTRY(shmseg_dict_store),
@@ -82,14 +82,14 @@ static const step_case scripted_cases[] = {
   DICT_CASE("lpush", d_list, d_lpush, shmseg_dict_push, "l:[a8 b8]", "l:[c8 a8 b8]"),
   DICT_CASE("rpush of a first one", d_two, d_rpush_first, shmseg_dict_push, "a:a8 b:b8",
             "a:a8 b:b8 l:[42]"),
-  DICT_CASE("lpop", d_list, d_lpop, shmseg_dict_pop, "l:[a8 b8]", "l:[b8]"),
-  DICT_CASE("rpop", d_list, d_rpop, shmseg_dict_pop, "l:[a8 b8]", "l:[a8]"),
+  DICT_CASE("lpop", d_list, d_lpop, shmseg_dict_peek, "l:[a8 b8]", "l:[b8]"),
+  DICT_CASE("rpop", d_list, d_rpop, shmseg_dict_peek, "l:[a8 b8]", "l:[a8]"),
   DICT_CASE("expire", d_two, d_expire, shmseg_dict_expire, "a:a8 b:b8", "a:a8~ b:b8"),
   DICT_CASE("expire, flushed", d_flushed, d_expire, shmseg_dict_expire, "empty +2", "a:a8~ +1"),
   DICT_CASE("flush_all", d_two, d_flush, shmseg_dict_flush_all, "a:a8 b:b8", "empty +2"),
   DICT_CASE("fetch", d_list, d_fetch, shmseg_dict_claim_take, "l:[a8 b8]", "a:a8 l:[a8 b8]"),
   { .sentence = "set, somebody waits",
-    .actors = { AFTER(dict_fix_hash), { STEP_SLEEPS, d_watcher, NULL } },
+    .actors = { AFTER(step_dict_fix_hash), { STEP_SLEEPS, d_watcher, NULL } },
     .prepare = d_two,
     .operate = d_set,
     ENTRY(shmseg_dict_store),
