@@ -97,6 +97,26 @@ describe("cas", function()
     assert.equal(3000, won)
   end)
 
+  it("that expects and stores nothing succeeds or tells what is there, whoever comes between", function()
+    local d, name = dicts.new()
+    local other = dicts.user(name)
+    other:send([[
+      report "there"
+      while d:get "end" == nil do
+        d:set("key", 1)
+        d:delete "key"
+      end]])
+    assert.equal("there", other:receive())
+    for _ = 1, 100000 do
+      local done, word = d:cas("key", nil, nil)
+      if done == nil then
+        error(word)
+      end
+    end
+    d:set("end", true)
+    other:receive()
+  end)
+
   it("loses no change among several processes", function()
     local d, name = dicts.new()
     local add = [[
@@ -207,6 +227,31 @@ describe("update", function()
       return old + 1
     end }, 6)
     answers({ d, "set", "key", 7 }, true, nil, false) -- and the same one afterwards
+  end)
+
+  it("leaves the key to be written when a hook raises, at any of its instructions", function()
+    local d = dicts.new()
+    local function add(old)
+      return (old or 0) + 1
+    end
+    local has_raised
+    local function interrupted(count)
+      debug.sethook(function()
+        debug.sethook()
+        has_raised = true
+        error "hook"
+      end, "", count)
+      d:update(("key"):rep(20), add)
+      debug.sethook()
+    end
+    local count = 0
+    repeat
+      count = count + 1
+      has_raised = false
+      pcall(interrupted, count)
+      answers({ d, "set", ("key"):rep(20), 7 }, true, nil, false)
+    until not has_raised
+    assert.True(count > 20)
   end)
 
   it("is called again when somebody was faster", function()

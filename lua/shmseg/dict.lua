@@ -61,9 +61,11 @@ local function update(self, key, fn, exptime, flags)
   end
 end
 
--- Ends what core.dict.mark began.
-local function unmarked(self, key, ...)
-  core.dict.unmark(self, key)
+core.dict.set_update(update)
+
+-- Ends what core.dict.begin_update began.
+local function ended(self, ...)
+  core.dict.end_update(self)
   return ...
 end
 
@@ -81,10 +83,9 @@ function methods:update(key, fn, exptime, flags)
   elseif not ready then
     return nil, word
   end
-  core.dict.mark(self, key)
+  core.dict.begin_update(self)
   local value
-  value, word = results("update",
-    unmarked(self, key, pcall(update, self, key, fn, exptime, flags)))
+  value, word = results("update", ended(self, pcall(update, self, key, fn, exptime, flags)))
   if word == nil then
     return value
   end
@@ -99,14 +100,6 @@ local fetch_options = {
   ttl = { 0, math.huge },
 }
 local no_options = {}
-
--- How many functions of fetch each coroutine is in. A main coroutine that has no name is `main`.
-local depths = setmetatable({}, { __mode = "k" })
-local main = {}
-
-local function running()
-  return (coroutine.running()) or main
-end
 
 -- What is wrong with the options, or nil.
 local function options_error(options)
@@ -127,13 +120,9 @@ local function options_error(options)
   end
 end
 
--- Calls fn, and counts how deep this coroutine is in functions of fetch.
+-- Calls fn. It is no tail call: core.dict.is_in sees whether this runs.
 local function call(fn, key)
-  local thread = running()
-  local depth = depths[thread]
-  depths[thread] = (depth or 0) + 1
   local ok, value, exptime = pcall(fn, key)
-  depths[thread] = depth
   return ok, value, exptime
 end
 
@@ -206,7 +195,7 @@ local function fetch(self, key, fn, options)
     end
     local old, how = stale_value(self, key, options)
     last = last or core.now()
-      + (depths[running()] and 0 or check.number(options.timeout) or PATIENCE)
+      + (core.dict.is_in(call) and 0 or check.number(options.timeout) or PATIENCE)
     local claim, why = core.dict.take(self, key, old ~= nil and 0 or last - core.now())
     if claim then
       value = self:get(key) -- others may have stored it before the claim was taken

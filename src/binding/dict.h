@@ -21,7 +21,7 @@ typedef struct {
   shmseg_dict dict;
   buffer buffer;             /* of values that are too large for the stack */
   uint64_t copies;           /* into the buffer, so far */
-  uint64_t updates;          /* that are running, or were left in a coroutine */
+  uint64_t updates;          /* that are running, or an error of a hook has ended */
   struct dict_claim *claims; /* that have not ended */
   struct dict_cache *cache;  /* NULL: there is none yet */
   uint32_t reads;            /* of strings that were not kept */
@@ -65,14 +65,14 @@ static inline bool dict_check_key(lua_State *L, int arg, dict_key *key) {
 
 /* Raises when the key is being updated by this coroutine, which runs update's function. The dict is at
  * index 1. */
-void dict_check_marks(lua_State *L, const dict_key *key);
+void dict_check_updates(lua_State *L, const dict_key *key);
 
 /* The key at arg, for a method that writes. The dict is at index 1. */
 static inline bool dict_check_written(lua_State *L, const dict *d, int arg, dict_key *key) {
   if (!dict_check_key(L, arg, key))
     return false;
   if (d->updates > 0)
-    dict_check_marks(L, key);
+    dict_check_updates(L, key);
   return true;
 }
 

@@ -11,7 +11,7 @@
 #define SETS 512
 #define WAYS 4
 
-/* A longer value is worth making anew. */
+/* A longer value is worth making anew; and a longer key is not kept from being collected. */
 #define KEPT_MAX 256
 
 /* Reads of strings through a handle before it keeps any. */
@@ -56,10 +56,15 @@ bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key) {
   return true;
 }
 
-/* Room for all is made here, so that keeping a value cannot fail half way. */
+/* Room for all is made here, so that keeping a value cannot fail half way. Finalizers run while the
+ * userdata is made, and not behind that: they may have made the cache. */
 static void make_cache(lua_State *L, dict *d) {
   lua_getuservalue(L, 1);
   struct dict_cache *cache = lua_newuserdata(L, sizeof *cache);
+  if (d->cache) {
+    lua_pop(L, 2);
+    return;
+  }
   memset(cache, 0, sizeof *cache);
   lua_rawseti(L, -2, OBJECT_CACHE);
   for (int i = cache_index(0, 0); i < cache_index(SETS, 0); i++) {
@@ -100,7 +105,7 @@ static int cache_choose(struct dict_cache *cache, cache_set *set, const char *by
 void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_value *value) {
   if (!d->cache && d->reads < READS)
     return;
-  if (value->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
+  if (value->size > KEPT_MAX || key->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
     return;
   if (!d->cache)
     make_cache(L, d);

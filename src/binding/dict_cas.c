@@ -65,9 +65,9 @@ static bool try_again(lua_State *L, wait *w, int64_t *patience, int *err) {
 static int put(dict *d, const dict_key *key, const shmseg_dict_value *value,
                const shmseg_dict_how *how, int64_t *deadline) {
   bool forcible;
-  if (value->type == 0)
-    return shmseg_dict_delete(&d->dict, key->bytes, key->size, how, deadline);
-  int err = shmseg_dict_store(&d->dict, key->bytes, key->size, value, how, &forcible, deadline);
+  int err = value->type == 0 ? shmseg_dict_delete(&d->dict, key->bytes, key->size, how, deadline)
+                             : shmseg_dict_store(&d->dict, key->bytes, key->size, value, how,
+                                                 &forcible, deadline);
   return err == EEXIST ? SHMSEG_CHANGED : err;
 }
 
@@ -142,8 +142,8 @@ const luaL_Reg dict_cas_methods[] = {
 
 /* --- update -------------------------------------------------------------------------------
  *
- * lua/shmseg/dict.lua calls these. A key that is being updated is marked, for the coroutine that does
- * it: a table in the dict's own one has the keys of each coroutine. */
+ * lua/shmseg/dict.lua calls these. That a key is being updated is seen by the stack: no error, of a hook
+ * for example, leaves something behind. */
 
 /* What see has seen. */
 typedef struct {
@@ -151,68 +151,42 @@ typedef struct {
   int32_t flags;
 } state;
 
-/* Pushes the table of the marks of this coroutine; nil if there is none. */
-static void push_marks(lua_State *L) {
-  lua_getuservalue(L, 1);
-  lua_rawgeti(L, -1, OBJECT_MARKS);
-  lua_replace(L, -2);
-  if (lua_isnil(L, -1))
-    return;
-  lua_pushthread(L);
-  lua_rawget(L, -2);
-  lua_replace(L, -2);
+/* Its address is the key, in the registry, of update of lua/shmseg/dict.lua. */
+static const char update_function;
+
+/* Looks on this coroutine's stack, from that level up, for a call of the function at index. */
+static bool find_call(lua_State *L, int index, int *level, lua_Debug *frame) {
+  bool found = false;
+  for (; !found && lua_getstack(L, *level, frame); ++*level) {
+    lua_getinfo(L, "f", frame);
+    found = lua_rawequal(L, -1, index);
+    lua_pop(L, 1);
+  }
+  return found;
 }
 
-void dict_check_marks(lua_State *L, const dict_key *key) {
+/* Is that a call of update for this key of the dict at index 1? */
+static bool updates_key(lua_State *L, const lua_Debug *frame, const dict_key *key) {
+  dict_key updated;
+  int top = lua_gettop(L);
+  bool is_same = lua_getlocal(L, frame, 1) && lua_rawequal(L, -1, 1) && lua_getlocal(L, frame, 2) &&
+                 dict_check_key(L, lua_gettop(L), &updated) && updated.size == key->size &&
+                 memcmp(updated.bytes, key->bytes, key->size) == 0;
+  lua_settop(L, top);
+  return is_same;
+}
+
+void dict_check_updates(lua_State *L, const dict_key *key) {
+  lua_Debug frame;
+  int level = 0;
   luaL_checkstack(L, 6, NULL);
-  push_marks(L);
-  if (!lua_isnil(L, -1)) {
-    lua_pushlstring(L, key->bytes, key->size);
-    lua_rawget(L, -2);
-    if (lua_toboolean(L, -1)) {
+  lua_pushlightuserdata(L, (void *)&update_function);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  while (find_call(L, lua_gettop(L), &level, &frame))
+    if (updates_key(L, &frame, key)) {
       lua_pushlstring(L, key->bytes, key->size);
       luaL_error(L, "key \"%s\": its update has not ended", lua_tostring(L, -1));
     }
-    lua_pop(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
-/* Pushes the table of the marks of this coroutine, and makes it if there is none. */
-static void push_own_marks(lua_State *L) {
-  lua_getuservalue(L, 1);
-  lua_rawgeti(L, -1, OBJECT_MARKS);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_newtable(L);
-    lua_pushliteral(L, "k"); /* a coroutine that is never resumed goes, and its marks with it */
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_pushvalue(L, -1);
-    lua_rawseti(L, -3, OBJECT_MARKS);
-  }
-  lua_replace(L, -2);
-  lua_pushthread(L);
-  lua_rawget(L, -2);
-  if (lua_isnil(L, -1)) {
-    lua_pop(L, 1);
-    lua_newtable(L);
-    lua_pushthread(L);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, -4);
-  }
-  lua_replace(L, -2);
-}
-
-static void mark(lua_State *L, const dict_key *key, bool is_updated) {
-  push_own_marks(L);
-  lua_pushlstring(L, key->bytes, key->size);
-  if (is_updated)
-    lua_pushboolean(L, 1);
-  else
-    lua_pushnil(L);
-  lua_rawset(L, -3);
   lua_pop(L, 1);
 }
 
@@ -230,27 +204,38 @@ static int update_check(lua_State *L) {
   return 1;
 }
 
-/* mark(dict, key): from now on this coroutine must not write the key */
-static int update_mark(lua_State *L) {
+/* updates(function): that is update; its first arguments are the dict and the key */
+static int update_set(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_settop(L, 1);
+  lua_pushlightuserdata(L, (void *)&update_function);
+  lua_insert(L, 1);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+/* begin(dict): writes look for updates from now on */
+static int update_begin(lua_State *L) {
   dict *d = check_object(L, &dict_class);
-  dict_key key;
-  if (!dict_check_written(L, d, 2, &key))
-    return 2;
-  mark(L, &key, true);
   d->updates++;
   return 0;
 }
 
-/* unmark(dict, key) */
-static int update_unmark(lua_State *L) {
+/* end(dict) */
+static int update_end(lua_State *L) {
   dict *d = check_object(L, &dict_class);
-  dict_key key;
-  if (!dict_check_key(L, 2, &key))
-    return 2;
-  mark(L, &key, false);
   if (d->updates > 0)
     d->updates--;
   return 0;
+}
+
+/* is_in(function) -> boolean: is this coroutine in a call of it? */
+static int is_in(lua_State *L) {
+  lua_Debug frame;
+  int level = 1;
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  lua_pushboolean(L, find_call(L, 1, &level, &frame));
+  return 1;
 }
 
 /* see(dict, key) -> state (a string), value | nil, word */
@@ -307,8 +292,10 @@ static int update_put(lua_State *L) {
 
 void dict_cas_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-    { "check", update_check }, { "mark", update_mark },     { "put", update_put },
-    { "see", update_see },     { "unmark", update_unmark }, { NULL, NULL },
+    { "check", update_check },    { "begin_update", update_begin },
+    { "end_update", update_end }, { "is_in", is_in },
+    { "put", update_put },        { "see", update_see },
+    { "set_update", update_set }, { NULL, NULL },
   };
   binding_register(L, functions);
 }

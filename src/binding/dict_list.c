@@ -21,7 +21,7 @@ static bool check_written_list(lua_State *L, const dict *d, dict_key *key) {
   if (!check_list_key(L, key))
     return false;
   if (d->updates > 0)
-    dict_check_marks(L, key);
+    dict_check_updates(L, key);
   return true;
 }
 
@@ -57,10 +57,11 @@ static int dict_rpush(lua_State *L) {
 /* Reads the element at an end into the memory given, or what it needs of a new userdata, which is pushed. */
 static int peek(lua_State *L, const dict *d, const dict_key *key, bool left, void *memory,
                 size_t size, shmseg_dict_value *value) {
-  int err;
+  int err, top = lua_gettop(L);
   while ((err = shmseg_dict_peek(&d->dict, key->bytes, key->size, left, memory, size, value)) ==
          SHMSEG_TOO_SMALL) {
     size = value->size;
+    lua_settop(L, top); /* a peer may make it longer each time */
     memory = lua_newuserdata(L, size);
   }
   return err;

@@ -79,6 +79,8 @@ static int dict_get_many(lua_State *L) {
     if (first / STORES_GO != (first + count) / STORES_GO)
       (void)wait_run_hooks(L);
   }
+  if (dict_is_closed(d))
+    return object_raise(L, &d->object, SHMSEG_CLOSED);
   lua_settop(L, RESULT);
   return 1;
 }
@@ -98,7 +100,7 @@ static int flatten(lua_State *L, const dict *d) {
     if (!check_key_in(L, KEY, &key))
       return -1;
     if (d->updates > 0)
-      dict_check_marks(L, &key);
+      dict_check_updates(L, &key);
     if (!dict_check_value(L, d, 1, VALUE, &value))
       return -1;
     int at = 2 * ++count;
@@ -136,6 +138,7 @@ static int dict_set_many(lua_State *L) {
   int count = flatten(L, d);
   if (count < 0)
     return 2;
+  dict_check_writes(L, d);
   for (int i = 1; i <= count; i++) {
     lua_settop(L, FLAT);
     int at = 2 * i;

@@ -40,8 +40,7 @@ enum {
   OBJECT_ENCODE = 6,
   OBJECT_DECODE = 7,
   OBJECT_BUFFER = 8,
-  OBJECT_MARKS = 9,
-  OBJECT_CACHE = 10 /* and behind it */
+  OBJECT_CACHE = 9 /* and behind it */
 };
 
 _Static_assert(sizeof(object) % _Alignof(shmseg_object) == 0, "the handle follows without a gap");

@@ -53,6 +53,7 @@ typedef struct {
   shmseg_dict *dict;
   uint32_t id;
   uint32_t stripe;
+  uint64_t *words; /* the stripe's: from dict_enter on */
   int64_t *deadline;
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
@@ -75,6 +76,11 @@ static inline uint64_t dict_stripe_at(uint32_t stripe, uint64_t offset) {
   return DICT_STRIPES + (uint64_t)stripe * STRIPE_SIZE + offset;
 }
 
+/* A word of the op's stripe, whose lock is held. */
+static inline uint64_t *dict_own(const dict_op *op, uint64_t offset) {
+  return op->words + offset / 8;
+}
+
 /* Offset of the line of that number in the stripe. */
 static inline uint64_t dict_line_at(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
   return dict->at_lines + (stripe * dict->lines + line) * LINE_SIZE;
@@ -82,6 +88,11 @@ static inline uint64_t dict_line_at(const shmseg_dict *dict, uint32_t stripe, ui
 
 static inline uint64_t dict_slot_at(uint64_t line, int slot) {
   return line + LINE_SLOTS + (uint64_t)slot * 8;
+}
+
+/* The offset of an entry's word: a slot's, or the chain's. */
+static inline uint64_t dict_entry_at(uint64_t line, int entry) {
+  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
 }
 
 static inline uint64_t dict_cell_at(const shmseg_dict *dict, uint64_t cell) {
@@ -119,6 +130,11 @@ static inline bool dict_has_bytes(uint32_t type) {
   return type == SHMSEG_DICT_STRING || type == SHMSEG_DICT_CODED;
 }
 
+/* Is it what incr adds to? */
+static inline bool dict_is_number(uint32_t type) {
+  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
+}
+
 static inline uint64_t dict_item_size(const dict_head *head) {
   return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
 }
@@ -141,6 +157,38 @@ static inline uint64_t dict_element_bytes(const dict_head *head) {
 static inline dict_block dict_item_block(const dict_found *found) {
   dict_block block = { found->cell, found->head.run, dict_cells_for(dict_item_size(&found->head)) };
   return block;
+}
+
+static inline dict_block dict_element_block(uint32_t cell, const dict_head *element) {
+  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
+  return block;
+}
+
+/* The first and the last element of a list, by its ITEM_NUMBER. */
+static inline uint32_t dict_list_first(uint64_t ends) {
+  return (uint32_t)ends;
+}
+
+static inline uint32_t dict_list_last(uint64_t ends) {
+  return (uint32_t)(ends >> 32);
+}
+
+static inline uint64_t dict_list_ends(uint32_t first, uint32_t last) {
+  return first | (uint64_t)last << 32;
+}
+
+/* Is it a number whose value is at LINE_HOT? A chain's word says nothing of that. */
+static inline bool dict_is_hot(const dict_found *found) {
+  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
+}
+
+/* What an entry leads to, for who has the stripe's lock, or looks at a quiet dict: its head is not read, and
+ * nothing is to be proved. */
+static inline dict_found dict_entry(const shmseg_dict *dict, uint64_t line, int entry) {
+  dict_found found = { .at = dict_entry_at(line, entry), .entry = entry };
+  found.word = load_acquire(dict_word64(dict, found.at));
+  found.cell = dict_word_cell(found.word);
+  return found;
 }
 
 /* A word that had this value when the epoch was that, and has it now: was it the same all the while? Its
@@ -262,9 +310,7 @@ void shmseg_dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, in
 /* The item's number: from the line when the word is hot. */
 static inline uint64_t dict_number(const shmseg_dict *dict, uint64_t line,
                                    const dict_found *found) {
-  return found->word & WORD_HOT && found->entry != DICT_CHAIN
-             ? load_relaxed(dict_word64(dict, line + LINE_HOT))
-             : found->head.number;
+  return dict_is_hot(found) ? load_relaxed(dict_word64(dict, line + LINE_HOT)) : found->head.number;
 }
 
 /* --- dict_arena.c: free memory ------------------------------------------------------------- */
@@ -316,12 +362,30 @@ int shmseg_dict_leave(dict_op *op, int err);
 /* shmseg_dict_find() under the stripe's lock, where nothing can change: no SHMSEG_CHANGED. */
 int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found);
 
+/* The counts that are there hold for another flush stamp. */
+__attribute__((cold)) void shmseg_dict_count_anew(dict_op *op);
+
+static inline void dict_add(uint64_t *word, int64_t more) {
+  store_relaxed(word, load_relaxed(word) + (uint64_t)more);
+}
+
 /* The stripe's count and bytes change by so much, and its used cells. Items and bytes of a flushed item
  * are not counted any more. */
-void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells);
+static inline void dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
+  if (load_relaxed(dict_own(op, STRIPE_STAMP)) != op->flush)
+    shmseg_dict_count_anew(op);
+  dict_add(dict_own(op, STRIPE_COUNT), items);
+  dict_add(dict_own(op, STRIPE_BYTES), bytes);
+  dict_add(dict_own(op, STRIPE_USED), cells);
+}
 
 /* Adds 1 to a counter of the stripe. */
-void shmseg_dict_tell(dict_op *op, uint64_t counter);
+static inline void dict_tell(dict_op *op, uint64_t counter) {
+  dict_add(dict_own(op, counter), 1);
+}
+
+/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
+int shmseg_dict_refuse(dict_op *op);
 
 /* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
 void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
@@ -333,8 +397,21 @@ static inline void dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_
 
 /* --- dict_age.c: the ages of a stripe --------------------------------------------------------- */
 
-/* Notes that cells were written: the stripe's age may grow. */
-void shmseg_dict_written(dict_op *op, uint64_t cells);
+#define DICT_AGES ((uint64_t)8) /* in which the stripe's whole share is written */
+#define DICT_AGE_STEP 64 /* cells that are written from one step of the hand to the next one */
+
+/* So many cells were written since the age grew, and so many before this operation: it may grow. */
+void shmseg_dict_age(dict_op *op, uint64_t before, uint64_t written);
+
+/* Notes that cells were written. */
+static inline void dict_written(dict_op *op, uint64_t cells) {
+  uint64_t before = load_relaxed(dict_own(op, STRIPE_WRITTEN)), written = before + cells;
+  if (before / DICT_AGE_STEP == written / DICT_AGE_STEP &&
+      written * DICT_AGES * op->dict->stripes < op->dict->quota)
+    store_relaxed(dict_own(op, STRIPE_WRITTEN), written);
+  else
+    shmseg_dict_age(op, before, written);
+}
 
 /* --- dict_index.c: the words that publish --------------------------------------------------- */
 
@@ -345,7 +422,7 @@ void shmseg_dict_written(dict_op *op, uint64_t cells);
 /* Puts a finished item that has no entry into a free slot, or the chain. */
 int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_timed);
 
-/* Puts a finished item in the place of another one. The new item's ITEM_NEXT is set here. */
+/* Puts a finished item in the place of another one. Its ITEM_NEXT is 0, and is set here in a chain. */
 int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uint32_t cell,
                         bool is_timed);
 
@@ -369,8 +446,8 @@ int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
 
-/* The bytes of a list's elements, under the stripe's lock. */
-uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count);
+/* The bytes of a list's elements, under the stripe's lock, and how many cells they have. */
+uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count, uint64_t *cells);
 
 /* --- dict_store.c: an item for a key -------------------------------------------------------- */
 
@@ -393,6 +470,11 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
 
 /* Voids the claim on the key, if there is one. Before the key is written, under its stripe's lock. */
 void shmseg_dict_void(dict_op *op, const dict_key *key);
+
+static inline void dict_void(dict_op *op, const dict_key *key) {
+  if (load_relaxed(dict_own(op, STRIPE_CLAIMS)) != 0)
+    shmseg_dict_void(op, key);
+}
 
 /* Under the stripe's lock: is the claim still ours, and not void? */
 bool shmseg_dict_claim_holds(const dict_op *op, const shmseg_dict_claim *claim);

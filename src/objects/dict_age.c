@@ -7,10 +7,8 @@
  * taken for a younger one. */
 #include "objects/dict.h"
 
-#define AGES ((uint64_t)8) /* in which the whole share is written */
 #define ROUND 16
 #define OLDEST 15
-#define STEP 64 /* cells that are written from one step of the hand to the next one */
 
 /* The line's marks that are too old become as old as can be. */
 static void age_line(const dict_op *op, uint64_t line, uint32_t age) {
@@ -35,17 +33,14 @@ static void age_step(const dict_op *op, uint64_t age, uint64_t step, uint64_t st
 }
 
 /* However much one value is, the age grows by one. */
-void shmseg_dict_written(dict_op *op, uint64_t cells) {
-  uint64_t *stripe = dict_word64(op->dict, dict_stripe_at(op->stripe, 0));
-  uint64_t before = load_relaxed(stripe + STRIPE_WRITTEN / 8), written = before + cells;
-  bool is_over = written * AGES * op->dict->stripes >= op->dict->quota;
-  if (is_over || before / STEP != written / STEP) {
-    uint64_t age = load_relaxed(stripe + STRIPE_AGE / 8);
-    uint64_t steps = op->dict->quota / (AGES * op->dict->stripes) / STEP + 1;
-    for (uint64_t i = before / STEP; i < steps && (is_over || i < written / STEP); i++)
-      age_step(op, age, i, steps);
-    if (is_over)
-      store_relaxed(stripe + STRIPE_AGE / 8, age + 1);
-  }
-  store_relaxed(stripe + STRIPE_WRITTEN / 8, is_over ? 0 : written);
+void shmseg_dict_age(dict_op *op, uint64_t before, uint64_t written) {
+  uint64_t share = DICT_AGES * op->dict->stripes, age = load_relaxed(dict_own(op, STRIPE_AGE));
+  uint64_t steps = op->dict->quota / share / DICT_AGE_STEP + 1;
+  bool is_over = written * share >= op->dict->quota;
+  for (uint64_t i = before / DICT_AGE_STEP; i < steps && (is_over || i < written / DICT_AGE_STEP);
+       i++)
+    age_step(op, age, i, steps);
+  if (is_over)
+    store_relaxed(dict_own(op, STRIPE_AGE), age + 1);
+  store_relaxed(dict_own(op, STRIPE_WRITTEN), is_over ? 0 : written);
 }

@@ -171,12 +171,6 @@ int shmseg_dict_write_head(const shmseg_dict *dict, dict_block block, const dict
   uint64_t at = dict_cell_at(dict, block.cell);
   if (!dict_is_run(dict, block.cell, block.run))
     return SHMSEG_CORRUPT;
-  uint64_t first = head->key_size | (uint64_t)head->type << 16 | (uint64_t)block.run << 24 |
-                   (uint64_t)head->flags << 32;
-  store_relaxed(dict_word64(dict, at + ITEM_HEAD), first);
-  store_relaxed(dict_word64(dict, at + ITEM_NUMBER), head->number);
-  store_relaxed(dict_word64(dict, at + ITEM_EXPIRY), head->expiry);
-  store_relaxed(dict_word64(dict, at + ITEM_STAMP), head->stamp);
-  store_relaxed(dict_word32(dict, at + ITEM_NEXT), head->next);
+  dict_store_head(dict_word64(dict, at), block.run, head);
   return shmseg_dict_write(dict, block, ITEM_KEY, key, head->key_size);
 }

@@ -46,7 +46,7 @@ static uint64_t claim_load(const shmseg_dict *dict, uint64_t at) {
 }
 
 static uint64_t *claim_count(const dict_op *op) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_CLAIMS));
+  return dict_own(op, STRIPE_CLAIMS);
 }
 
 /* Looks for a claim on the key: its offset, or 0. */
@@ -71,8 +71,6 @@ void shmseg_dict_recount_claims(dict_op *op) {
 }
 
 void shmseg_dict_void(dict_op *op, const dict_key *key) {
-  if (load_relaxed(claim_count(op)) == 0)
-    return;
   uint64_t word, at = claim_find(op->dict, key, &word);
   if (at == 0)
     shmseg_dict_recount_claims(op);
@@ -134,7 +132,7 @@ static int claim_swap(dict_op *op, const dict_key *key, uint64_t at, uint64_t wo
   return 0;
 }
 
-/* Nobody adds to the key's number any more without the stripe's lock: each of these would see the claim. */
+/* Nobody adds to the key's number any more without the stripe's lock: who does it with that voids the claim. */
 static int claim_cool(dict_op *op, const dict_key *key) {
   dict_found found;
   int err = shmseg_dict_look(op, key, &found);

@@ -47,14 +47,6 @@ typedef struct {
   bool is_held; /* somebody else has a stripe that may have something */
 } evict_task;
 
-static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
-}
-
-static uint64_t evict_entry_at(uint64_t line, int entry) {
-  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
-}
-
 /* --- candidates --------------------------------------------------------------------------- */
 
 static void evict_add_line(const dict_op *op, uint64_t number, uint64_t age, uint32_t keep,
@@ -63,7 +55,7 @@ static void evict_add_line(const dict_op *op, uint64_t number, uint64_t age, uin
   uint32_t marks = load_relaxed(dict_word32(op->dict, line + LINE_MARKS));
   __builtin_prefetch(dict_word64(op->dict, line) + 2 * LINE_SIZE / 8);
   for (int i = 0; i < ENTRIES; i++) {
-    uint64_t word = load_relaxed(dict_word64(op->dict, evict_entry_at(line, i)));
+    uint64_t word = load_relaxed(dict_word64(op->dict, dict_entry_at(line, i)));
     uint32_t cell = dict_word_cell(word);
     if (cell != 0 && (cell != keep || i == DICT_CHAIN))
       window->list[window->count++] =
@@ -73,8 +65,8 @@ static void evict_add_line(const dict_op *op, uint64_t number, uint64_t age, uin
 
 /* Fills the window, at most with so many lines, and moves the hand behind it. */
 static void evict_look(const dict_op *op, uint32_t keep, uint64_t most, evict_window *window) {
-  uint64_t age = load_relaxed(evict_word(op, STRIPE_AGE));
-  uint64_t hand = load_relaxed(evict_word(op, STRIPE_HAND)), lines = op->dict->lines;
+  uint64_t age = load_relaxed(dict_own(op, STRIPE_AGE));
+  uint64_t hand = load_relaxed(dict_own(op, STRIPE_HAND)), lines = op->dict->lines;
   window->count = 0;
   window->lines = 0;
   while (window->count < CANDIDATES && window->lines < lines && window->lines < most) {
@@ -82,7 +74,7 @@ static void evict_look(const dict_op *op, uint32_t keep, uint64_t most, evict_wi
     evict_add_line(op, hand++, age, keep, window);
     window->lines++;
   }
-  store_relaxed(evict_word(op, STRIPE_HAND), hand);
+  store_relaxed(dict_own(op, STRIPE_HAND), hand);
 }
 
 /* --- victims ------------------------------------------------------------------------------ */
@@ -117,11 +109,7 @@ static int evict_find_in_chain(dict_op *op, uint32_t keep, dict_found *found, bo
 
 static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t keep,
                       dict_found *found, bool *is_stale) {
-  *found = (dict_found){ .epoch = load_relaxed(evict_word(op, STRIPE_EPOCH)),
-                         .at = evict_entry_at(candidate->line, candidate->entry),
-                         .word = candidate->word,
-                         .cell = dict_word_cell(candidate->word),
-                         .entry = candidate->entry };
+  *found = dict_entry(op->dict, candidate->line, candidate->entry);
   if (candidate->entry == DICT_CHAIN)
     return evict_find_in_chain(op, keep, found, is_stale);
   if (!shmseg_dict_read_head(op->dict, found->cell, &found->head))
@@ -133,14 +121,14 @@ static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t ke
 /* Drops the victim, and adds its cells to *freed. */
 static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool is_stale,
                       const evict_task *task, uint64_t *freed) {
-  uint64_t used = load_relaxed(evict_word(op, STRIPE_USED));
+  uint64_t used = load_relaxed(dict_own(op, STRIPE_USED));
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
+  dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
-  uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
+  uint64_t less = used - load_relaxed(dict_own(op, STRIPE_USED));
   *freed += less - 1 < op->dict->cells ? less : 1; /* at least one, so that every loop ends */
   return 0;
 }
@@ -172,7 +160,7 @@ static int evict_stale(dict_op *op, const evict_window *window, const evict_task
     if (err && err != SHMSEG_EMPTY)
       return err;
     if (*freed >= want) {
-      store_relaxed(evict_word(op, STRIPE_HAND), candidate->number);
+      store_relaxed(dict_own(op, STRIPE_HAND), candidate->number);
       return 0;
     }
   }
@@ -229,7 +217,7 @@ static uint64_t evict_reach(const dict_op *op, const evict_task *task, bool is_o
 
 /* Has the stripe something, by what it counts? Who holds it may be dead. */
 static bool evict_has_some(const dict_op *op) {
-  return load_relaxed(evict_word(op, STRIPE_USED)) != 0 ||
+  return load_relaxed(dict_own(op, STRIPE_USED)) != 0 ||
          load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0 ||
          load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK))) !=
              SHMSEG_LOCK_FREE;
@@ -262,9 +250,11 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
   task->keep = 0;
   task->is_held = false;
   for (uint32_t i = 1; !err && i < stripes && *freed < want; i++) {
+    uint32_t stripe = (op->stripe + i) & (stripes - 1);
     dict_op other = { .dict = op->dict,
                       .id = op->id,
-                      .stripe = (op->stripe + i) & (stripes - 1),
+                      .stripe = stripe,
+                      .words = dict_word64(op->dict, dict_stripe_at(stripe, 0)),
                       .deadline = op->deadline };
     err = evict_other(&other, task, want / stripes + 1, freed);
   }
@@ -313,11 +303,12 @@ int shmseg_dict_room(dict_op *op, uint64_t count, uint64_t allowance, uint32_t k
   evict_task task = { keep, is_safe, false, forcible, false };
   for (int i = 0; err == ENOMEM && i < ROUNDS; i++) {
     err = evict_some(op, &task, evict_missing(op, count, allowance));
-    if (err == SHMSEG_EMPTY && (is_safe || task.is_last))
-      return evict_give_up(op, &task);
+    bool is_over = err == SHMSEG_EMPTY && (is_safe || task.is_last);
     task.is_last = err == SHMSEG_EMPTY;
-    if (!err || err == SHMSEG_EMPTY)
+    if (!err || err == SHMSEG_EMPTY) /* nothing went, but a stripe may have been repaired */
       err = shmseg_dict_take(op, count, allowance, block);
+    if (is_over && err == ENOMEM)
+      return evict_give_up(op, &task);
   }
   return err == ENOMEM ? shmseg_wait_again(shmseg_wait_patience(op->deadline, DICT_PATIENCE)) : err;
 }

@@ -25,10 +25,10 @@ uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now) {
 
 /* The stripe counts an item again that was flushed. */
 static void expire_count(dict_op *op, const dict_head *head) {
-  uint64_t bytes = dict_item_bytes(head);
+  uint64_t bytes = dict_item_bytes(head), cells;
   if (head->type == SHMSEG_DICT_LIST)
-    bytes += shmseg_dict_list_bytes(op, head->number, head->flags);
-  shmseg_dict_count(op, 1, (int64_t)bytes, 0);
+    bytes += shmseg_dict_list_bytes(op, head->number, head->flags, &cells);
+  dict_count(op, 1, (int64_t)bytes, 0);
 }
 
 /* Under the lock. A word without WORD_TIMED says that the item does not expire: so it has that before the
@@ -46,7 +46,7 @@ static int expire_item(dict_op *op, const dict_key *key, int64_t ttl) {
     if (err)
       return err;
   }
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   uint64_t at = dict_cell_at(dict, found.cell);
   store_relaxed(dict_word64(dict, at + ITEM_EXPIRY), expiry);
   /* Publish, of a flushed one: who sees this stamp sees the expiry before it. */
@@ -118,32 +118,23 @@ static int expire_one(dict_op *op, expire_sweep *sweep, dict_found *found, bool 
   int err = shmseg_dict_drop(op, sweep->line, found);
   if (err)
     return err;
-  shmseg_dict_tell(op, STRIPE_EXPIRED);
+  dict_tell(op, STRIPE_EXPIRED);
   *dropped = true;
   sweep->left--;
   ++*sweep->freed;
   return 0;
 }
 
-static dict_found expire_found(const dict_op *op, uint64_t at, int entry) {
-  dict_found found = { .at = at, .entry = entry };
-  found.epoch = load_relaxed(dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH)));
-  found.word = load_relaxed(dict_word64(op->dict, at));
-  found.cell = dict_word_cell(found.word);
-  return found;
-}
-
 /* Each drop gives the chain's word another version. */
 static int expire_chain(dict_op *op, expire_sweep *sweep) {
-  uint64_t at = sweep->line + LINE_CHAIN;
-  dict_found found = expire_found(op, at, DICT_CHAIN);
+  dict_found found = dict_entry(op->dict, sweep->line, DICT_CHAIN);
   for (int i = 0; i < DICT_CHAIN_MAX && found.cell != 0; i++) {
     bool dropped;
     int err = expire_one(op, sweep, &found, &dropped);
     if (err)
       return err;
     uint32_t before = dropped ? found.before : found.cell, next = found.head.next;
-    found = expire_found(op, at, DICT_CHAIN);
+    found = dict_entry(op->dict, sweep->line, DICT_CHAIN);
     found.before = before;
     found.cell = next;
   }
@@ -153,7 +144,7 @@ static int expire_chain(dict_op *op, expire_sweep *sweep) {
 static int expire_line(dict_op *op, expire_sweep *sweep) {
   bool dropped;
   for (int i = 0; i < DICT_SLOTS; i++) {
-    dict_found found = expire_found(op, dict_slot_at(sweep->line, i), i);
+    dict_found found = dict_entry(op->dict, sweep->line, i);
     int err = found.cell != 0 ? expire_one(op, sweep, &found, &dropped) : 0;
     if (err)
       return err;

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/wait.h"
 #include "objects/dict.h"
 
@@ -25,6 +26,30 @@ __attribute__((cold)) int shmseg_dict_overtaken(dict_retry *retry);
 
 static inline int dict_again(int err, dict_retry *retry) {
   return __builtin_expect(err == SHMSEG_CHANGED, 0) ? shmseg_dict_overtaken(retry) : err;
+}
+
+/* As shmseg_dict_locate(). */
+static inline int dict_locate(const shmseg_dict *dict, const void *key, size_t size,
+                              dict_key *where) {
+  if (!shmseg_object_is_proved(&dict->object) || size - 1 >= SHMSEG_DICT_KEY_MAX ||
+      dict->key[0] == 0 || dict->key[1] == 0)
+    return shmseg_dict_locate(dict, key, size, where);
+  where->bytes = key;
+  where->size = (uint32_t)size;
+  dict_place(dict, shmseg_hash(dict->key, key, size), where);
+  return 0;
+}
+
+/* As shmseg_dict_target(). The line comes while the stripe is locked. */
+static inline int dict_target(const shmseg_dict *dict, const void *key, size_t size,
+                              dict_key *where) {
+  int err = dict_locate(dict, key, size, where);
+  if (err == SHMSEG_EMPTY || (!err && !dict->object.segment->writable))
+    return SHMSEG_READ_ONLY;
+  if (err)
+    return err;
+  __builtin_prefetch(dict_word64(dict, where->line));
+  return 0;
 }
 
 static inline uint64_t dict_epoch(const shmseg_dict *dict, uint32_t stripe) {
@@ -60,6 +85,17 @@ static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_h
   head->number = load_acquire(words + ITEM_NUMBER / 8);
   head->next = load_acquire((const uint32_t *)(words + ITEM_NEXT / 8));
   return dict_is_head(dict, cell, head);
+}
+
+/* Writes an item's head to where it is to begin. */
+static inline void dict_store_head(uint64_t *words, uint32_t run, const dict_head *head) {
+  uint64_t first = head->key_size | (uint64_t)head->type << 16 | (uint64_t)run << 24 |
+                   (uint64_t)head->flags << 32;
+  store_relaxed(words + ITEM_HEAD / 8, first);
+  store_relaxed(words + ITEM_NUMBER / 8, head->number);
+  store_relaxed(words + ITEM_EXPIRY / 8, head->expiry);
+  store_relaxed(words + ITEM_STAMP / 8, head->stamp);
+  store_relaxed((uint32_t *)(words + ITEM_NEXT / 8), head->next);
 }
 
 /* The address of so many bytes of an item, if they are in its first run; else NULL. The head is one. */
@@ -179,17 +215,22 @@ static inline int dict_find(const shmseg_dict *dict, const dict_key *key, dict_f
   return shmseg_dict_find_behind(dict, key, found);
 }
 
-/* As shmseg_dict_use(). */
-static inline void dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry) {
-  if (!dict->object.segment->writable)
-    return;
-  uint32_t *marks = dict_word32(dict, line + LINE_MARKS), seen = load_relaxed(marks);
+/* Gives the entry's mark that age, if it has another one. */
+static inline void dict_mark_use(uint32_t *marks, uint64_t age, int entry) {
   unsigned shift = 5u * (unsigned)entry;
-  uint64_t age = load_relaxed(dict_word64(dict, dict_stripe_at(stripe, STRIPE_AGE)));
+  uint32_t seen = load_relaxed(marks);
   uint32_t mark = (uint32_t)(age & 31) << shift, mask = (uint32_t)31 << shift;
   if ((seen & mask) != mark)
     cas_ordered(marks, &seen,
                 (seen & ~mask) | mark); /* one that fails is a use that is not noted */
+}
+
+/* As shmseg_dict_use(). */
+static inline void dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry) {
+  if (!dict->object.segment->writable)
+    return;
+  uint64_t age = load_relaxed(dict_word64(dict, dict_stripe_at(stripe, STRIPE_AGE)));
+  dict_mark_use(dict_word32(dict, line + LINE_MARKS), age, entry);
 }
 
 #pragma GCC visibility pop

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The words of the index: each store of one publishes a change, and moves the stripe's epoch (D3). */
 #include "core/lock.h"
-#include "objects/dict.h"
-
-static uint64_t *index_epoch(const dict_op *op) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH));
-}
+#include "objects/dict_find.h"
 
 static uint64_t index_version(uint64_t word) {
   return word >> WORD_VERSION & (DICT_VERSIONS - 1);
@@ -13,14 +9,14 @@ static uint64_t index_version(uint64_t word) {
 
 /* Stores a word with the next version: whoever loads it with acquire sees the item that it leads to.
  * bits: VALID, HOT, TIMED and the tag. Gives the word. */
-static uint64_t index_publish(const dict_op *op, uint64_t at, uint64_t bits, uint32_t cell) {
-  uint64_t *word = dict_word64(op->dict, at), *epoch = index_epoch(op);
+static inline uint64_t index_publish(const dict_op *op, uint64_t at, uint64_t bits, uint32_t cell) {
+  uint64_t *word = dict_word64(op->dict, at), *epoch = dict_own(op, STRIPE_EPOCH);
   uint64_t version = load_relaxed(epoch) + 1;
   if (index_version(load_relaxed(word)) == (version & (DICT_VERSIONS - 1)))
     store_release(epoch, version++);
   uint64_t next = bits | (version & (DICT_VERSIONS - 1)) << WORD_VERSION |
                   (uint64_t)cell << WORD_CELL | WORD_VALID;
-  store_release(word, next);     /* pairs with the acquire in shmseg_dict_find() */
+  store_release(word, next);     /* pairs with the acquire in dict_find() */
   store_release(epoch, version); /* who sees it sees the word */
   return next;
 }
@@ -41,16 +37,22 @@ static void index_unlock(const dict_op *op, uint64_t line) {
                       SHMSEG_LOCK_FREE, 1);
 }
 
-/* Changes an item's word; a hot one under the line's lock, so that nobody adds to it afterwards. */
-static int index_change(const dict_op *op, uint64_t line, const dict_found *found, uint64_t bits,
-                        uint32_t cell) {
-  bool is_hot = found->entry != DICT_CHAIN && found->word & WORD_HOT;
-  int err = is_hot ? index_lock(op, line) : 0;
+__attribute__((noinline)) static int index_change_hot(const dict_op *op, uint64_t line, uint64_t at,
+                                                      uint64_t bits, uint32_t cell) {
+  int err = index_lock(op, line);
   if (err)
     return err;
+  index_publish(op, at, bits, cell);
+  index_unlock(op, line);
+  return 0;
+}
+
+/* Changes a slot's word; a hot one under the line's lock, so that nobody adds to it afterwards. */
+static inline int index_change(const dict_op *op, uint64_t line, const dict_found *found,
+                               uint64_t bits, uint32_t cell) {
+  if (found->word & WORD_HOT)
+    return index_change_hot(op, line, found->at, bits, cell);
   index_publish(op, found->at, bits, cell);
-  if (is_hot)
-    index_unlock(op, line);
   return 0;
 }
 
@@ -60,7 +62,7 @@ static uint64_t index_bits(uint32_t tag, bool is_timed) {
   return (uint64_t)tag << WORD_TAG | (is_timed ? WORD_TIMED : 0);
 }
 
-static void index_set_next(const dict_op *op, uint32_t cell, uint32_t next) {
+static inline void index_set_next(const dict_op *op, uint32_t cell, uint32_t next) {
   store_release(dict_word32(op->dict, dict_cell_at(op->dict, cell) + ITEM_NEXT), next);
 }
 
@@ -84,6 +86,12 @@ static void index_relink(const dict_op *op, uint64_t line, uint32_t before, uint
   index_chain(op, line, first, is_timed);
 }
 
+/* As shmseg_dict_use(), by a writer. */
+static inline void index_use(const dict_op *op, uint64_t line, int entry) {
+  dict_mark_use(dict_word32(op->dict, line + LINE_MARKS), load_relaxed(dict_own(op, STRIPE_AGE)),
+                entry);
+}
+
 int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_timed) {
   int entry = 0;
   while (entry < DICT_SLOTS &&
@@ -96,21 +104,21 @@ int shmseg_dict_insert(dict_op *op, const dict_key *key, uint32_t cell, bool is_
     index_set_next(op, cell, dict_word_cell(chain));
     index_chain(op, key->line, cell, is_timed);
   }
-  shmseg_dict_use(op->dict, op->stripe, key->line, entry);
+  index_use(op, key->line, entry);
   return 0;
 }
 
 int shmseg_dict_replace(dict_op *op, uint64_t line, const dict_found *found, uint32_t cell,
                         bool is_timed) {
-  index_set_next(op, cell, found->head.next);
   if (found->entry == DICT_CHAIN) {
+    index_set_next(op, cell, found->head.next);
     index_relink(op, line, found->before, cell, is_timed);
   } else {
     int err = index_change(op, line, found, index_bits(dict_word_tag(found->word), is_timed), cell);
     if (err)
       return err;
   }
-  shmseg_dict_use(op->dict, op->stripe, line, found->entry);
+  index_use(op, line, found->entry);
   return 0;
 }
 
@@ -170,7 +178,7 @@ int shmseg_dict_heat(dict_op *op, uint64_t line, dict_found *found, uint64_t num
 }
 
 int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found) {
-  if (found->entry == DICT_CHAIN || !(found->word & WORD_HOT))
+  if (!dict_is_hot(found))
     return 0;
   int err = index_lock(op, line);
   if (err)
@@ -193,8 +201,7 @@ static void index_release(dict_op *op, const dict_found *found) {
   if (head->type == SHMSEG_DICT_LIST)
     bytes += shmseg_dict_give_list(op, head->number, head->flags);
   bool is_counted = head->stamp == op->flush;
-  shmseg_dict_count(op, is_counted ? -1 : 0, is_counted ? -(int64_t)bytes : 0,
-                    -(int64_t)block.count);
+  dict_count(op, is_counted ? -1 : 0, is_counted ? -(int64_t)bytes : 0, -(int64_t)block.count);
   shmseg_dict_give(op, block);
 }
 

@@ -4,26 +4,45 @@
 #include <string.h>
 
 #include "objects/dict_find.h"
+#include "objects/dict_spare.h"
 
 /* --- an item for a key -------------------------------------------------------------------- */
 
+/* Where the block is in several runs. */
+__attribute__((noinline)) static int store_fill_runs(const dict_op *op, const dict_key *key,
+                                                     dict_block block, const dict_head *head,
+                                                     const void *bytes, uint64_t size) {
+  int err = shmseg_dict_write_head(op->dict, block, head, key->bytes);
+  if (!err && size > 0)
+    err = shmseg_dict_write(op->dict, block, ITEM_KEY + key->size, bytes, size);
+  return err;
+}
+
 /* Writes the item into a block that is ours: after the fence of shmseg_dict_take() (D4). */
-static int store_fill(const dict_op *op, const dict_key *key, dict_block block, dict_head *head,
-                      const void *bytes) {
+static inline int store_fill(const dict_op *op, const dict_key *key, dict_block block,
+                             dict_head *head, const void *bytes) {
   const shmseg_dict *dict = op->dict;
+  uint64_t size = dict_has_bytes(head->type) ? head->number : 0;
+  unsigned char *at = dict_in_run(dict, block, 0, ITEM_KEY + key->size + size);
+  int err = 0;
   head->run = block.run;
-  int err = shmseg_dict_write_head(dict, block, head, key->bytes);
-  if (!err && dict_has_bytes(head->type) && head->number > 0)
-    err = shmseg_dict_write(dict, block, ITEM_KEY + key->size, bytes, head->number);
+  if (at) {
+    dict_store_head((uint64_t *)(void *)at, block.run, head);
+    copy_to_shared(at + ITEM_KEY, key->bytes, key->size);
+    if (size > 0)
+      copy_to_shared(at + ITEM_KEY + key->size, bytes, (size_t)size);
+  } else {
+    err = store_fill_runs(op, key, block, head, bytes, size);
+  }
   return err ? err : segment_status(dict->object.segment);
 }
 
 /* Publishes a finished item. What went to make room may have been in the same chain as the old one. */
-static int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
-                         bool is_timed) {
-  uint64_t *epoch = dict_word64(op->dict, dict_stripe_at(op->stripe, STRIPE_EPOCH));
+static inline int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
+                                bool is_timed) {
+  uint64_t *epoch = dict_own(op, STRIPE_EPOCH);
   if (!old) {
-    shmseg_dict_void(op, key);
+    dict_void(op, key);
     return shmseg_dict_insert(op, key, block.cell, is_timed);
   }
   if (load_relaxed(epoch) != old->epoch) {
@@ -31,13 +50,13 @@ static int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict
     if (err)
       return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err;
   }
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
 }
 
 /* Counts the new item, and frees the old one, in one go: this is done for each value that is stored. */
-static void store_account(dict_op *op, const dict_found *old, const dict_head *head,
-                          uint64_t cells) {
+static inline void store_account(dict_op *op, const dict_found *old, const dict_head *head,
+                                 uint64_t cells) {
   int64_t items = 1, bytes = (int64_t)dict_item_bytes(head), more = (int64_t)cells;
   if (old) {
     dict_block block = dict_item_block(old);
@@ -49,28 +68,45 @@ static void store_account(dict_op *op, const dict_found *old, const dict_head *h
       bytes -= (int64_t)less;
     }
     if (dict_is_stale(&old->head, op->flush, &op->now))
-      shmseg_dict_tell(op, STRIPE_EXPIRED);
+      dict_tell(op, STRIPE_EXPIRED);
     more -= (int64_t)block.count;
-    shmseg_dict_give(op, block);
+    if (!dict_give_spare(op, block))
+      shmseg_dict_give(op, block);
   }
-  shmseg_dict_count(op, items, bytes, more);
-  shmseg_dict_written(op, cells);
+  dict_count(op, items, bytes, more);
+  dict_written(op, cells);
 }
 
-int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
-                    const void *bytes, bool is_safe, bool *forcible) {
+/* The cells that go with the old item: those of a list's elements, too, if they are needed. */
+static uint64_t store_allowance(const dict_op *op, const dict_found *old, uint64_t cells) {
+  uint64_t own = dict_item_block(old).count, elements = 0;
+  if (old->head.type == SHMSEG_DICT_LIST && own < cells)
+    shmseg_dict_list_bytes(op, old->head.number, old->head.flags, &elements);
+  return own + elements;
+}
+
+/* A block from the arena, or what goes for it. */
+static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dict_found *old,
+                      bool is_safe, bool *forcible, dict_block *block) {
+  int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, block);
+  if (err == ENOMEM)
+    dict_tell(op, STRIPE_REFUSED);
+  return err;
+}
+
+static inline int store_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                            const void *bytes, bool is_safe, bool *forcible) {
   head->key_size = key->size;
   head->stamp = op->flush;
   head->next = 0;
   uint64_t cells = dict_cells_for(dict_item_size(head));
-  uint64_t allowance = old ? dict_item_block(old).count : 0;
+  uint64_t allowance = old ? store_allowance(op, old, cells) : 0;
   dict_block block;
-  int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, &block);
-  if (err) {
-    if (err == ENOMEM)
-      shmseg_dict_tell(op, STRIPE_REFUSED);
+  int err = dict_take_spare(op, cells, allowance, &block)
+                ? 0
+                : store_room(op, cells, allowance, old, is_safe, forcible, &block);
+  if (err)
     return err;
-  }
   err = store_fill(op, key, block, head, bytes);
   if (!err)
     err = store_publish(op, key, old, block, head->expiry != 0);
@@ -80,6 +116,11 @@ int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head
   }
   store_account(op, old, head, cells);
   return 0;
+}
+
+int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
+                    const void *bytes, bool is_safe, bool *forcible) {
+  return store_put(op, key, old, head, bytes, is_safe, forcible);
 }
 
 /* --- conditions --------------------------------------------------------------------------- */
@@ -129,8 +170,9 @@ static bool store_is_token(const dict_found *found, uint64_t word, const shmseg_
 }
 
 /* May the key, which has a live item at found or none, be changed as how says? */
-static int store_may(dict_op *op, const dict_key *key, const shmseg_dict_how *how,
-                     dict_found *found, bool is_live) {
+__attribute__((noinline)) static int store_may(dict_op *op, const dict_key *key,
+                                               const shmseg_dict_how *how, dict_found *found,
+                                               bool is_live) {
   bool is_list = is_live && found->head.type == SHMSEG_DICT_LIST;
   uint64_t word = is_live ? found->word : 0;
   if (how->claim && !shmseg_dict_claim_holds(op, how->claim))
@@ -154,9 +196,15 @@ static int store_may(dict_op *op, const dict_key *key, const shmseg_dict_how *ho
   return how->expected && !(is_live && store_equals(op, found, how->expected)) ? SHMSEG_CHANGED : 0;
 }
 
+/* Does how name a condition? Most have none, so there are no branches. */
+static inline bool store_has_condition(const shmseg_dict_how *how) {
+  return how->add | how->replace | how->keep | (how->token != NULL) | (how->expected != NULL) |
+         (how->claim != NULL);
+}
+
 /* Looks for the key. *is_there: it has an item; *is_live: one that lives. */
-static int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
-                      bool *is_live) {
+static inline int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
+                             bool *is_live) {
   int err = dict_find(op->dict, key, found);
   if (err == SHMSEG_CHANGED)
     err = SHMSEG_CORRUPT; /* as shmseg_dict_look() says */
@@ -168,7 +216,7 @@ static int store_look(dict_op *op, const dict_key *key, dict_found *found, bool 
 /* --- storing ------------------------------------------------------------------------------ */
 
 /* What the item of a value begins with: EINVAL for none that can be stored. */
-static int store_describe(const shmseg_dict_value *value, dict_head *head) {
+static inline int store_describe(const shmseg_dict_value *value, dict_head *head) {
   *head = (dict_head){ .type = (uint32_t)value->type,
                        .flags = (uint32_t)value->flags,
                        .number = (uint64_t)value->integer };
@@ -183,18 +231,30 @@ static int store_describe(const shmseg_dict_value *value, dict_head *head) {
 }
 
 /* Can there be such an item? */
-static int store_measure(const shmseg_dict *dict, const dict_head *head) {
+static inline int store_measure(const shmseg_dict *dict, const dict_head *head) {
   bool is_large = dict_has_bytes(head->type) && head->number > dict->object.capacity / 2;
   return is_large || dict_cells_for(dict_item_size(head)) > dict->quota ? EFBIG : 0;
 }
 
+/* The spare run that was added last will most often be the new item's: it comes while the key is looked
+ * for. The address may be any. */
+static inline void store_expect_block(const dict_op *op) {
+  const uint32_t *spare = dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE));
+  uint32_t last = (load_relaxed(spare) - 1) % SPARE_RUNS;
+  uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + 2 * last);
+  const unsigned char *at = shmseg_object_at(&op->dict->object, dict_cell_at(op->dict, cell));
+  __builtin_prefetch(at, 1);
+  __builtin_prefetch(at + DICT_CELL, 1);
+}
+
 /* Under the lock. */
-static int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
-                       const shmseg_dict_how *how, bool *forcible) {
+static inline int store_value(dict_op *op, const dict_key *key, dict_head *head, const void *bytes,
+                              const shmseg_dict_how *how, bool *forcible) {
   dict_found found;
   bool is_there, is_live;
+  store_expect_block(op);
   int err = store_look(op, key, &found, &is_there, &is_live);
-  if (!err)
+  if (!err && store_has_condition(how))
     err = store_may(op, key, how, &found, is_live);
   if (err)
     return err;
@@ -204,7 +264,16 @@ static int store_value(dict_op *op, const dict_key *key, dict_head *head, const 
   } else {
     head->expiry = how->ttl != 0 ? shmseg_dict_expiry(how->ttl, &op->now) : 0;
   }
-  return shmseg_dict_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+  return store_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+}
+
+/* Another process may have written what a value is stored by: that comes all at once, while the lock is
+ * taken. */
+static inline void store_expect(const shmseg_dict *dict, const dict_key *key) {
+  const unsigned char *stripe = shmseg_object_at(&dict->object, dict_stripe_at(key->stripe, 0));
+  __builtin_prefetch(stripe + STRIPE_SPARE, 1);
+  __builtin_prefetch(stripe + STRIPE_WRITTEN, 1);
+  __builtin_prefetch(dict_word64(dict, key->line), 1);
 }
 
 int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
@@ -216,16 +285,15 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
   dict_head head;
   *forcible = false;
   how = how ? how : &plain;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (!err)
     err = how->ttl < 0 ? EINVAL : store_describe(value, &head);
   if (err)
     return err;
+  store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
-  err = store_measure(dict, &head);
-  if (!err)
-    err = shmseg_dict_enter(&op);
+  err = store_measure(dict, &head) ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));
@@ -245,12 +313,12 @@ static int store_remove(dict_op *op, const dict_key *key, const shmseg_dict_how 
     err = store_may(op, key, how, &found, is_live);
   if (err)
     return err;
-  shmseg_dict_void(op, key);
+  dict_void(op, key);
   if (!is_there)
     return 0;
   err = shmseg_dict_drop(op, key->line, &found);
   if (!err && !is_live)
-    shmseg_dict_tell(op, STRIPE_EXPIRED);
+    dict_tell(op, STRIPE_EXPIRED);
   return err;
 }
 
@@ -258,7 +326,7 @@ int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                        const shmseg_dict_how *how, int64_t *deadline) {
   dict_op op = { .dict = dict, .deadline = deadline };
   dict_key where;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (err)
     return err;
   op.stripe = where.stripe;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing under a stripe's lock: entering, leaving, and what a stripe counts. */
+#include <errno.h>
+
 #include "core/eventcount.h"
 #include "core/lock.h"
-#include "objects/dict.h"
+#include "objects/dict_find.h"
 
 static uint32_t *stripe_lock(const dict_op *op) {
-  return dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK));
+  return (uint32_t *)dict_own(op, STRIPE_LOCK);
 }
 
-static uint64_t *stripe_word(const dict_op *op, uint64_t offset) {
-  return dict_word64(op->dict, dict_stripe_at(op->stripe, offset));
+static void stripe_find(dict_op *op) {
+  op->words = dict_word64(op->dict, dict_stripe_at(op->stripe, 0));
 }
 
 /* The lock is ours; what a dead owner has left is mended first. */
@@ -30,6 +32,7 @@ static int stripe_begin(dict_op *op, bool is_dirty) {
 int shmseg_dict_enter(dict_op *op) {
   bool is_dirty;
   int err = shmseg_object_begin(&op->dict->object, &op->id);
+  stripe_find(op);
   if (!err)
     err = shmseg_lock_enter_patiently(op->dict->object.segment, stripe_lock(op), op->id,
                                       DICT_PATIENCE, op->deadline, &is_dirty);
@@ -38,6 +41,7 @@ int shmseg_dict_enter(dict_op *op) {
 
 int shmseg_dict_try_enter(dict_op *op) {
   bool is_dirty;
+  stripe_find(op);
   int err = shmseg_lock_take(op->dict->object.segment, stripe_lock(op), op->id, 0, 0, &is_dirty);
   return err ? err : stripe_begin(op, is_dirty);
 }
@@ -62,11 +66,7 @@ int shmseg_dict_leave(dict_op *op, int err) {
 }
 
 int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where) {
-  int err = shmseg_dict_locate(dict, key, size, where);
-  if (err)
-    return err == SHMSEG_EMPTY ? SHMSEG_READ_ONLY : err;
-  __builtin_prefetch(dict_word64(dict, where->line)); /* it comes while the stripe is locked */
-  return 0;
+  return dict_target(dict, key, size, where);
 }
 
 int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) {
@@ -76,25 +76,19 @@ int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) 
 
 /* --- counts ------------------------------------------------------------------------------- */
 
-static void stripe_add(uint64_t *word, int64_t more) {
-  store_relaxed(word, load_relaxed(word) + (uint64_t)more);
-}
-
 /* After a flush nothing is counted that was stored before. */
-void shmseg_dict_count(dict_op *op, int64_t items, int64_t bytes, int64_t cells) {
-  uint64_t *stripe = stripe_word(op, 0), *stamp = stripe + STRIPE_STAMP / 8;
-  if (load_relaxed(stamp) != op->flush) {
-    store_relaxed(stripe + STRIPE_COUNT / 8, 0);
-    store_relaxed(stripe + STRIPE_BYTES / 8, 0);
-    store_release(stamp, op->flush); /* who sees it sees no older counts */
-  }
-  stripe_add(stripe + STRIPE_COUNT / 8, items);
-  stripe_add(stripe + STRIPE_BYTES / 8, bytes);
-  stripe_add(stripe + STRIPE_USED / 8, cells);
+void shmseg_dict_count_anew(dict_op *op) {
+  store_relaxed(dict_own(op, STRIPE_COUNT), 0);
+  store_relaxed(dict_own(op, STRIPE_BYTES), 0);
+  store_release(dict_own(op, STRIPE_STAMP), op->flush); /* who sees it sees no older counts */
 }
 
-void shmseg_dict_tell(dict_op *op, uint64_t counter) {
-  stripe_add(stripe_word(op, counter), 1);
+int shmseg_dict_refuse(dict_op *op) {
+  int err = shmseg_dict_enter(op);
+  if (err)
+    return err;
+  dict_tell(op, STRIPE_REFUSED);
+  return shmseg_dict_leave(op, EFBIG);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */

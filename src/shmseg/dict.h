@@ -139,7 +139,7 @@ typedef struct shmseg_dict_stats {
   uint64_t free;     /* capacity minus the rounded sizes of all that is there */
   uint64_t evicted;  /* live items that went to make room */
   uint64_t expired;  /* expired ones that were reclaimed */
-  uint64_t refused;  /* writes that found no memory */
+  uint64_t refused;  /* writes that found no memory, or whose value can never fit */
   uint64_t repaired; /* stripes, after a writer's death */
 } shmseg_dict_stats;
 
@@ -166,7 +166,8 @@ SHMSEG_API int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_
                                  const shmseg_dict_value *value, const shmseg_dict_how *how,
                                  bool *forcible, int64_t *deadline);
 
-/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, token and expected count. */
+/* Deletes the key; 0 also when it is not there. Of how, which may be NULL, the conditions count: add,
+ * replace, token, expected, claim. */
 SHMSEG_API int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                                   const shmseg_dict_how *how, int64_t *deadline);
 
@@ -176,9 +177,10 @@ typedef struct shmseg_dict_step {
   shmseg_dict_value step; /* integer or float */
   shmseg_dict_value init; /* type 0: none; then SHMSEG_EMPTY when the key is not there */
   int64_t ttl;            /* of a new one, milliseconds; 0: for ever */
+  bool exact;             /* an integer sum must be one that a double holds */
 } shmseg_dict_step;
 
-/* SHMSEG_WRONG_TYPE: the live value is no number. */
+/* SHMSEG_WRONG_TYPE: the live value is no number. ERANGE: the sum, that of *result, would not be exact. */
 SHMSEG_API int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                                 const shmseg_dict_step *step, shmseg_dict_value *result,
                                 bool *forcible, int64_t *deadline);
@@ -241,7 +243,7 @@ typedef struct shmseg_dict_claim {
 
 /* Claims a key: 0, and *outcome says how. Waits while somebody else has it, until deadline:
  * SHMSEG_TIMEOUT, SHMSEG_INTERRUPTED. SHMSEG_HELD: this segment handle has claimed it itself. ENOMEM:
- * there are too many claims. *patience is 0 at first, and is the deadline of the locks. */
+ * there are too many claims. *claim is zeroes at first, and *patience, the deadline of the locks, 0. */
 SHMSEG_API int shmseg_dict_claim_take(shmseg_dict *dict, const void *key, size_t key_size,
                                       shmseg_dict_claim *claim, shmseg_dict_outcome *outcome,
                                       int64_t deadline, int64_t *patience);

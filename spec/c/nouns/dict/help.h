@@ -15,6 +15,7 @@ static int64_t patience;
 static inline dict_op in_stripe(uint32_t stripe) {
   dict_op op = { .dict = &d, .stripe = stripe, .deadline = &patience };
   must(shmseg_owner_identity(&ours, &op.id) == 0);
+  op.words = dict_word64(&d, dict_stripe_at(stripe, 0));
   op.flush = load_relaxed(dict_word64(&d, DICT_FLUSH));
   return op;
 }

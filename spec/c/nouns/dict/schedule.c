@@ -2,7 +2,7 @@
 /* The dict under the scheduler; option is the processes, as bits, whose mapping is read-only.
  *
  * Operations, on key a, or with an operand on b, c, …: s set, S set a value of two cells, a add, k set if it is
- * still what was got last, d delete, i add 1 to a number, g get, x expire: no more, f flush all, F flush what has
+ * still what was got last, d delete, i add 1 to a number, g get, x, X expire: no more, in an hour, f flush all, F flush what has
  * expired; p, P push right, left, q, Q pop left, right, e all elements, l length; w get and wait for another
  * state, c claim, C store what was claimed, n end the claim; and those of opening.h. */
 #include "nouns/dict/schedule.h"
@@ -84,13 +84,22 @@ static const scenario scenarios[] = {
   { "two add to a number", { "ii", "ig" }, "gig", HOT, 0, 0, budgets_dict },
   { "one adds to a number, one sets it", { "ii", "sg" }, "gsig", HOT, 0, 0, budgets_dict },
   { "a number that is not there", { "ii", "ig" }, "gig", EMPTY, 0, 0, budgets_plain },
-  { "two numbers in one line", { "ii1", "ii1" }, "gg1i", HOT, 0, 0, budgets_plain },
+  { "two numbers in one line", { "ii", "i1i1" }, "gg1i", HOT, 0, 0, budgets_plain },
   { "one waits, one sets", { "w", "s" }, "gsg", EMPTY, 0, 0, budgets_asleep },
   { "one waits, one adds to a number", { "w", "i" }, "gig", HOT, 0, 0, budgets_dict },
   { "one waits, one flushes", { "w", "f" }, "gsg", ONE, 0, 0, budgets_dict },
   { "one waits, one deletes", { "w", "d" }, "gsg", ONE, 0, 0, budgets_plain },
   { "two wait, one pushes", { "w", "w", "p" }, "e", EMPTY, 0, 0, budgets_alive },
-  { "one claims and stores, one sets", { "cC", "s" }, "gcCg", EMPTY, 0, 0, budgets_plain },
+  { "one claims and stores, one sets", { "cC", "ss" }, "gcCg", EMPTY, 0, 0, budgets_plain },
+  { "one claims a number and stores, one adds to it",
+    { "cgC", "ig" },
+    "gig",
+    HOT,
+    0,
+    0,
+    budgets_plain },
+  { "one claims and stores, one pushes", { "cC", "p" }, "gcCg", LISTED, 0, 0, budgets_plain },
+  { "one claims, one claims, sets and stores", { "c", "csC" }, "gcCg", EMPTY, 0, 0, budgets_plain },
   { "two claim one key", { "cC", "cCg" }, "gcCg", EMPTY, 0, 0, budgets_plain },
   { "two claim what a dead one has", { "cC", "cC" }, "gcC", CLAIMANT_DEAD, 0, 0, budgets_plain },
   { "one claims and ends, one claims", { "cn", "cn" }, "gcCg", ONE, 0, 0, budgets_plain },
@@ -100,11 +109,13 @@ static const scenario scenarios[] = {
   { "one evicts, one gets", { "S1", "gg" }, "gg1g2", FULL, 0, 0, budgets_quick },
   { "two evict", { "S1", "S2" }, "gg1g2", FULL, 0, 0, budgets_quick },
   { "one flushes, one gets", { "fs", "gg" }, "gsg", ONE, 0, 0, budgets_dict },
-  { "one flushes, one gives it time", { "fF", "xg" }, "gxg", ONE, 0, 0, budgets_dict },
+  { "one flushes, one gives it time", { "fF", "Xg" }, "gxg", ONE, 0, 0, budgets_dict },
   { "the owner of the stripe is dead", { "sg", "gd" }, "gsg", OWNER_DEAD, 0, 0, budgets_plain },
   { "one that cannot write gets and waits", { "s", "gwg" }, "gsg", ONE, 2, 0, budgets_quick },
   { "a stranger, and one that sets", { "Ssd", "gg" }, "gsg", ONE, 0, 0, budgets_flipped },
   { "a stranger, and a list", { "pq", "e" }, "epq", LISTED, 0, 0, budgets_flipped },
+  { "a stranger, and a wait", { "w", "s" }, "gsg", EMPTY, 0, 0, budgets_flipped },
+  { "a stranger, and a claim", { "cC", "cn" }, "gcC", EMPTY, 0, 0, budgets_flipped },
   { "two build it", { "os", "og" }, "osg", OPENING_ZERO, 0, 0, budgets_quick },
 };
 
@@ -239,4 +250,4 @@ static const char *check(void) {
 static const shmseg_object_options options = { .capacity = CAPACITY, .items = 1 };
 
 SCHEDULE(dict, .kind = &shmseg_dict_kind, .handles = dict_world.handles, .options = &options,
-         .size = 15168, .operands = "sSakdigxpPqQelwcCn");
+         .size = 15168, .operands = "sSakdigxXpPqQelwcCn");

@@ -174,7 +174,8 @@ static int apply(world_of_key *k, const dict_event *e, dict_state *told) {
   case 'e': return list(k, true, told);
   case 'l': return list(k, false, told);
   case 'g': return get(k, e->p, told);
-  case 'x': return expire(k);
+  case 'x':
+  case 'X': return expire(k);
   case 'f': return flush(k);
   case 'F': return k->stale ? drop(k) : 0;
   case 'w': return k->seen[e->p] == state_of(k) && !w.excused ? SHMSEG_TIMEOUT : 0;

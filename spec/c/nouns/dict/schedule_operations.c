@@ -7,6 +7,8 @@
 #include "objects/dict.h"
 #include "schedule/ledger.h"
 
+#define HOUR 3600000 /* milliseconds */
+
 dict_model dict_world;
 
 static shmseg_dict *handle_of(int p) {
@@ -127,13 +129,13 @@ static void incr(int p, unsigned key) {
   end(p, event, err);
 }
 
-static void expire(int p, unsigned key) {
+static void expire(int p, char op, unsigned key) {
   char name = dict_key_name(key);
   int64_t deadline = 0;
   int err;
-  dict_event *event = history_add(p, 'x', key, 0);
+  dict_event *event = history_add(p, op, key, 0);
   do
-    err = shmseg_dict_expire(handle_of(p), &name, 1, 0, &deadline);
+    err = shmseg_dict_expire(handle_of(p), &name, 1, op == 'X' ? HOUR : 0, &deadline);
   while (err == SHMSEG_INTERRUPTED);
   end(p, event, err);
 }
@@ -284,7 +286,8 @@ void dict_do(int p, char op, unsigned key) {
   case 'd': delete (p, key); break;
   case 'i': incr(p, key); break;
   case 'g': get(p, key); break;
-  case 'x': expire(p, key); break;
+  case 'x':
+  case 'X': expire(p, op, key); break;
   case 'f': flush(p); break;
   case 'F': flush_expired(p); break;
   case 'p':

@@ -300,3 +300,13 @@ TEST_WITH(striped, dead, "a stripe whose owner died gives room like any other on
   for (int i = 0; i < 500; i++) /* every stripe is repaired before it is looked at as a whole */
     check(set(2 * n + i, 64) == 0);
 }
+
+TEST_WITH(striped_none, repaired, "the cells that a dead writer had taken are room at once") {
+  dict_key where;
+  dict_block block;
+  must(shmseg_dict_locate(&d, name_of(1), 8, &where) == 0);
+  dict_op dead = in_stripe((where.stripe + 9) % d.stripes);
+  must(shmseg_dict_take(&dead, d.quota, 0, &block) == 0);
+  set_word(&ours, dict_stripe_at(dead.stripe, STRIPE_LOCK), SHMSEG_LOCK_FREE | SHMSEG_LOCK_DIRTY);
+  check(set(1, 24) == 0 && has(1) && stats_now().repaired == 1 && stats_now().refused == 0);
+}

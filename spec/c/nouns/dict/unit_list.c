@@ -202,6 +202,35 @@ TEST_WITH(fresh, corrupt,
     }
 }
 
+/* Links the second element of the list to the first one, and lets it have as many as can be counted. */
+static void make_ring(const char *key) {
+  dict_key where;
+  dict_found found;
+  must(shmseg_dict_locate(&d, key, strlen(key), &where) == 0);
+  must(shmseg_dict_find(&d, &where, &found) == 0);
+  uint32_t first = (uint32_t)found.head.number;
+  uint32_t *link = dict_word32(&d, dict_cell_at(&d, first) + ELEMENT_NEXT);
+  store_relaxed(dict_word32(&d, dict_cell_at(&d, *link) + ELEMENT_NEXT), first);
+  uint64_t *head = dict_word64(&d, dict_cell_at(&d, found.cell) + ITEM_HEAD);
+  store_relaxed(head, *head | (uint64_t)UINT32_MAX << 32);
+}
+
+TEST_WITH(fresh, ring, "a list that a peer has made a ring comes to an end all the same") {
+  for (int how = 0; how < 3; how++) {
+    for (int i = 0; i < 3; i++)
+      check(push("k", RIGHT, "a", 1) == 0);
+    make_ring("k");
+    if (how == 0)
+      check(shmseg_dict_delete(&d, "k", 1, NULL, &patience) == 0);
+    else if (how == 1)
+      check(set("k", "value", 5, 0) == 0);
+    else
+      check(shmseg_dict_flush_all(&d) == 0 && shmseg_dict_expire(&d, "k", 1, 0, &patience) == 0);
+    check(push("other", LEFT, "c", 1) == 0 && pops("other", LEFT, "c")); /* it is repaired */
+    shmseg_dict_delete(&d, "k", 1, NULL, &patience);
+  }
+}
+
 /* --- against a model ------------------------------------------------------------------------- */
 
 typedef struct {

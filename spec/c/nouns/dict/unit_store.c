@@ -334,7 +334,11 @@ TEST_WITH(fresh, deleting, "delete takes a key of any type away, and one that is
   check(shmseg_dict_delete(&d, "k", 1, &how, &patience) == 0 && get("k") == SHMSEG_EMPTY);
   check(store("k", one, (shmseg_dict_how){ 0 }) == 0);
   check(shmseg_dict_delete(&d, "k", 1, &seen, &patience) == SHMSEG_CHANGED && get("k") == 0);
+  shmseg_dict_how add = { .add = true }, replace = { .replace = true };
+  check(shmseg_dict_delete(&d, "k", 1, &add, &patience) == EEXIST && get("k") == 0);
   check(shmseg_dict_delete(&d, "k", 1, &seen, &patience) == 0);
+  check(shmseg_dict_delete(&d, "k", 1, &add, &patience) == 0 &&
+        shmseg_dict_delete(&d, "k", 1, &replace, &patience) == SHMSEG_EMPTY);
   shmseg_dict_stats stats = stats_now();
   check(stats.free == free_before && stats.count == 0 && stats.bytes == 0);
 }

@@ -11,7 +11,7 @@
 #include "test.h"
 
 #define RACE_THREADS 4
-#define RACE_SIZE 8192u
+#define RACE_SIZE 131072u
 #define RACE_DATA 4096u /* from here on the bytes are the test's */
 
 /* A segment handle whose data is the common mapping. */

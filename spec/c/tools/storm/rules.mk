@@ -7,7 +7,7 @@ STORM_CALM := core/wait.c $(filter os/%,$(CORE))
 
 $(eval $(call library,storm/core,$(CC),$(STORM_FLAGS) -Itools/storm,$(filter-out $(STORM_CALM),$(CORE))))
 $(eval $(call library,storm/calm,$(CC),$(STORM_FLAGS),$(STORM_CALM)))
-$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),$(wildcard tools/storm/*.c nouns/*/storm.c),storm/core storm/calm))
+$(eval $(call program,storm/storm,$(CC),$(STORM_FLAGS),$(wildcard tools/storm/*.c nouns/*/storm.c nouns/*/storm_*.c),storm/core storm/calm))
 TESTS += $(BUILD)/storm/storm
 
 .PHONY: storm

@@ -46,7 +46,7 @@ typedef struct storm_noun {
   const shmseg_kind *kind; /* NULL: it has no object in the segment */
   shmseg_object *handle;
   const shmseg_object_options *options;
-  const char *name;              /* of what is no kind */
+  const char *name;              /* of what is no kind, or has another name here */
   int (*opened)(void);           /* behind an open; may be NULL */
   void (*operate)(void);         /* one operation, chosen at random */
   const char *(*finish)(void);   /* when all the others are gone: what is wrong, or NULL */

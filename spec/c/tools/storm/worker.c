@@ -32,7 +32,7 @@ const storm_noun **storm_nouns = __start_storm_entries;
 unsigned storm_nouns_count;
 
 const char *storm_name_of(const storm_noun *noun) {
-  return noun->kind ? noun->kind->name : noun->name;
+  return noun->name ? noun->name : noun->kind->name;
 }
 
 static int by_name(const void *a, const void *b) {
