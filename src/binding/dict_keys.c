@@ -172,8 +172,9 @@ static int next_pair(lua_State *L) {
   }
   w->is_busy = false;
   if (err == SHMSEG_INCOMPATIBLE && lua_gettop(L) > PIECE)
-    return luaL_error(L, "%s: the value of key \"%s\" was made by a codec (incompatible)",
-                      push_object_subject(L, &d->object), lua_tostring(L, PIECE + 1));
+    return luaL_error(
+        L, "%s: a codec made the value of key \"%s\", and this handle has none (incompatible)",
+        push_object_subject(L, &d->object), lua_tostring(L, PIECE + 1));
   if (err && err != SHMSEG_EMPTY && err != SHMSEG_INTERRUPTED)
     return object_raise(L, &d->object, err);
   if (err)
