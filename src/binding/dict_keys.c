@@ -15,9 +15,6 @@
 /* Keys that get_keys gives by default. */
 #define KEYS 1024
 
-/* So many keys, and hooks run. */
-#define KEYS_GO 4096
-
 #define KEY_HEAD sizeof(uint32_t)
 
 typedef struct {
@@ -75,7 +72,7 @@ static int dict_get_keys(lua_State *L) {
   lua_newtable(L);
   while ((max == 0 || (uint64_t)count < max) && !(err = push_key(L, d, &w, "", 0))) {
     lua_rawseti(L, PIECE + 1, ++count);
-    if (count % KEYS_GO == 0)
+    if (count % DICT_KEYS_GO == 0)
       (void)wait_run_hooks(L);
   }
   if (err && err != SHMSEG_EMPTY)
