@@ -93,7 +93,7 @@ __attribute__((always_inline)) static inline int incr_add(const shmseg_dict *dic
 static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
                             shmseg_dict_value *result, int64_t *deadline) {
   dict_found found;
-  incr_number sum;
+  incr_number sum = { 0 };
   uint32_t id;
   int64_t now = 0;
   if (dict_find(dict, key, &found) != 0 || !dict_is_hot(&found) || !incr_keeps_type(&found, step) ||
@@ -174,7 +174,7 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
 static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
                      shmseg_dict_value *result, bool *forcible) {
   dict_found found;
-  incr_number sum = { 0, 0 };
+  incr_number sum = { 0 };
   int err = shmseg_dict_look(op, key, &found);
   if (err && err != SHMSEG_EMPTY)
     return err;
