@@ -16,10 +16,6 @@ typedef struct {
   bool is_exact; /* of a step: an integer sum must be one that a double holds */
 } incr_number;
 
-static bool incr_is_number(uint32_t type) {
-  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
-}
-
 static incr_number incr_number_of(const shmseg_dict_value *value) {
   return (incr_number){ (uint32_t)value->type, (uint64_t)value->integer, false };
 }
@@ -64,10 +60,6 @@ static void incr_tell(incr_number sum, int32_t flags, shmseg_dict_value *result)
 
 /* --- a hot number -------------------------------------------------------------------------- */
 
-static bool incr_is_hot(const dict_found *found) {
-  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
-}
-
 /* Does the sum have the type that the item has? */
 static bool incr_keeps_type(const dict_found *found, incr_number step) {
   return found->head.type == SHMSEG_DICT_INTEGER ? step.type == SHMSEG_DICT_INTEGER
@@ -76,9 +68,10 @@ static bool incr_keeps_type(const dict_found *found, incr_number step) {
 
 /* Adds to the number, whose word was hot. SHMSEG_CHANGED: it is another one by now. A death under the line's
  * lock leaves the number before or after the one store. */
-static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
-                           const dict_found *found, incr_number step, incr_number *sum,
-                           int64_t *deadline) {
+__attribute__((always_inline)) static inline int incr_add(const shmseg_dict *dict, uint32_t id,
+                                                          const dict_key *key,
+                                                          const dict_found *found, incr_number step,
+                                                          incr_number *sum, int64_t *deadline) {
   const shmseg_segment *segment = dict->object.segment;
   uint32_t *lock = dict_word32(dict, key->line + LINE_LOCK);
   uint64_t *number = dict_word64(dict, key->line + LINE_HOT);
@@ -100,10 +93,10 @@ static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key 
 static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
                             shmseg_dict_value *result, int64_t *deadline) {
   dict_found found;
-  incr_number sum;
+  incr_number sum = { 0 };
   uint32_t id;
   int64_t now = 0;
-  if (dict_find(dict, key, &found) != 0 || !incr_is_hot(&found) || !incr_keeps_type(&found, step) ||
+  if (dict_find(dict, key, &found) != 0 || !dict_is_hot(&found) || !incr_keeps_type(&found, step) ||
       !dict_is_live(dict, &found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
@@ -126,12 +119,12 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
                          incr_number *sum) {
   /* nobody adds to it between the look at the sum and the store */
   int err = step.is_exact ? shmseg_dict_cool(op, key->line, found) : 0;
-  if (!err && !incr_is_hot(found))
+  if (!err && !dict_is_hot(found))
     err = incr_sum((incr_number){ found->head.type, found->head.number, false }, step, sum);
   if (err)
     return err;
   dict_void(op, key);
-  if (incr_is_hot(found)) {
+  if (dict_is_hot(found)) {
     err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
     err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
   } else if (found->entry == DICT_CHAIN) {
@@ -148,7 +141,7 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
 /* A live item. */
 static int incr_live(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                      incr_number *sum, bool *forcible) {
-  if (!incr_is_number(found->head.type))
+  if (!dict_is_number(found->head.type))
     return SHMSEG_WRONG_TYPE;
   if (incr_keeps_type(found, step))
     return incr_in_place(op, key, found, step, sum);
@@ -181,7 +174,7 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
 static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
                      shmseg_dict_value *result, bool *forcible) {
   dict_found found;
-  incr_number sum;
+  incr_number sum = { 0 };
   int err = shmseg_dict_look(op, key, &found);
   if (err && err != SHMSEG_EMPTY)
     return err;
@@ -212,13 +205,13 @@ __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_k
     return err;
   err = shmseg_dict_leave(&op, incr_look(&op, key, step, result, forcible));
   if (!err)
-    shmseg_dict_notify(dict, key->stripe, key->line);
+    dict_notify(dict, key->stripe, key->line);
   return err;
 }
 
 static int incr_check(const shmseg_dict_step *step) {
-  if (!incr_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
-      (step->init.type != 0 && !incr_is_number((uint32_t)step->init.type)))
+  if (!dict_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
+      (step->init.type != 0 && !dict_is_number((uint32_t)step->init.type)))
     return EINVAL;
   return 0;
 }

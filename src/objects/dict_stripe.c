@@ -93,10 +93,7 @@ int shmseg_dict_refuse(dict_op *op) {
 
 /* --- waking ------------------------------------------------------------------------------- */
 
-/* The caller has changed a word, and passed a swap: it sees the mark of everyone who has looked
- * before the change could be seen. */
-void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
-  uint32_t *marks = dict_word32(dict, line + LINE_MARKS);
-  if (load_ordered(marks) & DICT_WATCHED && and_ordered(marks, ~DICT_WATCHED) & DICT_WATCHED)
+void shmseg_dict_wake(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  if (and_ordered(dict_word32(dict, line + LINE_MARKS), ~DICT_WATCHED) & DICT_WATCHED)
     shmseg_eventcount_notify(dict_word32(dict, dict_stripe_at(stripe, STRIPE_EVENTCOUNT)));
 }
