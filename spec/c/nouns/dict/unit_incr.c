@@ -122,7 +122,8 @@ TEST_WITH(fresh, exact,
   }
   check(incr_exactly("n", most - 1) == 0 && is_integer("n", 2 * most - 2));
   check(incr_exactly("n", 1) == ERANGE && incr("n", integer(1)) == 0);
-  check(is_integer("n", 2 * most - 1) && incr_exactly("n", INT64_MIN - 2 * most + 1) == 0);
+  check(is_integer("n", 2 * most - 1) && store("n", integer(INT64_MIN + 1), 0) == 0);
+  check(incr_exactly("n", -1) == 0);
   check(is_integer("n", INT64_MIN) && incr_exactly("n", 1) == ERANGE);
   shmseg_dict_step begun = { .step = integer(2), .init = integer(most - 1), .exact = true };
   check(incr_with("new", begun) == ERANGE && get("new") == SHMSEG_EMPTY);
