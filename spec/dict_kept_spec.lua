@@ -121,6 +121,25 @@ describe("get of a value that was read often", function()
     answers({ d, "get", false }, nil)
   end)
 
+  it("keeps no long keys from being collected", function()
+    local d = dicts.new { capacity = 2 ^ 20 }
+    d:set("key", "first")
+    read_often(d, "key")
+    collectgarbage()
+    collectgarbage()
+    local before = collectgarbage("count")
+    for i = 1, 50 do
+      local key = ("k"):rep(60000) .. i
+      d:set(key, "value")
+      for _ = 1, 50 do
+        d:get(key)
+      end
+    end
+    collectgarbage()
+    collectgarbage()
+    assert.is_true(collectgarbage("count") - before < 1000)
+  end)
+
   it("raises once the dict is closed", function()
     local d = kept()
     d:close()

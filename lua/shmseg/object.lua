@@ -25,6 +25,13 @@ local function check_word(words, name, given)
     check.quoted(given))
 end
 
+-- How to write "10m", which other programs take as a size.
+local function unit_hint(given)
+  local count, unit = tostring(given):lower():match "^(%d+) ?([kmg])i?b?$"
+  local powers = { k = 10, m = 20, g = 30 }
+  return count and (": write %s * 2^%d"):format(count, powers[unit]) or ""
+end
+
 -- A number that sizes the object, capacity for example; or nil and what is wrong.
 local function check_size_option(class, name, given)
   if class.core.words[name] then
@@ -32,7 +39,8 @@ local function check_size_option(class, name, given)
   end
   local value = check.number(given)
   if type(value) ~= "number" then
-    return nil, ("option %q: number expected, got %s"):format(name, type(value))
+    return nil, ("option %q: number expected, got %s%s"):format(name,
+      type(value) == "string" and check.quoted(value) or type(value), unit_hint(value))
   elseif value ~= math.floor(value) or value < 1 then
     return nil, ("option %q: out of range: %s"):format(name, tostring(given))
   elseif value >= 2 ^ 53 or not class.core.size_for { [name] = value } then

@@ -11,7 +11,7 @@
 #define SETS 512
 #define WAYS 4
 
-/* A longer value is worth making anew. */
+/* A longer value is worth making anew; and a longer key is not kept from being collected. */
 #define KEPT_MAX 256
 
 /* Reads of strings through a handle before it keeps any. */
@@ -105,7 +105,7 @@ static int cache_choose(struct dict_cache *cache, cache_set *set, const char *by
 void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_value *value) {
   if (!d->cache && d->reads < READS)
     return;
-  if (value->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
+  if (value->size > KEPT_MAX || key->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
     return;
   if (!d->cache)
     make_cache(L, d);

@@ -152,7 +152,7 @@ __attribute__((noinline)) static int arena_take_new(dict_op *op, dict_spare *spa
   return err;
 }
 
-/* The fence pairs with the one in shmseg_dict_confirm(): who has read a byte that is written from now on sees
+/* The fence pairs with the one in dict_prove(): who has read a byte that is written from now on sees
  * the word that does not lead to these cells any more, or leads to something else (D4). */
 int shmseg_dict_take(dict_op *op, uint64_t count, uint64_t allowance, dict_block *block) {
   dict_spare spare;

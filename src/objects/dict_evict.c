@@ -13,9 +13,10 @@
 #include "objects/dict.h"
 
 #define CANDIDATES 64
-#define HEADS                                                                                      \
-  16 /* that are read in a window, where the dict is too large for a cache of the processor */
 #define AHEAD 8 /* candidates whose heads are fetched before they are read */
+
+/* Heads that are read in a window, where the dict is too large for a cache of the processor. */
+#define HEADS 16
 #define ENTRIES (DICT_SLOTS + 1)
 
 /* Lines that are looked at before a stripe counts as one that has nothing to give. */
@@ -48,14 +49,6 @@ typedef struct {
   bool *forcible;
   bool is_held; /* somebody else has a stripe that may have something */
 } evict_task;
-
-static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
-  return dict_own(op, offset);
-}
-
-static uint64_t evict_entry_at(uint64_t line, int entry) {
-  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
-}
 
 /* --- candidates --------------------------------------------------------------------------- */
 
@@ -108,7 +101,7 @@ static inline void evict_add_line(const dict_op *op, uint64_t number, unsigned a
     window->count++;
     if (since <= most)
       continue;
-    uint64_t word = load_relaxed(dict_word64(op->dict, evict_entry_at(line, entry)));
+    uint64_t word = load_relaxed(dict_word64(op->dict, dict_entry_at(line, entry)));
     evict_add(&(evict_candidate){ line, number, word, entry, since }, keep, window);
   }
 }
@@ -117,14 +110,14 @@ static inline void evict_add_line(const dict_op *op, uint64_t number, unsigned a
  * without the room of an item looks itself. */
 static bool evict_is_swept(const dict_op *op, const evict_task *task) {
   return op->flush == 1 || /* there was no flush yet */
-         (!task->is_safe && load_relaxed(evict_word(op, STRIPE_SWEPT)) == op->flush &&
-          load_relaxed(evict_word(op, STRIPE_PASSED)) >= op->dict->lines);
+         (!task->is_safe && load_relaxed(dict_own(op, STRIPE_SWEPT)) == op->flush &&
+          load_relaxed(dict_own(op, STRIPE_PASSED)) >= op->dict->lines);
 }
 
 /* The lines from the window's first one to the hand have nothing flushed any more. */
 static void evict_note_passed(const dict_op *op, const evict_window *window) {
-  uint64_t *swept = evict_word(op, STRIPE_SWEPT), *passed = evict_word(op, STRIPE_PASSED);
-  uint64_t hand = load_relaxed(evict_word(op, STRIPE_HAND));
+  uint64_t *swept = dict_own(op, STRIPE_SWEPT), *passed = dict_own(op, STRIPE_PASSED);
+  uint64_t hand = load_relaxed(dict_own(op, STRIPE_HAND));
   if (window->is_swept)
     return;
   if (load_relaxed(swept) != op->flush) {
@@ -138,8 +131,8 @@ static void evict_note_passed(const dict_op *op, const evict_window *window) {
 /* Fills the window, at most with so many lines, and moves the hand behind it. */
 static void evict_look(const dict_op *op, const evict_task *task, uint64_t most,
                        evict_window *window) {
-  uint64_t age = load_relaxed(evict_word(op, STRIPE_AGE));
-  uint64_t hand = load_relaxed(evict_word(op, STRIPE_HAND)), lines = op->dict->lines;
+  uint64_t age = load_relaxed(dict_own(op, STRIPE_AGE));
+  uint64_t hand = load_relaxed(dict_own(op, STRIPE_HAND)), lines = op->dict->lines;
   window->oldest.age = window->second.age = -1;
   window->listed = window->count = 0;
   window->lines = 0;
@@ -150,7 +143,7 @@ static void evict_look(const dict_op *op, const evict_task *task, uint64_t most,
     evict_add_line(op, hand++, (unsigned)age, task->keep, window);
     window->lines++;
   }
-  store_relaxed(evict_word(op, STRIPE_HAND), hand);
+  store_relaxed(dict_own(op, STRIPE_HAND), hand);
 }
 
 /* --- victims ------------------------------------------------------------------------------ */
@@ -181,11 +174,7 @@ static int evict_find_in_chain(dict_op *op, uint32_t keep, dict_found *found, bo
 
 static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t keep,
                       dict_found *found, bool *is_stale) {
-  *found = (dict_found){ .epoch = load_relaxed(evict_word(op, STRIPE_EPOCH)),
-                         .at = evict_entry_at(candidate->line, candidate->entry),
-                         .word = candidate->word,
-                         .cell = dict_word_cell(candidate->word),
-                         .entry = candidate->entry };
+  *found = dict_entry(op->dict, candidate->line, candidate->entry);
   if (candidate->entry == DICT_CHAIN)
     return evict_find_in_chain(op, keep, found, is_stale);
   if (!shmseg_dict_read_head(op->dict, found->cell, &found->head))
@@ -197,14 +186,14 @@ static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t ke
 /* Drops the victim, and adds its cells to *freed. */
 static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool is_stale,
                       const evict_task *task, uint64_t *freed) {
-  uint64_t used = load_relaxed(evict_word(op, STRIPE_USED));
+  uint64_t used = load_relaxed(dict_own(op, STRIPE_USED));
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
   dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
-  uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
+  uint64_t less = used - load_relaxed(dict_own(op, STRIPE_USED));
   *freed += less - 1 < op->dict->cells ? less : 1; /* at least one, so that every loop ends */
   return 0;
 }
@@ -235,12 +224,12 @@ static int evict_stale(dict_op *op, const evict_window *window, const evict_task
       return err;
     bool has_more = !err && is_stale && candidate->entry == DICT_CHAIN;
     if (*freed >= want || has_more) {
-      store_relaxed(evict_word(op, STRIPE_HAND), candidate->number);
+      store_relaxed(dict_own(op, STRIPE_HAND), candidate->number);
       return 0;
     }
   }
   if (heads < window->listed && !window->is_swept)
-    store_relaxed(evict_word(op, STRIPE_HAND), window->list[heads].number);
+    store_relaxed(dict_own(op, STRIPE_HAND), window->list[heads].number);
   return 0;
 }
 
@@ -290,7 +279,7 @@ static uint64_t evict_reach(const dict_op *op, const evict_task *task, bool is_o
 
 /* Has the stripe something, by what it counts? Who holds it may be dead. */
 static bool evict_has_some(const dict_op *op) {
-  return load_relaxed(evict_word(op, STRIPE_USED)) != 0 ||
+  return load_relaxed(dict_own(op, STRIPE_USED)) != 0 ||
          load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0 ||
          load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK))) !=
              SHMSEG_LOCK_FREE;
@@ -341,7 +330,7 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
 static uint64_t evict_missing(const dict_op *op, uint64_t count, uint64_t allowance) {
   uint64_t granted = load_relaxed(dict_word64(op->dict, DICT_GRANTED));
   uint64_t spare =
-      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE + 4)));
+      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE_CELLS)));
   if (granted > op->dict->cells)
     granted = op->dict->cells;
   uint64_t need = granted + count, have = op->dict->quota + allowance + spare;

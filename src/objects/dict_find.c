@@ -7,10 +7,6 @@ int shmseg_dict_overtaken(dict_retry *retry) {
   return ++retry->tries < FIND_TRIES ? SHMSEG_CHANGED : err;
 }
 
-int shmseg_dict_confirm(const shmseg_dict *dict, uint32_t stripe, const dict_found *found) {
-  return dict_prove(dict, stripe, found);
-}
-
 /* The chain's word proves all that is read in it. */
 static int find_in_chain(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
   uint32_t next = dict_word_cell(found->word);

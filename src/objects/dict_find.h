@@ -160,7 +160,8 @@ static inline bool dict_is_key(const shmseg_dict *dict, const uint64_t *words, u
   return dict_begins_with(&word, ours, size);
 }
 
-/* As shmseg_dict_confirm(). */
+/* After something of the item was copied: 0 when it was the item's all the while. SHMSEG_CHANGED,
+ * SHMSEG_TRUNCATED, … */
 static inline int dict_prove(const shmseg_dict *dict, uint32_t stripe, const dict_found *found) {
   fence_acquire(); /* what was copied was loaded before this; pairs with the fence of who writes to cells */
   uint64_t word = load_acquire(dict_word64(dict, found->at)); /* before the epoch that led to it */

@@ -38,19 +38,16 @@ __attribute__((always_inline)) static inline int store_fill(const dict_op *op, c
   return err ? err : segment_status(dict->object.segment);
 }
 
-/* Publishes a finished item. What went to make room may have been in the same chain as the old one. */
+/* Publishes a finished item. */
 __attribute__((always_inline)) static inline int
 store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block, bool is_timed) {
-  uint64_t *epoch = dict_own(op, STRIPE_EPOCH);
   if (!old) {
     dict_void(op, key);
     return shmseg_dict_insert(op, key, block.cell, is_timed);
   }
-  if (load_relaxed(epoch) != old->epoch) {
-    int err = shmseg_dict_look(op, key, old);
-    if (err)
-      return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err;
-  }
+  int err = dict_look_again(op, key, old);
+  if (err)
+    return err;
   dict_void(op, key);
   return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
 }
@@ -294,9 +291,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
   store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
-  err = store_measure(dict, &head);
-  if (!err)
-    err = shmseg_dict_enter(&op);
+  err = store_measure(dict, &head) ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));

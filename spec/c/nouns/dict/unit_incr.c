@@ -151,7 +151,7 @@ TEST_WITH(fresh, wrong, "what is no number is not added to, nor is anything but 
   check(begin("s", 1, 1, 0) == SHMSEG_WRONG_TYPE && begin("b", 1, 1, 0) == SHMSEG_WRONG_TYPE &&
         begin("l", 1, 1, 0) == SHMSEG_WRONG_TYPE);
   check(incr("n", text) == EINVAL && incr("n", yes) == EINVAL && begin("n", 1, 1, -1) == EINVAL);
-  check(incr_with("n", (shmseg_dict_step){ integer(1), text, 0 }) == EINVAL);
+  check(incr_with("n", (shmseg_dict_step){ .step = integer(1), .init = text }) == EINVAL);
   check(get("s") == 0 && got.size == 1 && get("n") == SHMSEG_EMPTY);
 }
 
