@@ -164,6 +164,13 @@ static void check_init(lua_State *L, shmseg_dict_step *step) {
     luaL_error(L, "must provide \"init\" when providing \"init_ttl\"");
 }
 
+/* Adds to a number whose place was kept. Any failure: the whole call is to be made. */
+static inline int add_to_kept(dict *d, const dict_key *key, const shmseg_dict_value *step,
+                              shmseg_dict_value *result, wait *w) {
+  const shmseg_dict_spot *spot = dict_kept_number(d, key);
+  return spot ? shmseg_dict_incr_at(&d->dict, spot, step, result, &w->deadline) : SHMSEG_CHANGED;
+}
+
 /* incr(key, value [, init [, init_ttl]]) -> new, with init: new, nil, forcible | nil, word */
 static int dict_incr(lua_State *L) {
   dict *d = check_object(L, &dict_class);
@@ -176,11 +183,16 @@ static int dict_incr(lua_State *L) {
     return 2;
   if (!dict_to_number(L, 3, &step.step))
     return luaL_error(L, "cannot convert 'nil' to 'double'");
-  if (lua_gettop(L) > 3)
+  bool forcible = false, is_plain = lua_gettop(L) == 3;
+  if (!is_plain)
     check_init(L, &step);
-  bool forcible = false;
   wait wait = wait_patiently();
-  int err;
+  int err =
+      is_plain && d->cache ? add_to_kept(d, &key, &step.step, &result, &wait) : SHMSEG_CHANGED;
+  if (!err) {
+    dict_push_number(L, &result);
+    return 1;
+  }
   do
     err =
         shmseg_dict_incr(&d->dict, key.bytes, key.size, &step, &result, &forcible, &wait.deadline);
@@ -188,8 +200,11 @@ static int dict_incr(lua_State *L) {
   if (err)
     return dict_push_failure(L, d, err, "not a number");
   dict_push_number(L, &result);
-  if (step.init.type == 0)
+  if (step.init.type == 0) {
+    if (++d->sums % 4 == 0)
+      dict_keep_number(L, d, &key);
     return 1;
+  }
   lua_pushnil(L);
   lua_pushboolean(L, forcible);
   return 3;
