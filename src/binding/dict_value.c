@@ -60,14 +60,6 @@ bool dict_check_key_anew(lua_State *L, int arg, bool is_list, dict_key *key) {
   return false;
 }
 
-void dict_check_writes(lua_State *L, const dict *d) {
-  const shmseg_segment *segment = d->dict.object.segment;
-  if (dict_is_closed(d))
-    object_raise(L, &d->object, SHMSEG_CLOSED);
-  if (!segment->writable)
-    object_raise(L, &d->object, SHMSEG_READ_ONLY);
-}
-
 /* --- values ------------------------------------------------------------------------------- */
 
 /* A Lua without integers stores a whole number as one, so that others read it as such. */
