@@ -15,7 +15,7 @@
 /* A longer value is worth making anew; and a longer key is not kept from being collected. */
 #define KEPT_MAX 256
 
-/* Reads of strings through a handle before it keeps any. */
+/* Reads of strings, or sums, through a handle before it keeps any. */
 #define READS 1000
 
 /* Keys that may be found at one place: those that are kept, and others that were read. */
@@ -88,7 +88,7 @@ const shmseg_dict_spot *dict_kept_number(const dict *d, const dict_key *key) {
 }
 
 void dict_keep_number(lua_State *L, dict *d, const dict_key *key) {
-  if ((!d->cache && d->sums < READS) || lua_type(L, 2) != LUA_TSTRING)
+  if ((!d->cache && d->sums < READS) || key->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
     return;
   if (!d->cache)
     make_cache(L, d);
