@@ -97,7 +97,7 @@ describe("cas", function()
     assert.equal(3000, won)
   end)
 
-  it("that expects and stores nothing succeeds or tells what is there, whoever comes between", function()
+  it("that expects and stores nothing tells what is there, whoever comes between", function()
     local d, name = dicts.new()
     local other = dicts.user(name)
     other:send([[

@@ -387,6 +387,8 @@ describe("fetch", function()
   it("raises for arguments that are wrong, and gives the claim back", function()
     local d, other, name = two_handles()
     expect.misuse("bad argument #2 to 'fetch'", d.fetch, d, "key")
+    expect.misuse("table expected, got number: write { ttl = 60 }", d.fetch, d, "key", never, 60)
+    expect.misuse("the function comes before the options", d.fetch, d, "key", { ttl = 60 }, never)
     expect.misuse("bad argument #2 to 'fetch'", d.fetch, d, "key", "text")
     for _, options in ipairs {
       { ttl = -1 }, { ttl = "x" }, { ttl = 0 / 0 }, { stale = -1 }, { stale = "x" },

@@ -189,9 +189,13 @@ describe("incr", function()
       assert.True(d:get "big" == big)
       assert.True(d:incr("big", ffi.cast("int64_t", 2)) == big + 2)
     else
+      local claim = d:claim "n"
       expect.misuse("64%-bit integer", d.incr, d, "n", 1)
-      expect.misuse("64%-bit integer", d.get, d, "n")
-      expect.misuse("64%-bit integer", d.get_many, d, { "n" })
+      expect.misuse("64%-bit integer", d.incr, d, "new", 2 ^ 53 - 1, 2 ^ 53 - 2)
+      answers({ d, "get", "n" }, 2 ^ 53)
+      answers({ d, "get_stale", "new" }, nil)
+      assert.truthy(claim:set(2 ^ 53 - 1))
+      answers({ d, "incr", "n", 2 ^ 53 - 3 }, 2 ^ 54 - 4) -- a number holds it
     end
     d:set("n", 5)
     answers({ d, "get", "n" }, 5)

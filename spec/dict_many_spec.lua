@@ -246,6 +246,11 @@ describe("# and stats", function()
     assert.equal(0, stats.refused)
     d:safe_set("no", ("x"):rep(1000))
     assert.equal(1, d:stats().refused)
+    for _, method in ipairs { "set", "safe_add", "rpush" } do -- they can never fit
+      d[method](d, "no", ("x"):rep(16384))
+    end
+    d:incr(("k"):rep(16384), 1, 0)
+    assert.equal(5, d:stats().refused)
   end)
 
   it("agree with what is there in a dict of several parts", function()

@@ -115,22 +115,22 @@ describe("a dict that is full", function()
 
   for _, capacity in ipairs { 65536, 2 ^ 22 } do
     for _, evict in ipairs { "lru", "none" } do
-      it(("of %d bytes, evict %s, gives a list's memory to what replaces it"):format(capacity, evict),
-        function()
-          local d = dicts.new { capacity = capacity, evict = evict }
-          local element, value = ("e"):rep(capacity / 64), ("v"):rep(capacity / 2)
-          for _, is_stale in ipairs { false, true } do
-            while d:rpush("list", element) do end
-            if is_stale then
-              d:expire("list", 0.001)
-              dicts.let_expire()
-            end
-            answers({ d, "safe_set", "list", value }, true, nil, false)
-            answers({ d, "get", "list" }, value)
-            d:delete "list"
-            assert.equal(capacity, d:free_space())
+      local size = ("%d bytes, evict %s"):format(capacity, evict)
+      it("gives a list's memory to what replaces it: " .. size, function()
+        local d = dicts.new { capacity = capacity, evict = evict }
+        local element, value = ("e"):rep(capacity / 64), ("v"):rep(capacity / 2)
+        for _, is_stale in ipairs { false, true } do
+          while d:rpush("list", element) do end
+          if is_stale then
+            d:expire("list", 0.001)
+            dicts.let_expire()
           end
-        end)
+          answers({ d, "safe_set", "list", value }, true, nil, false)
+          answers({ d, "get", "list" }, value)
+          d:delete "list"
+          assert.equal(capacity, d:free_space())
+        end
+      end)
     end
   end
 end)

@@ -84,7 +84,8 @@ describe("the handle of a dict", function()
   end)
 
   it("says how to write a capacity that has a unit", function()
-    for given, hint in pairs { ["10m"] = "10 * 2^20", ["64 KiB"] = "64 * 2^10", ["1G"] = "1 * 2^30" } do
+    local hints = { ["10m"] = "10 * 2^20", ["64 KiB"] = "64 * 2^10", ["1G"] = "1 * 2^30" }
+    for given, hint in pairs(hints) do
       assert.equal(('option "capacity": number expected, got %q: write %s'):format(given, hint),
         expect.misuse("expected", shmseg.dict.size_for, { capacity = given }))
     end
@@ -302,17 +303,25 @@ describe("an integer in a dict", function()
   after_each(scratch.clean)
 
   it("that no number holds raises on 5.1 and 5.2, and is exact elsewhere", function()
-    local d = dicts.new()
+    local d, name = dicts.new()
     d:set("key", 9007199254740991)
     assert.equal(2 ^ 53, d:incr("key", 1))
     if not rawget(_G, "jit") and not math.type then
       expect.misuse("no number holds", d.incr, d, "key", 1)
+      assert.equal(2 ^ 53, d:get "key")
+      d:set("key", 9007199254740987)
+      local seg = expect.success(shmseg.open(name, "rw"))
+      local at = seg:read():find("\251\255\255\255\255\255\31\0", 1, true)
+      seg:write(at - 1, "\1\0\0\0\0\0\32\0")
+      seg:close()
       expect.misuse("no number holds", d.get, d, "key")
       expect.misuse("no number holds", d.get_many, d, { "key" })
-    else
-      assert.equal("9007199254740993", (tostring(d:incr("key", 1)):gsub("LL$", "")))
-      assert.equal("9007199254740993", (tostring(d:get "key"):gsub("LL$", "")))
+      expect.misuse("no number holds", d.incr, d, "key", 2)
+      assert.equal(2 ^ 53, d:incr("key", -1))
+      return
     end
+    assert.equal("9007199254740993", (tostring(d:incr("key", 1)):gsub("LL$", "")))
+    assert.equal("9007199254740993", (tostring(d:get "key"):gsub("LL$", "")))
     assert.equal(2 ^ 53 - 1, d:incr("key", -2))
   end)
 
@@ -363,10 +372,11 @@ describe("pairs of a dict", function()
     end
     assert.same({ one = { "a", "b" }, two = "text", three = 3 }, seen)
     local plain = expect.success(shmseg.dict.open(name))
-    local text = expect.misuse("this handle has no codec %(incompatible%)", function()
+    local text = expect.misuse("and this handle has none %(incompatible%)", function()
       for _ in plain:pairs() do end
     end)
     assert.truthy(text:find(name, 1, true))
+    assert.truthy(text:find('a codec made the value of key "%a+",'))
     local broken = { encode = tostring, decode = function() error("cannot be decoded", 0) end }
     local other = expect.success(shmseg.dict.open(name, "rw", { codec = broken }))
     local next_pair = other:pairs "t"
@@ -456,8 +466,8 @@ describe("update of a dict", function()
       function() d:lpush("one", 1) end,
       function() d:expire("one", 1) end,
     } do
-      expect.misuse('key "one": its update has not ended', d.update, d, "one", write)
-      expect.misuse('key "one": its update has not ended', d.update, d, "one", function()
+      expect.misuse('dict "[^"]+": key "one": its update has', d.update, d, "one", write)
+      expect.misuse('dict "[^"]+": key "one": its update has', d.update, d, "one", function()
         d:update("two", tostring)
         write()
       end)

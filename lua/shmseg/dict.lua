@@ -104,7 +104,9 @@ local no_options = {}
 -- What is wrong with the options, or nil.
 local function options_error(options)
   if type(options) ~= "table" then
-    return check.options_table(options)
+    return check.options_table(options) .. (type(options) == "number"
+      and (": write { ttl = %s }"):format(options)
+      or type(options) == "function" and ": the function comes before the options" or "")
   end
   for name, value in pairs(options) do
     local range, number = fetch_options[name], check.number(value)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The dict userdata: values, times to live, and what there is in all. */
+#include <errno.h>
+#include <string.h>
+
 #include "binding/dict.h"
 #include "binding/module.h"
 
@@ -164,11 +167,40 @@ static void check_init(lua_State *L, shmseg_dict_step *step) {
     luaL_error(L, "must provide \"init\" when providing \"init_ttl\"");
 }
 
+/* Adds, until no wait is interrupted. */
+static int add(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_step *step,
+               shmseg_dict_value *result, bool *forcible) {
+  wait wait = wait_patiently();
+  int err;
+  do
+    err = shmseg_dict_incr(&d->dict, key->bytes, key->size, step, result, forcible, &wait.deadline);
+  while (dict_again(L, &wait, &err));
+  return err;
+}
+
+#if LUA_VERSION_NUM < 503
+/* The sum is beyond the numbers: raises, or makes cdata for it, before it is stored. */
+static int add_inexactly(lua_State *L, dict *d, const dict_key *key, shmseg_dict_step *step,
+                         shmseg_dict_value *result, bool *forcible) {
+  void *bytes = push_inexact(L, true, (uint64_t)result->integer);
+  check_object(L, &dict_class); /* making cdata may have run Lua code */
+  step->exact = false;
+  int err = add(L, d, key, step, result, forcible);
+  if (err)
+    return err;
+  memcpy(bytes, &result->integer, sizeof result->integer);
+  if (result->type != SHMSEG_DICT_INTEGER || holds_int64(result->integer))
+    dict_push_number(L, result); /* others have changed it meanwhile */
+  return 0;
+}
+#endif
+
 /* Adds to a number whose place was kept. Any failure: the whole call is to be made. */
-static inline int add_to_kept(dict *d, const dict_key *key, const shmseg_dict_value *step,
-                              shmseg_dict_value *result, wait *w) {
+static inline int add_to_kept(dict *d, const dict_key *key, const shmseg_dict_step *step,
+                              shmseg_dict_value *result) {
   const shmseg_dict_spot *spot = dict_kept_number(d, key);
-  return spot ? shmseg_dict_incr_at(&d->dict, spot, step, result, &w->deadline) : SHMSEG_CHANGED;
+  int64_t deadline = 0;
+  return spot ? shmseg_dict_incr_at(&d->dict, spot, step, result, &deadline) : SHMSEG_CHANGED;
 }
 
 /* incr(key, value [, init [, init_ttl]]) -> new, with init: new, nil, forcible | nil, word */
@@ -179,27 +211,27 @@ static int dict_incr(lua_State *L) {
   shmseg_dict_value result;
   step.init.type = 0; /* the rest of it is of no meaning then; to clear it would take long */
   step.ttl = 0;
+  step.exact = LUA_VERSION_NUM < 503;
   if (!dict_check_written(L, d, 2, &key))
     return 2;
   if (!dict_to_number(L, 3, &step.step))
     return luaL_error(L, "cannot convert 'nil' to 'double'");
-  bool forcible = false, is_plain = lua_gettop(L) == 3;
-  if (!is_plain)
+  if (lua_gettop(L) > 3) {
     check_init(L, &step);
-  wait wait = wait_patiently();
-  int err =
-      is_plain && d->cache ? add_to_kept(d, &key, &step.step, &result, &wait) : SHMSEG_CHANGED;
-  if (!err) {
+  } else if (d->cache && add_to_kept(d, &key, &step, &result) == 0) {
     dict_push_number(L, &result);
     return 1;
   }
-  do
-    err =
-        shmseg_dict_incr(&d->dict, key.bytes, key.size, &step, &result, &forcible, &wait.deadline);
-  while (dict_again(L, &wait, &err));
+  bool forcible = false;
+  int err = add(L, d, &key, &step, &result, &forcible);
+  if (!err)
+    dict_push_number(L, &result);
+#if LUA_VERSION_NUM < 503
+  else if (err == ERANGE)
+    err = add_inexactly(L, d, &key, &step, &result, &forcible);
+#endif
   if (err)
     return dict_push_failure(L, d, err, "not a number");
-  dict_push_number(L, &result);
   if (step.init.type == 0) {
     if (++d->sums % 4 == 0)
       dict_keep_number(L, d, &key);

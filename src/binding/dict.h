@@ -13,8 +13,14 @@
 #include "binding/value.h"
 #include "binding/waiting.h"
 
-/* Nanoseconds that cas and update are overtaken before they give up. */
+/* Nanoseconds that cas and pops are overtaken before they give up. */
 #define DICT_OVERTAKEN ((int64_t)5 * 1000000000)
+
+/* A value, or an element, of up to so many bytes is read onto the C stack. */
+#define DICT_SMALL 512
+
+/* So many keys of one call, and hooks run. */
+#define DICT_KEYS_GO 4096
 
 typedef struct {
   object object;
@@ -52,16 +58,20 @@ void dict_claim_open(lua_State *L);
 
 /* --- arguments ---------------------------------------------------------------------------- */
 
-/* dict_check_key() of what is no string of the right size. is_list: as the lists' methods take it. */
+/* dict_check_key_for() of what is no string of the right size. */
 bool dict_check_key_anew(lua_State *L, int arg, bool is_list, dict_key *key);
 
 /* The key at arg. False, and nil and a word are pushed, for one that cannot be. Raises for what names
- * no key: a table, a function. */
-static inline bool dict_check_key(lua_State *L, int arg, dict_key *key) {
+ * no key: a table, a function. is_list: a boolean names none either. */
+static inline bool dict_check_key_for(lua_State *L, int arg, bool is_list, dict_key *key) {
   key->bytes = lua_type(L, arg) == LUA_TSTRING ? lua_tolstring(L, arg, &key->size) : NULL;
   if (key->bytes && key->size > 0 && key->size <= SHMSEG_DICT_KEY_MAX)
     return true;
-  return dict_check_key_anew(L, arg, false, key);
+  return dict_check_key_anew(L, arg, is_list, key);
+}
+
+static inline bool dict_check_key(lua_State *L, int arg, dict_key *key) {
+  return dict_check_key_for(L, arg, false, key);
 }
 
 /* Raises when the key is being updated by this coroutine, which runs update's function. The dict is at

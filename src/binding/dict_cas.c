@@ -177,15 +177,18 @@ static bool updates_key(lua_State *L, const lua_Debug *frame, const dict_key *ke
 }
 
 void dict_check_updates(lua_State *L, const dict_key *key) {
+  const dict *d = check_object(L, &dict_class);
   lua_Debug frame;
   int level = 0;
-  luaL_checkstack(L, 6, NULL);
+  luaL_checkstack(L, 10, NULL);
   lua_pushlightuserdata(L, (void *)&update_function);
   lua_rawget(L, LUA_REGISTRYINDEX);
   while (find_call(L, lua_gettop(L), &level, &frame))
     if (updates_key(L, &frame, key)) {
       lua_pushlstring(L, key->bytes, key->size);
-      luaL_error(L, "key \"%s\": its update has not ended", lua_tostring(L, -1));
+      int text = lua_gettop(L);
+      luaL_error(L, "%s: key \"%s\": its update has not ended", push_object_subject(L, &d->object),
+                 lua_tostring(L, text));
     }
   lua_pop(L, 1);
 }

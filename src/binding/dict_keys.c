@@ -15,9 +15,6 @@
 /* Keys that get_keys gives by default. */
 #define KEYS 1024
 
-/* So many keys, and hooks run. */
-#define KEYS_GO 4096
-
 #define KEY_HEAD sizeof(uint32_t)
 
 typedef struct {
@@ -75,7 +72,7 @@ static int dict_get_keys(lua_State *L) {
   lua_newtable(L);
   while ((max == 0 || (uint64_t)count < max) && !(err = push_key(L, d, &w, "", 0))) {
     lua_rawseti(L, PIECE + 1, ++count);
-    if (count % KEYS_GO == 0)
+    if (count % DICT_KEYS_GO == 0)
       (void)wait_run_hooks(L);
   }
   if (err && err != SHMSEG_EMPTY)
@@ -171,10 +168,10 @@ static int next_pair(lua_State *L) {
       break;
   }
   w->is_busy = false;
-  if (err == SHMSEG_INCOMPATIBLE)
+  if (err == SHMSEG_INCOMPATIBLE && lua_gettop(L) > PIECE)
     return luaL_error(
-        L, "%s: a codec has made a value, and this handle has no codec (incompatible)",
-        push_object_subject(L, &d->object));
+        L, "%s: a codec made the value of key \"%s\", and this handle has none (incompatible)",
+        push_object_subject(L, &d->object), lua_tostring(L, PIECE + 1));
   if (err && err != SHMSEG_EMPTY && err != SHMSEG_INTERRUPTED)
     return object_raise(L, &d->object, err);
   if (err)

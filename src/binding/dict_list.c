@@ -3,18 +3,9 @@
 #include "binding/dict.h"
 #include "core/wait.h"
 
-/* An element of up to so many bytes is taken onto the C stack. */
-#define SMALL 512
-
-/* Nanoseconds for which others may be faster. */
-#define POP_PATIENCE ((int64_t)5 * 1000000000)
-
 /* The key at index 2: only strings and numbers name lists. */
 static bool check_list_key(lua_State *L, dict_key *key) {
-  key->bytes = lua_type(L, 2) == LUA_TSTRING ? lua_tolstring(L, 2, &key->size) : NULL;
-  if (key->bytes && key->size > 0 && key->size <= SHMSEG_DICT_KEY_MAX)
-    return true;
-  return dict_check_key_anew(L, 2, true, key);
+  return dict_check_key_for(L, 2, true, key);
 }
 
 static bool check_written_list(lua_State *L, const dict *d, dict_key *key) {
@@ -69,7 +60,7 @@ static int peek(lua_State *L, const dict *d, const dict_key *key, bool left, voi
 
 /* Pushes the element, and then takes it: if Lua has no memory for it, or no number, it stays. */
 static int pop_once(lua_State *L, dict *d, const dict_key *key, bool left, int64_t *deadline) {
-  unsigned char small[SMALL];
+  unsigned char small[DICT_SMALL];
   shmseg_dict_value value;
   int err = peek(L, d, key, left, small, sizeof small, &value);
   if (err)
@@ -94,7 +85,7 @@ static int pop(lua_State *L, bool left) {
     lua_settop(L, top);
     err = pop_once(L, d, &key, left, &wait.deadline);
     if (err == SHMSEG_CHANGED) /* somebody else was faster */
-      err = shmseg_wait_again(shmseg_wait_patience(&wait.deadline, POP_PATIENCE));
+      err = shmseg_wait_again(shmseg_wait_patience(&wait.deadline, DICT_OVERTAKEN));
   } while (dict_again(L, &wait, &err));
   if (err == SHMSEG_EMPTY) {
     lua_pushnil(L);

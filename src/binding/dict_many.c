@@ -7,9 +7,6 @@
 /* Keys that are fetched into the cache before they are read. */
 #define BATCH 32
 
-/* Values that are stored, and then hooks run. */
-#define STORES_GO 4096
-
 enum {
   KEYS = 2,
   RESULT,
@@ -76,7 +73,7 @@ static int dict_get_many(lua_State *L) {
     int err = read_batch(L, d, keys, count);
     if (err)
       return push_object_word(L, &d->object, err);
-    if (first / STORES_GO != (first + count) / STORES_GO)
+    if (first / DICT_KEYS_GO != (first + count) / DICT_KEYS_GO)
       (void)wait_run_hooks(L);
   }
   if (dict_is_closed(d))
@@ -150,7 +147,7 @@ static int dict_set_many(lua_State *L) {
       push_uint64(L, (uint64_t)i - 1);
       return results + 1;
     }
-    if (i % STORES_GO == 0)
+    if (i % DICT_KEYS_GO == 0)
       (void)wait_run_hooks(L);
   }
   lua_pushboolean(L, 1);

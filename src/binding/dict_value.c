@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A value of up to so many bytes is read onto the C stack. */
-#define SMALL 512
-
 #define TWO_53 9007199254740992.0
 #define TWO_63 9223372036854775808.0
+
+/* Is it a whole number that has all of its digits in a float? */
+static bool is_whole(lua_Number n) {
+  return n == floor(n) && fabs(n) < TWO_53 && !(n == 0 && signbit(n));
+}
 
 /* --- keys --------------------------------------------------------------------------------- */
 
@@ -28,7 +30,7 @@ static void write_number(lua_State *L, int arg, dict_key *key) {
   lua_Number n = lua_tonumber(L, arg);
   if (isnan(n))
     size = snprintf(key->text, sizeof key->text, "nan");
-  else if (n == floor(n) && fabs(n) < TWO_53 && !(n == 0 && signbit(n)))
+  else if (is_whole(n))
     size = snprintf(key->text, sizeof key->text, "%lld", (long long)n);
   else
     size = snprintf(key->text, sizeof key->text, "%.14g", n);
@@ -68,7 +70,7 @@ static void number_to_value(lua_State *L, int arg, shmseg_dict_value *value) {
   bool is_integer = lua_isinteger(L, arg);
 #else
   lua_Number n = lua_tonumber(L, arg);
-  bool is_integer = n == floor(n) && fabs(n) < TWO_53 && !(n == 0 && signbit(n));
+  bool is_integer = is_whole(n);
 #endif
   value->type = is_integer ? SHMSEG_DICT_INTEGER : SHMSEG_DICT_FLOAT;
   if (is_integer)
@@ -192,7 +194,7 @@ int32_t dict_check_flags(lua_State *L, int arg) {
   dict_is_numeric(L, arg, &n);
   n = trunc(n);
   if (!(n >= INT32_MIN && n <= UINT32_MAX))
-    luaL_argerror(L, arg, "flags out of range: they have 32 bits");
+    luaL_argerror(L, arg, lua_pushfstring(L, "flags out of range: %f; they have 32 bits", n));
   return (int32_t)(uint32_t)(int64_t)n;
 }
 
@@ -305,7 +307,7 @@ static int push_large(lua_State *L, dict *d, const dict_key *key, dict_read *rea
 
 int dict_push_current(lua_State *L, dict *d, const dict_key *key, dict_read *read,
                       shmseg_dict_value *value) {
-  unsigned char small[SMALL];
+  unsigned char small[DICT_SMALL];
   int err = read(&d->dict, key->bytes, key->size, small, sizeof small, value);
   if (err == SHMSEG_TOO_SMALL)
     err = push_large(L, d, key, read, value);

@@ -29,7 +29,8 @@
  *
  * INVARIANTS  D1  an item is there if a slot, or a chain that begins in a line, leads to it: in the
  *                 line of its key, once. Its head, key and bytes do not change while it is there; but for
- *                 ITEM_NUMBER of a number or list, ITEM_EXPIRY, ITEM_STAMP and ITEM_NEXT, each one store.
+ *                 ITEM_NUMBER of a number or list, how many elements a list has, ITEM_EXPIRY, ITEM_STAMP
+ *                 and ITEM_NEXT, each by one store.
  *             D2  a cell's owner is DICT_FREE, or the stripe that may write to it. All cells of a
  *                 stripe's items and elements are the stripe's, each in one block.
  *             D3  every store of an index word gives it a version: 1 more than the epoch, which follows.
@@ -49,7 +50,7 @@
  *                     its chain. In a chain the chain's word proves all of its items.
  *             write   lock the stripe; take cells (owner first), fence, write the item, void the
  *                     claim on the key, store the index word with release: that publishes. Then the
- *                     epoch, counts, and the old block is given back. Unlock, notify.
+ *                     epoch; the old block is given back, and counts follow. Unlock, notify.
  *             incr    of a hot number: the line's lock, the word is still the same, one store to
  *                     LINE_HOT. To make a number hot: both locks, LINE_HOT, then the word. To cool it:
  *                     ITEM_NUMBER, then the word.
@@ -63,6 +64,7 @@
  *                     writer changes the word, then looks at the marks: with WATCHED set it takes
  *                     it away and notifies. Both write before they look; the eventcount's own flag is in the
  *                     word that is slept on, so WATCHED may go while others still sleep: they were woken.
+ *             claim   dict_claim.c has it. A number whose key is claimed is not hot.
  *
  * CRASHES     A word below is what the next operation finds after a kill behind the store that is named.
  *
@@ -71,10 +73,13 @@
  *             bytes of the item      old item          the same
  *             claim voided           old item          the same; the claim's value is not stored
  *             index word             new item          the old block, counts, epoch: repair
+ *             ITEM_NEXT (in a chain) new item          the same; the chain's word has the old version
  *             epoch                  new item          the old block and counts: repair
  *             first owners given     new item          the rest of the old block: repair
  *             spare run, counts      new item          repair counts anew
  *             unlock                 new item          watchers are not woken: their interval ends
+ *             a claim's word         the same item     the claim, until its owner is probed; its count
+ *             WORD_TIMED (expire)    old expiry        the word says more than there is
  *             LINE_HOT (incr)        the sum           the line's lock: nothing else to mend
  *             LINE_HOT (to be hot)   old number        not hot, so LINE_HOT is of no meaning
  *             ITEM_NUMBER (to cool)  hot number        the same number in both

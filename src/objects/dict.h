@@ -48,7 +48,7 @@ typedef struct {
   dict_head head;
 } dict_found;
 
-/* An operation that writes, between dict_enter and dict_leave. */
+/* An operation that writes, from shmseg_dict_enter() to shmseg_dict_leave(). */
 typedef struct {
   shmseg_dict *dict;
   uint32_t id;
@@ -58,8 +58,7 @@ typedef struct {
   uint64_t flush; /* the flush stamp, read under the lock */
   int64_t now;    /* milliseconds; 0: the clock was not read yet */
   bool is_large;  /* shmseg_dict_take() has taken the large lock */
-  bool
-      is_broken; /* what is derived may be wrong: the lock is left to be repaired by the next owner */
+  bool is_broken; /* what is derived may be wrong: the next owner is to repair the stripe */
 } dict_op;
 
 /* --- words (inline) ----------------------------------------------------------------------- */
@@ -88,6 +87,11 @@ static inline uint64_t dict_line_at(const shmseg_dict *dict, uint32_t stripe, ui
 
 static inline uint64_t dict_slot_at(uint64_t line, int slot) {
   return line + LINE_SLOTS + (uint64_t)slot * 8;
+}
+
+/* The offset of an entry's word: a slot's, or the chain's. */
+static inline uint64_t dict_entry_at(uint64_t line, int entry) {
+  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
 }
 
 static inline uint64_t dict_cell_at(const shmseg_dict *dict, uint64_t cell) {
@@ -125,6 +129,11 @@ static inline bool dict_has_bytes(uint32_t type) {
   return type == SHMSEG_DICT_STRING || type == SHMSEG_DICT_CODED;
 }
 
+/* Is it what incr adds to? */
+static inline bool dict_is_number(uint32_t type) {
+  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
+}
+
 static inline uint64_t dict_item_size(const dict_head *head) {
   return ITEM_KEY + head->key_size + (dict_has_bytes(head->type) ? head->number : 0);
 }
@@ -149,6 +158,38 @@ static inline dict_block dict_item_block(const dict_found *found) {
   return block;
 }
 
+static inline dict_block dict_element_block(uint32_t cell, const dict_head *element) {
+  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
+  return block;
+}
+
+/* The first and the last element of a list, by its ITEM_NUMBER. */
+static inline uint32_t dict_list_first(uint64_t ends) {
+  return (uint32_t)ends;
+}
+
+static inline uint32_t dict_list_last(uint64_t ends) {
+  return (uint32_t)(ends >> 32);
+}
+
+static inline uint64_t dict_list_ends(uint32_t first, uint32_t last) {
+  return first | (uint64_t)last << 32;
+}
+
+/* Is it a number whose value is at LINE_HOT? A chain's word says nothing of that. */
+static inline bool dict_is_hot(const dict_found *found) {
+  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
+}
+
+/* What an entry leads to, for who has the stripe's lock, or looks at a quiet dict: its head is not read, and
+ * nothing is to be proved. */
+static inline dict_found dict_entry(const shmseg_dict *dict, uint64_t line, int entry) {
+  dict_found found = { .at = dict_entry_at(line, entry), .entry = entry };
+  found.word = load_acquire(dict_word64(dict, found.at));
+  found.cell = dict_word_cell(found.word);
+  return found;
+}
+
 /* A word that had this value when the epoch was that, and has it now: was it the same all the while? Its
  * version comes again after DICT_VERSIONS epochs. While the epoch is the same one word was changed at
  * most, and it got another version (D3): so a word counts also when its epoch has not followed yet. */
@@ -167,9 +208,6 @@ static inline bool dict_is_stale(const dict_head *head, uint64_t flush, int64_t 
     *now = shmseg_clock_wall();
   return (int64_t)head->expiry <= *now;
 }
-
-/* The moment that is ttl milliseconds from now, for ITEM_EXPIRY; 0: never. */
-uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now);
 
 /* --- dict.c: keys ------------------------------------------------------------------------- */
 
@@ -257,10 +295,6 @@ int shmseg_dict_write_head(const shmseg_dict *dict, dict_block block, const dict
  * found->epoch is set; SHMSEG_CHANGED: look again. Also under the stripe's lock. */
 int shmseg_dict_find(const shmseg_dict *dict, const dict_key *key, dict_found *found);
 
-/* After something of the item was copied: 0 when it was the item's all the while. SHMSEG_CHANGED,
- * SHMSEG_TRUNCATED, … */
-int shmseg_dict_confirm(const shmseg_dict *dict, uint32_t stripe, const dict_found *found);
-
 /* Notes that the entry is used: writes its mark if it differs from the stripe's age, and the segment is
  * writable. */
 void shmseg_dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry);
@@ -268,9 +302,7 @@ void shmseg_dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, in
 /* The item's number: from the line when the word is hot. */
 static inline uint64_t dict_number(const shmseg_dict *dict, uint64_t line,
                                    const dict_found *found) {
-  return found->word & WORD_HOT && found->entry != DICT_CHAIN
-             ? load_relaxed(dict_word64(dict, line + LINE_HOT))
-             : found->head.number;
+  return dict_is_hot(found) ? load_relaxed(dict_word64(dict, line + LINE_HOT)) : found->head.number;
 }
 
 /* --- dict_arena.c: free memory ------------------------------------------------------------- */
@@ -288,6 +320,8 @@ void shmseg_dict_give(dict_op *op, dict_block block);
 
 /* Gives the spare runs of the op's stripe back to the arena. Gives how many cells that were. */
 uint64_t shmseg_dict_give_spare(dict_op *op);
+
+/* --- dict_sweep.c: marks of repair --------------------------------------------------------- */
 
 /* Frees all cells of the op's stripe that do not have DICT_MARKED, and takes the marks away. */
 int shmseg_dict_sweep(dict_op *op);
@@ -322,6 +356,14 @@ int shmseg_dict_leave(dict_op *op, int err);
 /* shmseg_dict_find() under the stripe's lock, where nothing can change: no SHMSEG_CHANGED. */
 int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found);
 
+/* Looks again for an item that was left alone while others of its chain may have gone to make room. */
+static inline int dict_look_again(const dict_op *op, const dict_key *key, dict_found *found) {
+  if (load_relaxed(dict_own(op, STRIPE_EPOCH)) == found->epoch)
+    return 0;
+  int err = shmseg_dict_look(op, key, found);
+  return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err;
+}
+
 /* The counts that are there hold for another flush stamp. */
 __attribute__((cold)) void shmseg_dict_count_anew(dict_op *op);
 
@@ -344,12 +386,18 @@ static inline void dict_tell(dict_op *op, uint64_t counter) {
   dict_add(dict_own(op, counter), 1);
 }
 
-/* Wakes those who watch the line. After a change, and a swap: that of the unlock is one. */
-void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line);
+/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
+int shmseg_dict_refuse(dict_op *op);
 
+/* Takes the mark of those who watch the line away, and wakes them. */
+__attribute__((cold)) void shmseg_dict_wake(const shmseg_dict *dict, uint32_t stripe,
+                                            uint64_t line);
+
+/* Wakes those who watch the line. The caller has changed a word, and passed a swap, as the unlock is one: so
+ * it sees the mark of everyone who has looked before the change could be seen. */
 static inline void dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
   if (load_ordered(dict_word32(dict, line + LINE_MARKS)) & DICT_WATCHED)
-    shmseg_dict_notify(dict, stripe, line);
+    shmseg_dict_wake(dict, stripe, line);
 }
 
 /* --- dict_age.c: the ages of a stripe --------------------------------------------------------- */
@@ -399,12 +447,19 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found);
  * watch it. */
 int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found);
 
+/* --- dict_list.c: all elements of a list ----------------------------------------------------- */
+
 /* Frees the elements of a list that nothing refers to any more, first | last << 32, and counts their
  * cells. Gives their bytes, which the caller counts. If they are not all found, op->is_broken. */
 uint64_t shmseg_dict_give_list(dict_op *op, uint64_t ends, uint64_t count);
 
 /* The bytes of a list's elements, under the stripe's lock, and how many cells they have. */
 uint64_t shmseg_dict_list_bytes(const dict_op *op, uint64_t ends, uint64_t count, uint64_t *cells);
+
+/* --- dict_expire.c ---------------------------------------------------------------------------- */
+
+/* The moment that is ttl milliseconds from now, for ITEM_EXPIRY; 0: never. *now as for dict_is_stale(). */
+uint64_t shmseg_dict_expiry(int64_t ttl, int64_t *now);
 
 /* --- dict_store.c: an item for a key -------------------------------------------------------- */
 

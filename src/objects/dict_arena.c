@@ -12,6 +12,42 @@
 
 /* --- spare runs --------------------------------------------------------------------------- */
 
+/* The run that fits: the latest of that length, or else the shortest that is longer. SPARE_RUNS: none. */
+static uint32_t spare_find(const dict_spare *spare, uint32_t count, dict_run *run) {
+  uint32_t found = SPARE_RUNS;
+  for (uint32_t i = spare->runs; i > 0; i--) {
+    dict_run seen = spare_run(spare, i - 1);
+    if (seen.count < count || (found != SPARE_RUNS && seen.count >= run->count))
+      continue;
+    found = i - 1;
+    *run = seen;
+    if (seen.count == count)
+      break;
+  }
+  return found;
+}
+
+/* Takes a block from the spare runs. ENOMEM: none is long enough. */
+static int spare_take(const shmseg_dict *dict, const dict_spare *spare, uint64_t count,
+                      dict_block *block) {
+  dict_run run;
+  uint32_t i = count <= spare->cells ? spare_find(spare, (uint32_t)count, &run) : SPARE_RUNS;
+  if (i == SPARE_RUNS)
+    return ENOMEM;
+  if (!dict_is_run(dict, run.cell, run.count) || run.count > spare->cells)
+    return SHMSEG_CORRUPT;
+  *block = (dict_block){ run.cell, (uint32_t)count, count };
+  if (run.count > count) {
+    spare_set(spare, i, (dict_run){ run.cell + block->run, run.count - block->run });
+    spare_write(spare, spare->runs, spare->cells - block->run);
+    return 0;
+  }
+  if (i != spare->runs - 1)
+    spare_set(spare, i, spare_run(spare, spare->runs - 1));
+  spare_write(spare, spare->runs - 1, spare->cells - block->run);
+  return 0;
+}
+
 /* Gives all of them to the arena, whose lock is held. A death in it: the stripe is repaired. */
 static int spare_flush(dict_op *op, dict_spare *spare) {
   int err = 0;
@@ -116,7 +152,7 @@ __attribute__((noinline)) static int arena_take_new(dict_op *op, dict_spare *spa
   return err;
 }
 
-/* The fence pairs with the one in shmseg_dict_confirm(): who has read a byte that is written from now on sees
+/* The fence pairs with the one in dict_prove(): who has read a byte that is written from now on sees
  * the word that does not lead to these cells any more, or leads to something else (D4). */
 int shmseg_dict_take(dict_op *op, uint64_t count, uint64_t allowance, dict_block *block) {
   dict_spare spare;

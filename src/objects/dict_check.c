@@ -93,19 +93,18 @@ static bool check_block(check_sum *sum, dict_block block) {
 }
 
 static bool check_list(check_sum *sum, const dict_head *list, uint64_t *bytes) {
-  uint32_t cell = (uint32_t)list->number, before = 0;
+  uint32_t cell = dict_list_first(list->number), before = 0;
   dict_head element;
   for (uint32_t i = 0; i < list->flags; i++) {
     if (!shmseg_dict_read_element(sum->dict, cell, &element) || (i > 0 && element.flags != before))
       return false;
-    dict_block block = { cell, element.run, dict_cells_for(dict_element_size(&element)) };
-    if (!check_block(sum, block))
+    if (!check_block(sum, dict_element_block(cell, &element)))
       return false;
     *bytes += dict_element_bytes(&element);
     before = cell;
     cell = element.next;
   }
-  return list->flags > 0 && before == list->number >> 32;
+  return list->flags > 0 && before == dict_list_last(list->number);
 }
 
 /* Is what a search for the item's key finds the item? */
@@ -141,10 +140,8 @@ static const char *check_item(check_sum *sum, uint64_t line, dict_found *found) 
 }
 
 static const char *check_chain(check_sum *sum, uint64_t line) {
-  dict_found found = { .at = line + LINE_CHAIN, .entry = DICT_CHAIN };
+  dict_found found = dict_entry(sum->dict, line, DICT_CHAIN);
   const char *wrong = NULL;
-  found.word = load_acquire(dict_word64(sum->dict, found.at));
-  found.cell = dict_word_cell(found.word);
   if (!(found.word & WORD_VALID))
     return "D3: a chain's word";
   for (int i = 0; !wrong && found.cell != 0; i++) {
@@ -160,9 +157,7 @@ static const char *check_line(check_sum *sum, uint64_t line) {
   if (!shmseg_lock_valid(load_relaxed(dict_word32(sum->dict, line + LINE_LOCK))))
     return "a line's lock";
   for (int entry = 0; !wrong && entry < DICT_SLOTS; entry++) {
-    dict_found found = { .at = dict_slot_at(line, entry), .entry = entry };
-    found.word = load_acquire(dict_word64(sum->dict, found.at));
-    found.cell = dict_word_cell(found.word);
+    dict_found found = dict_entry(sum->dict, line, entry);
     hot += (found.word & WORD_HOT) != 0;
     if (!(found.word & WORD_VALID))
       wrong = "D3: a slot's word";
@@ -181,7 +176,7 @@ static uint64_t check_word(const check_sum *sum, uint64_t offset) {
 }
 
 static const char *check_counts(const check_sum *sum) {
-  uint64_t spare = dict_stripe_at(sum->stripe, STRIPE_SPARE + 4);
+  uint64_t spare = dict_stripe_at(sum->stripe, STRIPE_SPARE_CELLS);
   bool is_counted = check_word(sum, STRIPE_STAMP) == sum->flush;
   if (sum->cells != check_word(sum, STRIPE_USED))
     return "D6: a stripe's used cells";

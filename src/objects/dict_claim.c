@@ -275,7 +275,7 @@ void shmseg_dict_claim_end(shmseg_dict *dict, shmseg_dict_claim *claim, const vo
   uint64_t *at = dict_word64(dict, ended.offset);
   if (cas_ordered(at, &word, free) ||
       (word == (ended.word | CLAIM_VOID) && cas_ordered(at, &word, free)))
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
 }
 
 int shmseg_dict_claim_store(shmseg_dict *dict, shmseg_dict_claim *claim, const void *key,

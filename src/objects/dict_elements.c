@@ -35,7 +35,7 @@ static int elements_add(const shmseg_dict *dict, uint32_t cell, const dict_head 
 /* Walks from the first element to the last. False: they cannot be a list's. The count that the item
  * has may be that of before the last push or pop, or after it. */
 static bool elements_walk(const shmseg_dict *dict, const dict_head *list, elements *all) {
-  uint32_t cell = (uint32_t)list->number, last = (uint32_t)(list->number >> 32);
+  uint32_t cell = dict_list_first(list->number), last = dict_list_last(list->number);
   uint64_t most = (uint64_t)list->flags + 1 < dict->cells ? (uint64_t)list->flags + 1 : dict->cells;
   for (uint64_t i = 0; i < most; i++) {
     dict_head head;
@@ -48,7 +48,7 @@ static bool elements_walk(const shmseg_dict *dict, const dict_head *list, elemen
   return false;
 }
 
-/* Finds a live list. SHMSEG_EMPTY, SHMSEG_WRONG_TYPE; what is found is to be confirmed. */
+/* Finds a live list. SHMSEG_EMPTY, SHMSEG_WRONG_TYPE; what is found is to be proved. */
 static int elements_find(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
   int64_t now = 0;
   int err = shmseg_dict_find(dict, key, found);
@@ -127,7 +127,8 @@ static int elements_peek_once(const shmseg_dict *dict, const dict_key *key, bool
   *value = (shmseg_dict_value){ .token = { 0, 0, found.epoch } };
   if (err)
     return err;
-  uint32_t cell = (uint32_t)(left ? found.head.number : found.head.number >> 32);
+  uint64_t ends = found.head.number;
+  uint32_t cell = left ? dict_list_first(ends) : dict_list_last(ends);
   if (!shmseg_dict_read_element(dict, cell, &head))
     return dict_garbage(dict, key->stripe, &found);
   bool has_bytes = dict_has_bytes(head.type), fits = !has_bytes || head.number <= available;

@@ -4,7 +4,7 @@
  * The hand goes through the lines of a stripe. The victim is the oldest one of a window: so many
  * candidates from the hand on. A slot's item is one, and a chain as a whole. Items' heads are elsewhere
  * in memory: only of those that may be stale they are read, in a dict of many stripes only of some of
- * these, and of the victim. */
+ * these, and of the victim. So only those that may be stale are listed. */
 #include <errno.h>
 
 #include "core/lock.h"
@@ -13,9 +13,10 @@
 #include "objects/dict.h"
 
 #define CANDIDATES 64
-#define HEADS                                                                                      \
-  16 /* that are read in a window, where the dict is too large for a cache of the processor */
 #define AHEAD 8 /* candidates whose heads are fetched before they are read */
+
+/* Heads that are read in a window, where the dict is too large for a cache of the processor. */
+#define HEADS 16
 #define ENTRIES (DICT_SLOTS + 1)
 
 /* Lines that are looked at before a stripe counts as one that has nothing to give. */
@@ -30,12 +31,13 @@ typedef struct {
   uint64_t line, number; /* its offset, and its number in the stripe */
   uint64_t word;
   int entry;
-  uint32_t age; /* since it was used */
+  int age; /* since it was used; -1: it is none */
 } evict_candidate;
 
 typedef struct {
   evict_candidate list[CANDIDATES + ENTRIES];
-  int count;
+  evict_candidate oldest, second; /* of all */
+  int listed, count;
   uint64_t lines; /* so many were looked at */
 } evict_window;
 
@@ -47,49 +49,78 @@ typedef struct {
   bool is_held; /* somebody else has a stripe that may have something */
 } evict_task;
 
-static uint64_t *evict_word(const dict_op *op, uint64_t offset) {
-  return dict_own(op, offset);
-}
-
-static uint64_t evict_entry_at(uint64_t line, int entry) {
-  return entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
-}
-
 /* --- candidates --------------------------------------------------------------------------- */
 
-static void evict_add_line(const dict_op *op, uint64_t number, uint64_t age, uint32_t keep,
-                           evict_window *window) {
-  uint64_t line = dict_line_at(op->dict, op->stripe, number);
-  uint32_t marks = load_relaxed(dict_word32(op->dict, line + LINE_MARKS));
-  __builtin_prefetch(dict_word64(op->dict, line) + 2 * LINE_SIZE / 8);
-  for (int i = 0; i < ENTRIES; i++) {
-    uint64_t word = load_relaxed(dict_word64(op->dict, evict_entry_at(line, i)));
-    uint32_t cell = dict_word_cell(word);
-    if (cell != 0 && (cell != keep || i == DICT_CHAIN))
-      window->list[window->count++] =
-          (evict_candidate){ line, number, word, i, (uint32_t)(age - (marks >> 5 * i & 31)) & 31 };
+static bool evict_may_be_stale(const dict_op *op, uint64_t word) {
+  return word & WORD_TIMED || op->flush != 1; /* 1: there was no flush yet */
+}
+
+/* A candidate of which more is to be known than its age. */
+__attribute__((noinline)) static void evict_add(const dict_op *op, const evict_candidate *candidate,
+                                                uint32_t keep, evict_window *window) {
+  if (dict_word_cell(candidate->word) == keep && candidate->entry != DICT_CHAIN)
+    return;
+  if (evict_may_be_stale(op, candidate->word))
+    window->list[window->listed++] = *candidate;
+  if (candidate->age > window->oldest.age) {
+    window->second = window->oldest;
+    window->oldest = *candidate;
+  } else if (candidate->age > window->second.age) {
+    window->second = *candidate;
+  }
+}
+
+/* Bit i: entry i has something. Which ones have cannot be foreseen, so nothing branches. *all: the bits of
+ * all words. */
+static inline unsigned evict_used(const uint64_t *line, uint64_t *all) {
+  const uint64_t *slots = line + LINE_SLOTS / 8;
+  uint64_t word0 = load_relaxed(slots), word1 = load_relaxed(slots + 1);
+  uint64_t word2 = load_relaxed(slots + 2), word3 = load_relaxed(slots + 3);
+  uint64_t word4 = load_relaxed(slots + 4), chain = load_relaxed(line + LINE_CHAIN / 8);
+  unsigned used0 = word0 >> WORD_CELL != 0, used1 = word1 >> WORD_CELL != 0;
+  unsigned used2 = word2 >> WORD_CELL != 0, used3 = word3 >> WORD_CELL != 0;
+  unsigned used4 = word4 >> WORD_CELL != 0, used5 = chain >> WORD_CELL != 0;
+  *all = word0 | word1 | word2 | word3 | word4 | chain;
+  return used0 | used1 << 1 | used2 << 2 | used3 << 3 | used4 << 4 | used5 << DICT_CHAIN;
+}
+
+_Static_assert(DICT_SLOTS == 5 && DICT_CHAIN == 5, "evict_used");
+
+/* Most candidates are young, and cannot be stale: of them only the mark is looked at. */
+static inline void evict_add_line(const dict_op *op, uint64_t number, unsigned age, uint32_t keep,
+                                  evict_window *window) {
+  uint64_t line = dict_line_at(op->dict, op->stripe, number), all;
+  const uint64_t *words = dict_word64(op->dict, line);
+  unsigned marks = load_relaxed((const uint32_t *)words + LINE_MARKS / 4);
+  unsigned used = evict_used(words, &all);
+  int most = evict_may_be_stale(op, all) ? -1 : window->second.age;
+  __builtin_prefetch(words + 2 * LINE_SIZE / 8);
+  for (; used != 0; used &= used - 1) {
+    int entry = __builtin_ctz(used), since = (int)((age - (marks >> 5 * entry)) & 31);
+    window->count++;
+    if (since <= most)
+      continue;
+    uint64_t word = load_relaxed(dict_word64(op->dict, dict_entry_at(line, entry)));
+    evict_add(op, &(evict_candidate){ line, number, word, entry, since }, keep, window);
   }
 }
 
 /* Fills the window, at most with so many lines, and moves the hand behind it. */
 static void evict_look(const dict_op *op, uint32_t keep, uint64_t most, evict_window *window) {
-  uint64_t age = load_relaxed(evict_word(op, STRIPE_AGE));
-  uint64_t hand = load_relaxed(evict_word(op, STRIPE_HAND)), lines = op->dict->lines;
-  window->count = 0;
+  uint64_t age = load_relaxed(dict_own(op, STRIPE_AGE));
+  uint64_t hand = load_relaxed(dict_own(op, STRIPE_HAND)), lines = op->dict->lines;
+  window->oldest.age = window->second.age = -1;
+  window->listed = window->count = 0;
   window->lines = 0;
   while (window->count < CANDIDATES && window->lines < lines && window->lines < most) {
     hand = hand < lines ? hand : 0;
-    evict_add_line(op, hand++, age, keep, window);
+    evict_add_line(op, hand++, (unsigned)age, keep, window);
     window->lines++;
   }
-  store_relaxed(evict_word(op, STRIPE_HAND), hand);
+  store_relaxed(dict_own(op, STRIPE_HAND), hand);
 }
 
 /* --- victims ------------------------------------------------------------------------------ */
-
-static bool evict_may_be_stale(const dict_op *op, uint64_t word) {
-  return word & WORD_TIMED || op->flush != 1; /* 1: there was no flush yet */
-}
 
 /* Of a chain the last one that is stale, or else the last one, is found. SHMSEG_EMPTY: there is only what is
  * to be kept. */
@@ -117,11 +148,7 @@ static int evict_find_in_chain(dict_op *op, uint32_t keep, dict_found *found, bo
 
 static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t keep,
                       dict_found *found, bool *is_stale) {
-  *found = (dict_found){ .epoch = load_relaxed(evict_word(op, STRIPE_EPOCH)),
-                         .at = evict_entry_at(candidate->line, candidate->entry),
-                         .word = candidate->word,
-                         .cell = dict_word_cell(candidate->word),
-                         .entry = candidate->entry };
+  *found = dict_entry(op->dict, candidate->line, candidate->entry);
   if (candidate->entry == DICT_CHAIN)
     return evict_find_in_chain(op, keep, found, is_stale);
   if (!shmseg_dict_read_head(op->dict, found->cell, &found->head))
@@ -133,21 +160,21 @@ static int evict_find(dict_op *op, const evict_candidate *candidate, uint32_t ke
 /* Drops the victim, and adds its cells to *freed. */
 static int evict_drop(dict_op *op, uint64_t line, const dict_found *found, bool is_stale,
                       const evict_task *task, uint64_t *freed) {
-  uint64_t used = load_relaxed(evict_word(op, STRIPE_USED));
+  uint64_t used = load_relaxed(dict_own(op, STRIPE_USED));
   int err = shmseg_dict_drop(op, line, found);
   if (err)
     return err;
   dict_tell(op, is_stale ? STRIPE_EXPIRED : STRIPE_EVICTED);
   if (!is_stale)
     *task->forcible = true;
-  uint64_t less = used - load_relaxed(evict_word(op, STRIPE_USED));
+  uint64_t less = used - load_relaxed(dict_own(op, STRIPE_USED));
   *freed += less - 1 < op->dict->cells ? less : 1; /* at least one, so that every loop ends */
   return 0;
 }
 
 /* The heads that are read soon come while others are looked at. */
 static void evict_fetch(const dict_op *op, const evict_window *window, int i) {
-  if (i >= window->count || !evict_may_be_stale(op, window->list[i].word))
+  if (i >= window->listed)
     return;
   uint32_t cell = dict_word_cell(window->list[i].word);
   if (dict_is_cell(op->dict, cell))
@@ -157,47 +184,39 @@ static void evict_fetch(const dict_op *op, const evict_window *window, int i) {
 /* Drops what is stale in the window, until there is enough. The hand stays where some may be left. */
 static int evict_stale(dict_op *op, const evict_window *window, const evict_task *task,
                        uint64_t want, uint64_t *freed) {
-  int heads = op->dict->stripes > 1 && !task->is_safe ? HEADS : window->count;
-  for (int i = 0; i < window->count && heads > 0; i++) {
+  bool is_all = op->dict->stripes == 1 || task->is_safe;
+  int heads = is_all || window->listed < HEADS ? window->listed : HEADS;
+  for (int i = 0; i < heads; i++) {
     const evict_candidate *candidate = &window->list[i];
     dict_found found;
     bool is_stale;
     evict_fetch(op, window, i + AHEAD);
-    if (!evict_may_be_stale(op, candidate->word))
-      continue;
-    heads--;
     int err = evict_find(op, candidate, task->keep, &found, &is_stale);
     if (!err && is_stale)
       err = evict_drop(op, candidate->line, &found, true, task, freed);
     if (err && err != SHMSEG_EMPTY)
       return err;
     if (*freed >= want) {
-      store_relaxed(evict_word(op, STRIPE_HAND), candidate->number);
+      store_relaxed(dict_own(op, STRIPE_HAND), candidate->number);
       return 0;
     }
   }
   return 0;
 }
 
-/* Drops the oldest one of the window. SHMSEG_EMPTY: there is none. */
+/* Drops the oldest one of the window: the second one where that is a chain of what is to be kept alone, which
+ * is in one line. SHMSEG_EMPTY: there is none. */
 static int evict_oldest(dict_op *op, const evict_window *window, const evict_task *task,
                         uint64_t *freed) {
-  const evict_candidate *oldest = NULL;
+  const evict_candidate *victim = &window->oldest;
   dict_found found;
   bool is_stale;
-  for (int i = 0; i < window->count; i++) {
-    const evict_candidate *candidate = &window->list[i];
-    if (oldest && candidate->age <= oldest->age)
-      continue;
-    if (candidate->entry == DICT_CHAIN &&
-        evict_find(op, candidate, task->keep, &found, &is_stale) == SHMSEG_EMPTY)
-      continue;
-    oldest = candidate;
+  int err = victim->age < 0 ? SHMSEG_EMPTY : evict_find(op, victim, task->keep, &found, &is_stale);
+  if (err == SHMSEG_EMPTY && window->second.age >= 0) {
+    victim = &window->second;
+    err = evict_find(op, victim, task->keep, &found, &is_stale);
   }
-  if (!oldest)
-    return SHMSEG_EMPTY;
-  int err = evict_find(op, oldest, task->keep, &found, &is_stale);
-  return err ? err : evict_drop(op, oldest->line, &found, is_stale, task, freed);
+  return err ? err : evict_drop(op, victim->line, &found, is_stale, task, freed);
 }
 
 /* Frees `want` cells of the op's stripe, or what there is, looking at so many lines in vain. */
@@ -229,7 +248,7 @@ static uint64_t evict_reach(const dict_op *op, const evict_task *task, bool is_o
 
 /* Has the stripe something, by what it counts? Who holds it may be dead. */
 static bool evict_has_some(const dict_op *op) {
-  return load_relaxed(evict_word(op, STRIPE_USED)) != 0 ||
+  return load_relaxed(dict_own(op, STRIPE_USED)) != 0 ||
          load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE))) != 0 ||
          load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_LOCK))) !=
              SHMSEG_LOCK_FREE;
@@ -280,7 +299,7 @@ static int evict_from_others(const dict_op *op, evict_task *task, uint64_t want,
 static uint64_t evict_missing(const dict_op *op, uint64_t count, uint64_t allowance) {
   uint64_t granted = load_relaxed(dict_word64(op->dict, DICT_GRANTED));
   uint64_t spare =
-      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE + 4)));
+      load_relaxed(dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE_CELLS)));
   if (granted > op->dict->cells)
     granted = op->dict->cells;
   uint64_t need = granted + count, have = op->dict->quota + allowance + spare;

@@ -71,7 +71,7 @@ int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int6
     return err;
   err = shmseg_dict_leave(&op, expire_item(&op, &where, ttl));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 
@@ -125,25 +125,16 @@ static int expire_one(dict_op *op, expire_sweep *sweep, dict_found *found, bool 
   return 0;
 }
 
-static dict_found expire_found(const dict_op *op, uint64_t at, int entry) {
-  dict_found found = { .at = at, .entry = entry };
-  found.epoch = load_relaxed(dict_own(op, STRIPE_EPOCH));
-  found.word = load_relaxed(dict_word64(op->dict, at));
-  found.cell = dict_word_cell(found.word);
-  return found;
-}
-
 /* Each drop gives the chain's word another version. */
 static int expire_chain(dict_op *op, expire_sweep *sweep) {
-  uint64_t at = sweep->line + LINE_CHAIN;
-  dict_found found = expire_found(op, at, DICT_CHAIN);
+  dict_found found = dict_entry(op->dict, sweep->line, DICT_CHAIN);
   for (int i = 0; i < DICT_CHAIN_MAX && found.cell != 0; i++) {
     bool dropped;
     int err = expire_one(op, sweep, &found, &dropped);
     if (err)
       return err;
     uint32_t before = dropped ? found.before : found.cell, next = found.head.next;
-    found = expire_found(op, at, DICT_CHAIN);
+    found = dict_entry(op->dict, sweep->line, DICT_CHAIN);
     found.before = before;
     found.cell = next;
   }
@@ -153,7 +144,7 @@ static int expire_chain(dict_op *op, expire_sweep *sweep) {
 static int expire_line(dict_op *op, expire_sweep *sweep) {
   bool dropped;
   for (int i = 0; i < DICT_SLOTS; i++) {
-    dict_found found = expire_found(op, dict_slot_at(sweep->line, i), i);
+    dict_found found = dict_entry(op->dict, sweep->line, i);
     int err = found.cell != 0 ? expire_one(op, sweep, &found, &dropped) : 0;
     if (err)
       return err;

@@ -7,10 +7,6 @@ int shmseg_dict_overtaken(dict_retry *retry) {
   return ++retry->tries < FIND_TRIES ? SHMSEG_CHANGED : err;
 }
 
-int shmseg_dict_confirm(const shmseg_dict *dict, uint32_t stripe, const dict_found *found) {
-  return dict_prove(dict, stripe, found);
-}
-
 /* The chain's word proves all that is read in it. */
 static int find_in_chain(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
   uint32_t next = dict_word_cell(found->word);
@@ -18,9 +14,12 @@ static int find_in_chain(const shmseg_dict *dict, const dict_key *key, dict_foun
   for (int i = 0; i < DICT_CHAIN_MAX && next != 0; i++) {
     found->before = found->cell;
     found->cell = next;
-    if (!dict_load_head(dict, next, &found->head))
+    if (!dict_is_cell(dict, next))
       return dict_garbage(dict, key->stripe, found);
-    if (dict_is_key(dict, next, &found->head, key))
+    const uint64_t *words = dict_word64(dict, dict_cell_at(dict, next));
+    if (!dict_load_words(dict, words, next, &found->head))
+      return dict_garbage(dict, key->stripe, found);
+    if (dict_is_key(dict, words, next, &found->head, key))
       return 0;
     next = found->head.next;
   }

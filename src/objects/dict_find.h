@@ -52,6 +52,11 @@ static inline int dict_target(const shmseg_dict *dict, const void *key, size_t s
   return 0;
 }
 
+/* A word at that offset of the object that begins there. */
+static inline uint64_t *dict_word(unsigned char *base, uint64_t offset) {
+  return (uint64_t *)(void *)(base + offset);
+}
+
 static inline uint64_t dict_epoch(const shmseg_dict *dict, uint32_t stripe) {
   return load_acquire(dict_word64(dict, dict_stripe_at(stripe, STRIPE_EPOCH)));
 }
@@ -68,12 +73,10 @@ static inline bool dict_is_head(const shmseg_dict *dict, uint32_t cell, const di
          (!dict_has_bytes(head->type) || head->number <= cells * DICT_CELL);
 }
 
-/* As shmseg_dict_read_head(). The stamp is loaded before the expiry: expire stores them the other way
- * round. What a list's ends and the link of a chain lead to is seen, too. */
-static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
-  if (!dict_is_cell(dict, cell))
-    return false;
-  const uint64_t *words = shmseg_object_at(&dict->object, dict_cell_at(dict, cell));
+/* Loads an item's head from where that cell is. The stamp is loaded before the expiry: expire stores them
+ * the other way round. What a list's ends and the link of a chain lead to is seen, too. */
+static inline bool dict_load_words(const shmseg_dict *dict, const uint64_t *words, uint32_t cell,
+                                   dict_head *head) {
   __builtin_prefetch(words + DICT_CELL / 8); /* most items have a second cell, or half of one */
   uint64_t first = load_relaxed(words + ITEM_HEAD / 8);
   head->key_size = (uint32_t)(first & 0xffff);
@@ -85,6 +88,12 @@ static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_h
   head->number = load_acquire(words + ITEM_NUMBER / 8);
   head->next = load_acquire((const uint32_t *)(words + ITEM_NEXT / 8));
   return dict_is_head(dict, cell, head);
+}
+
+/* As shmseg_dict_read_head(). */
+static inline bool dict_load_head(const shmseg_dict *dict, uint32_t cell, dict_head *head) {
+  return dict_is_cell(dict, cell) &&
+         dict_load_words(dict, dict_word64(dict, dict_cell_at(dict, cell)), cell, head);
 }
 
 /* Writes an item's head to where it is to begin. */
@@ -129,29 +138,30 @@ static inline bool dict_begins_with(const uint64_t *word, const unsigned char *b
   return (size & 1) == 0 || *at == *bytes;
 }
 
-/* Is that the item's key? It is compared word by word: a word that it ends in is the item's, too. */
-static inline bool dict_is_key(const shmseg_dict *dict, uint32_t cell, const dict_head *head,
-                               const dict_key *key) {
-  uint32_t size = key->size, i = 0;
+/* Is that the item's key, whose words are there? It is compared word by word: a word that it ends in is the
+ * item's, too. */
+static inline bool dict_is_key(const shmseg_dict *dict, const uint64_t *words, uint32_t cell,
+                               const dict_head *head, const dict_key *key) {
+  uint32_t size = key->size;
+  const unsigned char *ours = key->bytes;
   if (head->key_size != size)
     return false;
-  const uint64_t *theirs = dict_part(dict, cell, head, ITEM_KEY, size);
-  const unsigned char *ours = key->bytes;
-  if (!theirs)
+  if (ITEM_KEY + (uint64_t)size > (uint64_t)head->run * DICT_CELL)
     return shmseg_dict_equals(dict, (dict_block){ cell, head->run, 0 }, ITEM_KEY, ours, size);
   uint64_t mine, word;
-  for (; size - i >= 8; i += 8) {
-    memcpy(&mine, ours + i, 8);
-    if (load_relaxed(theirs + i / 8) != mine)
+  for (words += ITEM_KEY / 8; size >= 8; size -= 8, ours += 8, words++) {
+    memcpy(&mine, ours, 8);
+    if (load_relaxed(words) != mine)
       return false;
   }
-  if (i == size)
+  if (size == 0)
     return true;
-  word = load_relaxed(theirs + i / 8);
-  return dict_begins_with(&word, ours + i, size - i);
+  word = load_relaxed(words);
+  return dict_begins_with(&word, ours, size);
 }
 
-/* As shmseg_dict_confirm(). */
+/* After something of the item was copied: 0 when it was the item's all the while. SHMSEG_CHANGED,
+ * SHMSEG_TRUNCATED, … */
 static inline int dict_prove(const shmseg_dict *dict, uint32_t stripe, const dict_found *found) {
   fence_acquire(); /* what was copied was loaded before this; pairs with the fence of who writes to cells */
   uint64_t word = load_acquire(dict_word64(dict, found->at)); /* before the epoch that led to it */
@@ -179,8 +189,7 @@ static inline bool dict_is_live(const shmseg_dict *dict, const dict_found *found
 int shmseg_dict_find_behind(const shmseg_dict *dict, const dict_key *key, dict_found *found);
 
 /* Bit i: slot i's word has the key's tag. Which slot it is cannot be foreseen, so nothing branches. */
-static inline unsigned dict_hits(const shmseg_dict *dict, const dict_key *key) {
-  const uint64_t *slots = dict_word64(dict, key->line + LINE_SLOTS);
+static inline unsigned dict_hits(const uint64_t *slots, const dict_key *key) {
   const uint64_t mask = WORD_TAG_MASK << WORD_TAG, tag = (uint64_t)key->tag << WORD_TAG;
   unsigned hit0 = ((load_acquire(slots) ^ tag) & mask) == 0;
   unsigned hit1 = ((load_acquire(slots + 1) ^ tag) & mask) == 0;
@@ -195,18 +204,23 @@ _Static_assert(DICT_SLOTS == 5, "dict_hits");
 /* As shmseg_dict_find(). A word that changes after its tag was seen is another key's then, or nothing:
  * so this one was not there for a moment. */
 static inline int dict_find(const shmseg_dict *dict, const dict_key *key, dict_found *found) {
-  found->epoch = dict_epoch(dict, key->stripe);
-  for (unsigned hits = dict_hits(dict, key); hits != 0; hits &= hits - 1) {
+  unsigned char *base = shmseg_object_at(&dict->object, 0); /* worked out once */
+  const uint64_t *slots = dict_word(base, key->line + LINE_SLOTS);
+  found->epoch = load_acquire(dict_word(base, dict_stripe_at(key->stripe, STRIPE_EPOCH)));
+  for (unsigned hits = dict_hits(slots, key); hits != 0; hits &= hits - 1) {
     found->entry = __builtin_ctz(hits);
     found->at = dict_slot_at(key->line, found->entry);
-    found->word = load_acquire(dict_word64(dict, found->at));
+    found->word = load_acquire(slots + found->entry);
     found->cell = dict_word_cell(found->word);
     found->before = 0;
     if (found->cell == 0)
       continue;
-    if (!dict_load_head(dict, found->cell, &found->head))
+    if (!dict_is_cell(dict, found->cell))
       return dict_garbage(dict, key->stripe, found);
-    if (dict_is_key(dict, found->cell, &found->head, key))
+    const uint64_t *words = dict_word(base, dict_cell_at(dict, found->cell));
+    if (!dict_load_words(dict, words, found->cell, &found->head))
+      return dict_garbage(dict, key->stripe, found);
+    if (dict_is_key(dict, words, found->cell, &found->head, key))
       return 0;
     int err = dict_prove(dict, key->stripe, found);
     if (err)

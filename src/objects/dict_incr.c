@@ -13,14 +13,17 @@
 typedef struct {
   uint32_t type;
   uint64_t bits;
+  bool is_exact; /* of a step: an integer sum must be one that a double holds */
 } incr_number;
 
-static bool incr_is_number(uint32_t type) {
-  return type == SHMSEG_DICT_INTEGER || type == SHMSEG_DICT_FLOAT;
+static incr_number incr_number_of(const shmseg_dict_value *value) {
+  return (incr_number){ (uint32_t)value->type, (uint64_t)value->integer, false };
 }
 
-static incr_number incr_number_of(const shmseg_dict_value *value) {
-  return (incr_number){ (uint32_t)value->type, (uint64_t)value->integer };
+static incr_number incr_step(const shmseg_dict_step *step) {
+  incr_number number = incr_number_of(&step->step);
+  number.is_exact = step->exact;
+  return number;
 }
 
 static double incr_as_float(incr_number number) {
@@ -31,14 +34,23 @@ static double incr_as_float(incr_number number) {
   return value;
 }
 
-static incr_number incr_sum(incr_number a, incr_number b) {
-  incr_number sum = { SHMSEG_DICT_INTEGER, a.bits + b.bits };
-  if (a.type != SHMSEG_DICT_INTEGER || b.type != SHMSEG_DICT_INTEGER) {
-    double value = incr_as_float(a) + incr_as_float(b);
-    sum.type = SHMSEG_DICT_FLOAT;
-    memcpy(&sum.bits, &value, sizeof value);
+/* Has the integer no more than 53 bits, but for zeroes behind them? */
+static bool incr_is_exact(uint64_t bits) {
+  uint64_t size = (int64_t)bits < 0 ? 0 - bits : bits;
+  return size == 0 || size >> __builtin_ctzll(size) >> 53 == 0;
+}
+
+/* ERANGE: the step is exact, and the sum would not be. */
+static int incr_sum(incr_number number, incr_number step, incr_number *sum) {
+  *sum = (incr_number){ SHMSEG_DICT_INTEGER, number.bits + step.bits, false };
+  if (number.type != SHMSEG_DICT_INTEGER || step.type != SHMSEG_DICT_INTEGER) {
+    double value = incr_as_float(number) + incr_as_float(step);
+    sum->type = SHMSEG_DICT_FLOAT;
+    memcpy(&sum->bits, &value, sizeof value);
+  } else if (step.is_exact && !incr_is_exact(sum->bits)) {
+    return ERANGE;
   }
-  return sum;
+  return 0;
 }
 
 static void incr_tell(incr_number sum, int32_t flags, shmseg_dict_value *result) {
@@ -48,10 +60,6 @@ static void incr_tell(incr_number sum, int32_t flags, shmseg_dict_value *result)
 
 /* --- a hot number -------------------------------------------------------------------------- */
 
-static bool incr_is_hot(const dict_found *found) {
-  return found->entry != DICT_CHAIN && found->word & WORD_HOT;
-}
-
 /* Does the sum have the type that the item has? */
 static bool incr_keeps_type(const dict_found *found, incr_number step) {
   return found->head.type == SHMSEG_DICT_INTEGER ? step.type == SHMSEG_DICT_INTEGER
@@ -60,9 +68,10 @@ static bool incr_keeps_type(const dict_found *found, incr_number step) {
 
 /* Adds to the number, whose word was hot. SHMSEG_CHANGED: it is another one by now. A death under the line's
  * lock leaves the number before or after the one store. */
-static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key *key,
-                           const dict_found *found, incr_number step, incr_number *sum,
-                           int64_t *deadline) {
+__attribute__((always_inline)) static inline int incr_add(const shmseg_dict *dict, uint32_t id,
+                                                          const dict_key *key,
+                                                          const dict_found *found, incr_number step,
+                                                          incr_number *sum, int64_t *deadline) {
   const shmseg_segment *segment = dict->object.segment;
   uint32_t *lock = dict_word32(dict, key->line + LINE_LOCK);
   uint64_t *number = dict_word64(dict, key->line + LINE_HOT);
@@ -71,28 +80,28 @@ static inline int incr_add(const shmseg_dict *dict, uint32_t id, const dict_key 
   if (err)
     return err;
   err = dict_prove(dict, key->stripe, found);
-  if (!err) {
-    *sum = incr_sum((incr_number){ found->head.type, load_relaxed(number) }, step);
+  if (!err)
+    err = incr_sum((incr_number){ found->head.type, load_relaxed(number), false }, step, sum);
+  if (!err)
     store_relaxed(number, sum->bits); /* publishes; the unlock's swap is behind it */
-  }
   int left = shmseg_lock_release(segment, lock, id, SHMSEG_LOCK_FREE, 1);
   return err ? err : left;
 }
 
-/* Adds to what was found, without the stripe's lock. SHMSEG_CHANGED: that lock is needed, as where somebody
- * has claimed a key. */
+/* Adds to what was found, without the stripe's lock. SHMSEG_CHANGED: that lock is needed. A number whose key is
+ * claimed is not hot: who takes the claim cools it, and who makes it hot again voids the claim. */
 static inline int incr_found(const shmseg_dict *dict, const dict_key *key, const dict_found *found,
                              incr_number step, shmseg_dict_value *result, int64_t *deadline) {
-  incr_number sum;
+  incr_number sum = { 0 };
   uint32_t id;
   int64_t now = 0;
-  uint64_t *claims = dict_word64(dict, dict_stripe_at(key->stripe, STRIPE_CLAIMS));
-  if (!incr_is_hot(found) || !incr_keeps_type(found, step) || load_acquire(claims) != 0 ||
-      dict_is_stale(&found->head, dict_flush(dict), &now))
+  if (!dict_is_hot(found) || !incr_keeps_type(found, step) || !dict_is_live(dict, found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
   if (!err)
     err = incr_add(dict, id, key, found, step, &sum, deadline);
+  if (err == ERANGE)
+    incr_tell(sum, (int32_t)found->head.flags, result);
   if (err)
     return err;
   dict_notify(dict, key->stripe, key->line);
@@ -121,7 +130,7 @@ int shmseg_dict_find_hot(const shmseg_dict *dict, const void *key, size_t key_si
   if (err)
     return err == SHMSEG_EMPTY ? SHMSEG_CHANGED : err;
   uint64_t flush = dict_flush(dict);
-  if (!incr_is_hot(&found) || found.word & WORD_TIMED || found.head.stamp != flush)
+  if (!dict_is_hot(&found) || found.word & WORD_TIMED || found.head.stamp != flush)
     return SHMSEG_CHANGED;
   *spot =
       (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe, found.head.type };
@@ -129,7 +138,7 @@ int shmseg_dict_find_hot(const shmseg_dict *dict, const void *key, size_t key_si
 }
 
 int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
-                        const shmseg_dict_value *step, shmseg_dict_value *result,
+                        const shmseg_dict_step *step, shmseg_dict_value *result,
                         int64_t *deadline) {
   int err = shmseg_object_ready(&dict->object);
   if (err)
@@ -140,7 +149,7 @@ int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
   found.entry = (int)((spot->at - line - LINE_SLOTS) / 8);
   found.head.type = spot->type;
   found.head.stamp = spot->flush;
-  return incr_found(dict, &key, &found, incr_number_of(step), result, deadline);
+  return incr_found(dict, &key, &found, incr_step(step), result, deadline);
 }
 
 /* --- under the stripe's lock ----------------------------------------------------------------- */
@@ -148,18 +157,21 @@ int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
 /* Another number in the place of the live one, of the same type: it becomes hot, if it has a slot. */
 static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                          incr_number *sum) {
-  int err = 0;
+  /* nobody adds to it between the look at the sum and the store */
+  int err = step.is_exact ? shmseg_dict_cool(op, key->line, found) : 0;
+  if (!err && !dict_is_hot(found))
+    err = incr_sum((incr_number){ found->head.type, found->head.number, false }, step, sum);
+  if (err)
+    return err;
   dict_void(op, key);
-  if (incr_is_hot(found)) {
+  if (dict_is_hot(found)) {
     err = incr_add(op->dict, op->id, key, found, step, sum, op->deadline);
     err = err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
+  } else if (found->entry == DICT_CHAIN) {
+    store_release(dict_word64(op->dict, dict_cell_at(op->dict, found->cell) + ITEM_NUMBER),
+                  sum->bits); /* publishes */
   } else {
-    *sum = incr_sum((incr_number){ found->head.type, found->head.number }, step);
-    if (found->entry == DICT_CHAIN)
-      store_release(dict_word64(op->dict, dict_cell_at(op->dict, found->cell) + ITEM_NUMBER),
-                    sum->bits); /* publishes */
-    else
-      err = shmseg_dict_heat(op, key->line, found, sum->bits);
+    err = shmseg_dict_heat(op, key->line, found, sum->bits);
   }
   if (!err)
     shmseg_dict_use(op->dict, op->stripe, key->line, found->entry);
@@ -169,14 +181,15 @@ static int incr_in_place(dict_op *op, const dict_key *key, dict_found *found, in
 /* A live item. */
 static int incr_live(dict_op *op, const dict_key *key, dict_found *found, incr_number step,
                      incr_number *sum, bool *forcible) {
-  if (!incr_is_number(found->head.type))
+  if (!dict_is_number(found->head.type))
     return SHMSEG_WRONG_TYPE;
   if (incr_keeps_type(found, step))
     return incr_in_place(op, key, found, step, sum);
   int err = shmseg_dict_cool(op, key->line, found);
+  if (!err)
+    err = incr_sum((incr_number){ found->head.type, found->head.number, false }, step, sum);
   if (err)
     return err;
-  *sum = incr_sum((incr_number){ found->head.type, found->head.number }, step);
   dict_head head = {
     .type = sum->type, .flags = found->head.flags, .number = sum->bits, .expiry = found->head.expiry
   };
@@ -188,7 +201,9 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
                       const shmseg_dict_step *step, incr_number *sum, bool *forcible) {
   if (step->init.type == 0)
     return SHMSEG_EMPTY;
-  *sum = incr_sum(incr_number_of(&step->init), incr_number_of(&step->step));
+  int err = incr_sum(incr_number_of(&step->init), incr_step(step), sum);
+  if (err)
+    return err;
   dict_head head = { .type = sum->type,
                      .number = sum->bits,
                      .expiry = shmseg_dict_expiry(step->ttl, &op->now) };
@@ -199,7 +214,7 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
 static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
                      shmseg_dict_value *result, bool *forcible) {
   dict_found found;
-  incr_number sum;
+  incr_number sum = { 0 };
   int err = shmseg_dict_look(op, key, &found);
   if (err && err != SHMSEG_EMPTY)
     return err;
@@ -207,12 +222,17 @@ static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *s
   bool is_live = is_there && !dict_is_stale(&found.head, op->flush, &op->now);
   uint32_t flags = is_live ? found.head.flags : 0;
   if (is_live)
-    err = incr_live(op, key, &found, incr_number_of(&step->step), &sum, forcible);
+    err = incr_live(op, key, &found, incr_step(step), &sum, forcible);
   else
     err = incr_begin(op, key, is_there ? &found : NULL, step, &sum, forcible);
-  if (!err)
+  if (!err || err == ERANGE)
     incr_tell(sum, (int32_t)flags, result);
   return err;
+}
+
+/* Can there be a number under that key? */
+static bool incr_fits(const shmseg_dict *dict, const dict_key *key) {
+  return dict_cells_for(ITEM_KEY + (uint64_t)key->size) <= dict->quota;
 }
 
 __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_key *key,
@@ -220,21 +240,20 @@ __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_k
                                                  shmseg_dict_value *result, bool *forcible,
                                                  int64_t *deadline) {
   dict_op op = { .dict = dict, .stripe = key->stripe, .deadline = deadline };
-  int err = shmseg_dict_enter(&op);
+  int err = incr_fits(dict, key) ? shmseg_dict_enter(&op) : shmseg_dict_refuse(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, incr_look(&op, key, step, result, forcible));
   if (!err)
-    shmseg_dict_notify(dict, key->stripe, key->line);
+    dict_notify(dict, key->stripe, key->line);
   return err;
 }
 
-/* Can there be such an item? */
-static int incr_check(const shmseg_dict *dict, const dict_key *key, const shmseg_dict_step *step) {
-  if (!incr_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
-      (step->init.type != 0 && !incr_is_number((uint32_t)step->init.type)))
+static int incr_check(const shmseg_dict_step *step) {
+  if (!dict_is_number((uint32_t)step->step.type) || step->ttl < 0 ||
+      (step->init.type != 0 && !dict_is_number((uint32_t)step->init.type)))
     return EINVAL;
-  return dict_cells_for(ITEM_KEY + (uint64_t)key->size) > dict->quota ? EFBIG : 0;
+  return 0;
 }
 
 int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
@@ -244,8 +263,8 @@ int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
   *forcible = false;
   int err = dict_target(dict, key, key_size, &where);
   if (!err)
-    err = incr_check(dict, &where, step);
+    err = incr_check(step);
   if (!err)
-    err = incr_fast(dict, &where, incr_number_of(&step->step), result, deadline);
+    err = incr_fast(dict, &where, incr_step(step), result, deadline);
   return err == SHMSEG_CHANGED ? incr_slowly(dict, &where, step, result, forcible, deadline) : err;
 }

@@ -3,10 +3,6 @@
 #include "core/lock.h"
 #include "objects/dict_find.h"
 
-static uint64_t *index_epoch(const dict_op *op) {
-  return dict_own(op, STRIPE_EPOCH);
-}
-
 static uint64_t index_version(uint64_t word) {
   return word >> WORD_VERSION & (DICT_VERSIONS - 1);
 }
@@ -14,13 +10,13 @@ static uint64_t index_version(uint64_t word) {
 /* Stores a word with the next version: whoever loads it with acquire sees the item that it leads to.
  * bits: VALID, HOT, TIMED and the tag. Gives the word. */
 static inline uint64_t index_publish(const dict_op *op, uint64_t at, uint64_t bits, uint32_t cell) {
-  uint64_t *word = dict_word64(op->dict, at), *epoch = index_epoch(op);
+  uint64_t *word = dict_word64(op->dict, at), *epoch = dict_own(op, STRIPE_EPOCH);
   uint64_t version = load_relaxed(epoch) + 1;
   if (index_version(load_relaxed(word)) == (version & (DICT_VERSIONS - 1)))
     store_release(epoch, version++);
   uint64_t next = bits | (version & (DICT_VERSIONS - 1)) << WORD_VERSION |
                   (uint64_t)cell << WORD_CELL | WORD_VALID;
-  store_release(word, next);     /* pairs with the acquire in shmseg_dict_find() */
+  store_release(word, next);     /* pairs with the acquire in dict_find() */
   store_release(epoch, version); /* who sees it sees the word */
   return next;
 }
@@ -182,7 +178,7 @@ int shmseg_dict_heat(dict_op *op, uint64_t line, dict_found *found, uint64_t num
 }
 
 int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found) {
-  if (found->entry == DICT_CHAIN || !(found->word & WORD_HOT))
+  if (!dict_is_hot(found))
     return 0;
   int err = index_lock(op, line);
   if (err)
@@ -214,7 +210,7 @@ int shmseg_dict_drop(dict_op *op, uint64_t line, const dict_found *found) {
   if (err)
     return err;
   or_ordered(dict_word32(op->dict, line + LINE_MARKS), 0); /* a swap, before who watches is asked */
-  shmseg_dict_notify(op->dict, op->stripe, line);
+  dict_notify(op->dict, op->stripe, line);
   index_release(op, found);
   return 0;
 }

@@ -25,9 +25,8 @@
 #define STRIPE_STAMP 24 /* the flush stamp for which count and bytes hold; they are 0 for another */
 #define STRIPE_COUNT 32
 #define STRIPE_BYTES 40
-#define STRIPE_USED 48 /* cells of its items and elements */
-#define STRIPE_CLAIMS                                                                              \
-  56 /* claim words of the stripe that are not free: at least so many are looked at */
+#define STRIPE_USED 48    /* cells of its items and elements */
+#define STRIPE_CLAIMS 56  /* claim words that are not free, or more (dict_claim.c) */
 #define STRIPE_WRITTEN 64 /* cells since the age grew */
 #define STRIPE_HAND 72    /* the line where victims are looked for next */
 #define STRIPE_EVICTED 80
@@ -35,9 +34,9 @@
 #define STRIPE_REFUSED 96
 #define STRIPE_REPAIRED 104
 #define STRIPE_EVENTCOUNT 128
-#define STRIPE_SPARE                                                                               \
-  192                   /* 32 bits: how many runs are kept, and 32 bits: how many cells they have */
-#define STRIPE_RUNS 200 /* SPARE_RUNS x (cell, count), 32 bits each */
+#define STRIPE_SPARE 192       /* 32 bits: how many runs are spare */
+#define STRIPE_SPARE_CELLS 196 /* 32 bits: how many cells they have */
+#define STRIPE_RUNS 200        /* SPARE_RUNS x (cell, count), 32 bits each */
 #define SPARE_RUNS 7
 #define SPARE_CELLS 64 /* at most */
 
@@ -66,17 +65,17 @@
 
 #define DICT_CELL 64u /* bytes */
 #define DICT_PAGE 64u /* cells */
-#define PAGE_SIZE_IN_TABLE                                                                         \
-  16u /* of an entry: the free cells as bits, the bin's next and previous page */
+/* In the table of pages: the free cells as bits, the bin's next and previous page. */
+#define PAGE_SIZE_IN_TABLE 16u
 
 /* An owner is a byte: DICT_FREE, or a stripe's number and DICT_OWNED. 0 is none. */
 #define DICT_FREE 1u
 #define DICT_OWNED 2u
 #define DICT_MARKED 0x80u /* while a stripe is repaired: it is in use */
 
-/* An item: 5 words, the key, the value. */
-#define ITEM_HEAD                                                                                  \
-  0 /* key size (16 bits), type (8), cells of its first run (8), flags or elements (32) */
+/* An item: 5 words, the key, the value. ITEM_HEAD: key size (16 bits), type (8), cells of its first run (8),
+ * flags, or how many elements a list has (32). */
+#define ITEM_HEAD 0
 #define ITEM_NUMBER 8 /* a number; the bytes of a value; of a list: first | last << 32 */
 #define ITEM_EXPIRY 16
 #define ITEM_STAMP 24 /* the flush stamp when it was stored */

@@ -12,24 +12,7 @@ typedef struct {
   dict_block block;
 } list_new;
 
-static uint32_t list_first(uint64_t ends) {
-  return (uint32_t)ends;
-}
-
-static uint32_t list_last(uint64_t ends) {
-  return (uint32_t)(ends >> 32);
-}
-
-static uint64_t list_ends(uint32_t first, uint32_t last) {
-  return first | (uint64_t)last << 32;
-}
-
 /* --- all elements of a list ----------------------------------------------------------------- */
-
-static dict_block list_block_of(uint32_t cell, const dict_head *element) {
-  dict_block block = { cell, element->run, dict_cells_for(dict_element_size(element)) };
-  return block;
-}
 
 /* Where a walk through a list is; left bounds it, since a peer may have made it a ring. */
 typedef struct {
@@ -40,7 +23,7 @@ typedef struct {
 /* No honest list has more elements than there are cells, whatever its count says. */
 static list_walk list_walk_from(const dict_op *op, uint64_t ends, uint64_t count) {
   uint64_t most = count < op->dict->cells ? count : op->dict->cells;
-  return (list_walk){ list_first(ends), list_last(ends), most };
+  return (list_walk){ dict_list_first(ends), dict_list_last(ends), most };
 }
 
 /* False: that was the last one (then walk->cell is 0), or the list is broken. */
@@ -48,7 +31,7 @@ static bool list_next(const dict_op *op, list_walk *walk, dict_block *block, dic
   uint32_t cell = walk->cell;
   if (cell == 0 || walk->left == 0 || !shmseg_dict_read_element(op->dict, cell, element))
     return false;
-  *block = list_block_of(cell, element);
+  *block = dict_element_block(cell, element);
   walk->cell = cell == walk->last ? 0 : element->next;
   walk->left--;
   return true;
@@ -143,7 +126,7 @@ static void list_publish(dict_op *op, const dict_key *key, const dict_found *fou
 static int list_append(dict_op *op, const dict_key *key, const dict_found *found,
                        const list_new *new) {
   const shmseg_dict *dict = op->dict;
-  uint32_t first = list_first(found->head.number), last = list_last(found->head.number);
+  uint32_t first = dict_list_first(found->head.number), last = dict_list_last(found->head.number);
   uint32_t cell = new->block.cell;
   if (!dict_is_cell(dict, first) || !dict_is_cell(dict, last))
     return SHMSEG_CORRUPT;
@@ -154,7 +137,7 @@ static int list_append(dict_op *op, const dict_key *key, const dict_found *found
     store_relaxed(dict_word32(dict, dict_cell_at(dict, first) + ELEMENT_BEFORE), cell);
   else
     store_relaxed(dict_word32(dict, dict_cell_at(dict, last) + ELEMENT_NEXT), cell);
-  uint64_t ends = new->left ? list_ends(cell, last) : list_ends(first, cell);
+  uint64_t ends = new->left ? dict_list_ends(cell, last) : dict_list_ends(first, cell);
   list_publish(op, key, found, ends, (uint64_t)found->head.flags + 1);
   return 0;
 }
@@ -164,14 +147,12 @@ static int list_extend(dict_op *op, const dict_key *key, dict_found *found, list
   int err = list_room(op, new->cells, found->cell, &new->block);
   if (err)
     return err;
-  /* other items of the chain may have gone */
-  if (load_relaxed(dict_word64(op->dict, found->at)) != found->word)
-    err = shmseg_dict_look(op, key, found);
+  err = dict_look_again(op, key, found);
   if (!err)
     err = list_append(op, key, found, new);
   if (err) {
     shmseg_dict_give(op, new->block);
-    return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err; /* it was kept */
+    return err;
   }
   dict_count(op, 0, (int64_t) new->bytes, (int64_t) new->cells);
   dict_written(op, new->cells);
@@ -184,7 +165,7 @@ static int list_create(dict_op *op, const dict_key *key, const list_new *new, di
                      .type = SHMSEG_DICT_LIST,
                      .run = item.run,
                      .flags = 1,
-                     .number = list_ends(new->block.cell, new->block.cell),
+                     .number = dict_list_ends(new->block.cell, new->block.cell),
                      .stamp = op->flush };
   int err = list_write(op, new, 0, 0);
   if (!err)
@@ -248,15 +229,15 @@ int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_size, bool l
   int err = shmseg_dict_target(dict, key, key_size, &where);
   if (!err)
     err = list_measure(dict, key_size, &new);
-  if (err)
+  if (err && err != EFBIG)
     return err;
   op.stripe = where.stripe;
-  err = shmseg_dict_enter(&op);
+  err = err ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, list_push(&op, &where, &new, length));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 
@@ -280,11 +261,11 @@ static int list_copy(const dict_op *op, dict_block block, const dict_head *eleme
 /* Takes an element, which is not the last one, off its list. */
 static int list_shorten(dict_op *op, const dict_key *key, const dict_found *found, bool left,
                         dict_block block, const dict_head *element) {
-  uint32_t first = list_first(found->head.number), last = list_last(found->head.number);
+  uint32_t first = dict_list_first(found->head.number), last = dict_list_last(found->head.number);
   uint32_t rest = left ? element->next : element->flags;
   if (!dict_is_cell(op->dict, rest))
     return SHMSEG_CORRUPT;
-  list_publish(op, key, found, left ? list_ends(rest, last) : list_ends(first, rest),
+  list_publish(op, key, found, left ? dict_list_ends(rest, last) : dict_list_ends(first, rest),
                (uint64_t)found->head.flags - 1);
   dict_count(op, 0, -(int64_t)dict_element_bytes(element), -(int64_t)block.count);
   if (!op->is_broken) /* D4 */
@@ -319,11 +300,11 @@ static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking)
     return SHMSEG_WRONG_TYPE;
   if (taking->seen && !list_is_seen(&found, taking->seen))
     return SHMSEG_CHANGED;
-  uint32_t first = list_first(found.head.number), last = list_last(found.head.number);
+  uint32_t first = dict_list_first(found.head.number), last = dict_list_last(found.head.number);
   dict_head element;
   if (!shmseg_dict_read_element(op->dict, left ? first : last, &element))
     return SHMSEG_CORRUPT;
-  dict_block block = list_block_of(left ? first : last, &element);
+  dict_block block = dict_element_block(left ? first : last, &element);
   if (!taking->seen)
     err = list_copy(op, block, &element, taking->buffer, taking->available, taking->value);
   if (!err)
@@ -349,7 +330,7 @@ static int list_take(shmseg_dict *dict, const void *key, size_t key_size, const 
     return err;
   err = shmseg_dict_leave(&op, list_pop(&op, &where, taking));
   if (!err)
-    shmseg_dict_notify(dict, where.stripe, where.line);
+    dict_notify(dict, where.stripe, where.line);
   return err;
 }
 

@@ -159,7 +159,6 @@ int shmseg_dict_arena_enter(const dict_op *op) {
   return arena_entered(op, err, dirty);
 }
 
-/* The same for what cannot be called again. */
 int shmseg_dict_arena_enter_fully(const dict_op *op) {
   bool dirty;
   int64_t deadline = shmseg_wait_patience(op->deadline, DICT_PATIENCE);
@@ -245,7 +244,7 @@ static uint32_t arena_find(const shmseg_dict *dict, uint32_t count) {
   return load_relaxed(bin_head(dict, bits_highest(filled) + 1));
 }
 
-/* Takes a run of at most so many cells. A death behind the owners: nothing refers to the cells, and the
+/* A death behind the owners: nothing refers to the cells, and the
  * stripe's repair frees them. */
 int shmseg_dict_arena_take_run(const dict_op *op, uint32_t most, dict_run *run) {
   const shmseg_dict *dict = op->dict;
@@ -273,7 +272,7 @@ static void arena_chain(const shmseg_dict *dict, uint32_t last, dict_run run) {
   copy_to_shared(dict_word32(dict, dict_link_at(dict, run.cell)), links, run.count * sizeof *links);
 }
 
-/* Takes a block in as few runs as there are. What a failure leaves half taken is given back. */
+/* What a failure leaves half taken is given back. */
 int shmseg_dict_arena_take(dict_op *op, uint64_t count, dict_block *block) {
   *block = (dict_block){ 0, 0, 0 };
   uint32_t last = 0;

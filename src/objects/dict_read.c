@@ -150,7 +150,8 @@ void shmseg_dict_prefetch_item(const shmseg_dict *dict, uint64_t number) {
   if (shmseg_object_ready(&dict->object) != 0)
     return;
   dict_place(dict, number, &where);
-  for (unsigned hits = dict_hits(dict, &where); hits != 0; hits &= hits - 1) {
+  for (unsigned hits = dict_hits(dict_word64(dict, where.line + LINE_SLOTS), &where); hits != 0;
+       hits &= hits - 1) {
     uint64_t at = dict_slot_at(where.line, __builtin_ctz(hits));
     uint32_t cell = dict_word_cell(load_relaxed(dict_word64(dict, at)));
     if (!dict_is_cell(dict, cell))

@@ -14,10 +14,6 @@ typedef struct {
   uint64_t cells;
 } repair;
 
-static uint64_t *repair_word(const repair *r, uint64_t offset) {
-  return dict_word64(r->op->dict, dict_stripe_at(r->op->stripe, offset));
-}
-
 /* Is the item in the line of its key, and its tag in its word? */
 static bool repair_belongs(const shmseg_dict *dict, uint64_t line, const dict_found *found) {
   unsigned char bytes[SHMSEG_DICT_KEY_MAX]; /* only what is read of it is touched */
@@ -35,7 +31,7 @@ static bool repair_belongs(const shmseg_dict *dict, uint64_t line, const dict_fo
 static void repair_list_ends(const repair *r, dict_found *found, uint32_t last, uint32_t count) {
   uint64_t at = dict_cell_at(r->op->dict, found->cell);
   uint64_t *head = dict_word64(r->op->dict, at + ITEM_HEAD);
-  uint64_t ends = (found->head.number & UINT32_MAX) | (uint64_t)last << 32;
+  uint64_t ends = dict_list_ends(dict_list_first(found->head.number), last);
   if (ends != found->head.number)
     store_relaxed(dict_word64(r->op->dict, at + ITEM_NUMBER), ends);
   if (count != found->head.flags)
@@ -48,13 +44,13 @@ static void repair_list_ends(const repair *r, dict_found *found, uint32_t last, 
  * the next; that it leads back is mended. False: there is none. */
 static bool repair_list(repair *r, dict_found *found, uint64_t *bytes) {
   const shmseg_dict *dict = r->op->dict;
-  uint32_t cell = (uint32_t)found->head.number, last = (uint32_t)(found->head.number >> 32);
+  uint32_t cell = dict_list_first(found->head.number), last = dict_list_last(found->head.number);
   uint32_t before = 0, count = 0;
   dict_head element;
   while (before != last || count == 0) {
     if (!shmseg_dict_read_element(dict, cell, &element))
       break;
-    dict_block block = { cell, element.run, dict_cells_for(dict_element_size(&element)) };
+    dict_block block = dict_element_block(cell, &element);
     if (!shmseg_dict_mark(r->op, block)) /* so a circle ends */
       break;
     if (count > 0 && element.flags != before)
@@ -72,10 +68,6 @@ static bool repair_list(repair *r, dict_found *found, uint64_t *bytes) {
 
 /* --- items -------------------------------------------------------------------------------- */
 
-static bool repair_is_number(const dict_head *head) {
-  return head->type == SHMSEG_DICT_INTEGER || head->type == SHMSEG_DICT_FLOAT;
-}
-
 /* Reads the item's head, and marks and counts all that it has, if it can be there. *leads_on: its ITEM_NEXT
  * may be followed. */
 static bool repair_item(repair *r, uint64_t line, dict_found *found, bool *leads_on) {
@@ -83,7 +75,7 @@ static bool repair_item(repair *r, uint64_t line, dict_found *found, bool *leads
   *leads_on = shmseg_dict_read_head(op->dict, found->cell, &found->head);
   if (!*leads_on || !repair_belongs(op->dict, line, found))
     return false;
-  if (found->entry != DICT_CHAIN && found->word & WORD_HOT && !repair_is_number(&found->head))
+  if (dict_is_hot(found) && !dict_is_number(found->head.type))
     return false;
   dict_block block = dict_item_block(found);
   *leads_on = shmseg_dict_mark(r->op, block); /* so a circle ends */
@@ -109,10 +101,8 @@ static bool repair_renews(const dict_found *found) {
 }
 
 static int repair_slot(repair *r, uint64_t line, int entry, bool *has_hot) {
-  dict_found found = { .at = dict_slot_at(line, entry), .entry = entry };
+  dict_found found = dict_entry(r->op->dict, line, entry);
   bool leads_on;
-  found.word = load_relaxed(dict_word64(r->op->dict, found.at));
-  found.cell = dict_word_cell(found.word);
   if (found.cell == 0 && found.word & WORD_VALID && !(found.word & WORD_HOT))
     return 0;
   if (!(found.word & WORD_VALID) || !repair_item(r, line, &found, &leads_on))
@@ -126,10 +116,9 @@ static int repair_slot(repair *r, uint64_t line, int entry, bool *has_hot) {
 }
 
 static int repair_chain(repair *r, uint64_t line) {
-  dict_found found = { .at = line + LINE_CHAIN, .entry = DICT_CHAIN };
-  found.word = load_relaxed(dict_word64(r->op->dict, found.at));
+  dict_found found = dict_entry(r->op->dict, line, DICT_CHAIN);
   bool is_new = !(found.word & WORD_VALID), is_timed = found.word & WORD_TIMED;
-  uint32_t cell = dict_word_cell(found.word);
+  uint32_t cell = found.cell;
   int err = 0;
   for (int i = 0; !err && cell != 0; i++) {
     bool leads_on = false;
@@ -165,25 +154,26 @@ static int repair_lines(repair *r) {
 /* --- the stripe --------------------------------------------------------------------------- */
 
 static void repair_counts(const repair *r) {
-  store_relaxed(repair_word(r, STRIPE_COUNT), r->count);
-  store_relaxed(repair_word(r, STRIPE_BYTES), r->bytes);
-  store_release(repair_word(r, STRIPE_STAMP), r->op->flush); /* as in dict_count() */
-  store_relaxed(repair_word(r, STRIPE_USED), r->cells);
+  store_relaxed(dict_own(r->op, STRIPE_COUNT), r->count);
+  store_relaxed(dict_own(r->op, STRIPE_BYTES), r->bytes);
+  store_release(dict_own(r->op, STRIPE_STAMP), r->op->flush); /* as in dict_count() */
+  store_relaxed(dict_own(r->op, STRIPE_USED), r->cells);
   shmseg_dict_recount_claims(r->op);
-  store_relaxed(repair_word(r, STRIPE_REPAIRED), load_relaxed(repair_word(r, STRIPE_REPAIRED)) + 1);
+  store_relaxed(dict_own(r->op, STRIPE_REPAIRED),
+                load_relaxed(dict_own(r->op, STRIPE_REPAIRED)) + 1);
 }
 
 /* The epoch first: a word may have the version of the epoch that did not follow it, and the next word will
  * have that again. */
 int shmseg_dict_repair(dict_op *op) {
   repair r = { op, 0, 0, 0 };
-  store_release(repair_word(&r, STRIPE_EPOCH),
-                load_relaxed(repair_word(&r, STRIPE_EPOCH)) + DICT_VERSIONS);
+  store_release(dict_own(op, STRIPE_EPOCH),
+                load_relaxed(dict_own(op, STRIPE_EPOCH)) + DICT_VERSIONS);
   int err = shmseg_dict_unmark(op);
   if (!err)
     err = repair_lines(&r);
   if (!err) {
-    store_relaxed(repair_word(&r, STRIPE_SPARE), 0);
+    store_relaxed(dict_own(op, STRIPE_SPARE), 0);
     err = shmseg_dict_sweep(op);
   }
   if (!err)

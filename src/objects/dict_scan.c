@@ -64,8 +64,7 @@ static int scan_entry_once(scan *s, dict_found *found) {
 static int scan_line(scan *s, uint64_t line, dict_retry *retry) {
   s->size = 0;
   for (int entry = 0; entry <= DICT_CHAIN; entry++) {
-    dict_found found = { .entry = entry };
-    found.at = entry == DICT_CHAIN ? line + LINE_CHAIN : dict_slot_at(line, entry);
+    dict_found found = { .at = dict_entry_at(line, entry), .entry = entry };
     uint64_t before = s->size;
     int err;
     do {

@@ -42,42 +42,6 @@ static inline void spare_set(const dict_spare *spare, uint32_t i, dict_run run) 
   store_relaxed(words + 1, run.count);
 }
 
-/* The run that fits: the latest of that length, or else the shortest that is longer. SPARE_RUNS: none. */
-static inline uint32_t spare_find(const dict_spare *spare, uint32_t count, dict_run *run) {
-  uint32_t found = SPARE_RUNS;
-  for (uint32_t i = spare->runs; i > 0; i--) {
-    dict_run seen = spare_run(spare, i - 1);
-    if (seen.count < count || (found != SPARE_RUNS && seen.count >= run->count))
-      continue;
-    found = i - 1;
-    *run = seen;
-    if (seen.count == count)
-      break;
-  }
-  return found;
-}
-
-/* Takes a block from the spare runs. ENOMEM: none is long enough. */
-static inline int spare_take(const shmseg_dict *dict, const dict_spare *spare, uint64_t count,
-                             dict_block *block) {
-  dict_run run;
-  uint32_t i = count <= spare->cells ? spare_find(spare, (uint32_t)count, &run) : SPARE_RUNS;
-  if (i == SPARE_RUNS)
-    return ENOMEM;
-  if (!dict_is_run(dict, run.cell, run.count) || run.count > spare->cells)
-    return SHMSEG_CORRUPT;
-  *block = (dict_block){ run.cell, (uint32_t)count, count };
-  if (run.count > count) {
-    spare_set(spare, i, (dict_run){ run.cell + block->run, run.count - block->run });
-    spare_write(spare, spare->runs, spare->cells - block->run);
-    return 0;
-  }
-  if (i != spare->runs - 1)
-    spare_set(spare, i, spare_run(spare, spare->runs - 1));
-  spare_write(spare, spare->runs - 1, spare->cells - block->run);
-  return 0;
-}
-
 static inline bool spare_has_room(const dict_spare *spare, uint64_t cells) {
   return spare->runs < SPARE_RUNS && cells <= SPARE_CELLS - spare->cells;
 }
@@ -89,19 +53,24 @@ static inline void spare_add(dict_spare *spare, dict_run run) {
   spare_write(spare, spare->runs, spare->cells);
 }
 
-/* shmseg_dict_take() of what does not grow, where a spare run has it. */
-static inline bool dict_take_spare(const dict_op *op, uint64_t count, uint64_t allowance,
-                                   dict_block *block) {
+/* shmseg_dict_take() of what does not grow, where the latest spare run has that length. */
+__attribute__((always_inline)) static inline bool
+dict_take_spare(const dict_op *op, uint64_t count, uint64_t allowance, dict_block *block) {
   dict_spare spare;
-  if (count > allowance || count == 0 || spare_read(op, &spare) != 0 ||
-      spare_take(op->dict, &spare, count, block) != 0)
+  if (count > allowance || spare_read(op, &spare) != 0 || spare.runs == 0)
     return false;
+  dict_run run = spare_run(&spare, spare.runs - 1);
+  if (run.count != count || run.count > spare.cells || !dict_is_run(op->dict, run.cell, run.count))
+    return false;
+  spare_write(&spare, spare.runs - 1, spare.cells - run.count);
+  *block = (dict_block){ run.cell, run.count, count };
   fence_release(); /* as in shmseg_dict_take() */
   return true;
 }
 
 /* shmseg_dict_give() of what the spare runs have room for. */
-static inline bool dict_give_spare(const dict_op *op, dict_block block) {
+__attribute__((always_inline)) static inline bool dict_give_spare(const dict_op *op,
+                                                                  dict_block block) {
   dict_spare spare;
   if (block.run != block.count || spare_read(op, &spare) != 0 ||
       !spare_has_room(&spare, block.count) || !dict_is_run(op->dict, block.cell, block.run))

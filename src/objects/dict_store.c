@@ -19,8 +19,9 @@ __attribute__((noinline)) static int store_fill_runs(const dict_op *op, const di
 }
 
 /* Writes the item into a block that is ours: after the fence of shmseg_dict_take() (D4). */
-static inline int store_fill(const dict_op *op, const dict_key *key, dict_block block,
-                             dict_head *head, const void *bytes) {
+__attribute__((always_inline)) static inline int store_fill(const dict_op *op, const dict_key *key,
+                                                            dict_block block, dict_head *head,
+                                                            const void *bytes) {
   const shmseg_dict *dict = op->dict;
   uint64_t size = dict_has_bytes(head->type) ? head->number : 0;
   unsigned char *at = dict_in_run(dict, block, 0, ITEM_KEY + key->size + size);
@@ -37,26 +38,23 @@ static inline int store_fill(const dict_op *op, const dict_key *key, dict_block 
   return err ? err : segment_status(dict->object.segment);
 }
 
-/* Publishes a finished item. What went to make room may have been in the same chain as the old one. */
-static inline int store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block,
-                                bool is_timed) {
-  uint64_t *epoch = dict_own(op, STRIPE_EPOCH);
+/* Publishes a finished item. */
+__attribute__((always_inline)) static inline int
+store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block block, bool is_timed) {
   if (!old) {
     dict_void(op, key);
     return shmseg_dict_insert(op, key, block.cell, is_timed);
   }
-  if (load_relaxed(epoch) != old->epoch) {
-    int err = shmseg_dict_look(op, key, old);
-    if (err)
-      return err == SHMSEG_EMPTY ? SHMSEG_CORRUPT : err;
-  }
+  int err = dict_look_again(op, key, old);
+  if (err)
+    return err;
   dict_void(op, key);
   return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
 }
 
 /* Counts the new item, and frees the old one, in one go: this is done for each value that is stored. */
-static inline void store_account(dict_op *op, const dict_found *old, const dict_head *head,
-                                 uint64_t cells) {
+__attribute__((always_inline)) static inline void
+store_account(dict_op *op, const dict_found *old, const dict_head *head, uint64_t cells) {
   int64_t items = 1, bytes = (int64_t)dict_item_bytes(head), more = (int64_t)cells;
   if (old) {
     dict_block block = dict_item_block(old);
@@ -94,8 +92,10 @@ static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dic
   return err;
 }
 
-static inline int store_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
-                            const void *bytes, bool is_safe, bool *forcible) {
+__attribute__((always_inline)) static inline int store_put(dict_op *op, const dict_key *key,
+                                                           dict_found *old, dict_head *head,
+                                                           const void *bytes, bool is_safe,
+                                                           bool *forcible) {
   head->key_size = key->size;
   head->stamp = op->flush;
   head->next = 0;
@@ -202,15 +202,13 @@ static inline bool store_has_condition(const shmseg_dict_how *how) {
          (how->claim != NULL);
 }
 
-/* Looks for the key. *is_there: it has an item; *is_live: one that lives. */
-static inline int store_look(dict_op *op, const dict_key *key, dict_found *found, bool *is_there,
-                             bool *is_live) {
-  int err = dict_find(op->dict, key, found);
-  if (err == SHMSEG_CHANGED)
-    err = SHMSEG_CORRUPT; /* as shmseg_dict_look() says */
+/* What was found under the lock. *is_there: the key has an item; *is_live: one that lives. Nobody else changes
+ * a word now. */
+static inline int store_state(dict_op *op, const dict_found *found, int err, bool *is_there,
+                              bool *is_live) {
   *is_there = err == 0;
   *is_live = *is_there && !dict_is_stale(&found->head, op->flush, &op->now);
-  return err == SHMSEG_EMPTY ? 0 : err;
+  return err == SHMSEG_EMPTY ? 0 : err == SHMSEG_CHANGED ? SHMSEG_CORRUPT : err;
 }
 
 /* --- storing ------------------------------------------------------------------------------ */
@@ -239,7 +237,7 @@ static inline int store_measure(const shmseg_dict *dict, const dict_head *head) 
 /* The spare run that was added last will most often be the new item's: it comes while the key is looked
  * for. The address may be any. */
 static inline void store_expect_block(const dict_op *op) {
-  const uint32_t *spare = dict_word32(op->dict, dict_stripe_at(op->stripe, STRIPE_SPARE));
+  const uint32_t *spare = (const uint32_t *)dict_own(op, STRIPE_SPARE);
   uint32_t last = (load_relaxed(spare) - 1) % SPARE_RUNS;
   uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + 2 * last);
   const unsigned char *at = shmseg_object_at(&op->dict->object, dict_cell_at(op->dict, cell));
@@ -253,7 +251,7 @@ static inline int store_value(dict_op *op, const dict_key *key, dict_head *head,
   dict_found found;
   bool is_there, is_live;
   store_expect_block(op);
-  int err = store_look(op, key, &found, &is_there, &is_live);
+  int err = store_state(op, &found, dict_find(op->dict, key, &found), &is_there, &is_live);
   if (!err && store_has_condition(how))
     err = store_may(op, key, how, &found, is_live);
   if (err)
@@ -293,9 +291,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
   store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
-  err = store_measure(dict, &head);
-  if (!err)
-    err = shmseg_dict_enter(&op);
+  err = store_measure(dict, &head) ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
   if (err)
     return err;
   err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));
@@ -310,7 +306,7 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
 static int store_remove(dict_op *op, const dict_key *key, const shmseg_dict_how *how) {
   dict_found found;
   bool is_there, is_live;
-  int err = store_look(op, key, &found, &is_there, &is_live);
+  int err = store_state(op, &found, shmseg_dict_look(op, key, &found), &is_there, &is_live);
   if (!err && how)
     err = store_may(op, key, how, &found, is_live);
   if (err)

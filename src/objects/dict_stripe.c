@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing under a stripe's lock: entering, leaving, and what a stripe counts. */
+#include <errno.h>
+
 #include "core/eventcount.h"
 #include "core/lock.h"
 #include "objects/dict_find.h"
@@ -81,12 +83,17 @@ void shmseg_dict_count_anew(dict_op *op) {
   store_release(dict_own(op, STRIPE_STAMP), op->flush); /* who sees it sees no older counts */
 }
 
+int shmseg_dict_refuse(dict_op *op) {
+  int err = shmseg_dict_enter(op);
+  if (err)
+    return err;
+  dict_tell(op, STRIPE_REFUSED);
+  return shmseg_dict_leave(op, EFBIG);
+}
+
 /* --- waking ------------------------------------------------------------------------------- */
 
-/* The caller has changed a word, and passed a swap: it sees the mark of everyone who has looked
- * before the change could be seen. */
-void shmseg_dict_notify(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
-  uint32_t *marks = dict_word32(dict, line + LINE_MARKS);
-  if (load_ordered(marks) & DICT_WATCHED && and_ordered(marks, ~DICT_WATCHED) & DICT_WATCHED)
+void shmseg_dict_wake(const shmseg_dict *dict, uint32_t stripe, uint64_t line) {
+  if (and_ordered(dict_word32(dict, line + LINE_MARKS), ~DICT_WATCHED) & DICT_WATCHED)
     shmseg_eventcount_notify(dict_word32(dict, dict_stripe_at(stripe, STRIPE_EVENTCOUNT)));
 }

@@ -2,7 +2,6 @@
 /* Waiting until a key of a dict changes. */
 #include "core/eventcount.h"
 #include "core/wait.h"
-#include "objects/dict.h"
 #include "objects/dict_find.h"
 
 /* An expiry that is further away is waited for in intervals. */
@@ -44,7 +43,7 @@ static int wait_once(const shmseg_dict *dict, const dict_key *key, const shmseg_
     number = err ? 0 : dict_number(dict, key->line, &found);
     bool is_live = !err && dict_is_live(dict, &found, &now);
     if (!err)
-      err = shmseg_dict_confirm(dict, key->stripe, &found);
+      err = dict_prove(dict, key->stripe, &found);
     if (err)
       return err;
     word = is_live ? found.word : 0;

@@ -12,6 +12,15 @@
 /* Its operations, as linux/futex.h names them; musl-gcc has no such header. */
 enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 
+#define SECOND ((int64_t)1000000000)
+
+/* No sleep is longer, but in a test that has longer intervals. */
+#if defined(SHMSEG_INTERVAL)
+#define LONGEST ((int64_t)(SHMSEG_INTERVAL))
+#else
+#define LONGEST SECOND
+#endif
+
 /* What the system call takes, whatever the C library's time_t is. */
 #if defined(SYS_futex)
 typedef long kernel_time;
@@ -24,11 +33,10 @@ typedef int64_t kernel_time;
 int shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds) {
   struct {
     kernel_time seconds, nanoseconds;
-  } timeout = { 0, (kernel_time)nanoseconds };
-  if (nanoseconds >= 1000000000) {
-    timeout.seconds = 1;
-    timeout.nanoseconds = 0;
-  }
+  } timeout;
+  nanoseconds = nanoseconds < LONGEST ? nanoseconds : LONGEST;
+  timeout.seconds = (kernel_time)(nanoseconds / SECOND);
+  timeout.nanoseconds = (kernel_time)(nanoseconds % SECOND);
   if (syscall(FUTEX_CALL, word, FUTEX_WAIT, seen, &timeout, NULL, 0) == 0)
     return 0;
   return errno == EAGAIN ? 0 : errno; /* EAGAIN: the word was another already */

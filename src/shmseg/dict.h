@@ -139,7 +139,7 @@ typedef struct shmseg_dict_stats {
   uint64_t free;     /* capacity minus the rounded sizes of all that is there */
   uint64_t evicted;  /* live items that went to make room */
   uint64_t expired;  /* expired ones that were reclaimed */
-  uint64_t refused;  /* writes that found no memory */
+  uint64_t refused;  /* writes that found no memory, or whose value can never fit */
   uint64_t repaired; /* stripes, after a writer's death */
 } shmseg_dict_stats;
 
@@ -177,9 +177,10 @@ typedef struct shmseg_dict_step {
   shmseg_dict_value step; /* integer or float */
   shmseg_dict_value init; /* type 0: none; then SHMSEG_EMPTY when the key is not there */
   int64_t ttl;            /* of a new one, milliseconds; 0: for ever */
+  bool exact;             /* an integer sum must be one that a double holds */
 } shmseg_dict_step;
 
-/* SHMSEG_WRONG_TYPE: the live value is no number. */
+/* SHMSEG_WRONG_TYPE: the live value is no number. ERANGE: the sum, that of *result, would not be exact. */
 SHMSEG_API int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                                 const shmseg_dict_step *step, shmseg_dict_value *result,
                                 bool *forcible, int64_t *deadline);
@@ -190,9 +191,9 @@ SHMSEG_API int shmseg_dict_find_hot(const shmseg_dict *dict, const void *key, si
                                     shmseg_dict_spot *spot);
 
 /* Adds to the number, if it is still the key's; SHMSEG_CHANGED: shmseg_dict_incr() knows. result->flags is
- * not told. */
+ * not told. ERANGE as there. */
 SHMSEG_API int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
-                                   const shmseg_dict_value *step, shmseg_dict_value *result,
+                                   const shmseg_dict_step *step, shmseg_dict_value *result,
                                    int64_t *deadline);
 
 /* Puts an element (integer, float or string) on the left or right end of a list, which is made if there is

@@ -115,8 +115,12 @@ static bool pop(shmseg_dict *dict, participant *p) {
   shmseg_dict_value value;
   int64_t patience = 0;
   int err;
-  UNTIL_DONE(err, shmseg_dict_pop(dict, "l", 1, race_draw(p, 2), NULL, 0, &value, &patience));
-  race_must(err == 0 || err == SHMSEG_EMPTY);
+  bool left = race_draw(p, 2);
+  if (race_draw(p, 2))
+    UNTIL_DONE(err, shmseg_dict_pop(dict, "l", 1, left, NULL, 0, &value, &patience));
+  else if ((err = shmseg_dict_peek(dict, "l", 1, left, NULL, 0, &value)) == 0)
+    UNTIL_DONE(err, shmseg_dict_pop_seen(dict, "l", 1, left, &value.token, &patience));
+  race_must(err == 0 || err == SHMSEG_EMPTY || err == SHMSEG_CHANGED || err == SHMSEG_TIMEOUT);
   if (err)
     return false;
   uint64_t *note = &pushed[value.integer >> 32][value.integer & UINT32_MAX];

@@ -11,7 +11,7 @@ shmseg_dict dict;
 /* --- operations --------------------------------------------------------------------------- */
 
 /* Each process opens it anew, and reads the key then. */
-void dict_fix_hash(void) {
+void step_dict_fix_hash(void) {
   for (size_t i = 0; i < 2; i++) {
     dict.key[i] = 0x5bd1e995u + i * 2;
     __atomic_store_n((uint64_t *)(void *)(step_segment.data + DICT_KEY) + i, dict.key[i],
@@ -21,7 +21,7 @@ void dict_fix_hash(void) {
 
 /* Of a long one each cell has a byte that could be no other cell's, between zeroes: what is written to memory
  * that was never used changes nothing else, and so there are few states. */
-const void *dict_text(char letter, size_t size) {
+const void *step_dict_text(char letter, size_t size) {
   static unsigned char bytes[DICT_LONG];
   for (size_t i = 0; i < size && i < DICT_LONG; i++)
     bytes[i] = i >= DICT_CELL && i % DICT_CELL != 0
@@ -39,26 +39,26 @@ static int store(shmseg_dict *to, char key, const shmseg_dict_value *value,
   return err;
 }
 
-int dict_set(shmseg_dict *to, char key, char letter, size_t size, const shmseg_dict_how *how) {
+int step_dict_set(shmseg_dict *to, char key, char letter, size_t size, const shmseg_dict_how *how) {
   shmseg_dict_value value = { .type = SHMSEG_DICT_STRING,
-                              .bytes = dict_text(letter, size),
+                              .bytes = step_dict_text(letter, size),
                               .size = size };
   return store(to, key, &value, how);
 }
 
-void dict_set_number(char key, int64_t number) {
+void step_dict_set_number(char key, int64_t number) {
   shmseg_dict_value value = { .type = SHMSEG_DICT_INTEGER, .integer = number };
   step_expect(store(&dict, key, &value, NULL) == 0);
 }
 
-int dict_unset(shmseg_dict *to, char key) {
+int step_dict_unset(shmseg_dict *to, char key) {
   int64_t patience = 0;
   int err;
   STEP_UNTIL_DONE(err, shmseg_dict_delete(to, &key, 1, NULL, &patience));
   return err;
 }
 
-int dict_add(shmseg_dict *to, char key, int64_t more, int64_t *sum) {
+int step_dict_add(shmseg_dict *to, char key, int64_t more, int64_t *sum) {
   shmseg_dict_step step = { .step = { .type = SHMSEG_DICT_INTEGER, .integer = more },
                             .init = { .type = SHMSEG_DICT_INTEGER } };
   shmseg_dict_value result;
@@ -70,9 +70,9 @@ int dict_add(shmseg_dict *to, char key, int64_t more, int64_t *sum) {
   return err;
 }
 
-int dict_push(shmseg_dict *to, char key, bool left, char letter, size_t size) {
+int step_dict_push(shmseg_dict *to, char key, bool left, char letter, size_t size) {
   shmseg_dict_value value = { .type = SHMSEG_DICT_STRING,
-                              .bytes = dict_text(letter, size),
+                              .bytes = step_dict_text(letter, size),
                               .size = size };
   int64_t patience = 0;
   uint64_t length;
@@ -81,7 +81,7 @@ int dict_push(shmseg_dict *to, char key, bool left, char letter, size_t size) {
   return err;
 }
 
-bool dict_pops(shmseg_dict *from, char key, bool left, char letter, size_t size) {
+bool step_dict_pops(shmseg_dict *from, char key, bool left, char letter, size_t size) {
   static unsigned char bytes[DICT_LONG];
   shmseg_dict_value value;
   int64_t patience = 0;
@@ -89,7 +89,7 @@ bool dict_pops(shmseg_dict *from, char key, bool left, char letter, size_t size)
   STEP_UNTIL_DONE(err,
                   shmseg_dict_pop(from, &key, 1, left, bytes, sizeof bytes, &value, &patience));
   return err == 0 && value.type == SHMSEG_DICT_STRING && value.size == size &&
-         memcmp(bytes, dict_text(letter, size), size) == 0;
+         memcmp(bytes, step_dict_text(letter, size), size) == 0;
 }
 
 /* --- what is in it ------------------------------------------------------------------------ */
@@ -103,7 +103,7 @@ typedef struct {
 static void tell_text(telling *t, const unsigned char *bytes, uint64_t size) {
   size_t length = strlen(t->text);
   char letter = size > 0 ? (char)bytes[0] : '0';
-  bool whole = size <= DICT_LONG && memcmp(bytes, dict_text(letter, size), size) == 0;
+  bool whole = size <= DICT_LONG && memcmp(bytes, step_dict_text(letter, size), size) == 0;
   snprintf(t->text + length, t->available - length, "%c%llu", whole ? letter : '?',
            (unsigned long long)size);
 }
@@ -188,14 +188,30 @@ static const char *scan_all(uint64_t expected) {
   return err == SHMSEG_EMPTY && count == expected ? NULL : "a scan finds other keys";
 }
 
+/* Readers that were there before know that a word is another one: by the epoch, which has followed each word,
+ * or has been moved by a repair. */
+static const char *tell_epoch(uint64_t repaired) {
+  uint64_t epoch = load_relaxed(dict_word64(&dict, dict_stripe_at(0, STRIPE_EPOCH)));
+  uint64_t line = dict_line_at(&dict, 0, 0);
+  if (epoch < repaired * DICT_VERSIONS)
+    return "a repair has not moved the epoch";
+  for (uint64_t at = line; repaired == 0 && at < line + LINE_SIZE; at += 8) {
+    uint64_t word = load_relaxed(dict_word64(&dict, at));
+    bool is_word = at == line + LINE_CHAIN || at >= line + LINE_SLOTS;
+    if (is_word && (word >> WORD_VERSION & (DICT_VERSIONS - 1)) > epoch)
+      return "the epoch has not followed a word";
+  }
+  return NULL;
+}
+
 /* Before the next writer comes, and after that: it mends what a death has left, and that is seen by no
  * reader but in the counts. */
-const char *dict_tell(char *text, size_t available) {
+const char *step_dict_tell(char *text, size_t available) {
   char before[256];
   telling t = { .text = before, .available = sizeof before };
   shmseg_dict_stats stats;
   const char *wrong = tell_values(&t);
-  if (!wrong && dict_unset(&dict, 'Z') != 0) /* there is none */
+  if (!wrong && step_dict_unset(&dict, 'Z') != 0) /* there is none */
     wrong = "it cannot be written to";
   wrong = wrong ? wrong : shmseg_dict_check(&dict);
   t = (telling){ .text = text, .available = available };
@@ -205,6 +221,7 @@ const char *dict_tell(char *text, size_t available) {
     wrong = "a repair has changed what is read";
   if (!wrong && shmseg_dict_get_stats(&dict, &stats) != 0)
     wrong = "no counts";
+  wrong = wrong ? wrong : tell_epoch(stats.repaired);
   if (wrong)
     return wrong;
   uint64_t used = (stats.capacity - stats.free) / DICT_CELL;
@@ -218,17 +235,20 @@ const char *dict_tell(char *text, size_t available) {
 
 static const char *use_values(shmseg_dict *other) {
   int64_t sum;
-  if (dict_set(other, 'P', 'p', 100, NULL) != 0 || dict_set(&dict, 'P', 'q', 300, NULL) != 0 ||
-      dict_set(other, 'P', 'r', 1, NULL) != 0 || dict_unset(&dict, 'P') != 0)
+  if (step_dict_set(other, 'P', 'p', 100, NULL) != 0 ||
+      step_dict_set(&dict, 'P', 'q', 300, NULL) != 0 ||
+      step_dict_set(other, 'P', 'r', 1, NULL) != 0 || step_dict_unset(&dict, 'P') != 0)
     return "a value cannot be stored";
   for (int64_t i = 1; i <= 3; i++)
-    if (dict_add(i % 2 ? other : &dict, 'N', 2, &sum) != 0 || sum != 2 * i)
+    if (step_dict_add(i % 2 ? other : &dict, 'N', 2, &sum) != 0 || sum != 2 * i)
       return "a number cannot be added to";
-  if (dict_push(other, 'L', true, 'b', 8) != 0 || dict_push(&dict, 'L', false, 'c', 100) != 0 ||
-      dict_push(&dict, 'L', true, 'a', 0) != 0 || !dict_pops(other, 'L', false, 'c', 100) ||
-      !dict_pops(&dict, 'L', true, 'a', 0) || !dict_pops(other, 'L', true, 'b', 8))
+  if (step_dict_push(other, 'L', true, 'b', 8) != 0 ||
+      step_dict_push(&dict, 'L', false, 'c', 100) != 0 ||
+      step_dict_push(&dict, 'L', true, 'a', 0) != 0 ||
+      !step_dict_pops(other, 'L', false, 'c', 100) || !step_dict_pops(&dict, 'L', true, 'a', 0) ||
+      !step_dict_pops(other, 'L', true, 'b', 8))
     return "a list cannot be used";
-  return dict_unset(other, 'N') == 0 ? NULL : "a number cannot be deleted";
+  return step_dict_unset(other, 'N') == 0 ? NULL : "a number cannot be deleted";
 }
 
 static const char *use_claim(shmseg_dict *other) {
@@ -255,7 +275,7 @@ static const char *take_all_out(shmseg_dict *other) {
   int64_t patience = 0;
   int err;
   for (char key = 'a'; key <= 'z'; key++)
-    if (dict_unset(key % 2 ? &dict : other, key) != 0)
+    if (step_dict_unset(key % 2 ? &dict : other, key) != 0)
       return "a key cannot be deleted";
   STEP_UNTIL_DONE(err, shmseg_dict_flush_expired(other, 0, &cursor, &freed, &patience));
   return err == 0 && is_empty() ? NULL : "memory is lost";
@@ -266,17 +286,19 @@ static const char *fill(shmseg_dict *other) {
   const shmseg_dict_how safe = { .safe = true };
   uint64_t cells = dict.object.capacity / DICT_CELL, half = cells / 2;
   size_t large = (size_t)(half * DICT_CELL - ITEM_KEY - 1);
-  if (dict_set(other, 'A', 'a', large, &safe) != 0 || dict_set(&dict, 'B', 'b', large, &safe) != 0)
+  if (step_dict_set(other, 'A', 'a', large, &safe) != 0 ||
+      step_dict_set(&dict, 'B', 'b', large, &safe) != 0)
     return "room is lost";
-  if (dict_set(other, 'C', 'c', 1, &safe) != ENOMEM)
+  if (step_dict_set(other, 'C', 'c', 1, &safe) != ENOMEM)
     return "more room than there is";
-  if (dict_set(other, 'B', 'd', large, &safe) != 0 || dict_set(&dict, 'C', 'c', 1, NULL) != 0)
+  if (step_dict_set(other, 'B', 'd', large, &safe) != 0 ||
+      step_dict_set(&dict, 'C', 'c', 1, NULL) != 0)
     return "no room on top of all";
-  if (shmseg_dict_flush_all(other) != 0 || dict_set(&dict, 'D', 'd', large, &safe) != 0 ||
-      dict_set(other, 'E', 'e', large, &safe) != 0)
+  if (shmseg_dict_flush_all(other) != 0 || step_dict_set(&dict, 'D', 'd', large, &safe) != 0 ||
+      step_dict_set(other, 'E', 'e', large, &safe) != 0)
     return "what was flushed stays";
   const char *wrong = shmseg_dict_check(&dict);
-  if (wrong || dict_unset(other, 'D') != 0 || dict_unset(&dict, 'E') != 0)
+  if (wrong || step_dict_unset(other, 'D') != 0 || step_dict_unset(&dict, 'E') != 0)
     return wrong ? wrong : "a key cannot be deleted";
   return take_all_out(other);
 }
@@ -294,7 +316,7 @@ static const char *use(void) {
   static char found[256];
   shmseg_segment segment;
   shmseg_dict other;
-  const char *wrong = dict_tell(found, sizeof found);
+  const char *wrong = step_dict_tell(found, sizeof found);
   if (wrong)
     return wrong;
   if (step_open_other(&segment) != 0 ||

@@ -15,7 +15,7 @@ static int take(int64_t deadline, shmseg_dict_outcome *outcome) {
 
 static int store(size_t size) {
   shmseg_dict_value value = { .type = SHMSEG_DICT_STRING,
-                              .bytes = dict_text('x', size),
+                              .bytes = step_dict_text('x', size),
                               .size = size };
   int64_t patience = 0;
   bool forcible;
@@ -28,12 +28,12 @@ static int store(size_t size) {
 /* --- states ------------------------------------------------------------------------------- */
 
 static void be_empty(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
 }
 
 static void have_b(void) {
-  dict_fix_hash();
-  step_expect(dict_set(&dict, 'b', 'y', 100, NULL) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_set(&dict, 'b', 'y', 100, NULL) == 0);
 }
 
 static void take_it(void) {
@@ -43,7 +43,7 @@ static void take_it(void) {
 
 static void take_and_void(void) {
   take_it();
-  step_expect(dict_set(&dict, 'a', 'z', 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 8, NULL) == 0);
 }
 
 static void take_and_flush(void) {
@@ -70,12 +70,12 @@ static void end_it(void) {
 }
 
 static void void_it(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 8, NULL) == 0);
   step_expect(!shmseg_dict_claim_is_valid(&dict, &claim));
 }
 
 static void void_by_delete(void) {
-  step_expect(dict_unset(&dict, 'a') == 0);
+  step_expect(step_dict_unset(&dict, 'a') == 0);
   step_expect(!shmseg_dict_claim_is_valid(&dict, &claim));
 }
 

@@ -12,16 +12,16 @@ static void have_all(void) {
   shmseg_dict_claim claim = { 0 };
   shmseg_dict_outcome outcome;
   int64_t patience = 0, sum;
-  dict_fix_hash();
-  step_expect(dict_set(&dict, 'a', 'x', 100, NULL) == 0);
-  dict_set_number('n', 6);
-  step_expect(dict_add(&dict, 'n', 1, &sum) == 0);
-  step_expect(dict_push(&dict, 'l', false, 'x', 8) == 0);
-  step_expect(dict_push(&dict, 'l', false, 'y', 8) == 0);
-  step_expect(dict_push(&dict, 'l', false, 'z', 8) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, NULL) == 0);
+  step_dict_set_number('n', 6);
+  step_expect(step_dict_add(&dict, 'n', 1, &sum) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'x', 8) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'y', 8) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'z', 8) == 0);
   for (char key = 'b'; key <= 'e'; key++)
-    step_expect(dict_set(&dict, key, key, 8, NULL) == 0);
-  step_expect(dict_set(&dict, 'f', 'f', 8, NULL) == 0 && dict_unset(&dict, 'f') == 0);
+    step_expect(step_dict_set(&dict, key, key, 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'f', 'f', 8, NULL) == 0 && step_dict_unset(&dict, 'f') == 0);
   step_expect(shmseg_dict_claim_take(&dict, "q", 1, &claim, &outcome, 0, &patience) == 0);
 }
 
@@ -45,7 +45,7 @@ static void die_storing(void) {
   dict_op op = enter();
   dict_block block;
   step_expect(shmseg_dict_take(&op, 3, 0, &block) == 0);
-  shmseg_dict_count(&op, 5, 500, 7);
+  dict_count(&op, 5, 500, 7);
 }
 
 /* A list that is shorter by now at both ends, though its count does not say so. */
@@ -94,24 +94,24 @@ static void die_in_arena(void) {
 /* --- operations --------------------------------------------------------------------------- */
 
 static void set_larger(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 300, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 300, NULL) == 0);
 }
 
 static void unset_a(void) {
-  step_expect(dict_unset(&dict, 'a') == 0);
+  step_expect(step_dict_unset(&dict, 'a') == 0);
 }
 
 static void push_left(void) {
-  step_expect(dict_push(&dict, 'l', true, 'w', 8) == 0);
+  step_expect(step_dict_push(&dict, 'l', true, 'w', 8) == 0);
 }
 
 static void pop_left(void) {
-  step_expect(dict_pops(&dict, 'l', true, 'x', 8));
+  step_expect(step_dict_pops(&dict, 'l', true, 'x', 8));
 }
 
 static void add(void) {
   int64_t sum;
-  step_expect(dict_add(&dict, 'n', 1, &sum) == 0 && sum == 8);
+  step_expect(step_dict_add(&dict, 'n', 1, &sum) == 0 && sum == 8);
 }
 
 #define REST " c:c8 d:d8 e:e8"

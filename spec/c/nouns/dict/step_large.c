@@ -5,36 +5,36 @@
 /* --- states ------------------------------------------------------------------------------- */
 
 static void be_empty(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
 }
 
 static void have_large(void) {
-  dict_fix_hash();
-  step_expect(dict_set(&dict, 'a', 'x', 4500, NULL) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_set(&dict, 'a', 'x', 4500, NULL) == 0);
 }
 
 /* A live one that has no room but on top of all, and takes the lock of large blocks. */
 static void have_full(void) {
   have_large();
-  step_expect(dict_set(&dict, 'b', 'y', 5000, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'b', 'y', 5000, NULL) == 0);
 }
 
 /* --- operations --------------------------------------------------------------------------- */
 
 static void set_first(void) {
-  step_expect(dict_set(&dict, 'a', 'x', 4500, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'x', 4500, NULL) == 0);
 }
 
 static void set_smaller(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 300, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 300, NULL) == 0);
 }
 
 static void set_on_top(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 4400, &(shmseg_dict_how){ .safe = true }) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 4400, &(shmseg_dict_how){ .safe = true }) == 0);
 }
 
 static void unset(void) {
-  step_expect(dict_unset(&dict, 'a') == 0);
+  step_expect(step_dict_unset(&dict, 'a') == 0);
 }
 
 static void die_replacing(void) {

@@ -7,26 +7,26 @@
 /* --- states ------------------------------------------------------------------------------- */
 
 static void be_empty(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
 }
 
 static void have_one(void) {
-  dict_fix_hash();
-  step_expect(dict_push(&dict, 'l', false, 'x', 8) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_push(&dict, 'l', false, 'x', 8) == 0);
 }
 
 static void have_three(void) {
   have_one();
-  step_expect(dict_push(&dict, 'l', false, 'y', 100) == 0);
-  step_expect(dict_push(&dict, 'l', false, 'z', 8) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'y', 100) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'z', 8) == 0);
 }
 
 static void have_in_chain(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
   for (char key = 'a'; key <= 'e'; key++)
-    step_expect(dict_set(&dict, key, key, 8, NULL) == 0);
-  step_expect(dict_push(&dict, 'l', false, 'x', 8) == 0);
-  step_expect(dict_push(&dict, 'l', false, 'y', 8) == 0);
+    step_expect(step_dict_set(&dict, key, key, 8, NULL) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'x', 8) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'y', 8) == 0);
 }
 
 static void have_flushed(void) {
@@ -36,20 +36,20 @@ static void have_flushed(void) {
 
 static void have_full(void) {
   have_three();
-  step_expect(dict_set(&dict, 'a', 'a', 600, NULL) == EFBIG);
-  step_expect(dict_set(&dict, 'a', 'a', 500, NULL) == 0);
-  step_expect(dict_set(&dict, 'b', 'b', 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'a', 600, NULL) == EFBIG);
+  step_expect(step_dict_set(&dict, 'a', 'a', 500, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'b', 'b', 8, NULL) == 0);
 }
 
 static void have_number(void) {
-  dict_fix_hash();
-  dict_set_number('l', 1);
+  step_dict_fix_hash();
+  step_dict_set_number('l', 1);
 }
 
 /* --- operations --------------------------------------------------------------------------- */
 
 static void push_first(void) {
-  step_expect(dict_push(&dict, 'l', true, 'w', 100) == 0);
+  step_expect(step_dict_push(&dict, 'l', true, 'w', 100) == 0);
 }
 
 static void push_left(void) {
@@ -57,7 +57,7 @@ static void push_left(void) {
 }
 
 static void push_right(void) {
-  step_expect(dict_push(&dict, 'l', false, 'w', 8) == 0);
+  step_expect(step_dict_push(&dict, 'l', false, 'w', 8) == 0);
 }
 
 static void push_number(void) {
@@ -69,27 +69,47 @@ static void push_number(void) {
 }
 
 static void push_in_vain(void) {
-  step_expect(dict_push(&dict, 'l', false, 'w', 100) == ENOMEM);
+  step_expect(step_dict_push(&dict, 'l', false, 'w', 100) == ENOMEM);
 }
 
 static void push_on_number(void) {
-  step_expect(dict_push(&dict, 'l', false, 'w', 100) == SHMSEG_WRONG_TYPE);
+  step_expect(step_dict_push(&dict, 'l', false, 'w', 100) == SHMSEG_WRONG_TYPE);
 }
 
 static void pop_left(void) {
-  step_expect(dict_pops(&dict, 'l', true, 'x', 8));
+  step_expect(step_dict_pops(&dict, 'l', true, 'x', 8));
 }
 
 static void pop_right(void) {
-  step_expect(dict_pops(&dict, 'l', false, 'z', 8));
+  step_expect(step_dict_pops(&dict, 'l', false, 'z', 8));
 }
 
 static void pop_two(void) {
-  step_expect(dict_pops(&dict, 'l', true, 'x', 8) && dict_pops(&dict, 'l', true, 'y', 100));
+  step_expect(step_dict_pops(&dict, 'l', true, 'x', 8) &&
+              step_dict_pops(&dict, 'l', true, 'y', 100));
 }
 
 static void pop_last_in_chain(void) {
-  step_expect(dict_pops(&dict, 'l', false, 'y', 8));
+  step_expect(step_dict_pops(&dict, 'l', false, 'y', 8));
+}
+
+/* Takes what a peek has shown, perhaps after another one has gone. */
+static int pop_shown(bool left, bool changed) {
+  unsigned char bytes[8];
+  shmseg_dict_value value;
+  int64_t patience = 0;
+  step_expect(shmseg_dict_peek(&dict, "l", 1, left, bytes, sizeof bytes, &value) == 0 &&
+              value.size == 8);
+  step_expect(!changed || step_dict_pops(&dict, 'l', true, 'x', 8));
+  return shmseg_dict_pop_seen(&dict, "l", 1, left, &value.token, &patience);
+}
+
+static void pop_seen(void) {
+  step_expect(pop_shown(true, false) == 0);
+}
+
+static void pop_seen_late(void) {
+  step_expect(pop_shown(false, true) == SHMSEG_CHANGED);
 }
 
 static void pop_in_vain(void) {
@@ -101,11 +121,11 @@ static void pop_in_vain(void) {
 }
 
 static void unset(void) {
-  step_expect(dict_unset(&dict, 'l') == 0);
+  step_expect(step_dict_unset(&dict, 'l') == 0);
 }
 
 static void replace(void) {
-  step_expect(dict_set(&dict, 'l', 't', 100, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'l', 't', 100, NULL) == 0);
 }
 
 static void expire(void) {
@@ -181,6 +201,14 @@ const step_case dict_list_cases[] = {
     .actors = { AFTER(have_one) },
     .operate = pop_left,
     .outcomes = { "l:[x8]", "empty" } },
+  { .sentence = "pop what was seen",
+    .actors = { AFTER(have_three) },
+    .operate = pop_seen,
+    .outcomes = { THREE, "l:[y100 z8]" } },
+  { .sentence = "pop what was seen, but the list has changed",
+    .actors = { AFTER(have_three) },
+    .operate = pop_seen_late,
+    .outcomes = { THREE, "l:[y100 z8]" } },
   { .sentence = "pop of a list in a chain",
     .actors = { AFTER(have_in_chain) },
     .operate = pop_last_in_chain,

@@ -7,17 +7,17 @@
 /* --- states ------------------------------------------------------------------------------- */
 
 static void be_empty(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
 }
 
 static void have_number(void) {
-  dict_fix_hash();
-  dict_set_number('a', 5);
+  step_dict_fix_hash();
+  step_dict_set_number('a', 5);
 }
 
 static void add(char key, int64_t more, int64_t expected) {
   int64_t sum;
-  step_expect(dict_add(&dict, key, more, &sum) == 0 && sum == expected);
+  step_expect(step_dict_add(&dict, key, more, &sum) == 0 && sum == expected);
 }
 
 static void have_hot(void) {
@@ -27,14 +27,14 @@ static void have_hot(void) {
 
 static void have_two_hot(void) {
   have_hot();
-  dict_set_number('b', 1);
+  step_dict_set_number('b', 1);
 }
 
 static void have_in_chain(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
   for (char key = 'b'; key <= 'f'; key++)
-    step_expect(dict_set(&dict, key, key, 8, NULL) == 0);
-  dict_set_number('a', 5);
+    step_expect(step_dict_set(&dict, key, key, 8, NULL) == 0);
+  step_dict_set_number('a', 5);
 }
 
 static void have_flushed(void) {
@@ -84,18 +84,18 @@ static void add_in_vain(void) {
 }
 
 static void replace_hot(void) {
-  step_expect(dict_set(&dict, 'a', 'x', 100, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, NULL) == 0);
 }
 
 static void unset_hot(void) {
-  step_expect(dict_unset(&dict, 'a') == 0);
+  step_expect(step_dict_unset(&dict, 'a') == 0);
 }
 
 /* Stores where 7 is there. */
 static int compare(int64_t expected) {
   shmseg_dict_value old = { .type = SHMSEG_DICT_INTEGER, .integer = expected };
   shmseg_dict_how how = { .expected = &old };
-  return dict_set(&dict, 'a', 'x', 100, &how);
+  return step_dict_set(&dict, 'a', 'x', 100, &how);
 }
 
 static void compare_equal(void) {
@@ -110,7 +110,7 @@ static void swap_token(void) {
   shmseg_dict_value value;
   step_expect(shmseg_dict_get(&dict, "a", 1, NULL, 0, &value) == 0);
   shmseg_dict_token token = value.token;
-  step_expect(dict_set(&dict, 'a', 'x', 100, &(shmseg_dict_how){ .token = &token }) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, &(shmseg_dict_how){ .token = &token }) == 0);
 }
 
 static void sleep_for_change(void) {

@@ -10,37 +10,37 @@ static const shmseg_dict_how timed = { .ttl = 3600000 }, brief = { .ttl = 1 };
 /* --- states ------------------------------------------------------------------------------- */
 
 static void be_empty(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
 }
 
 static void have_a(void) {
-  dict_fix_hash();
-  step_expect(dict_set(&dict, 'a', 'x', 100, NULL) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, NULL) == 0);
 }
 
 static void have_two(void) {
   have_a();
-  step_expect(dict_set(&dict, 'b', 'y', 100, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'b', 'y', 100, NULL) == 0);
 }
 
 /* Three of them have no slot. */
 static void have_eight(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
   for (char key = 'a'; key <= 'h'; key++)
-    step_expect(dict_set(&dict, key, key, 8, NULL) == 0);
+    step_expect(step_dict_set(&dict, key, key, 8, NULL) == 0);
 }
 
 static void have_timed(void) {
-  dict_fix_hash();
-  step_expect(dict_set(&dict, 'a', 'x', 100, &timed) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, &timed) == 0);
 }
 
 /* Two that have expired, and one that lives. */
 static void have_expired(void) {
-  dict_fix_hash();
-  step_expect(dict_set(&dict, 'a', 'x', 100, &brief) == 0);
-  step_expect(dict_set(&dict, 'b', 'y', 8, NULL) == 0);
-  step_expect(dict_set(&dict, 'c', 'z', 8, &brief) == 0);
+  step_dict_fix_hash();
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, &brief) == 0);
+  step_expect(step_dict_set(&dict, 'b', 'y', 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'c', 'z', 8, &brief) == 0);
   shmseg_clock_sleep(3000000);
 }
 
@@ -50,78 +50,78 @@ static void have_flushed(void) {
 }
 
 static void have_full(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
   for (char key = 'a'; key <= 'd'; key++)
-    step_expect(dict_set(&dict, key, key, 200, NULL) == 0);
+    step_expect(step_dict_set(&dict, key, key, 200, NULL) == 0);
 }
 
 static void have_full_expired(void) {
-  dict_fix_hash();
+  step_dict_fix_hash();
   for (char key = 'a'; key <= 'd'; key++)
-    step_expect(dict_set(&dict, key, key, 200, key == 'b' ? &brief : NULL) == 0);
+    step_expect(step_dict_set(&dict, key, key, 200, key == 'b' ? &brief : NULL) == 0);
   shmseg_clock_sleep(3000000);
 }
 
 /* --- operations --------------------------------------------------------------------------- */
 
 static void set_a(void) {
-  step_expect(dict_set(&dict, 'a', 'x', 100, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'x', 100, NULL) == 0);
 }
 
 static void set_timed(void) {
-  step_expect(dict_set(&dict, 'a', 'x', 8, &timed) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'x', 8, &timed) == 0);
 }
 
 static void set_larger(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 300, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 300, NULL) == 0);
 }
 
 static void set_smaller(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 8, NULL) == 0);
 }
 
 static void set_the_same_size(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 99, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'a', 'z', 99, NULL) == 0);
 }
 
 static void set_ninth(void) {
-  step_expect(dict_set(&dict, 'i', 'i', 8, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'i', 'i', 8, NULL) == 0);
 }
 
 static void set_in_chain(void) {
-  step_expect(dict_set(&dict, 'g', 'z', 100, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'g', 'z', 100, NULL) == 0);
 }
 
 static void add_in_vain(void) {
-  step_expect(dict_set(&dict, 'a', 'z', 8, &(shmseg_dict_how){ .add = true }) == EEXIST);
+  step_expect(step_dict_set(&dict, 'a', 'z', 8, &(shmseg_dict_how){ .add = true }) == EEXIST);
 }
 
 static void set_on_top(void) {
-  step_expect(dict_set(&dict, 'e', 'e', 200, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'e', 'e', 200, NULL) == 0);
 }
 
 static void set_on_top_safely(void) {
-  step_expect(dict_set(&dict, 'e', 'e', 200, &(shmseg_dict_how){ .safe = true }) == ENOMEM);
+  step_expect(step_dict_set(&dict, 'e', 'e', 200, &(shmseg_dict_how){ .safe = true }) == ENOMEM);
 }
 
 static void set_expired(void) {
-  step_expect(dict_set(&dict, 'e', 'e', 200, &(shmseg_dict_how){ .safe = true }) == 0);
+  step_expect(step_dict_set(&dict, 'e', 'e', 200, &(shmseg_dict_how){ .safe = true }) == 0);
 }
 
 static void set_much(void) {
-  step_expect(dict_set(&dict, 'e', 'e', 456, NULL) == 0);
+  step_expect(step_dict_set(&dict, 'e', 'e', 456, NULL) == 0);
 }
 
 static void unset_a(void) {
-  step_expect(dict_unset(&dict, 'a') == 0);
+  step_expect(step_dict_unset(&dict, 'a') == 0);
 }
 
 static void unset_in_chain(void) {
-  step_expect(dict_unset(&dict, 'g') == 0);
+  step_expect(step_dict_unset(&dict, 'g') == 0);
 }
 
 static void unset_end_of_chain(void) {
-  step_expect(dict_unset(&dict, 'f') == 0);
+  step_expect(step_dict_unset(&dict, 'f') == 0);
 }
 
 static void expire(int64_t ttl) {

@@ -176,6 +176,19 @@ static const char *judge_elements(void) {
   return in_hands > here->books->poppers_killed ? "more is lost than killed" : NULL;
 }
 
+/* The dead have no claims. */
+static bool can_claim(unsigned number) {
+  char key[32];
+  size_t length = dict_key_of(key, 'c', 0, number);
+  shmseg_dict_claim claim = { 0 };
+  shmseg_dict_outcome outcome;
+  int64_t patience = 0;
+  int err;
+  UNTIL_DONE(err, shmseg_dict_claim_take(&here->dict, key, length, &claim, &outcome, 0, &patience));
+  shmseg_dict_claim_end(&here->dict, &claim, key, length, SHMSEG_DICT_ENDED);
+  return err == 0 && outcome == SHMSEG_DICT_CLAIMED;
+}
+
 /* All memory comes back. */
 static const char *empty(void) {
   shmseg_dict_stats stats;
@@ -213,6 +226,8 @@ static const char *finish_with(dict_arena *place) {
     while (dict_pop_from(i) == 0)
       continue;
   wrong = wrong || place->evicts ? wrong : judge_elements();
+  for (unsigned i = 0; !wrong && i < CLAIMS; i++)
+    wrong = can_claim(i) ? NULL : "a claim is lost";
   return wrong ? wrong : empty();
 }
 

@@ -88,6 +88,20 @@ void dict_push(void) {
   storm_end(err == ENOMEM ? 0 : err, true);
 }
 
+/* The same in two steps, after a pause. */
+static int pop_seen(const char *key, size_t length, bool left) {
+  dict_account *me = mine();
+  int64_t patience = 0;
+  int err;
+  err = shmseg_dict_peek(&here->dict, key, length, left, me->hands, sizeof me->hands, &me->popped);
+  if (err)
+    return err;
+  storm_nap();
+  UNTIL_DONE(err,
+             shmseg_dict_pop_seen(&here->dict, key, length, left, &me->popped.token, &patience));
+  return err;
+}
+
 /* The element is in the hands, which outlive the worker, before the call comes back. */
 int dict_pop_from(unsigned list) {
   dict_account *me = mine();
@@ -101,8 +115,11 @@ int dict_pop_from(unsigned list) {
   me->hands[0] = 0;
   write_word(&me->popping, 1);
   storm_begin("dict: pop", 0);
-  UNTIL_DONE(err, shmseg_dict_pop(&here->dict, key, length, left, me->hands, sizeof me->hands,
-                                  &me->popped, &patience));
+  if (storm_draw(2))
+    err = pop_seen(key, length, left);
+  else
+    UNTIL_DONE(err, shmseg_dict_pop(&here->dict, key, length, left, me->hands, sizeof me->hands,
+                                    &me->popped, &patience));
   uint64_t element =
       me->popped.type == SHMSEG_DICT_STRING ? me->hands[0] : (uint64_t)me->popped.integer;
   if (err == 0) {
@@ -110,7 +127,7 @@ int dict_pop_from(unsigned list) {
     storm_expect(element != 0 && !(was & TAKEN));
   }
   write_word(&me->popping, 0);
-  storm_end(err == SHMSEG_EMPTY ? 0 : err, true);
+  storm_end(err == SHMSEG_EMPTY || err == SHMSEG_CHANGED ? 0 : err, err != SHMSEG_TIMEOUT);
   return err;
 }
 

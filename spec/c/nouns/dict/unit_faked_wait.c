@@ -126,6 +126,7 @@ TEST_WITH(asleep, expires, "a wait ends with the life of its key, to the millise
   check(set(&a, "k", "v", 30) == 0 && wait_while(NULL, 0, &took) == 0 && took == 30);
   check(set(&a, "k", "v", 1730) == 0 && wait_while(NULL, 0, &took) == 0 && took == 1730);
   check(set(&a, "k", "v", 30) == 0 && wait_while(NULL, 20, &took) == SHMSEG_TIMEOUT && took == 20);
+  check(set(&a, "k", "v", INT64_MAX) == 0 && wait_while(NULL, 20, &took) == SHMSEG_TIMEOUT);
 }
 
 static void do_set_back(void) {

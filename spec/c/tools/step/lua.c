@@ -59,13 +59,22 @@ static void slice(void) {
   script_run("seg = assert(segment.open(name))");
 }
 
+/* All that the options give in numbers: "capacity = 40, ". */
+static void write_options(char *text, size_t available) {
+  text[0] = '\0';
+  for (int i = 0; i < SHMSEG_GEOMETRY; i++) {
+    const shmseg_number *number = &made->kind->numbers[i];
+    uint64_t given = shmseg_kinds_number(made->options, number);
+    size_t length = strlen(text);
+    if (given != 0 && !number->words)
+      snprintf(text + length, available - length, "%s = %d, ", number->name, (int)given);
+  }
+}
+
 static void make(void) {
-  const shmseg_number *number = &made->kind->numbers[0];
-  if (made->options)
-    script_run("assert(%s.open(seg, 'c', { %s = %d }))", made->kind->name, number->name,
-               (int)shmseg_kinds_number(made->options, number));
-  else
-    script_run("assert(%s.open(seg, 'c'))", made->kind->name);
+  char options[200];
+  write_options(options, sizeof options);
+  script_run("assert(%s.open(seg, 'c', { %s}))", made->kind->name, options);
 }
 
 static const step_case build_cases[] = {

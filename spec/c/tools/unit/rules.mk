@@ -1,6 +1,6 @@
 # Unit tests, each file a program: nouns/<noun>/unit.c is unit/<noun>, unit_<part>.c is unit/<noun>_<part>. Three
 # parts are built in ways of their own: unit_failures.c, where each system call fails once; unit_limits.c, without
-# sanitizers; unit_faked.c and unit_faked_<part>.c, over the fake OS.
+# sanitizers, as is unit_worn.c, whose operations are very many; unit_faked.c and unit_faked_<part>.c, over the fake OS.
 
 unit_flags := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
@@ -23,7 +23,7 @@ unit_files := $(sort $(wildcard nouns/*/unit.c nouns/*/unit_*.c))
 define unit_program
 $(if $(filter %/unit_failures.c,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/wrapped.c tools/unit/help.c,unit/plain,$(unit_wrapped:%=-Wl$(comma)--wrap=%)),\
-$(if $(filter %/unit_limits.c,$(1)),\
+$(if $(filter %/unit_limits.c %/unit_worn.c,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/help.c,unit/plain),\
 $(if $(findstring /unit_faked,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/fake/fake.c,unit/faked),\
