@@ -160,3 +160,97 @@ describe("get of a value that was read often", function()
     assert.equal(2000, decoded)
   end)
 end)
+
+-- A dict, its name, and a key to whose number was added often; it is 2000.
+local function counted()
+  local d, name = dicts.new()
+  d:set("key", 0)
+  for _ = 1, 2000 do
+    d:incr("key", 1)
+  end
+  answers({ d, "get", "key" }, 2000)
+  return d, name
+end
+
+describe("incr of a number that was added to often", function()
+  after_each(scratch.clean)
+
+  it("adds to what another process has stored since", function()
+    local d, name = counted()
+    local other = dicts.user(name)
+    other:call "d:incr('key', 5)"
+    answers({ d, "incr", "key", 1 }, 2006)
+    other:call "d:set('key', 70)"
+    answers({ d, "incr", "key", 1 }, 71)
+    other:call "d:set('key', 0.5)"
+    answers({ d, "incr", "key", 1 }, 1.5)
+    other:call "d:set('key', 'text')"
+    answers({ d, "incr", "key", 1 }, nil, "not a number")
+    other:call "d:delete('key')"
+    answers({ d, "incr", "key", 1 }, nil, "not found")
+    answers({ d, "get", "key" }, nil)
+  end)
+
+  it("adds floats, and texts that read as numbers", function()
+    local d = counted()
+    answers({ d, "incr", "key", 0.5 }, 2000.5)
+    answers({ d, "incr", "key", "1" }, 2001.5)
+    answers({ d, "incr", "key", 1, 7 }, 2002.5, nil, false)
+  end)
+
+  it("finds nothing once it has expired or was flushed", function()
+    local d = counted()
+    d:expire("key", 0.001)
+    dicts.let_expire()
+    answers({ d, "incr", "key", 1 }, nil, "not found")
+    d = counted()
+    d:flush_all()
+    answers({ d, "incr", "key", 1 }, nil, "not found")
+    d:expire("key", 0)
+    answers({ d, "incr", "key", 1 }, 2001)
+  end)
+
+  it("keeps its flags and wakes who waits for it", function()
+    local d, name = counted()
+    d:set("key", 1, 0, 9)
+    for _ = 1, 2000 do
+      d:incr("key", 1)
+    end
+    answers({ d, "get", "key" }, 2001, 9)
+    local other = dicts.user(name)
+    other:send "report 'there'; report((d:wait('key', 2001, 5)))"
+    assert.equal("there", other:receive())
+    shmseg.sleep(0.05)
+    d:incr("key", 1)
+    assert.equal(2002, other:receive())
+  end)
+
+  it("voids a claim", function()
+    local d = counted()
+    local claim = d:claim("key")
+    d:incr("key", 1)
+    claim:set("computed")
+    answers({ d, "get", "key" }, 2001)
+  end)
+
+  it("loses no sum of two processes", function()
+    local d, name = counted()
+    local other = dicts.user(name)
+    other:send "for _ = 1, 20000 do d:incr('key', 1) end report 'done'"
+    for _ = 1, 20000 do
+      d:incr("key", 1)
+    end
+    assert.equal("done", other:receive())
+    answers({ d, "get", "key" }, 42000)
+  end)
+
+  it("is refused inside update of the key", function()
+    local d = counted()
+    expect.misuse("key", function()
+      d:update("key", function()
+        d:incr("key", 1)
+      end)
+    end)
+    answers({ d, "get", "key" }, 2000)
+  end)
+end)

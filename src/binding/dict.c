@@ -195,6 +195,14 @@ static int add_inexactly(lua_State *L, dict *d, const dict_key *key, shmseg_dict
 }
 #endif
 
+/* Adds to a number whose place was kept. Any failure: the whole call is to be made. */
+static inline int add_to_kept(dict *d, const dict_key *key, const shmseg_dict_step *step,
+                              shmseg_dict_value *result) {
+  const shmseg_dict_spot *spot = dict_kept_number(d, key);
+  int64_t deadline = 0;
+  return spot ? shmseg_dict_incr_at(&d->dict, spot, step, result, &deadline) : SHMSEG_CHANGED;
+}
+
 /* incr(key, value [, init [, init_ttl]]) -> new, with init: new, nil, forcible | nil, word */
 static int dict_incr(lua_State *L) {
   dict *d = check_object(L, &dict_class);
@@ -208,8 +216,12 @@ static int dict_incr(lua_State *L) {
     return 2;
   if (!dict_to_number(L, 3, &step.step))
     return luaL_error(L, "cannot convert 'nil' to 'double'");
-  if (lua_gettop(L) > 3)
+  if (lua_gettop(L) > 3) {
     check_init(L, &step);
+  } else if (d->cache && add_to_kept(d, &key, &step, &result) == 0) {
+    dict_push_number(L, &result);
+    return 1;
+  }
   bool forcible = false;
   int err = add(L, d, &key, &step, &result, &forcible);
   if (!err)
@@ -220,8 +232,11 @@ static int dict_incr(lua_State *L) {
 #endif
   if (err)
     return dict_push_failure(L, d, err, "not a number");
-  if (step.init.type == 0)
+  if (step.init.type == 0) {
+    if (++d->sums % 4 == 0)
+      dict_keep_number(L, d, &key);
     return 1;
+  }
   lua_pushnil(L);
   lua_pushboolean(L, forcible);
   return 3;

@@ -31,6 +31,7 @@ typedef struct {
   struct dict_claim *claims; /* that have not ended */
   struct dict_cache *cache;  /* NULL: there is none yet */
   uint32_t reads;            /* of strings that were not kept */
+  uint32_t sums;             /* of numbers whose place was not kept */
 } dict;
 
 /* A key. Its bytes are those of the string at the argument, or text. */
@@ -169,6 +170,12 @@ void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_val
 static inline bool dict_is_noted(dict *d, const shmseg_dict_value *value) {
   return value->type == SHMSEG_DICT_STRING && ++d->reads % 4 == 0;
 }
+
+/* Where the number of a key is, if that was kept; or NULL. */
+const shmseg_dict_spot *dict_kept_number(const dict *d, const dict_key *key);
+
+/* Notes that the key at index 2 was added to. Where its number is may be kept. */
+void dict_keep_number(lua_State *L, dict *d, const dict_key *key);
 
 /* Ends the claims of a dict that is going to be closed. */
 void dict_end_claims(object *o);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lua strings of values that a handle has read, so that one that is read again and again is not made anew
- * each time. Whether a value is still the key's is asked in shared memory at each get.
+ * each time; and where numbers are that it has added to. Whether that is still the key's is asked in
+ * shared memory each time.
  *
  * A key is known by the address of its string, which is kept as well: so no other string has that
  * address. A key is kept when it is noted for the second time and few others were between. */
@@ -14,7 +15,7 @@
 /* A longer value is worth making anew; and a longer key is not kept from being collected. */
 #define KEPT_MAX 256
 
-/* Reads of strings through a handle before it keeps any. */
+/* Reads of strings, or sums, through a handle before it keeps any. */
 #define READS 1000
 
 /* Keys that may be found at one place: those that are kept, and others that were read. */
@@ -22,10 +23,14 @@ typedef struct {
   const char *kept[WAYS], *seen[WAYS];
 } cache_set;
 
+/* Numbers that are added to: their keys are behind those of the values. */
+#define NUMBERS 128
+
 struct dict_cache {
   cache_set sets[SETS];
-  shmseg_dict_spot spots[SETS * WAYS];
-  unsigned turn; /* which way goes next */
+  shmseg_dict_spot spots[SETS * WAYS], numbers[NUMBERS];
+  const char *counters[NUMBERS]; /* the keys of the numbers */
+  unsigned turn;                 /* which way goes next */
 };
 
 static inline uint32_t cache_place(const char *bytes) {
@@ -67,13 +72,38 @@ static void make_cache(lua_State *L, dict *d) {
   }
   memset(cache, 0, sizeof *cache);
   lua_rawseti(L, -2, OBJECT_CACHE);
-  for (int i = cache_index(0, 0); i < cache_index(SETS, 0); i++) {
+  for (int i = cache_index(0, 0); i < cache_index(SETS, 0) + NUMBERS; i++) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, i);
   }
   lua_pop(L, 1);
   d->cache = cache;
 }
+
+/* --- numbers ------------------------------------------------------------------------------ */
+
+const shmseg_dict_spot *dict_kept_number(const dict *d, const dict_key *key) {
+  uint32_t place = cache_place(key->bytes) % NUMBERS;
+  return d->cache->counters[place] == key->bytes ? &d->cache->numbers[place] : NULL;
+}
+
+void dict_keep_number(lua_State *L, dict *d, const dict_key *key) {
+  if ((!d->cache && d->sums < READS) || key->size > KEPT_MAX || lua_type(L, 2) != LUA_TSTRING)
+    return;
+  if (!d->cache)
+    make_cache(L, d);
+  uint32_t place = cache_place(key->bytes) % NUMBERS;
+  d->cache->counters[place] = NULL;
+  if (shmseg_dict_find_hot(&d->dict, key->bytes, key->size, &d->cache->numbers[place]) != 0)
+    return;
+  lua_getuservalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_rawseti(L, -2, cache_index(SETS, 0) + (int)place);
+  lua_pop(L, 1);
+  d->cache->counters[place] = key->bytes;
+}
+
+/* --- values ------------------------------------------------------------------------------- */
 
 /* The value is at the top. */
 static void put_kept(lua_State *L, cache_set *set, const dict_key *key, uint32_t place, int way) {

@@ -88,28 +88,68 @@ __attribute__((always_inline)) static inline int incr_add(const shmseg_dict *dic
   return err ? err : left;
 }
 
-/* Without the stripe's lock. SHMSEG_CHANGED: that lock is needed. A number whose key is claimed is not hot: who
- * takes the claim cools it, and who makes it hot again voids the claim. */
-static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
-                            shmseg_dict_value *result, int64_t *deadline) {
-  dict_found found;
+/* Adds to what was found, without the stripe's lock. SHMSEG_CHANGED: that lock is needed. A number whose key is
+ * claimed is not hot: who takes the claim cools it, and who makes it hot again voids the claim. */
+static inline int incr_found(const shmseg_dict *dict, const dict_key *key, const dict_found *found,
+                             incr_number step, shmseg_dict_value *result, int64_t *deadline) {
   incr_number sum = { 0 };
   uint32_t id;
   int64_t now = 0;
-  if (dict_find(dict, key, &found) != 0 || !dict_is_hot(&found) || !incr_keeps_type(&found, step) ||
-      !dict_is_live(dict, &found, &now))
+  if (!dict_is_hot(found) || !incr_keeps_type(found, step) || !dict_is_live(dict, found, &now))
     return SHMSEG_CHANGED;
   int err = shmseg_object_begin(&dict->object, &id);
   if (!err)
-    err = incr_add(dict, id, key, &found, step, &sum, deadline);
+    err = incr_add(dict, id, key, found, step, &sum, deadline);
   if (err == ERANGE)
-    incr_tell(sum, (int32_t)found.head.flags, result);
+    incr_tell(sum, (int32_t)found->head.flags, result);
   if (err)
     return err;
   dict_notify(dict, key->stripe, key->line);
-  dict_use(dict, key->stripe, key->line, found.entry);
-  incr_tell(sum, (int32_t)found.head.flags, result);
+  dict_use(dict, key->stripe, key->line, found->entry);
+  incr_tell(sum, (int32_t)found->head.flags, result);
   return 0;
+}
+
+static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_number step,
+                            shmseg_dict_value *result, int64_t *deadline) {
+  dict_found found;
+  return dict_find(dict, key, &found) != 0 ? SHMSEG_CHANGED
+                                           : incr_found(dict, key, &found, step, result, deadline);
+}
+
+/* A word without WORD_TIMED says that the item does not expire. */
+int shmseg_dict_find_hot(const shmseg_dict *dict, const void *key, size_t key_size,
+                         shmseg_dict_spot *spot) {
+  dict_key where;
+  dict_found found;
+  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  if (!err)
+    err = dict_find(dict, &where, &found);
+  if (!err)
+    err = dict_prove(dict, where.stripe, &found);
+  if (err)
+    return err == SHMSEG_EMPTY ? SHMSEG_CHANGED : err;
+  uint64_t flush = dict_flush(dict);
+  if (!dict_is_hot(&found) || found.word & WORD_TIMED || found.head.stamp != flush)
+    return SHMSEG_CHANGED;
+  *spot =
+      (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe, found.head.type };
+  return 0;
+}
+
+int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
+                        const shmseg_dict_step *step, shmseg_dict_value *result,
+                        int64_t *deadline) {
+  int err = shmseg_object_ready(&dict->object);
+  if (err)
+    return err;
+  uint64_t line = spot->at / LINE_SIZE * LINE_SIZE;
+  dict_key key = { .stripe = spot->stripe, .line = line };
+  dict_found found = { .epoch = spot->epoch, .at = spot->at, .word = spot->word };
+  found.entry = (int)((spot->at - line - LINE_SLOTS) / 8);
+  found.head.type = spot->type;
+  found.head.stamp = spot->flush;
+  return incr_found(dict, &key, &found, incr_step(step), result, deadline);
 }
 
 /* --- under the stripe's lock ----------------------------------------------------------------- */

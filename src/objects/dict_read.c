@@ -113,7 +113,8 @@ int shmseg_dict_find_spot(const shmseg_dict *dict, const void *key, size_t key_s
   if (found.word & WORD_TIMED || !dict_has_bytes(found.head.type) || found.head.stamp != flush ||
       found.word != token->word || !dict_is_same(found.word, token->epoch, found.epoch))
     return SHMSEG_CHANGED;
-  *spot = (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe };
+  *spot =
+      (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe, found.head.type };
   return 0;
 }
 

@@ -90,7 +90,7 @@ SHMSEG_API int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, s
 /* Where the value of a key was found, for who keeps a copy of it. Private. */
 typedef struct shmseg_dict_spot {
   uint64_t at, word, epoch, flush;
-  uint32_t stripe;
+  uint32_t stripe, type;
 } shmseg_dict_spot;
 
 /* Sets *spot to that of the value that a read gave with the token. SHMSEG_CHANGED: it is another one by
@@ -184,6 +184,17 @@ typedef struct shmseg_dict_step {
 SHMSEG_API int shmseg_dict_incr(shmseg_dict *dict, const void *key, size_t key_size,
                                 const shmseg_dict_step *step, shmseg_dict_value *result,
                                 bool *forcible, int64_t *deadline);
+
+/* Where a number is that was added to before, for who adds to it again and again. SHMSEG_CHANGED: it is no
+ * such number, or one that expires. */
+SHMSEG_API int shmseg_dict_find_hot(const shmseg_dict *dict, const void *key, size_t key_size,
+                                    shmseg_dict_spot *spot);
+
+/* Adds to the number, if it is still the key's; SHMSEG_CHANGED: shmseg_dict_incr() knows. result->flags is
+ * not told. ERANGE as there. */
+SHMSEG_API int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
+                                   const shmseg_dict_step *step, shmseg_dict_value *result,
+                                   int64_t *deadline);
 
 /* Puts an element (integer, float or string) on the left or right end of a list, which is made if there is
  * none. *length: the new one. ENOMEM, EFBIG, SHMSEG_WRONG_TYPE. */
