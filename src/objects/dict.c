@@ -41,6 +41,7 @@
  *             D5  in a line at most one slot word is HOT. LINE_HOT is written under the line's lock.
  *             D6  derived, so wrong for a while, or after a death: counts, used, claims; the arena's
  *                 granted, bins and free cells (from the owners); spare runs (nothing refers to them).
+ *                 A hint: how many lines the hand has passed since a flush.
  *             D7  granted - quota is at most a page for each stripe, and the large lock's owner's block.
  *
  * PROTOCOL    read    load the epoch, then the slot word, with acquire; compare the key, copy; fence;

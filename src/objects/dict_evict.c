@@ -38,7 +38,8 @@ typedef struct {
   evict_candidate list[CANDIDATES + ENTRIES];
   evict_candidate oldest, second; /* of all */
   int listed, count;
-  uint64_t lines; /* so many were looked at */
+  bool is_swept;         /* nothing of the stripe is flushed */
+  uint64_t first, lines; /* so many lines were looked at, from that one on */
 } evict_window;
 
 /* What is wanted of the stripes, and what they gave. */
@@ -51,16 +52,16 @@ typedef struct {
 
 /* --- candidates --------------------------------------------------------------------------- */
 
-static bool evict_may_be_stale(const dict_op *op, uint64_t word) {
-  return word & WORD_TIMED || op->flush != 1; /* 1: there was no flush yet */
+static bool evict_may_be_stale(const evict_window *window, uint64_t word) {
+  return word & WORD_TIMED || !window->is_swept;
 }
 
 /* A candidate of which more is to be known than its age. */
-__attribute__((noinline)) static void evict_add(const dict_op *op, const evict_candidate *candidate,
-                                                uint32_t keep, evict_window *window) {
+__attribute__((noinline)) static void evict_add(const evict_candidate *candidate, uint32_t keep,
+                                                evict_window *window) {
   if (dict_word_cell(candidate->word) == keep && candidate->entry != DICT_CHAIN)
     return;
-  if (evict_may_be_stale(op, candidate->word))
+  if (evict_may_be_stale(window, candidate->word))
     window->list[window->listed++] = *candidate;
   if (candidate->age > window->oldest.age) {
     window->second = window->oldest;
@@ -93,7 +94,7 @@ static inline void evict_add_line(const dict_op *op, uint64_t number, unsigned a
   const uint64_t *words = dict_word64(op->dict, line);
   unsigned marks = load_relaxed((const uint32_t *)words + LINE_MARKS / 4);
   unsigned used = evict_used(words, &all);
-  int most = evict_may_be_stale(op, all) ? -1 : window->second.age;
+  int most = evict_may_be_stale(window, all) ? -1 : window->second.age;
   __builtin_prefetch(words + 2 * LINE_SIZE / 8);
   for (; used != 0; used &= used - 1) {
     int entry = __builtin_ctz(used), since = (int)((age - (marks >> 5 * entry)) & 31);
@@ -101,20 +102,45 @@ static inline void evict_add_line(const dict_op *op, uint64_t number, unsigned a
     if (since <= most)
       continue;
     uint64_t word = load_relaxed(dict_word64(op->dict, dict_entry_at(line, entry)));
-    evict_add(op, &(evict_candidate){ line, number, word, entry, since }, keep, window);
+    evict_add(&(evict_candidate){ line, number, word, entry, since }, keep, window);
   }
 }
 
+/* Has the hand passed all lines since the flush? What is stored has the new stamp. It is a hint: what cannot do
+ * without the room of an item looks itself. */
+static bool evict_is_swept(const dict_op *op, const evict_task *task) {
+  return op->flush == 1 || /* there was no flush yet */
+         (!task->is_safe && load_relaxed(dict_own(op, STRIPE_SWEPT)) == op->flush &&
+          load_relaxed(dict_own(op, STRIPE_PASSED)) >= op->dict->lines);
+}
+
+/* The lines from the window's first one to the hand have nothing flushed any more. */
+static void evict_note_passed(const dict_op *op, const evict_window *window) {
+  uint64_t *swept = dict_own(op, STRIPE_SWEPT), *passed = dict_own(op, STRIPE_PASSED);
+  uint64_t hand = load_relaxed(dict_own(op, STRIPE_HAND));
+  if (window->is_swept)
+    return;
+  if (load_relaxed(swept) != op->flush) {
+    store_relaxed(passed, 0);
+    store_release(swept, op->flush); /* after a death here nothing older counts */
+  }
+  uint64_t end = hand < window->first ? hand + op->dict->lines : hand;
+  store_relaxed(passed, load_relaxed(passed) + end - window->first);
+}
+
 /* Fills the window, at most with so many lines, and moves the hand behind it. */
-static void evict_look(const dict_op *op, uint32_t keep, uint64_t most, evict_window *window) {
+static void evict_look(const dict_op *op, const evict_task *task, uint64_t most,
+                       evict_window *window) {
   uint64_t age = load_relaxed(dict_own(op, STRIPE_AGE));
   uint64_t hand = load_relaxed(dict_own(op, STRIPE_HAND)), lines = op->dict->lines;
   window->oldest.age = window->second.age = -1;
   window->listed = window->count = 0;
   window->lines = 0;
+  window->is_swept = evict_is_swept(op, task);
+  window->first = hand < lines ? hand : 0;
   while (window->count < CANDIDATES && window->lines < lines && window->lines < most) {
     hand = hand < lines ? hand : 0;
-    evict_add_line(op, hand++, (unsigned)age, keep, window);
+    evict_add_line(op, hand++, (unsigned)age, task->keep, window);
     window->lines++;
   }
   store_relaxed(dict_own(op, STRIPE_HAND), hand);
@@ -196,11 +222,14 @@ static int evict_stale(dict_op *op, const evict_window *window, const evict_task
       err = evict_drop(op, candidate->line, &found, true, task, freed);
     if (err && err != SHMSEG_EMPTY)
       return err;
-    if (*freed >= want) {
+    bool has_more = !err && is_stale && candidate->entry == DICT_CHAIN;
+    if (*freed >= want || has_more) {
       store_relaxed(dict_own(op, STRIPE_HAND), candidate->number);
       return 0;
     }
   }
+  if (heads < window->listed && !window->is_swept)
+    store_relaxed(dict_own(op, STRIPE_HAND), window->list[heads].number);
   return 0;
 }
 
@@ -227,8 +256,10 @@ static int evict_from(dict_op *op, const evict_task *task, uint64_t want, uint64
   int err = 0;
   while (!err && *freed < want && left > 0) {
     uint64_t before = *freed;
-    evict_look(op, task->keep, left, &window);
+    evict_look(op, task, left, &window);
     err = evict_stale(op, &window, task, want, freed);
+    if (!err)
+      evict_note_passed(op, &window);
     if (!err && *freed == before && !task->is_safe)
       err = evict_oldest(op, &window, task, freed);
     if (err == SHMSEG_EMPTY)

@@ -33,6 +33,8 @@
 #define STRIPE_EXPIRED 88
 #define STRIPE_REFUSED 96
 #define STRIPE_REPAIRED 104
+#define STRIPE_SWEPT 112  /* the flush stamp for which the next one holds; 0: none */
+#define STRIPE_PASSED 120 /* lines that the hand has passed since, and that have no flushed item */
 #define STRIPE_EVENTCOUNT 128
 #define STRIPE_SPARE 192       /* 32 bits: how many runs are spare */
 #define STRIPE_SPARE_CELLS 196 /* 32 bits: how many cells they have */

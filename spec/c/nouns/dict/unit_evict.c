@@ -129,6 +129,21 @@ TEST_WITH(lru, stale, "what has expired or was flushed goes first, and is not sa
   check(stats_now().expired == expired + 2 * ITEMS && stats_now().evicted == 2);
 }
 
+TEST_WITH(lru, swept, "each flush gives all the room again, before anything live goes") {
+  int n = fill(24);
+  for (int i = 1; i < 2 * n; i++) /* the hand goes round */
+    must(set(n + i, 24) == 0);
+  for (int round = 1; round <= 3; round++) {
+    uint64_t evicted = stats_now().evicted, expired = stats_now().expired;
+    check(shmseg_dict_flush_all(&d) == 0);
+    for (int i = 0; i < n; i++)
+      check(set(round * 10000 + i, 24) == 0 && !forcible);
+    check(stats_now().evicted == evicted && stats_now().expired == expired + (uint64_t)n);
+    for (int i = 0; i < 2 * n; i++)
+      must(set(round * 10000 + n + i, 24) == 0);
+  }
+}
+
 TEST_WITH(lru, used, "what is used again and again stays while other values come and go") {
   int n = fill(24), kept = n / 8, there = count_of(0, kept);
   for (int i = 0; i < 20 * n; i++) {

@@ -147,6 +147,88 @@ TEST_WITH(fresh, read_only, "through a handle that cannot write nothing ends") {
   check(shmseg_dict_flush_expired(&b, 0, &cursor, &freed, &patience) == SHMSEG_READ_ONLY);
 }
 
+/* --- a clock that jumps ------------------------------------------------------------------------ */
+
+#define HOUR ((int64_t)3600000)
+
+TEST_WITH(fresh, jumps_expire, "a new time to live counts from what the clock says then") {
+  check(set(&a, "k", "v", 10000) == 0 && set(&a, "l", "v", 10000) == 0);
+  fake.wall += HOUR;
+  check(get("k") == SHMSEG_EMPTY && left("k") == 10000 - HOUR);
+  check(expire("k", 500) == 0 && left("k") == 500 && set(&a, "l", "w", 500) == 0);
+  fake.wall -= 2 * HOUR;
+  check(left("k") == 2 * HOUR + 500 && has("l", "w") && expire("k", 500) == 0 && left("k") == 500);
+  pass_ms(500);
+  check(get("k") == SHMSEG_EMPTY && has("l", "w"));
+}
+
+TEST_WITH(fresh, jumps_number, "a number that is counted often ends, and begins, by the clock") {
+  shmseg_dict_step step = { .step = { .type = SHMSEG_DICT_INTEGER, .integer = 1 },
+                            .init = { .type = SHMSEG_DICT_INTEGER, .integer = 0 },
+                            .ttl = 10000 };
+  for (int i = 1; i <= 5; i++)
+    check(shmseg_dict_incr(&a, "n", 1, &step, &value, &forcible, &patience) == 0 &&
+          value.integer == i);
+  fake.wall -= HOUR;
+  check(shmseg_dict_incr(&a, "n", 1, &step, &value, &forcible, &patience) == 0);
+  check(value.integer == 6 && left("n") == HOUR + 10000);
+  fake.wall += 2 * HOUR;
+  check(shmseg_dict_incr(&a, "n", 1, &step, &value, &forcible, &patience) == 0);
+  check(value.integer == 1 && left("n") == 10000);
+}
+
+static uint64_t stamp_now(void) {
+  return load_relaxed(dict_word64(&a, DICT_FLUSH));
+}
+
+TEST_WITH(fresh, jumps_flush,
+          "a flush is stamped by the clock, or after the last one when that went back") {
+  check(shmseg_dict_flush_all(&a) == 0);
+  uint64_t first = stamp_now();
+  check(first == (uint64_t)shmseg_clock_wall());
+  fake.wall -= HOUR;
+  check(set(&a, "k", "v", 0) == 0 && set(&a, "t", "v", 10) == 0 && has("k", "v"));
+  check(shmseg_dict_flush_all(&b) == 0 && stamp_now() == first + 1);
+  check(get("k") == SHMSEG_EMPTY && get("t") == SHMSEG_EMPTY && left("k") < 0);
+  check(shmseg_dict_flush_all(&b) == 0 && stamp_now() == first + 2);
+  fake.wall += 3 * HOUR;
+  check(set(&a, "k", "v", 0) == 0 && has("k", "v") && shmseg_dict_flush_all(&a) == 0);
+  check(stamp_now() == (uint64_t)shmseg_clock_wall() && get("k") == SHMSEG_EMPTY);
+}
+
+TEST_WITH(fresh, jumps_freed, "what a clock that was set back makes live again is not freed") {
+  check(set(&a, "k", "v", 10000) == 0);
+  fake.wall += HOUR;
+  check(get("k") == SHMSEG_EMPTY);
+  fake.wall -= HOUR;
+  check(flush_expired(0) == 0 && freed == 0 && has("k", "v"));
+  fake.wall += HOUR;
+  check(flush_expired(0) == 0 && freed == 1 && get_stale("k") == SHMSEG_EMPTY);
+  fake.wall -= HOUR;
+  check(get_stale("k") == SHMSEG_EMPTY && stats_now().count == 0);
+}
+
+/* Sets keys until a live one goes, or that many are there. */
+static int fill(int first, int most, int64_t ttl) {
+  for (int i = 0; i < most; i++)
+    if (set(&a, key_of(first + i), "value", ttl) != 0 || forcible)
+      return i;
+  return most;
+}
+
+TEST_WITH(fresh, jumps_evicted,
+          "a clock that is set forward makes room of what expires, and one set back "
+          "of live items") {
+  int all = fill(0, 1000, 10000);
+  check(all < 1000 && stats_now().expired == 0);
+  fake.wall += HOUR;
+  check(fill(2000, all, 10000) == all && stats_now().expired > 0);
+  fake.wall -= 2 * HOUR;
+  uint64_t evicted = stats_now().evicted, expired = stats_now().expired;
+  check(set(&a, "one", "value", 10000) == 0 && forcible && has("one", "value"));
+  check(stats_now().evicted > evicted && stats_now().expired == expired);
+}
+
 int main(int argc, char **argv) {
   (void)argc;
   test_run(argv);

@@ -105,6 +105,39 @@ TEST_WITH(fresh, integers, "integers stay integers, and wrap") {
   check(is_integer("n", INT64_MIN) && incr("n", integer(-1)) == 0 && is_integer("n", INT64_MAX));
 }
 
+/* An integer is added that has to leave a sum which a double holds. */
+static int incr_exactly(const char *key, int64_t by) {
+  return incr_with(key, (shmseg_dict_step){ .step = integer(by), .exact = true });
+}
+
+TEST_WITH(fresh, exact,
+          "a sum that no double holds is told, and not stored, where that is asked for") {
+  const int64_t most = (int64_t)1 << 53;
+  check(store("n", integer(most - 1), 0) == 0);
+  for (int i = 0; i < 3; i++) { /* cold, then hot */
+    check(incr_exactly("n", 2) == ERANGE && sum.integer == most + 1);
+    check(get("n") == 0 && got.integer == most - 1);
+    check(incr_exactly("n", 1) == 0 && is_integer("n", most) && is_hot("n"));
+    check(incr_exactly("n", -1) == 0 && is_integer("n", most - 1));
+  }
+  check(incr_exactly("n", most - 1) == 0 && is_integer("n", 2 * most - 2));
+  check(incr_exactly("n", 1) == ERANGE && incr("n", integer(1)) == 0);
+  check(is_integer("n", 2 * most - 1) && incr_exactly("n", INT64_MIN - 2 * most + 1) == 0);
+  check(is_integer("n", INT64_MIN) && incr_exactly("n", 1) == ERANGE);
+  shmseg_dict_step begun = { .step = integer(2), .init = integer(most - 1), .exact = true };
+  check(incr_with("new", begun) == ERANGE && get("new") == SHMSEG_EMPTY);
+}
+
+TEST_WITH(fresh, exact_claimed, "a sum that is not stored leaves the claim on its key valid") {
+  shmseg_dict_claim claim = { 0 };
+  shmseg_dict_outcome outcome;
+  check(store("n", integer((int64_t)1 << 53), 0) == 0 && incr("n", integer(0)) == 0);
+  check(shmseg_dict_claim_take(&d, "n", 1, &claim, &outcome, 0, &patience) == 0);
+  check(incr_exactly("n", 1) == ERANGE && shmseg_dict_claim_is_valid(&d, &claim));
+  check(incr_exactly("n", 2) == 0 && !shmseg_dict_claim_is_valid(&d, &claim));
+  shmseg_dict_claim_end(&d, &claim, "n", 1, SHMSEG_DICT_ENDED);
+}
+
 TEST_WITH(fresh, floats, "an integer and a float make a float, which stays one") {
   shmseg_dict_value value = integer(1);
   value.flags = 9;
@@ -151,7 +184,7 @@ TEST_WITH(fresh, wrong, "what is no number is not added to, nor is anything but 
   check(begin("s", 1, 1, 0) == SHMSEG_WRONG_TYPE && begin("b", 1, 1, 0) == SHMSEG_WRONG_TYPE &&
         begin("l", 1, 1, 0) == SHMSEG_WRONG_TYPE);
   check(incr("n", text) == EINVAL && incr("n", yes) == EINVAL && begin("n", 1, 1, -1) == EINVAL);
-  check(incr_with("n", (shmseg_dict_step){ integer(1), text, 0 }) == EINVAL);
+  check(incr_with("n", (shmseg_dict_step){ .step = integer(1), .init = text }) == EINVAL);
   check(get("s") == 0 && got.size == 1 && get("n") == SHMSEG_EMPTY);
 }
 

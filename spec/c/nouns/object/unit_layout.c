@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "objects/dict_layout.h"
 #include "options.h"
 #include "unit/help.h"
 
@@ -12,6 +13,24 @@ _Static_assert(SHMSEG_RWLOCK_READERS == 64 && SHMSEG_PERMITS_MAX == 65535, "coun
 _Static_assert(sizeof(shmseg_identity) == 16, "device and inode");
 _Static_assert(sizeof(((shmseg_object *)0)->offset) == 8,
                "offsets do not shrink with the pointers");
+
+_Static_assert(STRIPE_SIZE == 256 && LINE_SIZE == 64 && DICT_CELL == 64 && DICT_PAGE == 64 &&
+                   PAGE_SIZE_IN_TABLE == 16,
+               "what a dict has many of");
+_Static_assert(DICT_KEY == 64 && DICT_FLUSH == 80 && DICT_ARENA_LOCK == 128 && DICT_BINS == 192 &&
+                   DICT_STRIPES == 512,
+               "the parts of a dict");
+_Static_assert(STRIPE_EPOCH == 8 && STRIPE_CLAIMS == 56 && STRIPE_EVENTCOUNT == 128 &&
+                   STRIPE_RUNS + SPARE_RUNS * 8 == 256,
+               "the words of a stripe");
+_Static_assert(LINE_CHAIN == 8 && LINE_HOT == 16 && LINE_SLOTS + 8 * DICT_SLOTS == 64,
+               "the words of a line");
+_Static_assert(ITEM_NUMBER == 8 && ITEM_EXPIRY == 16 && ITEM_STAMP == 24 && ITEM_NEXT == 32 &&
+                   ITEM_KEY == 40 && ELEMENT_HEAD == 8 && ELEMENT_NUMBER == 16 &&
+                   ELEMENT_BYTES == 24,
+               "what an item and an element begin with");
+_Static_assert(sizeof(((shmseg_dict *)0)->cells) == 8 && sizeof(((shmseg_dict *)0)->at_cells) == 8,
+               "nor do a dict's");
 
 static bool zeroes(const shmseg_segment *segment, uint64_t from, uint64_t end) {
   while (from < end && segment->data[from] == 0)
