@@ -197,7 +197,7 @@ local function add_two(suite, group, operation, who, make, ops)
       block = turns,
       producer = function()
         local run = make()
-        collectgarbage() -- it writes to all of Lua's memory, which the system copies for each process
+        collectgarbage() -- it writes to all of Lua's memory, of which the process gets a copy
         collectgarbage()
         return run
       end,
