@@ -276,10 +276,10 @@ static int list_shorten(dict_op *op, const dict_key *key, const dict_found *foun
 /* What becomes of the element that is popped. */
 typedef struct {
   bool left;
-  const shmseg_dict_token *seen; /* it was read in that state of the list; NULL: it is copied now */
+  const shmseg_dict_token *seen; /* it was read in that state of the list; NULL: in any */
   void *buffer;
   size_t available;
-  shmseg_dict_value *value;
+  shmseg_dict_value *value; /* NULL: it is not copied */
 } list_taking;
 
 static bool list_is_seen(const dict_found *found, const shmseg_dict_token *seen) {
@@ -305,7 +305,7 @@ static int list_pop(dict_op *op, const dict_key *key, const list_taking *taking)
   if (!shmseg_dict_read_element(op->dict, left ? first : last, &element))
     return SHMSEG_CORRUPT;
   dict_block block = dict_element_block(left ? first : last, &element);
-  if (!taking->seen)
+  if (taking->value)
     err = list_copy(op, block, &element, taking->buffer, taking->available, taking->value);
   if (!err)
     err = segment_status(op->dict->object.segment);

@@ -235,11 +235,13 @@ static inline int store_measure(const shmseg_dict *dict, const dict_head *head) 
 }
 
 /* The spare run that was added last will most often be the new item's: it comes while the key is looked
- * for. The address may be any. */
+ * for. */
 static inline void store_expect_block(const dict_op *op) {
   const uint32_t *spare = (const uint32_t *)dict_own(op, STRIPE_SPARE);
   uint32_t last = (load_relaxed(spare) - 1) % SPARE_RUNS;
-  uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + 2 * last);
+  uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + (size_t)2 * last);
+  if (!dict_is_cell(op->dict, cell))
+    return;
   const unsigned char *at = shmseg_object_at(&op->dict->object, dict_cell_at(op->dict, cell));
   __builtin_prefetch(at, 1);
   __builtin_prefetch(at + DICT_CELL, 1);
