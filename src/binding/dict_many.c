@@ -26,8 +26,11 @@ static bool check_key_in(lua_State *L, int index, dict_key *key) {
  * False, with nil and a word: one of them cannot be a key. */
 static bool push_batch(lua_State *L, const dict *d, dict_key *keys, int first, int count) {
   uint64_t numbers[BATCH];
-  for (int i = 1; i <= count; i++)
+  for (int i = 1; i <= count; i++) {
     lua_rawgeti(L, KEYS, first + i - 1);
+    if (lua_type(L, -1) == LUA_TSTRING)
+      __builtin_prefetch(lua_tostring(L, -1));
+  }
   for (int i = 1; i <= count; i++) {
     if (!check_key_in(L, BATCH_AT + i, &keys[i - 1]))
       return false;
