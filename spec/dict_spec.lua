@@ -503,7 +503,7 @@ describe("a claim of a dict", function()
     collectgarbage()
     assert.True((claim:set(1)))
     assert.equal("shmseg.claim (ended)", tostring(claim))
-    expect.misuse('claim "the key": it has ended', claim.set, claim, 1)
+    expect.misuse('dict "[^"]+": the claim of key "the key" has ended', claim.set, claim, 1)
     claim:cancel()
   end)
 

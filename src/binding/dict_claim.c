@@ -133,8 +133,9 @@ static int fetch_take(lua_State *L) {
 static void check_not_ended(lua_State *L, const dict_claim *c) {
   if (c->link)
     return;
+  const char *subject = push_object_subject(L, &c->dict->object);
   lua_pushlstring(L, c->key, c->key_size);
-  luaL_error(L, "claim \"%s\": it has ended", lua_tostring(L, -1));
+  luaL_error(L, "%s: the claim of key \"%s\" has ended", subject, lua_tostring(L, -1));
 }
 
 /* set(value [, exptime [, flags]]) -> as the dict's; false, "changed", false when the claim is void. It

@@ -145,36 +145,31 @@ static void index_set_number(const dict_op *op, uint32_t cell, uint64_t number) 
   store_relaxed(dict_word64(op->dict, dict_cell_at(op->dict, cell) + ITEM_NUMBER), number);
 }
 
-/* Under both locks: no word of the line is hot any more. The number is in both places, then the word says
+/* Under both locks: no item of the line is hot any more. The number is in both places, then the word says
  * where it is. */
-static int index_cool_line(const dict_op *op, uint64_t line) {
+static void index_cool_line(const dict_op *op, uint64_t line) {
   uint64_t number = load_relaxed(dict_word64(op->dict, line + LINE_HOT));
   for (int i = 0; i < DICT_SLOTS; i++) {
     uint64_t at = dict_slot_at(line, i), word = load_relaxed(dict_word64(op->dict, at));
     uint32_t cell = dict_word_cell(word);
-    if (!(word & WORD_HOT))
+    if (!(word & WORD_HOT) || !dict_is_cell(op->dict, cell))
       continue;
-    if (!dict_is_cell(op->dict, cell))
-      return SHMSEG_CORRUPT;
     index_set_number(op, cell, number);
     index_publish(op, at, index_bits(dict_word_tag(word), word & WORD_TIMED), cell);
   }
-  return 0;
 }
 
 int shmseg_dict_heat(dict_op *op, uint64_t line, dict_found *found, uint64_t number) {
   int err = index_lock(op, line);
   if (err)
     return err;
-  err = index_cool_line(op, line);
-  if (!err) {
-    fence_release(); /* who reads the number below sees that the one that was hot is not any more */
-    store_relaxed(dict_word64(op->dict, line + LINE_HOT), number);
-    uint64_t bits = index_bits(dict_word_tag(found->word), found->word & WORD_TIMED) | WORD_HOT;
-    found->word = index_publish(op, found->at, bits, found->cell);
-  }
+  index_cool_line(op, line);
+  fence_release(); /* who reads the number below sees that the one that was hot is not any more */
+  store_relaxed(dict_word64(op->dict, line + LINE_HOT), number);
+  uint64_t bits = index_bits(dict_word_tag(found->word), found->word & WORD_TIMED) | WORD_HOT;
+  found->word = index_publish(op, found->at, bits, found->cell);
   index_unlock(op, line);
-  return err;
+  return 0;
 }
 
 int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found) {
@@ -183,12 +178,12 @@ int shmseg_dict_cool(dict_op *op, uint64_t line, dict_found *found) {
   int err = index_lock(op, line);
   if (err)
     return err;
-  err = index_cool_line(op, line);
+  index_cool_line(op, line);
   found->word = load_relaxed(dict_word64(op->dict, found->at));
   found->head.number =
       load_relaxed(dict_word64(op->dict, dict_cell_at(op->dict, found->cell) + ITEM_NUMBER));
   index_unlock(op, line);
-  return err;
+  return 0;
 }
 
 /* --- freeing ------------------------------------------------------------------------------- */

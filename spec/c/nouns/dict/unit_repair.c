@@ -294,7 +294,10 @@ TEST_WITH(fresh, hot,
     }
   }
   set_number(&ours, found.at, found.word | WORD_HOT);
-  check(finds("D5: hot numbers") && die() == 0 && finds(NULL) && add("number", 1) == 11);
+  check(finds("D5: hot numbers"));
+  /* and one that leads nowhere */
+  set_number(&ours, dict_slot_at(line, DICT_SLOTS - 1), 5ull << WORD_CELL | WORD_HOT | WORD_VALID);
+  check(die() == 0 && finds(NULL) && add("number", 1) == 11);
   must(store("text", "text", 0) == 0);
   look("text");
   set_number(&ours, found.at, found.word | WORD_HOT);
