@@ -90,6 +90,19 @@ static void answer(void) {
   set("answer", text);
 }
 
+/* Waits until Lua is done too: while somebody writes, nothing can be checked. */
+static void wait_for(const char *key) {
+  shmseg_dict_value value;
+  char buffer[16];
+  int err;
+  while ((err = shmseg_dict_get(&dict, key, strlen(key), buffer, sizeof buffer, &value)) ==
+         SHMSEG_EMPTY) {
+    err = shmseg_dict_wait(&dict, key, strlen(key), &value.token, SHMSEG_FOREVER);
+    must(err == SHMSEG_INTERRUPTED ? 0 : err, "wait");
+  }
+  must(err, "get");
+}
+
 int main(int count, char **words) {
   if (count != 2)
     return 2;
@@ -107,6 +120,7 @@ int main(int count, char **words) {
     text[i % 599] = 0;
     set(key, text);
   }
+  wait_for("end");
   const char *broken = shmseg_dict_check(&dict);
   printf("%d bits: %s\n", (int)sizeof(void *) * 8, broken ? broken : "whole");
   shmseg_dict_close(&dict);
