@@ -7,3 +7,4 @@ schedule_files := $(wildcard tools/schedule/*.c nouns/*/schedule.c nouns/*/sched
 $(eval $(call library,schedule/core,$(CC),$(schedule_flags),$(schedule_core)))
 $(eval $(call program,schedule/schedule,$(CC),$(schedule_flags) -D_GNU_SOURCE,$(schedule_files),schedule/core))
 TESTS += $(BUILD)/schedule/schedule
+BESIDE += $(BUILD)/schedule/schedule
