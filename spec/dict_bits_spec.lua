@@ -33,6 +33,9 @@ describe("a process of 32 bits", function()
   after_each(scratch.clean)
 
   it("and one of 64 set, add, push, pop and claim in one dict at the same time", function()
+    if _VERSION ~= "Lua 5.4" then
+      pending "the bytes are the same for every Lua: one is enough"
+    end
     local program, why = compile()
     if not program then
       pending(why)
