@@ -14,6 +14,7 @@ static shmseg_cell cell;
 static shmseg_queue queue;
 static shmseg_broadcast broadcast;
 static shmseg_subscription subscription;
+static shmseg_dict dict;
 
 static char bytes[64];
 static size_t size;
@@ -100,6 +101,24 @@ TEST(values, "cells, queues, broadcasts and subscriptions of zeroes are closed")
         SHMSEG_CLOSED);
 }
 
+TEST(dicts, "a dict of zeroes is closed") {
+  shmseg_dict_value value = { .type = SHMSEG_DICT_BOOLEAN };
+  shmseg_dict_stats stats;
+  shmseg_dict_claim claim = { 0 };
+  shmseg_dict_outcome outcome;
+  check(shmseg_dict_store(&dict, "k", 1, &value, NULL, &told, &deadline) == SHMSEG_CLOSED);
+  check(shmseg_dict_get(&dict, "k", 1, bytes, sizeof bytes, &value) == SHMSEG_CLOSED);
+  check(shmseg_dict_ttl(&dict, "k", 1, &deadline) == SHMSEG_CLOSED);
+  check(shmseg_dict_delete(&dict, "k", 1, NULL, &deadline) == SHMSEG_CLOSED);
+  check(shmseg_dict_get_stats(&dict, &stats) == SHMSEG_CLOSED);
+  check(shmseg_dict_flush_all(&dict) == SHMSEG_CLOSED);
+  check(shmseg_dict_wait(&dict, "k", 1, &value.token, 0) == SHMSEG_CLOSED);
+  check(shmseg_dict_claim_take(&dict, "k", 1, &claim, &outcome, 0, &deadline) == SHMSEG_CLOSED);
+  shmseg_dict_claim_end(&dict, &claim, "k", 1, SHMSEG_DICT_ENDED);
+  number = 0;
+  check(shmseg_dict_scan(&dict, &number, "", 0, bytes, sizeof bytes, &size) == SHMSEG_CLOSED);
+}
+
 TEST(closing, "closing and checking handles of zeroes does no harm") {
 #define CLOSE(noun)                                                                                \
   {                                                                                                \
@@ -121,11 +140,11 @@ static union {
   char space[1024];
 } handle;
 
-/* Opens an object of the kind in the upper half of a segment of two pages that has a name. */
-static bool open_in_second_page(const shmseg_kind *kind) {
+/* Opens an object of the kind behind the first page of a segment that has a name. */
+static bool open_behind_first_page(const shmseg_kind *kind) {
   static const shmseg_object_options options = { .capacity = 8, .permits = 1 };
-  new_segment(&segment, fresh_place(), 2 * PAGE);
-  shmseg_slice where = { &segment, PAGE, PAGE };
+  new_segment(&segment, fresh_place(), 17 * PAGE);
+  shmseg_slice where = { &segment, PAGE, 16 * PAGE };
   return kind->handle_size <= sizeof handle &&
          shmseg_object_open(&handle.object, kind, where, SHMSEG_CREATE, &options, NULL) == 0;
 }
@@ -134,10 +153,10 @@ TEST(gone,
      "an object whose segment was closed, or cut and refreshed, is checked without a look at it") {
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
     shmseg_segment peer;
-    check(open_in_second_page(kinds[i]) && shmseg_object_check(&handle.object) == NULL);
+    check(open_behind_first_page(kinds[i]) && shmseg_object_check(&handle.object) == NULL);
     shmseg_segment_close(&segment);
     check(shmseg_object_check(&handle.object) != NULL);
-    check(open_in_second_page(kinds[i]));
+    check(open_behind_first_page(kinds[i]));
     same_segment(&peer, &segment);
     check(shmseg_segment_resize(&peer, PAGE) == 0 && shmseg_segment_refresh(&segment) == 0);
     check(shmseg_object_check(&handle.object) != NULL);
@@ -150,7 +169,7 @@ TEST(confirmed,
      "what was peeked at in a cell is not confirmed when the segment was closed or cut") {
   const unsigned char *where;
   shmseg_segment peer;
-  check(open_in_second_page(&shmseg_cell_kind));
+  check(open_behind_first_page(&shmseg_cell_kind));
   check(shmseg_cell_set(&handle.cell, "x", 1, &number) == 0);
   check(shmseg_cell_peek(&handle.cell, &where, &size, &number) == 0);
   same_segment(&peer, &segment);
@@ -163,7 +182,7 @@ TEST(confirmed,
 
 TEST(no_version,
      "a cas that expects no version that can be tells the actual one, or why it cannot") {
-  check(open_in_second_page(&shmseg_cell_kind));
+  check(open_behind_first_page(&shmseg_cell_kind));
   check(shmseg_cell_set(&handle.cell, "x", 1, &number) == 0);
   number = 7;
   check(shmseg_cell_cas(&handle.cell, SHMSEG_ANY_VERSION, "y", 1, &number) == SHMSEG_CHANGED);
