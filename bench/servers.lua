@@ -72,6 +72,26 @@ local function values_of(reply, many, before, size, between)
   return values
 end
 
+-- What is timed: the requests, and their replies. reply: how many bytes stand before a value, how
+-- many it has, what stands behind all values, and the answer to one that is stored.
+local function contestant(ask, requests, many, reply)
+  local gets, sets = requests[1], requests[2]
+  local before, size = reply[1], reply[2]
+  local values, stored = many * (before + size + 2) + #reply[3], many * #reply[4]
+  return {
+    get = function(n)
+      for i = 1, n do
+        values_of(ask(gets[i], values), many, before, size, before + 2)
+      end
+    end,
+    set = function(n)
+      for i = 1, n do
+        ask(sets[i], stored)
+      end
+    end,
+  }
+end
+
 --- Functions get(n), set(n), each for n turns of `many` keys; nil where Redis is not installed.
 function servers.redis(bench, group, order, values, many)
   local fd = start(bench, group, "redis-server", function(socket)
@@ -90,18 +110,7 @@ function servers.redis(bench, group, order, values, many)
   end), "", "", "")
   local size = #values[1]
   local before = #("$%d\r\n"):format(size)
-  return {
-    get = function(n)
-      for i = 1, n do
-        values_of(ask(gets[i], many * (before + size + 2)), many, before, size, before + 2)
-      end
-    end,
-    set = function(n)
-      for i = 1, n do
-        ask(sets[i], many * #"+OK\r\n")
-      end
-    end,
-  }
+  return contestant(ask, { gets, sets }, many, { before, size, "", "+OK\r\n" })
 end
 
 --- The same of memcached.
@@ -122,19 +131,7 @@ function servers.memcached(bench, group, order, values, many)
   end), "", "", "")
   local size = #values[1]
   local before = #("VALUE %s 0 %d\r\n"):format(order[1], size)
-  return {
-    get = function(n)
-      for i = 1, n do
-        local reply = ask(gets[i], many * (before + size + 2) + #"END\r\n")
-        values_of(reply, many, before, size, before + 2)
-      end
-    end,
-    set = function(n)
-      for i = 1, n do
-        ask(sets[i], many * #"STORED\r\n")
-      end
-    end,
-  }
+  return contestant(ask, { gets, sets }, many, { before, size, "END\r\n", "STORED\r\n" })
 end
 
 return servers

@@ -23,6 +23,14 @@ local function new(capacity, is_crowded)
   return d, name
 end
 
+-- Kills all workers, and settles with each.
+local function end_all(workers, settle)
+  for i, worker in ipairs(workers) do
+    worker:stop()
+    settle(i)
+  end
+end
+
 describe("a dict in one process", function()
   after_each(scratch.clean)
 
@@ -290,10 +298,7 @@ describe("processes that are killed at random calls", function()
           settle(i)
           start(i)
         end
-        for i = 1, 3 do
-          workers[i]:stop()
-          settle(i)
-        end
+        end_all(workers, settle)
         local sum, added = d:get "sum", 0
         for i = 1, 3 do
           added = added + notes:get_u32(64 + 4 * i)
@@ -355,10 +360,7 @@ describe("processes that are killed at random calls", function()
       settle(i)
       start(i)
     end
-    for i = 1, 2 do
-      workers[i]:stop()
-      settle(i)
-    end
+    end_all(workers, settle)
     assert.True(d:stats().evicted > 0)
     for _, key in ipairs(d:get_keys(0)) do
       d:delete(key)

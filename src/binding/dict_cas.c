@@ -8,25 +8,10 @@
 
 #include <string.h>
 
-#define TWO_63 9223372036854775808.0
-
 /* --- comparing ---------------------------------------------------------------------------- */
 
 static bool is_number(const shmseg_dict_value *value) {
   return value->type == SHMSEG_DICT_INTEGER || value->type == SHMSEG_DICT_FLOAT;
-}
-
-/* Is that float the integer, as numbers? */
-static bool is_integer(double number, int64_t integer) {
-  return number >= -TWO_63 && number < TWO_63 && (int64_t)number == integer &&
-         (double)(int64_t)number == number;
-}
-
-static bool are_equal(const shmseg_dict_value *a, const shmseg_dict_value *b) {
-  if (a->type != b->type)
-    return a->type == SHMSEG_DICT_FLOAT ? is_integer(a->number, b->integer)
-                                        : is_integer(b->number, a->integer);
-  return a->type == SHMSEG_DICT_FLOAT ? a->number == b->number : a->integer == b->integer;
 }
 
 /* Pushes what the key has now, or nil, and tells whether it equals the value at arg, which is seen. */
@@ -39,7 +24,8 @@ static int push_now(lua_State *L, dict *d, const dict_key *key, int arg,
     lua_pushnil(L);
     *equal = seen->type == 0;
   } else {
-    *equal = is_number(seen) && is_number(now) ? are_equal(seen, now) : lua_rawequal(L, arg, -1);
+    *equal = is_number(seen) && is_number(now) ? shmseg_dict_values_equal(seen, now)
+                                               : lua_rawequal(L, arg, -1);
   }
   return 0;
 }

@@ -32,9 +32,9 @@ static int load_piece(lua_State *L, const dict *d, walk *w, const char *prefix,
   int err;
   w->at = w->size = 0;
   do {
-    if (w->available < size) {
-      w->bytes = lua_newuserdata(L, size);
-      w->available = size;
+    if (w->available < size) { /* a peer may make it longer each time */
+      w->available = size + size / 2;
+      w->bytes = lua_newuserdata(L, w->available);
       lua_replace(L, PIECE);
     }
     err =
@@ -108,14 +108,15 @@ static int push_list(lua_State *L, const dict *d, const dict_key *key) {
   size_t available = 0, size = PIECE_MIN, at = 0, step;
   unsigned char *bytes = NULL;
   uint64_t count = 0;
-  int err;
+  int err, top = lua_gettop(L);
+  luaL_checkstack(L, 4, NULL);
   do {
     if (available < size) {
       available = size + size / 2;
+      lua_settop(L, top);
       bytes = lua_newuserdata(L, available);
     }
     err = shmseg_dict_elements(&d->dict, key->bytes, key->size, bytes, available, &size, &count);
-    luaL_checkstack(L, 4, NULL);
   } while (err == SHMSEG_TOO_SMALL);
   if (err)
     return err;

@@ -51,8 +51,8 @@ static int peek(lua_State *L, const dict *d, const dict_key *key, bool left, voi
   int err, top = lua_gettop(L);
   while ((err = shmseg_dict_peek(&d->dict, key->bytes, key->size, left, memory, size, value)) ==
          SHMSEG_TOO_SMALL) {
-    size = value->size;
-    lua_settop(L, top); /* a peer may make it longer each time */
+    size = value->size + value->size / 2; /* a peer may make it longer each time */
+    lua_settop(L, top);
     memory = lua_newuserdata(L, size);
   }
   return err;

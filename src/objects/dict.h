@@ -3,6 +3,7 @@
 #ifndef SHMSEG_OBJECTS_DICT_H
 #define SHMSEG_OBJECTS_DICT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -100,6 +101,10 @@ int shmseg_dict_write_head(const shmseg_dict *dict, dict_block block, const dict
  * found->epoch is set; SHMSEG_CHANGED: look again. Also under the stripe's lock. */
 int shmseg_dict_find(const shmseg_dict *dict, const dict_key *key, dict_found *found);
 
+/* dict_read.c: a live item that does not expire, proved, and its spot. SHMSEG_CHANGED: there is none. */
+int shmseg_dict_find_lasting(const shmseg_dict *dict, const void *key, size_t key_size,
+                             dict_found *found, shmseg_dict_spot *spot);
+
 /* Notes that the entry is used: writes its mark if it differs from the stripe's age, and the segment is
  * writable. */
 void shmseg_dict_use(const shmseg_dict *dict, uint32_t stripe, uint64_t line, int entry);
@@ -143,8 +148,12 @@ int shmseg_dict_unmark(dict_op *op);
 
 /* --- dict_stripe.c: writing under a stripe's lock ------------------------------------------- */
 
-/* shmseg_dict_locate() for a call that writes: SHMSEG_READ_ONLY, no SHMSEG_EMPTY. */
-int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where);
+/* What a call that writes a key begins with: says where it belongs, and enters its stripe. dict and deadline
+ * are set. The errors of shmseg_dict_locate(), but for SHMSEG_EMPTY, and of shmseg_dict_enter(). */
+int shmseg_dict_begin(dict_op *op, const void *key, size_t size, dict_key *where);
+
+/* What it ends with: leaves, and wakes those who watch the key's line if err is 0. */
+int shmseg_dict_finish(dict_op *op, const dict_key *where, int err);
 
 /* Locks op->stripe, repairs it if its last owner died, and reads the flush stamp. dict, stripe and
  * deadline are set. SHMSEG_INTERRUPTED, SHMSEG_TIMEOUT, SHMSEG_READ_ONLY, … */
@@ -191,8 +200,12 @@ static inline void dict_tell(dict_op *op, uint64_t counter) {
   dict_add(dict_own(op, counter), 1);
 }
 
-/* For a write of what can never fit: enters, counts it among the refused ones, leaves. EFBIG, or why not. */
-int shmseg_dict_refuse(dict_op *op);
+/* Counts a write that ends with err among the refused ones, if there was no room for it. Gives err. */
+static inline int dict_refused(dict_op *op, int err) {
+  if (err == ENOMEM || err == EFBIG)
+    dict_tell(op, STRIPE_REFUSED);
+  return err;
+}
 
 /* Takes the mark of those who watch the line away, and wakes them. */
 __attribute__((cold)) void shmseg_dict_wake(const shmseg_dict *dict, uint32_t stripe,

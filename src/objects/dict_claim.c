@@ -12,7 +12,7 @@
 
 #include "core/lock.h"
 #include "core/wait.h"
-#include "objects/dict.h"
+#include "objects/dict_find.h"
 
 #define CLAIM_WORDS 8 /* of a line */
 #define CLAIM_FREE ((uint64_t)SHMSEG_LOCK_FREE)
@@ -128,7 +128,7 @@ static int claim_swap(dict_op *op, const dict_key *key, uint64_t at, uint64_t wo
     return SHMSEG_CHANGED;
   if (was_free)
     store_relaxed(claim_count(op), load_relaxed(claim_count(op)) + 1);
-  *claim = (shmseg_dict_claim){ at, ours, op->flush };
+  *claim = (shmseg_dict_claim){ .offset = at, .word = ours, .stamp = op->flush };
   return 0;
 }
 
@@ -139,14 +139,14 @@ static int claim_cool(dict_op *op, const dict_key *key) {
   return err ? (err == SHMSEG_EMPTY ? 0 : err) : shmseg_dict_cool(op, key->line, &found);
 }
 
-/* Under the lock: takes the claim; or notes in it (offset 0) whose end is to be waited for. dead: the word of
+/* Under the lock: takes the claim; or notes in it which word's end is to be waited for. dead: the word of
  * an owner that was probed; 0: none. */
 static int claim_try(dict_op *op, const dict_key *key, uint64_t dead, shmseg_dict_claim *claim) {
   uint64_t word, at = claim_find(op->dict, key, &word);
   if (at != 0 && (word & CLAIM_OWNER) == op->id)
     return SHMSEG_HELD;
   if (at != 0 && (dead == 0 || word != dead)) {
-    *claim = (shmseg_dict_claim){ 0, word & ~CLAIM_VOID, at };
+    *claim = (shmseg_dict_claim){ .word = word & ~CLAIM_VOID, .awaited = at };
     return segment_status(op->dict->object.segment);
   }
   if (at == 0)
@@ -181,7 +181,7 @@ static bool claim_has_ended(const shmseg_dict_claim *claim, uint64_t word,
 /* Waits for the end of another one's claim: 0, and *outcome; or *dead is the word of a dead owner. */
 static int claim_wait(const shmseg_dict *dict, const dict_key *key, const shmseg_dict_claim *claim,
                       shmseg_dict_outcome *outcome, uint64_t *dead, int64_t deadline) {
-  uint64_t *at = dict_word64(dict, claim->stamp);
+  uint64_t *at = dict_word64(dict, claim->awaited);
   uint32_t watched = shmseg_dict_watch(dict, key);
   uint64_t word = load_ordered(at);
   int err = segment_status(dict->object.segment);
@@ -204,7 +204,7 @@ static int claim_take(shmseg_dict *dict, const dict_key *key, shmseg_dict_claim 
                       shmseg_dict_outcome *outcome, int64_t deadline, int64_t *patience) {
   uint64_t dead = 0;
   for (int i = 0; i < TRIES; i++) {
-    if (claim->word == 0 || dead != 0) {
+    if (claim->awaited == 0 || dead != 0) {
       int err = claim_enter(dict, key, dead, claim, patience);
       if (err && err != SHMSEG_CHANGED)
         return err;
@@ -227,7 +227,7 @@ int shmseg_dict_claim_take(shmseg_dict *dict, const void *key, size_t key_size,
                            shmseg_dict_claim *claim, shmseg_dict_outcome *outcome, int64_t deadline,
                            int64_t *patience) {
   dict_key where;
-  int err = shmseg_dict_target(dict, key, key_size, &where);
+  int err = dict_target(dict, key, key_size, &where);
   if (err)
     return err;
   if (claim->offset != 0)

@@ -62,17 +62,8 @@ int shmseg_dict_expire(shmseg_dict *dict, const void *key, size_t key_size, int6
                        int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
-  int err = shmseg_dict_target(dict, key, key_size, &where);
-  if (err)
-    return err;
-  op.stripe = where.stripe;
-  err = shmseg_dict_enter(&op);
-  if (err)
-    return err;
-  err = shmseg_dict_leave(&op, expire_item(&op, &where, ttl));
-  if (!err)
-    dict_notify(dict, where.stripe, where.line);
-  return err;
+  int err = shmseg_dict_begin(&op, key, key_size, &where);
+  return err ? err : shmseg_dict_finish(&op, &where, expire_item(&op, &where, ttl));
 }
 
 /* --- all items -------------------------------------------------------------------------------- */

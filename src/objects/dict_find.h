@@ -40,7 +40,8 @@ static inline int dict_locate(const shmseg_dict *dict, const void *key, size_t s
   return 0;
 }
 
-/* As shmseg_dict_target(). The line comes while the stripe is locked. */
+/* The same for a call that writes: SHMSEG_READ_ONLY, no SHMSEG_EMPTY. The line comes while the stripe is
+ * locked. */
 static inline int dict_target(const shmseg_dict *dict, const void *key, size_t size,
                               dict_key *where) {
   int err = dict_locate(dict, key, size, where);

@@ -117,24 +117,11 @@ static inline int incr_fast(const shmseg_dict *dict, const dict_key *key, incr_n
                                            : incr_found(dict, key, &found, step, result, deadline);
 }
 
-/* A word without WORD_TIMED says that the item does not expire. */
 int shmseg_dict_find_hot(const shmseg_dict *dict, const void *key, size_t key_size,
                          shmseg_dict_spot *spot) {
-  dict_key where;
   dict_found found;
-  int err = shmseg_dict_locate(dict, key, key_size, &where);
-  if (!err)
-    err = dict_find(dict, &where, &found);
-  if (!err)
-    err = dict_prove(dict, where.stripe, &found);
-  if (err)
-    return err == SHMSEG_EMPTY ? SHMSEG_CHANGED : err;
-  uint64_t flush = dict_flush(dict);
-  if (!dict_is_hot(&found) || found.word & WORD_TIMED || found.head.stamp != flush)
-    return SHMSEG_CHANGED;
-  *spot =
-      (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe, found.head.type };
-  return 0;
+  int err = shmseg_dict_find_lasting(dict, key, key_size, &found, spot);
+  return err || dict_is_hot(&found) ? err : SHMSEG_CHANGED;
 }
 
 int shmseg_dict_incr_at(shmseg_dict *dict, const shmseg_dict_spot *spot,
@@ -210,12 +197,20 @@ static int incr_begin(dict_op *op, const dict_key *key, dict_found *old,
   return shmseg_dict_put(op, key, old, &head, NULL, false, forcible);
 }
 
+/* Can there be a number under that key? */
+static int incr_measure(const shmseg_dict *dict, const dict_key *key) {
+  return dict_cells_for(ITEM_KEY + (uint64_t)key->size) > dict->quota ? EFBIG : 0;
+}
+
 /* Under the lock. */
 static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *step,
                      shmseg_dict_value *result, bool *forcible) {
   dict_found found;
   incr_number sum = { 0 };
-  int err = shmseg_dict_look(op, key, &found);
+  int err = dict_refused(op, incr_measure(op->dict, key));
+  if (err)
+    return err;
+  err = shmseg_dict_look(op, key, &found);
   if (err && err != SHMSEG_EMPTY)
     return err;
   bool is_there = err == 0;
@@ -230,23 +225,13 @@ static int incr_look(dict_op *op, const dict_key *key, const shmseg_dict_step *s
   return err;
 }
 
-/* Can there be a number under that key? */
-static bool incr_fits(const shmseg_dict *dict, const dict_key *key) {
-  return dict_cells_for(ITEM_KEY + (uint64_t)key->size) <= dict->quota;
-}
-
 __attribute__((noinline)) static int incr_slowly(shmseg_dict *dict, const dict_key *key,
                                                  const shmseg_dict_step *step,
                                                  shmseg_dict_value *result, bool *forcible,
                                                  int64_t *deadline) {
   dict_op op = { .dict = dict, .stripe = key->stripe, .deadline = deadline };
-  int err = incr_fits(dict, key) ? shmseg_dict_enter(&op) : shmseg_dict_refuse(&op);
-  if (err)
-    return err;
-  err = shmseg_dict_leave(&op, incr_look(&op, key, step, result, forcible));
-  if (!err)
-    dict_notify(dict, key->stripe, key->line);
-  return err;
+  int err = shmseg_dict_enter(&op);
+  return err ? err : shmseg_dict_finish(&op, key, incr_look(&op, key, step, result, forcible));
 }
 
 static int incr_check(const shmseg_dict_step *step) {

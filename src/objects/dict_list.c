@@ -84,10 +84,7 @@ static int list_measure(const shmseg_dict *dict, size_t key_size, list_new *new)
 /* Expired memory is reclaimed for it, but nothing live goes. */
 static int list_room(dict_op *op, uint64_t cells, uint32_t keep, dict_block *block) {
   bool forcible;
-  int err = shmseg_dict_room(op, cells, 0, keep, true, &forcible, block);
-  if (err == ENOMEM)
-    dict_tell(op, STRIPE_REFUSED);
-  return err;
+  return dict_refused(op, shmseg_dict_room(op, cells, 0, keep, true, &forcible, block));
 }
 
 /* Writes the element into its block, between two others or none: after the fence of shmseg_dict_take() (D4). */
@@ -204,7 +201,10 @@ static int list_begin(dict_op *op, const dict_key *key, list_new *new) {
 /* Under the lock. Drops what is stale. */
 static int list_push(dict_op *op, const dict_key *key, list_new *new, uint64_t *length) {
   dict_found found;
-  int err = shmseg_dict_look(op, key, &found);
+  int err = dict_refused(op, list_measure(op->dict, key->size, new));
+  if (err)
+    return err;
+  err = shmseg_dict_look(op, key, &found);
   if (!err && dict_is_stale(&found.head, op->flush, &op->now)) {
     err = shmseg_dict_drop(op, key->line, &found);
     if (err)
@@ -226,19 +226,8 @@ int shmseg_dict_push(shmseg_dict *dict, const void *key, size_t key_size, bool l
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
   list_new new = { .value = value, .left = left };
-  int err = shmseg_dict_target(dict, key, key_size, &where);
-  if (!err)
-    err = list_measure(dict, key_size, &new);
-  if (err && err != EFBIG)
-    return err;
-  op.stripe = where.stripe;
-  err = err ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
-  if (err)
-    return err;
-  err = shmseg_dict_leave(&op, list_push(&op, &where, &new, length));
-  if (!err)
-    dict_notify(dict, where.stripe, where.line);
-  return err;
+  int err = shmseg_dict_begin(&op, key, key_size, &where);
+  return err ? err : shmseg_dict_finish(&op, &where, list_push(&op, &where, &new, length));
 }
 
 /* --- popping ---------------------------------------------------------------------------------- */
@@ -321,17 +310,8 @@ static int list_take(shmseg_dict *dict, const void *key, size_t key_size, const 
                      int64_t *deadline) {
   dict_key where;
   dict_op op = { .dict = dict, .deadline = deadline };
-  int err = shmseg_dict_target(dict, key, key_size, &where);
-  if (err)
-    return err;
-  op.stripe = where.stripe;
-  err = shmseg_dict_enter(&op);
-  if (err)
-    return err;
-  err = shmseg_dict_leave(&op, list_pop(&op, &where, taking));
-  if (!err)
-    dict_notify(dict, where.stripe, where.line);
-  return err;
+  int err = shmseg_dict_begin(&op, key, key_size, &where);
+  return err ? err : shmseg_dict_finish(&op, &where, list_pop(&op, &where, taking));
 }
 
 int shmseg_dict_pop(shmseg_dict *dict, const void *key, size_t key_size, bool left, void *buffer,

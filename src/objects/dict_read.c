@@ -96,26 +96,35 @@ int shmseg_dict_get_stale(const shmseg_dict *dict, const void *key, size_t key_s
 
 /* --- copies that are kept ------------------------------------------------------------------ */
 
-/* A word without WORD_TIMED says that the item does not expire, or none of its chain; and the bytes of an
- * item do not change while the word is the same. So the word and the flush stamp prove the value. */
-int shmseg_dict_find_spot(const shmseg_dict *dict, const void *key, size_t key_size,
-                          const shmseg_dict_token *token, shmseg_dict_spot *spot) {
+/* A word without WORD_TIMED says that the item does not expire, or none of its chain. */
+int shmseg_dict_find_lasting(const shmseg_dict *dict, const void *key, size_t key_size,
+                             dict_found *found, shmseg_dict_spot *spot) {
   dict_key where;
-  dict_found found;
   int err = shmseg_dict_locate(dict, key, key_size, &where);
   if (!err)
-    err = dict_find(dict, &where, &found);
+    err = dict_find(dict, &where, found);
   if (!err)
-    err = dict_prove(dict, where.stripe, &found);
+    err = dict_prove(dict, where.stripe, found);
   if (err)
     return err == SHMSEG_EMPTY ? SHMSEG_CHANGED : err;
   uint64_t flush = dict_flush(dict);
-  if (found.word & WORD_TIMED || !dict_has_bytes(found.head.type) || found.head.stamp != flush ||
-      found.word != token->word || !dict_is_same(found.word, token->epoch, found.epoch))
+  if (found->word & WORD_TIMED || found->head.stamp != flush)
     return SHMSEG_CHANGED;
-  *spot =
-      (shmseg_dict_spot){ found.at, found.word, found.epoch, flush, where.stripe, found.head.type };
+  *spot = (shmseg_dict_spot){ found->at, found->word,  found->epoch,
+                              flush,     where.stripe, found->head.type };
   return 0;
+}
+
+/* The bytes of an item do not change while the word is the same. So the word and the flush stamp prove the
+ * value. */
+int shmseg_dict_find_spot(const shmseg_dict *dict, const void *key, size_t key_size,
+                          const shmseg_dict_token *token, shmseg_dict_spot *spot) {
+  dict_found found;
+  int err = shmseg_dict_find_lasting(dict, key, key_size, &found, spot);
+  if (err)
+    return err;
+  bool is_seen = found.word == token->word && dict_is_same(found.word, token->epoch, found.epoch);
+  return dict_has_bytes(found.head.type) && is_seen ? 0 : SHMSEG_CHANGED;
 }
 
 bool shmseg_dict_is_current(const shmseg_dict *dict, const shmseg_dict_spot *spot) {

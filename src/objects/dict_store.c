@@ -86,10 +86,8 @@ static uint64_t store_allowance(const dict_op *op, const dict_found *old, uint64
 /* A block from the arena, or what goes for it. */
 static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dict_found *old,
                       bool is_safe, bool *forcible, dict_block *block) {
-  int err = shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, block);
-  if (err == ENOMEM)
-    dict_tell(op, STRIPE_REFUSED);
-  return err;
+  return dict_refused(
+      op, shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, block));
 }
 
 __attribute__((always_inline)) static inline int store_put(dict_op *op, const dict_key *key,
@@ -133,32 +131,36 @@ static bool store_is_integer(double number, int64_t integer) {
          (double)(int64_t)number == number;
 }
 
-static double store_float(uint64_t bits) {
-  double number;
-  memcpy(&number, &bits, sizeof number);
-  return number;
+static bool store_numbers_equal(const shmseg_dict_value *a, const shmseg_dict_value *b) {
+  bool is_float = a->type == SHMSEG_DICT_FLOAT;
+  if (a->type == b->type)
+    return is_float ? a->number == b->number : a->integer == b->integer;
+  return is_float ? store_is_integer(a->number, b->integer)
+                  : store_is_integer(b->number, a->integer);
+}
+
+bool shmseg_dict_values_equal(const shmseg_dict_value *a, const shmseg_dict_value *b) {
+  if (dict_is_number(a->type) && dict_is_number(b->type))
+    return store_numbers_equal(a, b);
+  if (a->type != b->type)
+    return false;
+  if (a->type == SHMSEG_DICT_BOOLEAN)
+    return (a->integer != 0) == (b->integer != 0);
+  return dict_has_bytes(a->type) && a->size == b->size &&
+         (a->size == 0 || memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
 /* Is the item's value equal to that one? It is not hot. */
 static bool store_equals(const dict_op *op, const dict_found *found,
                          const shmseg_dict_value *value) {
   const dict_head *head = &found->head;
-  bool is_float = value->type == SHMSEG_DICT_FLOAT;
-  switch (head->type) {
-  case SHMSEG_DICT_BOOLEAN:
-    return value->type == SHMSEG_DICT_BOOLEAN && (head->number != 0) == (value->integer != 0);
-  case SHMSEG_DICT_INTEGER:
-    return is_float ? store_is_integer(value->number, (int64_t)head->number)
-                    : value->type == SHMSEG_DICT_INTEGER && (int64_t)head->number == value->integer;
-  case SHMSEG_DICT_FLOAT:
-    return is_float ? store_float(head->number) == value->number
-                    : value->type == SHMSEG_DICT_INTEGER &&
-                          store_is_integer(store_float(head->number), value->integer);
-  default:
+  if (dict_has_bytes(head->type))
     return head->type == value->type && head->number == value->size &&
            shmseg_dict_equals(op->dict, dict_item_block(found), ITEM_KEY + head->key_size,
                               value->bytes, value->size);
-  }
+  shmseg_dict_value theirs = { .type = (shmseg_dict_type)head->type };
+  theirs.integer = (int64_t)head->number; /* a float's bits, too */
+  return shmseg_dict_values_equal(&theirs, value);
 }
 
 /* Is the key's state that of the token? word is the live item's, before it was cooled; 0: there is none. */
@@ -253,7 +255,10 @@ static inline int store_value(dict_op *op, const dict_key *key, dict_head *head,
   dict_found found;
   bool is_there, is_live;
   store_expect_block(op);
-  int err = store_state(op, &found, dict_find(op->dict, key, &found), &is_there, &is_live);
+  int err = dict_refused(op, store_measure(op->dict, head));
+  if (err)
+    return err;
+  err = store_state(op, &found, dict_find(op->dict, key, &found), &is_there, &is_live);
   if (!err && store_has_condition(how))
     err = store_may(op, key, how, &found, is_live);
   if (err)
@@ -293,13 +298,11 @@ int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
   store_expect(dict, &where);
   head.key_size = where.size;
   op.stripe = where.stripe;
-  err = store_measure(dict, &head) ? shmseg_dict_refuse(&op) : shmseg_dict_enter(&op);
+  err = shmseg_dict_enter(&op);
   if (err)
     return err;
-  err = shmseg_dict_leave(&op, store_value(&op, &where, &head, value->bytes, how, forcible));
-  if (!err)
-    dict_notify(dict, where.stripe, where.line);
-  return err;
+  err = store_value(&op, &where, &head, value->bytes, how, forcible);
+  return shmseg_dict_finish(&op, &where, err);
 }
 
 /* --- deleting ----------------------------------------------------------------------------- */
@@ -326,10 +329,6 @@ int shmseg_dict_delete(shmseg_dict *dict, const void *key, size_t key_size,
                        const shmseg_dict_how *how, int64_t *deadline) {
   dict_op op = { .dict = dict, .deadline = deadline };
   dict_key where;
-  int err = dict_target(dict, key, key_size, &where);
-  if (err)
-    return err;
-  op.stripe = where.stripe;
-  err = shmseg_dict_enter(&op);
-  return err ? err : shmseg_dict_leave(&op, store_remove(&op, &where, how));
+  int err = shmseg_dict_begin(&op, key, key_size, &where);
+  return err ? err : shmseg_dict_finish(&op, &where, store_remove(&op, &where, how));
 }

@@ -65,8 +65,19 @@ int shmseg_dict_leave(dict_op *op, int err) {
   return status ? status : err;
 }
 
-int shmseg_dict_target(const shmseg_dict *dict, const void *key, size_t size, dict_key *where) {
-  return dict_target(dict, key, size, where);
+int shmseg_dict_begin(dict_op *op, const void *key, size_t size, dict_key *where) {
+  int err = dict_target(op->dict, key, size, where);
+  if (err)
+    return err;
+  op->stripe = where->stripe;
+  return shmseg_dict_enter(op);
+}
+
+int shmseg_dict_finish(dict_op *op, const dict_key *where, int err) {
+  err = shmseg_dict_leave(op, err);
+  if (!err)
+    dict_notify(op->dict, where->stripe, where->line);
+  return err;
 }
 
 int shmseg_dict_look(const dict_op *op, const dict_key *key, dict_found *found) {
@@ -81,14 +92,6 @@ void shmseg_dict_count_anew(dict_op *op) {
   store_relaxed(dict_own(op, STRIPE_COUNT), 0);
   store_relaxed(dict_own(op, STRIPE_BYTES), 0);
   store_release(dict_own(op, STRIPE_STAMP), op->flush); /* who sees it sees no older counts */
-}
-
-int shmseg_dict_refuse(dict_op *op) {
-  int err = shmseg_dict_enter(op);
-  if (err)
-    return err;
-  dict_tell(op, STRIPE_REFUSED);
-  return shmseg_dict_leave(op, EFBIG);
 }
 
 /* --- waking ------------------------------------------------------------------------------- */

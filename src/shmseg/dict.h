@@ -160,6 +160,9 @@ typedef struct shmseg_dict_how {
   const struct shmseg_dict_claim *claim; /* SHMSEG_CHANGED when it is not valid; or NULL */
 } shmseg_dict_how;
 
+/* Are the two equal as .expected means it? NaN equals nothing. */
+SHMSEG_API bool shmseg_dict_values_equal(const shmseg_dict_value *a, const shmseg_dict_value *b);
+
 /* Stores a value. *forcible: a live item was evicted; also set on failure. ENOMEM: there is no room;
  * EFBIG: nor can there be; SHMSEG_WRONG_TYPE: expected is given, or token or keep, and a list is there. */
 SHMSEG_API int shmseg_dict_store(shmseg_dict *dict, const void *key, size_t key_size,
@@ -250,6 +253,7 @@ typedef enum {
 typedef struct shmseg_dict_claim {
   uint64_t offset; /* of the word that has it; 0: none */
   uint64_t word, stamp;
+  uint64_t awaited; /* private: offset of another one's word, whose end is waited for */
 } shmseg_dict_claim;
 
 /* Claims a key: 0, and *outcome says how. Waits while somebody else has it, until deadline:

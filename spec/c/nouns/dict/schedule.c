@@ -215,7 +215,7 @@ static bool has_changed(int p) {
 
 /* Has nobody living the claim that p waits for? */
 static bool is_unclaimed(int p) {
-  uint32_t id = (uint32_t)block_word(dict_world.claims[p].stamp) & SHMSEG_LOCK_STATE;
+  uint32_t id = (uint32_t)block_word(dict_world.claims[p].awaited) & SHMSEG_LOCK_STATE;
   for (int q = 0; q < PROCESSES; q++)
     if (w.processes[q].id == id && engine_lives(q))
       return false;
