@@ -247,6 +247,38 @@ describe("fetch", function()
     answers({ d, "fetch", "key", function() return "now" end }, "now", "computed")
   end)
 
+  it("gives the claim back when a hook raises, at any of its instructions", function()
+    local d, other = two_handles()
+    local has_raised
+    local function interrupted(count)
+      debug.sethook(function()
+        debug.sethook()
+        has_raised = true
+        error "hook"
+      end, "", count)
+      d:fetch("key", function()
+        return "value"
+      end)
+      debug.sethook()
+    end
+    collectgarbage "stop" -- a claim that is lost would end when it is collected
+    local count = 0
+    repeat
+      count = count + 1
+      has_raised = false
+      pcall(interrupted, count)
+      local claim, word = other:claim("key", 0)
+      if not claim then
+        collectgarbage "restart"
+        error(word .. " behind instruction " .. count)
+      end
+      claim:cancel()
+      d:delete "key"
+    until not has_raised
+    collectgarbage "restart"
+    assert.True(count > 20)
+  end)
+
   it("gives the stale value when the function raises", function()
     local d, other = two_handles()
     d:set("key", "old", 0.001, 7)

@@ -184,7 +184,8 @@ end
 -- Outcomes of another one's claim after which the value is computed without one.
 local unclaimed = { failed = true, timeout = true, ["no memory"] = true }
 
-local function fetch(self, key, fn, options)
+-- Gets the value, computes it, or waits for who does. `claimed`: a table for the claim.
+local function fetch_missed(self, key, fn, options, claimed)
   local last -- when the wait for another one's claim is over
   while true do
     local value, word = self:get(key)
@@ -196,13 +197,13 @@ local function fetch(self, key, fn, options)
     local old, how = stale_value(self, key, options)
     last = last or core.now()
       + (core.dict.is_in(call) and 0 or check.number(options.timeout) or PATIENCE)
-    local claim, why = core.dict.take(self, key, old ~= nil and 0 or last - core.now())
-    if claim then
+    local why = core.dict.take(self, key, old ~= nil and 0 or last - core.now(), claimed)
+    if why == "claimed" then
       value = self:get(key) -- others may have stored it before the claim was taken
       if value == nil then
-        return compute(self, key, fn, options, claim)
+        return compute(self, key, fn, options, claimed.claim)
       end
-      claim:cancel()
+      claimed.claim:cancel()
       return value, "hit"
     elseif old ~= nil and (why == "timeout" or why == "held") then
       return old, how
@@ -212,6 +213,26 @@ local function fetch(self, key, fn, options)
       return nil, why == "held" and "timeout" or why
     end
   end
+end
+
+-- Passes on what a pcall gave. A claim that an error has left, a hook's for example, ends.
+local function unclaimed_results(claimed, ok, value, word)
+  if not ok then
+    if claimed.claim then
+      core.dict.finish(claimed.claim, "failed")
+    end
+    error(value, 0)
+  end
+  return value, word
+end
+
+local function fetch(self, key, fn, options)
+  local value = self:get(key)
+  if value ~= nil then
+    return value, "hit"
+  end
+  local claimed = {}
+  return unclaimed_results(claimed, pcall(fetch_missed, self, key, fn, options, claimed))
 end
 
 local function check_fetch(self, key, fn, options)

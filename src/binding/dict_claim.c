@@ -104,11 +104,12 @@ static int dict_claim_method(lua_State *L) {
   return err ? dict_push_failure(L, d, err, NULL) : 1;
 }
 
-/* take(dict, key, timeout) -> claim | nil, word: for fetch. "ended", "empty" and "failed" say how another
- * one's claim has ended; "held": this handle has it; "no memory": there are too many claims. */
+/* take(dict, key, timeout, claimed) -> word: for fetch. "claimed": the claim is in the table claimed, as
+ * "claim", so that no error behind it, a hook's for example, loses it. "ended", "empty" and "failed" say
+ * how another one's claim has ended; "held": this handle has it; "no memory": there are too many claims. */
 static int fetch_take(lua_State *L) {
   static const char *const ends[] = {
-    [SHMSEG_DICT_CLAIMED] = NULL,
+    [SHMSEG_DICT_CLAIMED] = "claimed",
     [SHMSEG_DICT_ENDED] = "ended",
     [SHMSEG_DICT_NO_VALUE] = "empty",
     [SHMSEG_DICT_FAILED] = "failed",
@@ -117,15 +118,22 @@ static int fetch_take(lua_State *L) {
   dict_key key;
   shmseg_dict_outcome outcome;
   wait wait = wait_until(opt_deadline(L, 3));
+  luaL_checktype(L, 4, LUA_TTABLE);
+  lua_settop(L, 4);
   if (!dict_check_written(L, d, 2, &key))
-    return 2;
+    return 1; /* the word */
   dict_claim *c = push_claim(L, d, &key);
+  lua_pushliteral(L, "claim");
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 4);
   int err = take(L, c, &wait, &outcome);
   if (err == SHMSEG_HELD)
-    return dict_push_word(L, "held");
-  if (err)
-    return dict_push_failure(L, d, err, NULL);
-  return ends[outcome] ? dict_push_word(L, ends[outcome]) : 1;
+    lua_pushliteral(L, "held");
+  else if (err)
+    dict_push_failure(L, d, err, NULL); /* nil, word */
+  else
+    lua_pushstring(L, ends[outcome]);
+  return 1;
 }
 
 /* --- a claim ------------------------------------------------------------------------------ */
