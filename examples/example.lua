@@ -192,8 +192,9 @@ function example.start(...)
   return self
 end
 
--- The next line that it prints.
+-- The next line that it prints. A signal ends a read that waits, but not one that begins after it.
 function process:line()
+  example.check(shmseg.sleep(0))   -- says so
   return self.lines:read("*l")
     or error({ message = "a process has ended early", code = "ended" }, 0)
 end

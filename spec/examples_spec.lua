@@ -55,7 +55,7 @@ local function with_cjson(source)
   return { path = folder .. "/?.lua;" }
 end
 
--- Starts an example: a list of words, the first one its name. `options.prefix` are words before the
+-- Starts an example: a list of words, the first one its name or a path. `options.prefix` are words before the
 -- interpreter, `options.path` is where modules are looked for first.
 local function start(words, options)
   options = options or {}
@@ -71,7 +71,7 @@ local function start(words, options)
     all[#all] = all[#all] .. " package.preload.cjson=error"
   end
   for i, word in ipairs(words) do
-    all[#all + 1] = i == 1 and "examples/" .. word .. ".lua" or word
+    all[#all + 1] = i == 1 and not word:find "/" and "examples/" .. word .. ".lua" or word
   end
   return process.start(all)
 end
@@ -641,11 +641,31 @@ describe("the example", function()
           assert.True(started:lives(), started:stderr())
         until #(children(started) or { 1, 2, 3 }) == 3
       end
+      started:await_sleep()
       local processes = children(started)
       stop(started, "TERM")
       assert_all_gone(processes)
     end
     assert_no_more_than(before)
+  end)
+
+  it("a program of several processes ends at a signal that comes between two of their lines", function()
+    local program = scratch.file([[
+      local example = dofile "examples/example.lua"
+      example.run("\n  --beats NUMBER  unused (1)\n", {
+        function()
+          local child = example.start("child")
+          print(child:line())
+          os.execute "kill -TERM $PPID" -- the shell's parent: this process
+          print(child:line())
+        end,
+        child = function()
+          print "once"
+          require("shmseg").sleep(600)
+        end,
+      })
+    ]], "program.lua")
+    assert.same({ "once" }, start({ program }):ends_well())
   end)
 
   local JSON = [[
