@@ -19,3 +19,5 @@ $(eval $(call library,fuzz/guided,$(CLANG),$(fuzz_guided),$(filter-out $(fuzz_os
 $(foreach n,$(fuzz_nouns),$(eval $(call program,fuzz/$(n)-guided,$(CLANG),$(fuzz_guided),nouns/$(n)/fuzz.c $(fuzz_engine) tools/fuzz/os.c tools/fuzz/libfuzzer.c,fuzz/guided,$(fuzz_driver) -lstdc++ -lm)))
 TESTS += $(fuzz_nouns:%=$(BUILD)/fuzz/%-guided)
 endif
+
+BESIDE += $(filter $(BUILD)/fuzz/%,$(TESTS))
