@@ -55,8 +55,8 @@ local function with_cjson(source)
   return { path = folder .. "/?.lua;" }
 end
 
--- Starts an example: a list of words, the first one its name or a path. `options.prefix` are words before the
--- interpreter, `options.path` is where modules are looked for first.
+-- Starts an example: a list of words, the first one its name or a path. `options.prefix` are words
+-- before the interpreter, `options.path` is where modules are looked for first.
 local function start(words, options)
   options = options or {}
   local all = {}
@@ -649,7 +649,7 @@ describe("the example", function()
     assert_no_more_than(before)
   end)
 
-  it("a program of several processes ends at a signal that comes between two of their lines", function()
+  it("a program of several processes ends at a signal between two of their lines", function()
     local program = scratch.file([[
       local example = dofile "examples/example.lua"
       example.run("\n  --beats NUMBER  unused (1)\n", {

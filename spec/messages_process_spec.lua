@@ -62,11 +62,11 @@ describe("two producers and two consumers of a queue", function()
     assert.same({ messages = 0, bytes = 0, capacity = capacity, shutdown = true }, q:stats())
   end
 
-  it("in C move random messages of up to 64 KiB, whole and in order for each producer", function()
+  it("in C move random messages of up to 64 KiB, whole and in order #once", function()
     exchange(2 ^ 18, BYTES, 2 ^ 16)
   end)
 
-  it("do so with short messages, and where each one waits for the other", function()
+  it("do so with short messages, and where each one waits for the other #once", function()
     exchange(1000, BYTES / 64, 150)
     exchange(100, BYTES / 256, 100)
   end)
@@ -322,7 +322,7 @@ describe("a process that is killed at each system call", function()
     return program
   end
 
-  it("leaves no queue, or one that works", function()
+  it("leaves no queue, or one that works #once", function()
     local program, reason = tracer()
     if not program then
       pending(reason)

@@ -271,7 +271,8 @@ describe("a creator that is killed", function()
   for _, case in ipairs { { "open", "x" }, { "open", "c" }, { "map", "c" } } do
     local what, mode = case[1], case[2]
 
-    it(("at any moment of %s in mode %s leaves no half-made object"):format(what, mode), function()
+    local when = ("at any moment of %s in mode %s"):format(what, mode)
+    it(when .. " leaves no half-made object #once", function()
       if not build.possible() then
         pending("there is no C compiler here")
       end
