@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Fuzzing guided by coverage (libFuzzer), in an OS whose time is made up.
  *   FUZZ_SECONDS=600 build/c/fuzz/mutex-guided          build/c/fuzz/mutex-guided crash-file */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -57,8 +59,10 @@ int main(int argc, char **argv) {
   int status;
   snprintf(log, sizeof log, "%s.log", argv[0]);
   pid_t pid = fork();
-  if (pid == 0)
+  if (pid == 0) {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     _exit(freopen(log, "w", stderr) ? drive(argv[0], argc > 1 ? argv[1] : NULL) : 2);
+  }
   waitpid(pid, &status, 0);
   show(log, status == 0);
   snprintf(sentence, sizeof sentence, "%s: no input that the fuzzer finds does harm",
