@@ -234,24 +234,11 @@ describe("update", function()
     local function add(old)
       return (old or 0) + 1
     end
-    local has_raised
-    local function interrupted(count)
-      debug.sethook(function()
-        debug.sethook()
-        has_raised = true
-        error "hook"
-      end, "", count)
+    dicts.interrupt_each_instruction(function()
       d:update(("key"):rep(20), add)
-      debug.sethook()
-    end
-    local count = 0
-    repeat
-      count = count + 1
-      has_raised = false
-      pcall(interrupted, count)
+    end, function()
       answers({ d, "set", ("key"):rep(20), 7 }, true, nil, false)
-    until not has_raised
-    assert.True(count > 20)
+    end)
   end)
 
   it("is called again when somebody was faster", function()

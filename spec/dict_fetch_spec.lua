@@ -249,34 +249,20 @@ describe("fetch", function()
 
   it("gives the claim back when a hook raises, at any of its instructions", function()
     local d, other = two_handles()
-    local has_raised
-    local function interrupted(count)
-      debug.sethook(function()
-        debug.sethook()
-        has_raised = true
-        error "hook"
-      end, "", count)
+    collectgarbage "stop" -- a claim that is lost would end when it is collected
+    scratch.defer(function()
+      collectgarbage "restart"
+    end)
+    dicts.interrupt_each_instruction(function()
       d:fetch("key", function()
         return "value"
       end)
-      debug.sethook()
-    end
-    collectgarbage "stop" -- a claim that is lost would end when it is collected
-    local count = 0
-    repeat
-      count = count + 1
-      has_raised = false
-      pcall(interrupted, count)
+    end, function(count)
       local claim, word = other:claim("key", 0)
-      if not claim then
-        collectgarbage "restart"
-        error(word .. " behind instruction " .. count)
-      end
+      assert.truthy(claim, ("%s behind instruction %d"):format(tostring(word), count))
       claim:cancel()
       d:delete "key"
-    until not has_raised
-    collectgarbage "restart"
-    assert.True(count > 20)
+    end)
   end)
 
   it("gives the stale value when the function raises", function()

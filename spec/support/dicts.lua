@@ -31,6 +31,28 @@ function dicts.results(...)
   return { n = select("#", ...), ... }
 end
 
+--- Makes a call again and again, with a hook that raises one instruction of Lua later each time,
+-- until the call ends before that. After each time `look` is called with the number of them.
+function dicts.interrupt_each_instruction(call, look)
+  local count, has_raised = 0
+  local function interrupted()
+    debug.sethook(function()
+      debug.sethook()
+      has_raised = true
+      error "hook"
+    end, "", count)
+    call()
+    debug.sethook()
+  end
+  repeat
+    count = count + 1
+    has_raised = false
+    pcall(interrupted)
+    look(count)
+  until not has_raised
+  assert.True(count > 20)
+end
+
 --- What -0.0 is not on every Lua.
 dicts.negative_zero = -1 / math.huge
 
