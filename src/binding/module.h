@@ -18,6 +18,7 @@ void binding_open_listing(lua_State *L);
 void binding_open_place(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
+void binding_open_stream(lua_State *L);
 void binding_open_struct(lua_State *L);
 void binding_open_subscription(lua_State *L);
 void binding_open_time(lua_State *L);
