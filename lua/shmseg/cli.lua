@@ -23,6 +23,8 @@ local cli = {}
 --   run        function(context, options, operands) -> exit code (nil: 0)
 cli.commands = {
   "rm",
+  "get", "set", "del", "keys", "incr", "ttl",
+  "push", "pop", "pub", "sub", "record", "replay", "watch",
 }
 
 --- Exit codes besides those of signals, which are 128 and the signal's number.

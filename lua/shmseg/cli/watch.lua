@@ -1,0 +1,1 @@
+return { summary = "shows", usage = "NAME", operands = { "name" }, run = function() end }
