@@ -1,0 +1,219 @@
+--- What `shmseg watch` sees of each kind of object: numbers of one moment, and how fast they change.
+--
+-- A view has open(name), which opens for reading alone, and sample(handle, last, seconds): a table of
+-- what is there, or nil, message, code. last is the table before it, or nil, which is so many seconds
+-- older. A sample's fields are those of `fields`, in their order; `charts` are the fields that a chart
+-- shows, and the field that is the top of each where there is one.
+-- @module shmseg.cli.views
+
+local core = require "shmseg.core"
+local shmseg = require "shmseg"
+
+local views = {}
+
+-- A number that lies in the object, by the offsets of doc/format.md; nil where this Lua has no such
+-- number, or it cannot be read.
+local function word(object, offset)
+  local ok, value = pcall(function()
+    return tonumber(object:segment():get_u64(offset)) -- LuaJIT may give cdata
+  end)
+  return ok and value or nil
+end
+
+-- How fast a count grows, in a second; nil when nobody knows.
+local function rate(now, before, seconds)
+  if not now or not before or seconds <= 0 then
+    return nil
+  end
+  return math.max(0, now - before) / seconds
+end
+
+local function opens(noun)
+  return function(name)
+    return shmseg[noun].open(name, "r")
+  end
+end
+
+-- The value of a method that fails with nil, message, code; "empty" is a value, too.
+local function outcome(value, message, code)
+  if value == nil and code ~= "empty" then
+    return nil, message, code
+  end
+  return true, value, message
+end
+
+-- --- cell --------------------------------------------------------------------------------------
+
+views.cell = {
+  fields = { "version", "bytes", "sets_per_second", "value" }, charts = { { "sets_per_second" } },
+  open = opens "cell",
+  sample = function(cell, last, seconds)
+    local ok, value, version = outcome(cell:get())
+    if not ok then
+      return nil, value, version
+    end
+    version = value and version or 0
+    return {
+      version = version, bytes = value and #value, value = value,
+      sets_per_second = rate(version, last and last.version, seconds),
+    }
+  end,
+}
+
+-- --- queue -------------------------------------------------------------------------------------
+
+local TAIL, HEAD = 128, 192
+
+views.queue = {
+  fields = { "messages", "bytes", "capacity", "bytes_in_per_second", "bytes_out_per_second",
+    "shutdown" },
+  charts = { { "bytes", "capacity" }, { "bytes_in_per_second" }, { "bytes_out_per_second" } },
+  open = opens "queue",
+  sample = function(queue, last, seconds)
+    local sample, message, code = queue:stats()
+    if not sample then
+      return nil, message, code
+    end
+    local tail = word(queue, TAIL)
+    sample.tail, sample.head = tail and math.floor(tail / 2), word(queue, HEAD)
+    sample.bytes_in_per_second = rate(sample.tail, last and last.tail, seconds)
+    sample.bytes_out_per_second = rate(sample.head, last and last.head, seconds)
+    return sample
+  end,
+}
+
+-- --- broadcast ---------------------------------------------------------------------------------
+
+views.broadcast = {
+  fields = { "messages", "first", "next", "bytes", "capacity", "messages_per_second", "shutdown" },
+  charts = { { "bytes", "capacity" }, { "messages_per_second" } },
+  open = opens "broadcast",
+  sample = function(broadcast, last, seconds)
+    local sample, message, code = broadcast:stats()
+    if not sample then
+      return nil, message, code
+    end
+    sample.messages = sample.next - sample.first
+    sample.messages_per_second = rate(sample.next, last and last.next, seconds)
+    return sample
+  end,
+}
+
+-- --- dict --------------------------------------------------------------------------------------
+
+local STRIPES, STRIPE_SIZE, EPOCH, LARGE = 512, 256, 8, 2 ^ 22
+
+-- How many changes of its index all writers have made.
+local function dict_changes(dict, capacity)
+  local sum = 0
+  for i = 0, capacity < LARGE and 0 or 63 do
+    local epoch = word(dict, STRIPES + i * STRIPE_SIZE + EPOCH)
+    sum = sum and epoch and sum + epoch
+  end
+  return sum
+end
+
+views.dict = {
+  fields = { "count", "bytes", "used", "capacity", "changes_per_second", "evicted", "expired",
+    "refused", "evicted_per_second" },
+  charts = { { "used", "capacity" }, { "changes_per_second" }, { "evicted_per_second" } },
+  open = opens "dict",
+  sample = function(dict, last, seconds)
+    local sample, message = dict:stats()
+    if not sample then
+      return nil, message, message
+    end
+    sample.used = sample.capacity - sample.free
+    sample.changes = dict_changes(dict, sample.capacity)
+    sample.changes_per_second = rate(sample.changes, last and last.changes, seconds)
+    sample.evicted_per_second = rate(sample.evicted, last and last.evicted, seconds)
+    return sample
+  end,
+}
+
+-- --- locks -------------------------------------------------------------------------------------
+
+-- The words of a lock, and who has them, on one line.
+local function lock_text(list)
+  local shown = {}
+  for i, each in ipairs(list) do
+    local pids = each.pids and #each.pids > 0 and " by " .. table.concat(each.pids, ",") or ""
+    local waiters = each.waiters and each.waiters ~= 0
+    shown[i] = ("%s %s%s%s"):format(each.word, each.state or "", pids,
+      waiters and (waiters == true and ", waited for" or ", waiters " .. each.waiters) or "")
+  end
+  return table.concat(shown, "; ")
+end
+
+local function lock_view(noun, fields, more)
+  return {
+    fields = fields, charts = {}, open = opens(noun),
+    sample = function(object)
+      local list, message, code = core[noun].inspect(object)
+      if not list then
+        return nil, message, code
+      end
+      local sample = { state = lock_text(list) }
+      return more and more(object, sample) or sample
+    end,
+  }
+end
+
+views.mutex = lock_view("mutex", { "state" })
+views.rwlock = lock_view("rwlock", { "state" })
+views.semaphore = lock_view("semaphore", { "value", "permits", "state" }, function(object, sample)
+  sample.value, sample.permits = object:value(), object:capacity()
+  return sample
+end)
+views.event = lock_view("event", { "set", "state" }, function(object, sample)
+  sample.set = object:is_set()
+  return sample
+end)
+
+-- --- bytes -------------------------------------------------------------------------------------
+
+-- Which bytes of a text differ from those of another: a table by their places, and how many.
+local function differences(new, old)
+  local changed, count = {}, 0
+  if new ~= old then
+    for i = 1, #new do
+      if new:byte(i) ~= old:byte(i) then
+        changed[i], count = true, count + 1
+      end
+    end
+  end
+  return changed, count
+end
+
+--- The bytes from an offset on, at most so many.
+function views.bytes(offset, count)
+  return {
+    fields = { "size", "changed", "first_changed" }, charts = {},
+    open = function(name)
+      return shmseg.open(name, "r")
+    end,
+    sample = function(segment, last)
+      local size, message, code = segment:refresh()
+      if not size then
+        return nil, message, code
+      end
+      local from = math.min(offset, size)
+      local bytes, wrong, word_of = segment:read(from, math.min(count, size - from))
+      if not bytes then
+        return nil, wrong, word_of
+      end
+      local sample = { size = size, offset = from, window = bytes }
+      sample.marks, sample.changed = differences(bytes, last and last.window or bytes)
+      sample.first_changed = next(sample.marks) and from - 1
+      for i = 1, sample.first_changed and #bytes or 0 do
+        if sample.marks[i] then
+          sample.first_changed = from + i - 1
+          break
+        end
+      end
+      return sample
+    end,
+  }
+end
+
+return views
