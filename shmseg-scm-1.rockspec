@@ -58,6 +58,8 @@ build = {
         "src/os/library.c",
         "src/os/liveness.c",
         "src/os/map.c",
+        "src/os/presence_linux.c",
+        "src/os/presence_posix.c",
         "src/os/random.c",
         "src/os/signals.c",
         "src/os/temporary.c",
