@@ -20,12 +20,14 @@
 #define PIECE 1024
 
 typedef struct {
-  uint32_t state, kind, version, zero;
+  uint32_t state, kind, version, mark;
   uint64_t size, geometry[SHMSEG_GEOMETRY], reserved;
 } header;
 
 _Static_assert(sizeof(header) == SHMSEG_HEADER_SIZE, "the header's format");
-_Static_assert(offsetof(header, size) == 16 && offsetof(header, geometry) == 24, "its offsets");
+_Static_assert(offsetof(header, mark) == 12 && offsetof(header, size) == 16 &&
+                   offsetof(header, geometry) == 24,
+               "its offsets");
 
 static header *header_of(const shmseg_object *object) {
   return shmseg_object_at(object, 0);
@@ -136,7 +138,7 @@ static bool header_is_half_written(const shmseg_object *object, uint32_t builder
   const header *h = header_of(object);
   uint32_t number = load_relaxed(&h->kind);
   uint32_t version = load_relaxed(&h->version);
-  uint64_t rest = load_relaxed(&h->zero) | load_relaxed(&h->reserved);
+  uint64_t rest = load_relaxed(&h->mark) | load_relaxed(&h->reserved);
   for (int i = 1; i < SHMSEG_GEOMETRY; i++)
     if (!object->kind->numbers[i].name)
       rest |= load_relaxed(&h->geometry[i]);
@@ -337,6 +339,13 @@ int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode m
   if (state != 0 && header_builder_lives(object->segment, builder))
     return SHMSEG_INTERRUPTED;
   return header_try_build(object, available, mode, options, state, created);
+}
+
+int shmseg_header_mark(const void *bytes) {
+  header h;
+  memcpy(&h, bytes, sizeof h);
+  bool is_mark = h.mark == SHMSEG_TEMPORARY || h.mark == SHMSEG_TEMPORARY_LAST;
+  return h.state == SHMSEG_HEADER_MAGIC && is_mark ? (int)h.mark : 0;
 }
 
 /* --- looking from outside ------------------------------------------------------------------ */

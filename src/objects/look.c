@@ -16,8 +16,8 @@ int shmseg_look_through(int fd, shmseg_look *look) {
     return errno;
   look->code = shmseg_backing_peek(fd, bytes, sizeof bytes, &count);
   if (!look->code)
-    look->code = shmseg_header_describe(bytes, count, (uint64_t)look->status.st_size,
-                                        &look->description);
+    look->code =
+        shmseg_header_describe(bytes, count, (uint64_t)look->status.st_size, &look->description);
   return 0;
 }
 

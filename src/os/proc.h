@@ -35,9 +35,9 @@ bool shmseg_proc_mapping(const char *line, shmseg_identity *identity);
 /* A line of /proc/locks, or of /proc/PID/fdinfo/FD, where "lock:" stands before it. */
 typedef struct shmseg_proc_lock {
   shmseg_identity identity;
-  int pid;         /* of a flock; else, or when it is of another PID namespace, 0 or less */
-  bool is_flock;   /* of a whole description */
-  bool is_ofd;     /* of a description's range */
+  int pid;       /* of a flock; else, or when it is of another PID namespace, 0 or less */
+  bool is_flock; /* of a whole description */
+  bool is_ofd;   /* of a description's range */
   bool is_write;
   bool is_waiting; /* somebody waits for it */
   uint64_t start;  /* of the range */
