@@ -23,7 +23,8 @@ end
 
 --- A chart that remembers so many values.
 function chart.new(most, is_utf8)
-  return setmetatable({ values = {}, most = most, bars = is_utf8 and bars.utf8 or bars.ascii }, chart)
+  local self = { values = {}, most = most, bars = is_utf8 and bars.utf8 or bars.ascii }
+  return setmetatable(self, chart)
 end
 
 function chart:add(value)
@@ -35,11 +36,15 @@ end
 
 --- The largest value that is remembered; 0 when there is none.
 function chart:peak()
-  return math.max(0, (table.unpack or unpack)(self.values))
+  local peak = 0
+  for _, value in ipairs(self.values) do
+    peak = math.max(peak, value)
+  end
+  return peak
 end
 
---- The last values, as many as fit into so many cells; top is the value of a full bar. What is above 0
--- is always seen.
+--- The last values, as many as fit into so many cells; top is the value of a full bar. What is
+-- above 0 is always seen.
 function chart:draw(width, top)
   local shown = {}
   for i = math.max(1, #self.values - width + 1), #self.values do

@@ -8,11 +8,15 @@ local text = require "shmseg.cli.text"
 
 local data = {}
 
--- Others may make and remove it meanwhile.
+-- Does this Lua have integers of its own?
+local has_integers = tostring(1.0) ~= "1"
+
+-- Others may make and remove an object meanwhile.
 local ROUNDS = 100
 
-data.create_option = { "-c", "--create", "CAPACITY", "makes it when it is not there, for so many bytes" }
-data.timeout_option = { "-t", "--timeout", "SECONDS", "waits no longer than this" }
+data.create_option = {
+  "-c", "--create", "CAPACITY", "makes it when it is not there, for so many bytes",
+}
 
 -- Opens what is there, whatever its capacity is, or makes it.
 local function open_or_make(name, noun, capacity)
@@ -39,7 +43,7 @@ function data.open(context, operand, noun, options)
   local capacity = context:bytes("--create", options.create)
   local ok, object, message, code = pcall(open_or_make, name, noun, capacity)
   if not ok then
-    context:misuse((tostring(object):gsub("^[^:]*%.lua:%d+: ", "")))
+    context:misuse(data.without_position(object))
   end
   return context:check(object, message, code)
 end
@@ -78,6 +82,11 @@ function data.check_dict(context, dict, key, value, word, ...)
   return value, word, ...
 end
 
+--- An error of the library without the place in its sources at which it was raised.
+function data.without_position(message)
+  return (tostring(message):gsub("^[^:]*%.lua:%d+: ", ""))
+end
+
 --- A value as text: a string as it is, an integer with all its digits.
 function data.shown(value)
   if type(value) == "number" and (value ~= value or value - value ~= 0) then
@@ -93,7 +102,7 @@ function data.number(context, what, word)
   local number = word:find "^%S+$" and tonumber(word)
   if not number or number ~= number or number - number ~= 0 then
     context:misuse(("%s: a number expected, got %s"):format(what, text.quote { word }))
-  elseif not math.type and word:find "^[+-]?%d+$" and math.abs(number) > 2 ^ 53 then
+  elseif not has_integers and word:find "^[+-]?%d+$" and math.abs(number) > 2 ^ 53 then
     context:misuse(("%s: this Lua has no number that is exactly %s"):format(what, word))
   end
   return number

@@ -3,7 +3,6 @@
 
 local data = require "shmseg.cli.data"
 local json = require "shmseg.cli.json"
-local object = require "shmseg.object"
 local text = require "shmseg.cli.text"
 
 local function escaped_value(value)
@@ -53,7 +52,7 @@ line. What comes or goes meanwhile is printed or not.]],
     while true do
       local ok, key, value = pcall(next_pair)
       if not ok then
-        context:fail(object.without_position(key))
+        context:fail(data.without_position(key))
       elseif key == nil then
         break
       end

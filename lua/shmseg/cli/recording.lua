@@ -1,5 +1,5 @@
---- A broadcast's messages in a file, with their times. doc/format.md has the format. It is text but for
--- the messages, so that it means the same on every machine, and each entry is whole or seen to be cut.
+--- A broadcast's messages in a file, with their times; doc/format.md has the format. It is text but
+-- for the messages, and so the same on every machine. An entry is whole, or seen to be cut.
 -- @module shmseg.cli.recording
 
 local recording = {}
@@ -118,7 +118,8 @@ function reader:next(limit)
   end
   local seconds, number, size = line:match "^message (%d+%.%d+) (%d+) (%d+)$"
   if seconds and tonumber(size) > limit then
-    return "too long", ("message %s has %s bytes, and %.0f are the most"):format(number, size, limit)
+    return "too long", ("message %s has %s bytes, and %.0f are the most"):format(number, size,
+      limit)
   elseif seconds then
     return self:message(from, tonumber(seconds), tonumber(number), tonumber(size))
   end

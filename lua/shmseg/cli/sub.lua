@@ -34,7 +34,8 @@ return {
   json = true,
   catches = true,
   options = {
-    subscribe.options[1], { "-n", "--count", "N", "so many messages, and no more" }, take.options[3],
+    subscribe.options[1], { "-n", "--count", "N", "so many messages, and no more" },
+    take.options[3],
     { "-s", "--sequence", nil, "the message's number and a tab come first" },
     take.options[1], take.options[2], subscribe.options[2],
   },

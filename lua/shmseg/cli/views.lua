@@ -1,9 +1,9 @@
---- What `shmseg watch` sees of each kind of object: numbers of one moment, and how fast they change.
+--- What `shmseg watch` sees of each kind of object: numbers of a moment, and how fast they change.
 --
--- A view has open(name), which opens for reading alone, and sample(handle, last, seconds): a table of
--- what is there, or nil, message, code. last is the table before it, or nil, which is so many seconds
--- older. A sample's fields are those of `fields`, in their order; `charts` are the fields that a chart
--- shows, and the field that is the top of each where there is one.
+-- A view has open(name), which opens for reading alone, and sample(handle, last, seconds): a table
+-- of what is there, or nil, message, code. last is the table before it, which is so many seconds
+-- older, or nil. A sample's fields are those of `fields`, in their order; `charts` are the fields
+-- that a chart shows, and the field that is the top of each where there is one.
 -- @module shmseg.cli.views
 
 local core = require "shmseg.core"
@@ -133,14 +133,23 @@ views.dict = {
 
 -- --- locks -------------------------------------------------------------------------------------
 
--- The words of a lock, and who has them, on one line.
+-- One word of a lock: who has it, how much of it is taken, and whether somebody waits for it.
+local function part_text(part)
+  local pids = part.pids and part.pids[1] and " by " .. table.concat(part.pids, ",") or ""
+  local waits = type(part.waiters) == "number" and part.waiters > 0 and part.waiters .. " wait"
+    or part.waiters == true and "waited for"
+  if part.taken then
+    return ("%d of %d %ss taken"):format(part.taken, part.of, part.word)
+  elseif part.state then
+    return part.word .. " " .. part.state .. pids .. (waits and ", " .. waits or "")
+  end
+  return waits and part.word .. " " .. waits
+end
+
 local function lock_text(list)
   local shown = {}
-  for i, each in ipairs(list) do
-    local pids = each.pids and #each.pids > 0 and " by " .. table.concat(each.pids, ",") or ""
-    local waiters = each.waiters and each.waiters ~= 0
-    shown[i] = ("%s %s%s%s"):format(each.word, each.state or "", pids,
-      waiters and (waiters == true and ", waited for" or ", waiters " .. each.waiters) or "")
+  for _, part in ipairs(list) do
+    shown[#shown + 1] = part_text(part) or nil
   end
   return table.concat(shown, "; ")
 end
@@ -154,35 +163,51 @@ local function lock_view(noun, fields, more)
         return nil, message, code
       end
       local sample = { state = lock_text(list) }
-      return more and more(object, sample) or sample
+      if more then
+        more(object, sample)
+      end
+      return sample
     end,
   }
 end
 
 views.mutex = lock_view("mutex", { "state" })
 views.rwlock = lock_view("rwlock", { "state" })
-views.semaphore = lock_view("semaphore", { "value", "permits", "state" }, function(object, sample)
-  sample.value, sample.permits = object:value(), object:capacity()
-  return sample
+views.semaphore = lock_view("semaphore", { "value", "state" }, function(semaphore, sample)
+  sample.value = semaphore:value()
 end)
-views.event = lock_view("event", { "set", "state" }, function(object, sample)
-  sample.set = object:is_set()
-  return sample
+views.event = lock_view("event", { "set", "state" }, function(event, sample)
+  sample.set = event:is_set()
 end)
 
 -- --- bytes -------------------------------------------------------------------------------------
 
--- Which bytes of a text differ from those of another: a table by their places, and how many.
+-- Which bytes differ from the old ones, if there are any: a table by their places, how many, and the
+-- first of these places.
 local function differences(new, old)
-  local changed, count = {}, 0
-  if new ~= old then
+  local changed, count, first = {}, 0, nil
+  if old and new ~= old then
     for i = 1, #new do
       if new:byte(i) ~= old:byte(i) then
-        changed[i], count = true, count + 1
+        changed[i], count, first = true, count + 1, first or i
       end
     end
   end
-  return changed, count
+  return changed, count, first
+end
+
+-- The bytes of the window, as many as there are now: the segment may grow or shrink.
+local function read_window(segment, offset, count)
+  local size, message, code = segment:refresh()
+  if not size then
+    return nil, message, code
+  end
+  local from = math.min(offset, size)
+  local bytes, wrong, word_of = segment:read(from, math.min(count, size - from))
+  if not bytes then
+    return nil, wrong, word_of
+  end
+  return { size = size, offset = from, window = bytes }
 end
 
 --- The bytes from an offset on, at most so many.
@@ -193,24 +218,15 @@ function views.bytes(offset, count)
       return shmseg.open(name, "r")
     end,
     sample = function(segment, last)
-      local size, message, code = segment:refresh()
-      if not size then
+      local sample, message, code = read_window(segment, offset, count)
+      if not sample then
         return nil, message, code
       end
-      local from = math.min(offset, size)
-      local bytes, wrong, word_of = segment:read(from, math.min(count, size - from))
-      if not bytes then
-        return nil, wrong, word_of
-      end
-      local sample = { size = size, offset = from, window = bytes }
-      sample.marks, sample.changed = differences(bytes, last and last.window or bytes)
-      sample.first_changed = next(sample.marks) and from - 1
-      for i = 1, sample.first_changed and #bytes or 0 do
-        if sample.marks[i] then
-          sample.first_changed = from + i - 1
-          break
-        end
-      end
+      local is_same_place = last and last.offset == sample.offset
+      local first
+      sample.marks, sample.changed, first = differences(sample.window,
+        is_same_place and last.window)
+      sample.first_changed = first and sample.offset + first - 1
       return sample
     end,
   }
