@@ -22,7 +22,7 @@ local cli = {}
 --   detail     more help
 --   run        function(context, options, operands) -> exit code (nil: 0)
 cli.commands = {
-  "rm",
+  "ls", "info", "dump", "read", "write", "lock", "check", "rm", "gc", "bench",
 }
 
 --- Exit codes besides those of signals, which are 128 and the signal's number.
