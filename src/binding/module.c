@@ -84,6 +84,8 @@ static void push_module(lua_State *L) {
   binding_open_segment(L);
   binding_open_place(L);
   binding_open_listing(L);
+  binding_open_look(L);
+  binding_open_users(L);
   binding_open_struct(L);
   binding_open_guard(L);
   open_kinds(L);
