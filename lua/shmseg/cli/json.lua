@@ -9,11 +9,16 @@ local json = {}
 --- Stands for null in a table.
 json.null = setmetatable({}, { __tostring = function() return "null" end })
 
-local arrays = {}
+local arrays, raws = {}, {}
 
 --- Marks a table as a list, also when it is empty.
 function json.array(list)
   return setmetatable(list, arrays)
+end
+
+--- A value whose JSON is known.
+function json.raw(encoded)
+  return setmetatable({ encoded = encoded }, raws)
 end
 
 local alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -110,6 +115,8 @@ function encode(value)
     return encode_number(value)
   elseif kind == "cdata" then
     return (tostring(value):gsub("U?LL$", ""))
+  elseif getmetatable(value) == raws then
+    return value.encoded
   elseif kind == "table" then
     return json.is_array(value) and encode_list(value) or encode_object(value)
   end

@@ -182,8 +182,8 @@ end)
 
 -- --- bytes -------------------------------------------------------------------------------------
 
--- Which bytes differ from the old ones, if there are any: a table by their places, how many, and the
--- first of these places.
+-- Which bytes differ from the old ones, if there are any: a table by their places, how many, and
+-- the first of these places.
 local function differences(new, old)
   local changed, count, first = {}, 0, nil
   if old and new ~= old then
