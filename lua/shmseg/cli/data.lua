@@ -11,6 +11,9 @@ local data = {}
 -- Does this Lua have integers of its own?
 local has_integers = tostring(1.0) ~= "1"
 
+-- What is read at once, at most: as much as a pipe holds.
+local BLOCK = 65536
+
 -- Others may make and remove an object meanwhile.
 local ROUNDS = 100
 
@@ -108,11 +111,20 @@ function data.number(context, what, word)
   return number
 end
 
+--- The bytes that have come on standard input, "" at its end; nil, message, code when that fails.
+-- What is there is given at once, and not when a buffer is full.
+function data.read_block(context)
+  if context.is_test then
+    return context.streams.input:read(BLOCK) or ""
+  end
+  return core.read(0, BLOCK)
+end
+
 --- Reads standard input to its end; more bytes than the most end the command.
 function data.read_input(context, most)
   local parts, size = {}, 0
   repeat
-    local block = context:check(core.read(0, 65536))
+    local block = context:check(data.read_block(context))
     parts[#parts + 1], size = block, size + #block
     if size > most then
       context:fail(("standard input is too long: %.0f bytes are the most"):format(most))

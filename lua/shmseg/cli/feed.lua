@@ -2,12 +2,10 @@
 -- @module shmseg.cli.feed
 
 local core = require "shmseg.core"
+local data = require "shmseg.cli.data"
 local framing = require "shmseg.cli.framing"
 
 local feed = {}
-
--- What is read at once, at most: as much as a pipe holds.
-local BLOCK = 65536
 
 -- Seconds after which the progress is shown.
 local LONG = 1
@@ -38,11 +36,11 @@ local function stop_at(context, target, list, wrong)
   end
 end
 
--- Reads to the end of standard input. What has come is sent at once, and not when a buffer is full.
+-- Reads to the end of standard input, and sends what has come.
 local function copy_input(context, target, splitter)
   local began = core.now()
   while true do
-    local block, message, code = core.read(0, BLOCK)
+    local block, message, code = data.read_block(context)
     if context:signal() or not block then
       if splitter.held > 0 then
         context:error(("%s: a part of a message was read, and is not %s"):format(target.name,

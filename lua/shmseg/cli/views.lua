@@ -196,29 +196,84 @@ local function differences(new, old)
   return changed, count, first
 end
 
--- The bytes of the window, as many as there are now: the segment may grow or shrink.
-local function read_window(segment, offset, count)
-  local size, message, code = segment:refresh()
-  if not size then
+-- A handle on the bytes behind a name. They are read from the file: to read a hole through a
+-- mapping would take memory. An empty segment cannot be opened, but it may grow.
+local bytes_handle = {}
+bytes_handle.__index = bytes_handle
+
+local function open_bytes(name)
+  local stat, message, code = shmseg.stat(name)
+  if not stat then
     return nil, message, code
   end
-  local from = math.min(offset, size)
-  local bytes, wrong, word_of = segment:read(from, math.min(count, size - from))
+  local self = setmetatable({ name = name }, bytes_handle)
+  if stat.size > 0 then
+    self.mapped, message, code = shmseg.open(name, "r")
+    if not self.mapped then
+      return nil, message, code
+    end
+    self.file = io.open("/proc/self/fd/" .. self.mapped:fd(), "rb")
+    if self.file then
+      self.file:setvbuf "no"
+    end
+  end
+  return self
+end
+
+function bytes_handle:stat()
+  if self.mapped then
+    return self.mapped:stat()
+  end
+  return shmseg.stat(self.name)
+end
+
+function bytes_handle:close()
+  if self.file then
+    self.file:close()
+  end
+  if self.mapped then
+    self.mapped:close()
+  end
+end
+
+function bytes_handle:read(offset, count)
+  if count == 0 then
+    return ""
+  elseif not self.file then
+    return self.mapped:read(offset, count)
+  end
+  local bytes, message
+  local done, wrong = self.file:seek("set", offset)
+  if done then
+    bytes, message = self.file:read(count)
+  end
+  return bytes or not (wrong or message) and "" or nil, wrong or message
+end
+
+-- The bytes of the window, as many as there are now: the segment may grow or shrink.
+local function read_window(handle, offset, count)
+  local stat, message, code = handle:stat()
+  if not stat then
+    return nil, message, code
+  elseif stat.size > 0 and not handle.mapped then
+    return nil, "it is no longer empty"
+  elseif not handle.file and handle.mapped then
+    handle.mapped:refresh()
+  end
+  local from = math.min(offset, stat.size)
+  local bytes, wrong, word_of = handle:read(from, math.min(count, stat.size - from))
   if not bytes then
     return nil, wrong, word_of
   end
-  return { size = size, offset = from, window = bytes }
+  return { size = stat.size, offset = from, window = bytes }
 end
 
 --- The bytes from an offset on, at most so many.
 function views.bytes(offset, count)
   return {
-    fields = { "size", "changed", "first_changed" }, charts = {},
-    open = function(name)
-      return shmseg.open(name, "r")
-    end,
-    sample = function(segment, last)
-      local sample, message, code = read_window(segment, offset, count)
+    fields = { "size", "changed", "first_changed" }, charts = {}, open = open_bytes,
+    sample = function(handle, last)
+      local sample, message, code = read_window(handle, offset, count)
       if not sample then
         return nil, message, code
       end

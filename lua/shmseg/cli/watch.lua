@@ -19,7 +19,7 @@ local REMEMBERED = 1000  -- values of a chart
 -- A handle on what the name leads to now, or nil, message, code.
 local function attach(self)
   local kind, message, code = shmseg.kind(self.name)
-  if not kind and code ~= "incompatible" then
+  if not kind and code ~= "incompatible" and code ~= "too small" then
     return nil, message, code
   end
   local view = not self.is_bytes and views[kind] or views.bytes(self.offset, self.count)
