@@ -80,8 +80,8 @@ describe("the tool's command line", function()
     local name = scratch.name()
     tool.prints("write", name, "--create=8", "abcdefgh")
     for _, words in ipairs {
-      { "-o2", "-n", "3", name }, { name, "--offset=2", "--count", "3" }, { "-n3", name, "-o", "2" },
-      { "--count=0x3", "--offset", "2", "--", name },
+      { "-o2", "-n", "3", name }, { name, "--offset=2", "--count", "3" },
+      { "-n3", name, "-o", "2" }, { "--count=0x3", "--offset", "2", "--", name },
     } do
       assert.equal("cde", tool.prints("read", (table.unpack or unpack)(words)))
     end
@@ -126,7 +126,7 @@ describe("the tool's output", function()
     for _, case in ipairs {
       { "null", nil }, { "null", json.null }, { "null", 0 / 0 }, { "null", 1 / 0 },
       { "true", true }, { "0", 0 }, { "-5", -5 }, { "0.1", 0.1 }, { "1e+300", 1e300 },
-      { "9007199254740993", rawget(math, "type") and 9007199254740993 or json.raw "9007199254740993" },
+      { "9007199254740992", 2 ^ 53 },
       { '"a\\"\\\\\\n\\u001b\\u007f/"', 'a"\\\n\27\127/' }, { '"caf\195\169"', "caf\195\169" },
       { '{"base64":"/w=="}', "\255" }, { '{"base64":"AP9h"}', "\0\255a" }, { '"\\u0000"', "\0" },
       { '{"base64":"//8="}', "\255\255" }, { "[]", json.array {} }, { "{}", {} },
@@ -155,10 +155,12 @@ describe("the tool's output", function()
   it("ends in silence when the pipe closes, and tells of a full disk", function()
     local name = scratch.name()
     assert(shmseg.open(name, "c", 2 ^ 20)):close()
-    local read, reset = tool.line("read", name), "trap '' PIPE; "
-    local status = "; echo $? >&2; } | head -c 5 | od -An -c"
-    assert.equal("141\n  \\0  \\0  \\0  \\0  \\0\n", (shell.run("{ " .. read .. status)))
-    assert.equal("141\n  \\0  \\0  \\0  \\0  \\0\n", (shell.run("{ " .. reset .. read .. status)))
+    local read, path = tool.line("read", name), scratch.path()
+    for _, prepare in ipairs { "", "trap '' PIPE; " } do
+      local line = ("{ %s%s; echo $? >%s; } | head -c 5 | wc -c"):format(prepare, read, path)
+      assert.equal("5\n", (shell.run(line)))
+      assert.equal("141\n", (shell.run("cat " .. path)))
+    end
     local output, code = shell.run(read .. " >/dev/full")
     assert.equal("shmseg: write: No space left on device\n", output)
     assert.equal(1, code)
