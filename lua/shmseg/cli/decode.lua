@@ -140,11 +140,12 @@ local function print_one(self, known, offset, bytes)
   self:write(table.concat(text.columns(rows), "\n") .. "\n")
 end
 
---- Prints the structs of a range; the option --count counts structs.
-function decode.print(self, from, known, options)
+--- Prints the structs behind a name; the option --count counts structs.
+function decode.print(self, name, known, options)
   local size = known.struct.size
   local count = options.count and self:integer("--count", options.count, 0)
-  local offset, room = from:range { offset = options.offset }
+  local from = source.open(self, name, { offset = options.offset })
+  local offset, room = from:range()
   if room < size * (count or 1) then
     self:fail(("segment %q: offset %d: %d bytes are no room for %s %s of %d bytes"):format(
       from.name, offset, room, count or 1, known.struct.name, size))

@@ -1,12 +1,12 @@
 --- shmseg write: puts bytes into shared memory.
 -- @module shmseg.cli.write
 
-local shmseg = require "shmseg"
+local core = require "shmseg.core"
 local source = require "shmseg.cli.source"
 
 -- Fails when the name leads to an object of the library, whose words nobody else may write.
 local function check_kind(self, name, segment, is_forced)
-  local kind, message, code = shmseg.kind(name)
+  local kind, message, code = core.kind(name)
   if kind == "segment" or is_forced or not segment:is_current() then
     return
   elseif not kind then
@@ -59,8 +59,8 @@ return {
 What is there never grows. Bytes that have no room behind the offset are a
 failure; of those that come from stdin, the ones that have room are written.]],
   run = function(self, options, operands)
-    local segment = open(self, options, operands[1])
     local at = options.offset and self:bytes("--offset", options.offset) or 0
+    local segment = open(self, options, operands[1])
     local given = operands[2]
     for bytes in pieces(self, given) do
       local room = math.max(0, segment:size() - at)
