@@ -358,8 +358,9 @@ describe("finding from the end", function()
     local text = ("ab"):rep(700) .. ("a"):rep(1100) .. ("abc"):rep(70) .. ("\0b"):rep(9)
     local seg = with(text)
     for _, needle in ipairs {
-      "a", "b", "c", "\0", "ab", "ba", "aba", "aa", ("a"):rep(257), ("a"):rep(1100), ("a"):rep(1101),
-      ("ab"):rep(700), ("ab"):rep(701), "cab", "c\0", "cb", text, text:sub(2), text:sub(1, -2),
+      "a", "b", "c", "\0", "ab", "ba", "aba", "aa", ("a"):rep(257), ("a"):rep(1100),
+      ("a"):rep(1101), ("ab"):rep(700), ("ab"):rep(701), "cab", "c\0", "cb", text,
+      text:sub(2), text:sub(1, -2),
     } do
       for _, from in ipairs { 0, 1, 600, 1399, 2000, #text - 3 } do
         for _, stop in ipairs { #text, #text - 1, 2600, 1401, 2500 } do

@@ -103,6 +103,15 @@ static void move_pieces(unsigned char *to, const unsigned char *from, size_t cou
   }
 }
 
+void move_bytes(const view *to, uint64_t offset, const view *from, uint64_t source, size_t count) {
+  unsigned char *output = to->segment->data + to->offset + offset;
+  const unsigned char *input = from->segment->data + from->offset + source;
+  if (same_object(to, from))
+    move_pieces(output, input, count, to->offset + offset > from->offset + source);
+  else if (count > 0)
+    memmove(output, input, count);
+}
+
 /* copy(offset, source [, from [, count]]) -> next offset; ranges may overlap */
 static int segment_copy(lua_State *L) {
   view *v = check_view(L, 1);
@@ -110,12 +119,9 @@ static int segment_copy(lua_State *L) {
   view *source = check_view(L, 3);
   uint64_t from, count;
   check_writable(L, v);
-  const unsigned char *input = check_span(L, source, 4, &from, &count);
-  unsigned char *output = check_bytes(L, v, 2, offset, count);
-  if (same_object(v, source))
-    move_pieces(output, input, (size_t)count, v->offset + offset > source->offset + from);
-  else if (count > 0)
-    memmove(output, input, (size_t)count);
+  check_span(L, source, 4, &from, &count);
+  check_bytes(L, v, 2, offset, count);
+  move_bytes(v, offset, source, from, (size_t)count);
   push_uint64(L, offset + count);
   int err = view_status(source);
   return err ? push_view_failure(L, source, err) : view_finish(L, v, 1);
