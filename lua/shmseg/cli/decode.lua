@@ -61,8 +61,10 @@ function decode.load(self, path)
     self:fail(wrong)
   end
   local ok, result = pcall(run)
-  if not ok then
-    self:fail(type(result) == "string" and result or path .. ": failed")
+  if not ok and type(result) == "string" then
+    self:fail(result:find(path, 1, true) == 1 and result or ("%s: %s"):format(path, result))
+  elseif not ok then
+    self:fail(path .. ": failed")
   elseif not fields[result] then
     self:fail(path .. ": return shmseg.struct(...) expected")
   end
