@@ -96,6 +96,7 @@ build = {
         "src/core/ring.c",
         "src/core/segment.c",
         "src/core/segment_change.c",
+        "src/core/segment_open.c",
         "src/core/slots.c",
         "src/core/strerror.c",
         "src/core/wait.c",
