@@ -120,6 +120,7 @@ build = {
         "src/objects/subscription_find.c",
         "src/binding/array.c",
         "src/binding/array_bulk.c",
+        "src/binding/array_copy.c",
         "src/binding/atomic.c",
         "src/binding/broadcast.c",
         "src/binding/cdata.c",
