@@ -91,6 +91,7 @@ static void push_module(lua_State *L) {
   open_kinds(L);
   binding_open_subscription(L);
   binding_open_signals(L);
+  binding_open_terminal(L);
   binding_open_time(L);
   push_int64(L, (int64_t)shmseg_map_page());
   lua_setfield(L, -2, "pagesize");

@@ -21,6 +21,7 @@ void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
 void binding_open_struct(lua_State *L);
 void binding_open_subscription(lua_State *L);
+void binding_open_terminal(lua_State *L);
 void binding_open_time(lua_State *L);
 void binding_open_users(lua_State *L);
 void binding_open_view(lua_State *L);
