@@ -84,6 +84,7 @@ static void push_module(lua_State *L) {
   binding_open_segment(L);
   binding_open_place(L);
   binding_open_listing(L);
+  binding_open_stream(L);
   binding_open_look(L);
   binding_open_users(L);
   binding_open_struct(L);
