@@ -9,7 +9,7 @@ endif
 
 tree := build/$(version)
 built := $(tree)/built
-sources := shmseg-scm-1.rockspec .ci/build $(wildcard src/*.h src/*/*.[ch] lua/shmseg/*.lua lua/shmseg/*/*.lua)
+sources := shmseg-scm-1.rockspec .ci/build bin/shmseg $(wildcard src/*.h src/*/*.[ch] lua/shmseg/*.lua lua/shmseg/*/*.lua)
 with := .ci/with $(version) $(tree)
 jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j 2)
 compile = $(MAKE) -s $(jobs) -f .ci/tree.mk LUA=$(version)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the userdata of all kinds of objects have in common: opening, closing, failures. */
 #include "binding/object.h"
+#include "binding/inspect.h"
 #include "binding/place.h"
 #include "binding/segment.h"
 #include "binding/waiting.h"
@@ -337,6 +338,8 @@ static const luaL_Reg common_metamethods[] = {
 };
 
 static const luaL_Reg class_functions[] = {
+  { "check", object_check },
+  { "inspect", object_inspect },
   { "open", object_open },
   { "open_named", object_open_named },
   { "size_for", object_size_for },

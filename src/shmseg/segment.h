@@ -26,6 +26,12 @@ struct shmseg_hold;
 struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
 
+/* What becomes of a name, which else stays until somebody removes it. */
+enum {
+  SHMSEG_TEMPORARY = 1,     /* it goes with the handle that has created it, or that one's process */
+  SHMSEG_TEMPORARY_LAST = 2 /* it goes with the last handle that may write and unlink */
+};
+
 typedef struct shmseg_options {
   size_t size;    /* of a new backing; of one that is there the least that will do */
   size_t max;     /* address space to reserve for growth, 0 for none */
