@@ -84,6 +84,7 @@ build = {
     ["shmseg.segment"] = "lua/shmseg/segment.lua",
     ["shmseg.semaphore"] = "lua/shmseg/semaphore.lua",
     ["shmseg.struct"] = "lua/shmseg/struct.lua",
+    ["shmseg.types"] = "lua/shmseg/types.lua",   -- for editors
     ["shmseg.core"] = {
       sources = {
         "src/os/backing.c",
