@@ -170,8 +170,10 @@ build = {
   copy_directories = { "doc", "examples" },
   install = {
     conf = {   -- goes into a folder of the installed rock; ".." is the rock's own, where README finds doc and examples
+      ["../CHANGELOG.md"] = "CHANGELOG.md",
       ["../LICENSE"] = "LICENSE",
       ["../README.md"] = "README.md",
+      ["../SECURITY.md"] = "SECURITY.md",
     },
   },
 }
