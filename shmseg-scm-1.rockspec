@@ -230,8 +230,10 @@ build = {
   install = {
     bin = { shmseg = "bin/shmseg" },
     conf = {   -- goes into a folder of the installed rock; ".." is the rock's own, where README finds doc and examples
+      ["../CHANGELOG.md"] = "CHANGELOG.md",
       ["../LICENSE"] = "LICENSE",
       ["../README.md"] = "README.md",
+      ["../SECURITY.md"] = "SECURITY.md",
     },
   },
 }
