@@ -22,7 +22,10 @@ local cli = {}
 --   detail     more help
 --   run        function(context, options, operands) -> exit code (nil: 0)
 cli.commands = {
-  "ls", "info", "dump", "read", "write", "lock", "check", "rm", "gc", "bench",
+  "ls", "info", "dump", "read", "write", "watch",
+  "get", "set", "del", "keys", "incr", "ttl",
+  "push", "pop", "pub", "sub", "record", "replay",
+  "lock", "check", "rm", "gc", "bench",
 }
 
 --- Exit codes besides those of signals, which are 128 and the signal's number.
