@@ -84,6 +84,7 @@ build = {
     ["shmseg.segment"] = "lua/shmseg/segment.lua",
     ["shmseg.semaphore"] = "lua/shmseg/semaphore.lua",
     ["shmseg.struct"] = "lua/shmseg/struct.lua",
+    ["shmseg.types"] = "lua/shmseg/types.lua",   -- for editors
     ["shmseg.core"] = {
       sources = {
         "src/os/backing.c",
@@ -229,8 +230,10 @@ build = {
   install = {
     bin = { shmseg = "bin/shmseg" },
     conf = {   -- goes into a folder of the installed rock; ".." is the rock's own, where README finds doc and examples
+      ["../CHANGELOG.md"] = "CHANGELOG.md",
       ["../LICENSE"] = "LICENSE",
       ["../README.md"] = "README.md",
+      ["../SECURITY.md"] = "SECURITY.md",
     },
   },
 }
