@@ -316,11 +316,11 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 }
 
 /* The caller's description stays without a presence: one of its own has it, if one can be had. */
-static void segment_take_own_description(shmseg_segment *segment) {
+static int segment_take_own_description(shmseg_segment *segment) {
   struct stat status;
   int fresh, err = EAGAIN;
   if (shmseg_descriptor_reopen(segment->fd, &fresh) != 0)
-    return;
+    return 0;
   for (int i = 0; i < TRIES && err == EAGAIN; i++) {
     err = shmseg_presence_enter(fresh, &status);
     if (err == EAGAIN)
@@ -329,6 +329,7 @@ static void segment_take_own_description(shmseg_segment *segment) {
   shmseg_presence_close(err ? fresh : segment->fd);
   if (!err)
     segment->fd = fresh;
+  return err == EAGAIN || err == ENOTSUP ? 0 : err;
 }
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
@@ -341,7 +342,7 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   segment->writable = writable;
   err = fstat(segment->fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : ENODEV;
   if (!err && shmseg_presence_is_due(&status))
-    segment_take_own_description(segment);
+    err = segment_take_own_description(segment);
   if (!err)
     err = shmseg_backing_size(segment->fd, &size);
   if (!err)
