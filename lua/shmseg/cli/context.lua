@@ -220,7 +220,7 @@ function context:open(name, noun, mode, more)
   local open = noun and shmseg[noun].open or shmseg.open
   local ok, object, created, code = pcall(open, bare, mode, more)
   if not ok then
-    self:misuse((tostring(object):gsub("^[^:]*%.lua:%d+: ", "")))
+    self:misuse(text.without_place(object))
   end
   return self:check(object, created, code), created
 end

@@ -51,6 +51,15 @@ function data.open(context, operand, noun, options)
   return context:check(object, message, code)
 end
 
+--- Ends a command that has done a part of its work: the message tells how much, also at a signal.
+function data.fail_partly(context, message, code)
+  if context:signal() then
+    context:error(message)
+    message = nil
+  end
+  context:fail(message, code)
+end
+
 --- The kind of what has a name. Its failure ends the command, and so does a kind that is not among
 -- those that the command can work with.
 -- @tparam {string,...} kinds

@@ -2,6 +2,7 @@
 -- @module shmseg.cli.outlet
 
 local core = require "shmseg.core"
+local data = require "shmseg.cli.data"
 local framing = require "shmseg.cli.framing"
 local json = require "shmseg.cli.json"
 local text = require "shmseg.cli.text"
@@ -79,7 +80,7 @@ function outlet:write(list, lost)
   local count, message, code = outlet.write_bytes(self.context, bytes)
   if count < #bytes then
     local left = #list - framing.whole(self.kind, list, count)
-    self.context:fail(("write: %s: %s"):format(message, lost:format(left)), code)
+    data.fail_partly(self.context, ("write: %s: %s"):format(message, lost:format(left)), code)
   end
 end
 
