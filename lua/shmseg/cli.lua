@@ -23,7 +23,10 @@ local cli = {}
 --   detail     more help
 --   run        function(context, options, operands) -> exit code (nil: 0)
 cli.commands = {
-  "ls", "info", "dump", "read", "write", "lock", "check", "rm", "gc", "bench",
+  "ls", "info", "dump", "read", "write", "watch",
+  "get", "set", "del", "keys", "incr", "ttl",
+  "push", "pop", "pub", "sub", "record", "replay",
+  "lock", "check", "rm", "gc", "bench",
   "completion", "man",
 }
 

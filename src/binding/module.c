@@ -6,6 +6,7 @@
 #include "os/features.h"
 #include "os/library.h"
 #include "os/map.h"
+#include "shmseg/base.h"
 
 /* Keys of the registry: which copy of the library this state has, and its module's table. */
 #define COPY "shmseg.core"
@@ -84,6 +85,7 @@ static void push_module(lua_State *L) {
   binding_open_segment(L);
   binding_open_place(L);
   binding_open_listing(L);
+  binding_open_stream(L);
   binding_open_look(L);
   binding_open_users(L);
   binding_open_struct(L);
@@ -97,6 +99,8 @@ static void push_module(lua_State *L) {
   lua_setfield(L, -2, "pagesize");
   push_features(L);
   lua_setfield(L, -2, "features");
+  lua_pushliteral(L, SHMSEG_VERSION);
+  lua_setfield(L, -2, "version");
 }
 
 /* Returns the same table each time, since existing handles use its classes. */

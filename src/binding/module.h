@@ -19,6 +19,7 @@ void binding_open_look(lua_State *L);
 void binding_open_place(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
+void binding_open_stream(lua_State *L);
 void binding_open_struct(lua_State *L);
 void binding_open_subscription(lua_State *L);
 void binding_open_terminal(lua_State *L);

@@ -9,16 +9,16 @@
 #include "binding/module.h"
 #include "os/signals.h"
 
-/* terminal(fd) -> columns | nil: it is no terminal */
-static int terminal_columns(lua_State *L) {
+/* terminal(fd) -> columns, rows | nil: it is no terminal */
+static int terminal_size(lua_State *L) {
+  int columns, rows;
   lua_Integer fd = luaL_checkinteger(L, 1);
   luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "not a descriptor");
-  int columns = shmseg_terminal_columns((int)fd);
-  if (columns == 0)
-    lua_pushnil(L);
-  else
-    lua_pushinteger(L, columns);
-  return 1;
+  if (!shmseg_terminal_size((int)fd, &columns, &rows))
+    return 0;
+  lua_pushinteger(L, columns);
+  lua_pushinteger(L, rows);
+  return 2;
 }
 
 /* default_signal(name): from now on it does what it does in a program that knows nothing of it */
@@ -32,7 +32,7 @@ static int terminal_default_signal(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg functions[] = { { "terminal", terminal_columns },
+static const luaL_Reg functions[] = { { "terminal", terminal_size },
                                       { "default_signal", terminal_default_signal },
                                       { NULL, NULL } };
 

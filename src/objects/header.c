@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The header of every object: what it is, which format, how large. */
+#define _GNU_SOURCE
 #include "objects/header.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/owner.h"
 #include "core/segment.h"
@@ -346,6 +348,15 @@ int shmseg_header_mark(const void *bytes) {
   memcpy(&h, bytes, sizeof h);
   bool is_mark = h.mark == SHMSEG_TEMPORARY || h.mark == SHMSEG_TEMPORARY_LAST;
   return h.state == SHMSEG_HEADER_MAGIC && is_mark ? (int)h.mark : 0;
+}
+
+int shmseg_header_mark_of(int fd) {
+  unsigned char bytes[SHMSEG_HEADER_SIZE];
+  return pread(fd, bytes, sizeof bytes, 0) == sizeof bytes ? shmseg_header_mark(bytes) : 0;
+}
+
+void shmseg_header_set_mark(const shmseg_object *object, int mark) {
+  store_relaxed(&header_of(object)->mark, (uint32_t)mark);
 }
 
 /* --- looking from outside ------------------------------------------------------------------ */

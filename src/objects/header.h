@@ -18,7 +18,7 @@
  *
  * All in the byte order of the machine: the magic of the other order is none.
  *
- * INVARIANTS  H1  a complete header never changes.
+ * INVARIANTS  H1  a complete header never changes, once somebody can see it.
  *             H2  under INIT the rest of the object is nobody's but the builder's.
  *
  *             H3  under INIT each byte behind the state is zero, or what the kind has there at
@@ -61,6 +61,12 @@ int shmseg_header_too_small(shmseg_object *object, uint64_t available, uint64_t 
 /* What SHMSEG_HEADER_SIZE bytes from the beginning of a segment say of its name: SHMSEG_TEMPORARY,
  * SHMSEG_TEMPORARY_LAST or 0. 0, too, for bytes that are no complete header. */
 int shmseg_header_mark(const void *bytes);
+
+/* The same of the backing that is open as fd. */
+int shmseg_header_mark_of(int fd);
+
+/* Marks an object that nobody else has seen yet. */
+void shmseg_header_set_mark(const shmseg_object *object, int mark);
 
 /* What the bytes at the beginning of a backing say. */
 typedef struct shmseg_description {

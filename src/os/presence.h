@@ -27,12 +27,17 @@
  * no such locks here; *status is filled and there is no presence. ENOMEM, … */
 int shmseg_presence_enter(int fd, struct stat *status);
 
+/* Is it a shared memory object that has a name? Each handle on one has a presence; on an ordinary
+ * file, which other programs may lock, only those that ask for it. */
+bool shmseg_presence_is_due(const struct stat *status);
+
 /* Closes a handle's descriptor, which may have a presence. What was mapped through it is unmapped
  * before. There is no explicit unlock: a forked child shares the presence, and keeps it. */
 void shmseg_presence_close(int fd);
 
 /* At exit: ends all presences of this process, and leaves the descriptors open, since other threads
- * may be using them. Those of forked children stay. */
+ * may be using them; but one is closed when else no number would be free. Those of forked children
+ * stay, and so does one that this process shares with a child through a mapping. */
 void shmseg_presence_drop_all(void);
 
 /* For who removes the name: fd is a description of its own, open for writing. 0: no handle of the

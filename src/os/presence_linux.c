@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -109,6 +108,11 @@ int shmseg_presence_enter(int fd, struct stat *status) {
   return err;
 }
 
+bool shmseg_presence_is_due(const struct stat *status) {
+  struct stat folder;
+  return status->st_nlink > 0 && stat("/dev/shm", &folder) == 0 && folder.st_dev == status->st_dev;
+}
+
 void shmseg_presence_close(int fd) {
   pthread_mutex_lock(&mutex);
   if (fd < DESCRIPTORS)
@@ -122,26 +126,27 @@ void shmseg_presence_close(int fd) {
 /* Puts another description of the same backing in the place of the one that a child may share. If
  * no number is free for it the descriptor is closed, and makes room for the others. */
 static void presence_exchange(int fd) {
-  char path[32];
-  int flags = fcntl(fd, F_GETFL);
-  snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  int fresh = open(path, (flags & O_ACCMODE) | O_CLOEXEC | O_NONBLOCK);
-  if (fresh >= 0) {
+  int fresh;
+  int err = shmseg_descriptor_reopen(fd, &fresh);
+  if (!err) {
     dup3(fresh, fd, O_CLOEXEC);
     close(fresh);
-  } else if (errno == EMFILE || errno == ENFILE) {
+  } else if (err == EMFILE || err == ENFILE) {
     close(fd);
   }
 }
 
-/* The mutex is held. A number whose descriptor somebody else has closed is left alone. */
-static void presence_drop(int fd) {
+/* Is it still the descriptor that took the presence? Somebody else may have closed it. */
+static bool presence_is_there(int fd) {
   struct stat status;
+  return entries[fd].inode != 0 && fstat(fd, &status) == 0 && status.st_ino == entries[fd].inode;
+}
+
+/* The mutex is held. */
+static void presence_drop(int fd) {
   struct flock range = presence_range(F_UNLCK);
   entry was = entries[fd];
   entries[fd].inode = 0;
-  if (was.inode == 0 || fstat(fd, &status) != 0 || status.st_ino != was.inode)
-    return;
   if (was.forks == forks) { /* nobody shares it */
     flock(fd, LOCK_UN);
     fcntl(fd, F_OFD_SETLK, &range);
@@ -152,8 +157,17 @@ static void presence_drop(int fd) {
 
 void shmseg_presence_drop_all(void) {
   pthread_mutex_lock(&mutex);
-  for (int fd = 0; fd < used; fd++)
+  int last = -1, spare;
+  for (int fd = 0; fd < used; fd++) {
+    if (!presence_is_there(fd))
+      continue;
     presence_drop(fd);
+    last = fd;
+  }
+  if (last >= 0 && shmseg_descriptor_duplicate(last, &spare) == 0)
+    close(spare);
+  else if (last >= 0) /* whoever removes a name needs a descriptor */
+    close(last);
   pthread_mutex_unlock(&mutex);
 }
 

@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #define COLUMNS_UNKNOWN 80
+#define ROWS_UNKNOWN 24
 
-int shmseg_terminal_columns(int fd) {
-  struct winsize size;
+bool shmseg_terminal_size(int fd, int *columns, int *rows) {
+  struct winsize size = { 0 };
   if (!isatty(fd))
-    return 0;
-  if (ioctl(fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-    return COLUMNS_UNKNOWN;
-  return size.ws_col;
+    return false;
+  if (ioctl(fd, TIOCGWINSZ, &size) != 0)
+    size = (struct winsize){ 0 };
+  *columns = size.ws_col ? size.ws_col : COLUMNS_UNKNOWN;
+  *rows = size.ws_row ? size.ws_row : ROWS_UNKNOWN;
+  return true;
 }

@@ -3,10 +3,12 @@
 #ifndef SHMSEG_OS_TERMINAL_H
 #define SHMSEG_OS_TERMINAL_H
 
+#include <stdbool.h>
+
 #pragma GCC visibility push(hidden)
 
-/* How many columns the terminal has, 80 where it does not tell; 0: it is no terminal. */
-int shmseg_terminal_columns(int fd);
+/* How many columns and rows the terminal has, 80 and 24 where it does not tell. False: it is none. */
+bool shmseg_terminal_size(int fd, int *columns, int *rows);
 
 #pragma GCC visibility pop
 

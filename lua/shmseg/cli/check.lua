@@ -7,7 +7,7 @@ local text = require "shmseg.cli.text"
 
 -- What is wrong with the object of that name, or nil; and its kind, if that is known.
 local function examine(self, name)
-  local kind, message, code = shmseg.kind(name)
+  local kind, message, code = core.kind(name)
   if not kind then
     return message, nil, code
   elseif kind == "segment" then

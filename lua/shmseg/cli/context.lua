@@ -24,7 +24,7 @@ function context.new(streams)
   self.streams = streams or { out = io.stdout, err = io.stderr, input = io.stdin }
   self.is_test = streams ~= nil
   if not streams then
-    self.columns = core.terminal(1) -- of the terminal that stdout is, or nil
+    self.columns, self.rows = core.terminal(1) -- of the terminal that stdout is, or nil
     self.asks = core.terminal(0) ~= nil and core.terminal(2) ~= nil
     self.shows_progress = core.terminal(2) ~= nil
     io.stdout:setvbuf(self.columns and "line" or "full")
@@ -103,8 +103,16 @@ end
 
 -- --- the terminal --------------------------------------------------------------------------------
 
+local function bar(part)
+  local full = math.floor(part * 30)
+  return ("[%s%s] %3d %%"):format(("#"):rep(full), (" "):rep(30 - full), math.floor(part * 100))
+end
+
 --- Shows how far long work has come, on a terminal alone. Without arguments the line is removed.
-function context:progress(done, all)
+-- @tparam ?number done
+-- @tparam ?number all nil: nobody knows
+-- @tparam[opt] string what is counted, where nobody knows how many there are
+function context:progress(done, all, what)
   if not done then
     if self.progress_shown then
       self.streams.err:write "\r\27[K"
@@ -117,10 +125,9 @@ function context:progress(done, all)
     return
   end
   self.progress_shown = now
-  local part = all > 0 and math.min(1, done / all) or 1
-  local full = math.floor(part * 30)
-  self.streams.err:write(("\r[%s%s] %3d %%\27[K"):format(("#"):rep(full), (" "):rep(30 - full),
-    math.floor(part * 100)))
+  local shown = all and bar(all > 0 and math.min(1, done / all) or 1)
+    or ("%.0f %s"):format(done, what or "done")
+  self.streams.err:write("\r", shown, "\27[K")
   self.streams.err:flush()
 end
 
@@ -213,7 +220,7 @@ function context:open(name, noun, mode, more)
   local open = noun and shmseg[noun].open or shmseg.open
   local ok, object, created, code = pcall(open, bare, mode, more)
   if not ok then
-    self:misuse((tostring(object):gsub("^[^:]*%.lua:%d+: ", "")))
+    self:misuse(text.without_place(object))
   end
   return self:check(object, created, code), created
 end

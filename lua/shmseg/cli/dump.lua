@@ -69,11 +69,11 @@ struct alone. --json prints a line of hex digits for each 4096 bytes, or a line
 for each struct.]],
   run = function(self, options, operands)
     local struct = options.struct and decode.load(self, options.struct)
-    local from = source.open(self, operands[1])
     if struct then
-      return decode.print(self, from, struct, options)
+      return decode.print(self, operands[1], struct, options)
     end
-    local offset, count = from:range(options)
+    local from = source.open(self, operands[1], options)
+    local offset, count = from:range()
     if not self.json then
       return dump(self, from, offset, count)
     end

@@ -68,7 +68,7 @@ local function gather(self, name)
   if info.kind and info.kind ~= "segment" and info.complete then
     look_inside(self, info)
   elseif info.code then
-    local _, message = shmseg.kind(name)
+    local _, message = core.kind(name)
     info.problem = message or info.code
   end
   return info
@@ -158,13 +158,18 @@ local function describe_word(word)
   return table.concat(parts, ", ")
 end
 
-local function add_words(self, rows, words)
+-- The words that tell of locks and waiters; the others are in the fill.
+local function word_rows(self, words)
+  local rows = {}
   for _, word in ipairs(words) do
-    local name = word.index and ("%s %d"):format(word.word, word.index) or word.word
-    local described = describe_word(word)
-    local is_bad = word.state == "dead" or word.state == "abandoned" or word.state == "corrupt"
-    rows[#rows + 1] = { name, is_bad and self.color("red", described) or described }
+    if word.state or word.waiters ~= nil or word.of then
+      local name = word.index and ("%s %d"):format(word.word, word.index) or word.word
+      local described = describe_word(word)
+      local is_bad = word.state == "dead" or word.state == "abandoned" or word.state == "corrupt"
+      rows[#rows + 1] = { name, is_bad and self.color("red", described) or described }
+    end
   end
+  return rows
 end
 
 local order = { capacity = 1, permits = 1, messages = 2, count = 2, first = 2, next = 3, bytes = 4 }
@@ -186,11 +191,17 @@ local function rows_of(self, info)
     end
   end
   add_rows(rows, entries, order)
-  add_words(self, rows, info.words or {})
   if info.problem then
     rows[#rows + 1] = { "problem", self.color("red", text.message(info.problem)) }
   end
   return rows
+end
+
+local function print_rows(self, rows)
+  for _, row in ipairs(rows) do
+    row[1] = "  " .. row[1]
+  end
+  self:write(table.concat(text.columns(rows), "\n") .. "\n")
 end
 
 local function print_text(self, info)
@@ -199,11 +210,12 @@ local function print_text(self, info)
     kind = ("%s, version %d of its format"):format(kind, info.version)
   end
   self:out("%s: %s\n", self.color("bold", text.escape(info.name)), kind)
-  local rows = rows_of(self, info)
-  for _, row in ipairs(rows) do
-    row[1] = "  " .. row[1]
+  print_rows(self, rows_of(self, info))
+  local rows = word_rows(self, info.words or {})
+  if #rows > 0 then
+    self:write "locks and waiters:\n"
+    print_rows(self, rows)
   end
-  self:write(table.concat(text.columns(rows), "\n") .. "\n")
 end
 
 return {

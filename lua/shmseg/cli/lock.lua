@@ -1,12 +1,12 @@
 --- shmseg lock: runs a command while a lock is held.
 -- @module shmseg.cli.lock
 
-local shmseg = require "shmseg"
+local core = require "shmseg.core"
 local text = require "shmseg.cli.text"
 
 -- The kind of lock that the name has, or that a new one is to have.
 local function kind_of(self, name, options)
-  local kind, message, code = shmseg.kind(name)
+  local kind, message, code = core.kind(name)
   if code == "ENOENT" then
     return options.shared and "rwlock" or "mutex"
   elseif not kind then
@@ -24,7 +24,7 @@ local function take(self, lock, method, timeout)
   local ok, guard, word = pcall(lock[method], lock, timeout)
   if not ok then
     self:look_for_signal()
-    self:fail((tostring(guard):gsub("^[^:]*%.lua:%d+: ", "")))
+    self:fail(text.without_place(guard))
   end
   return guard, word
 end
@@ -40,14 +40,11 @@ local function exit_code(status, how, code)
   return how == "signal" and 128 + code or code or 1
 end
 
-local function run_locked(self, lock, method, options, command)
-  local timeout = options.timeout and self:seconds("--timeout", options.timeout)
-  local timeout_code = options["timeout-code"]
-    and self:integer("--timeout-code", options["timeout-code"], 0, 255) or 1
-  local guard, word = take(self, lock.object, method, timeout or nil)
+local function run_locked(self, lock, command)
+  local guard, word = take(self, lock.object, lock.method, lock.timeout)
   if not guard then
     self:error(("%s %q: timeout"):format(lock.kind, lock.name))
-    return timeout_code
+    return lock.timeout_code
   elseif word == "abandoned" then
     self:error(("%s %q: abandoned: its last owner died while it held it"):format(lock.kind,
       lock.name))
@@ -78,13 +75,18 @@ when the command has ended. When the last owner died, "abandoned" is told on
 stderr, and the command runs.]],
   run = function(self, options, operands)
     local name = self:name(operands[1])
+    local timeout = options.timeout and self:seconds("--timeout", options.timeout) or nil
+    local timeout_code = options["timeout-code"]
+      and self:integer("--timeout-code", options["timeout-code"], 0, 255) or 1
     local command = {}
     for i = 2, #operands do
       command[i - 1] = operands[i]
     end
     local kind = kind_of(self, name, options)
-    local lock = { kind = kind, name = name, object = self:open(name, kind, "c") }
-    local method = kind == "mutex" and "lock" or options.shared and "read_lock" or "write_lock"
-    return run_locked(self, lock, method, options, command)
+    return run_locked(self, {
+      kind = kind, name = name, timeout = timeout, timeout_code = timeout_code,
+      object = self:open(name, kind, "c"),
+      method = kind == "mutex" and "lock" or options.shared and "read_lock" or "write_lock",
+    }, command)
   end,
 }

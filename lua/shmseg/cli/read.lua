@@ -15,8 +15,8 @@ return {
 Works with the memory of any program, and changes nothing. The bytes are not
 those of one moment when somebody writes meanwhile.]],
   run = function(self, options, operands)
-    local from = source.open(self, operands[1])
-    for _, bytes in from:pieces(from:range(options)) do
+    local from = source.open(self, operands[1], options)
+    for _, bytes in from:pieces(from:range()) do
       self:write(bytes)
     end
   end,

@@ -17,10 +17,14 @@ local function file_of(segment)
 end
 
 --- Opens what has the name. Its failure ends the command.
--- @return self:size(), self:pieces(offset, count); an empty segment has the size 0
-function source.open(self, name)
+-- @tparam string name
+-- @tparam table options offset and count, as they stand on the command line
+-- @return self:range(), self:pieces(offset, count)
+function source.open(self, name, options)
   local bare = self:name(name)
   local opened = setmetatable({ context = self, name = bare }, source)
+  opened.offset = options.offset and self:bytes("--offset", options.offset) or 0
+  opened.count = options.count and self:bytes("--count", options.count)
   local stat = self:check(shmseg.stat(bare))
   if stat.size > 0 then
     opened.segment = self:open(bare, nil, "r")
@@ -29,20 +33,14 @@ function source.open(self, name)
   return opened
 end
 
---- Bytes.
-function source:size()
-  return self.segment and self.segment:size() or 0
-end
-
---- The range that the options --offset and --count ask for. A range that is not there is a failure.
+--- The range that the options ask for. One that is not there is a failure.
 -- @treturn integer offset
 -- @treturn integer count
-function source:range(options)
-  local context, size = self.context, self:size()
-  local offset = options.offset and context:bytes("--offset", options.offset) or 0
-  local count = options.count and context:bytes("--count", options.count)
+function source:range()
+  local offset, count = self.offset, self.count
+  local size = self.segment and self.segment:size() or 0
   if offset > size or (count and count > size - offset) then
-    context:fail(("segment %q: offset %d%s: there are %d bytes"):format(self.name, offset,
+    self.context:fail(("segment %q: offset %d%s: there are %d bytes"):format(self.name, offset,
       count and (" and count %d"):format(count) or "", size))
   end
   return offset, count or size - offset
