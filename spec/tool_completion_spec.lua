@@ -82,6 +82,7 @@ describe("completion", function()
       table.sort(expected)
       assert.same(expected, words_of("zsh", name, "-"))
     end
+    assert.is_nil(select(3, answer("zsh", "rm", "--", "-"))["--force"])
   end)
 
   it("offers names by the kind that a command works with", function()
