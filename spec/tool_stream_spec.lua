@@ -355,7 +355,17 @@ describe("the tool's record and replay", function()
     assert.truthy(tool.fails(1, "record", "-t0", name, path):find "there already")
     assert.equal("precious", read_file(path))
     tool.prints("record", "-t0", "--force", name, path)
-    assert.truthy(read_file(path):find "^shmseg recording 1\nstarted %d+ capacity 65536\nend 0 0\n$")
+    assert.truthy(read_file(path)
+      :find "^shmseg recording 1\nstarted %d+ capacity 65536\nend 0 0\n$")
+  end)
+
+  it("write a recording to standard output, as long as somebody reads it", function()
+    local name, broadcast = made "broadcast"
+    broadcast:publish "one"
+    assert.truthy(tool.prints("record", "--from=1", "-n1", name, "-"):find " 1 3\none\nend 1 0\n$")
+    local line = tool.line("record", name, "-")
+    assert.equal("shmseg recording 1\nended 141\n",
+      (shell.run(("{ %s; echo \"ended $?\" >&2; } | head -n 1"):format(line))))
   end)
 
   it("end at Ctrl-C, and leave a recording that is whole", function()

@@ -41,7 +41,10 @@ end
 function data.open(context, operand, noun, options)
   local name = context:name(operand)
   if not options.create then
-    return context:open(name, noun, "rw")
+    if select(3, shmseg.stat(name)) == "ENOENT" then
+      context:fail(("%s: it is not there, and --create makes it"):format(name), "ENOENT")
+    end
+    return (context:open(name, noun, "rw"))
   end
   local capacity = context:bytes("--create", options.create)
   local ok, object, message, code = pcall(open_or_make, name, noun, capacity)

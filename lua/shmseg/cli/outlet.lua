@@ -39,9 +39,9 @@ function outlet.write_bytes(context, bytes)
   return core.write(1, bytes)
 end
 
---- Has the reader gone? Then nothing should be taken for it.
-function outlet:is_closed()
-  return not self.context.is_test and core.is_closed(1)
+--- Has the reader of standard output gone? Then nothing should be taken for it.
+function outlet.has_no_reader(context)
+  return not context.is_test and core.is_closed(1)
 end
 
 -- The next batch should be as many bytes as a pipe holds.

@@ -91,6 +91,7 @@ local function play(context, self)
     elseif kind == "lost" then
       context:error(subscribe.lost_text(self.path, one, two) .. ", when it was recorded")
     else
+      stop_here(context, self) -- a signal may have ended the read
       publish(context, self)
       return kind ~= "end" and one or nil
     end
