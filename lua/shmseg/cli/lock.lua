@@ -51,7 +51,10 @@ local function run_locked(self, lock, command)
   end
   self:flush()
   local code = exit_code(os.execute("exec " .. text.quote(command)))
-  pcall(lock.object.unlock, lock.object) -- fails when somebody has spoilt it meanwhile
+  local ok, wrong = pcall(lock.object.unlock, lock.object)
+  if not ok then -- somebody has spoilt it meanwhile
+    self:error(text.without_place(wrong))
+  end
   return code
 end
 
