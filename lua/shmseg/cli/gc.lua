@@ -33,10 +33,12 @@ local function question(found, is_plain)
     (is_plain and "segment" or "object") .. (#found == 1 and "" or "s"), text.size(bytes))
 end
 
-local function print_names(self, found)
-  for _, each in ipairs(found) do
-    self:out("%s  %s\n", text.escape(each.name), text.size(each.allocated))
+local function names_of(found)
+  local lines = {}
+  for i, each in ipairs(found) do
+    lines[i] = ("%s  %s\n"):format(text.escape(each.name), text.size(each.allocated))
   end
+  return table.concat(lines)
 end
 
 -- True when it is to be done. Off a terminal the certain garbage goes without a question.
@@ -47,7 +49,7 @@ local function is_agreed(self, options, found)
     return not options.plain
       or self:misuse("--plain: there is no terminal to ask on; --yes removes without a question")
   end
-  print_names(self, found)
+  self.streams.err:write(names_of(found))
   return self:confirm(question(found, options.plain))
 end
 
@@ -121,7 +123,7 @@ look into may still use it; ask as root. Without a terminal this needs --yes.]],
     if self.json then
       print_json(self, found)
     else
-      print_names(self, found)
+      self:write(names_of(found))
     end
     return failed and 1 or 0
   end,
