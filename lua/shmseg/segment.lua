@@ -7,7 +7,7 @@ local core = require "shmseg.core"
 local segment = {}
 
 -- Options that shmseg.open and shmseg.map have besides those of all segments.
-local open_options = { init = "function", temporary = "boolean" }
+local open_options = { init = "function", temporary = check.temporary }
 for name, expected in pairs(check.segment_options) do
   open_options[name] = expected
 end
@@ -64,7 +64,7 @@ end
 -- @tparam[opt="rw"] string mode "r", "rw", "c" (create when absent) or "x" (create only)
 -- @tparam[opt] integer size bytes: of a new one, or the least that will do
 -- @tparam[opt] table options perm ("600" or "rw-------"), max (bytes), init (function, given the
--- segment); reserve, temporary, populate, pin (booleans)
+-- segment); temporary (boolean or "last"); reserve, populate, pin (booleans)
 -- @return the segment, or nil
 -- @return whether it was created (boolean), or the error message
 -- @return the error code: "ENOENT", "EEXIST", "EACCES", "ENOSPC", "too small", …
@@ -160,6 +160,38 @@ function segment.stat(name)
     misuse("%s", wrong)
   end
   return core.stat(bare)
+end
+
+--- Tells what is behind a name, without opening it: the kind of object that is there.
+-- @tparam string name
+-- @treturn string "queue" …, or "segment" for plain bytes and what other programs have made; or
+-- nil, message, code: "incompatible" for an object that this version cannot open
+function segment.kind(name)
+  local wrong = check.colon(name, "kind")
+  local bare
+  if not wrong then
+    bare, wrong = check.name(name)
+  end
+  if wrong then
+    misuse("%s", wrong)
+  end
+  return core.kind(bare)
+end
+
+--- Tells who has shared memory open, as far as this process may see it.
+-- @tparam string name
+-- @treturn integer how many handles of this library; or nil, message, code
+-- @treturn {integer,...} the processes that have it mapped or locked, sorted; other programs, too
+function segment.users(name)
+  local wrong = check.colon(name, "users")
+  local bare
+  if not wrong then
+    bare, wrong = check.name(name)
+  end
+  if wrong then
+    misuse("%s", wrong)
+  end
+  return core.users(bare)
 end
 
 --- Lists the names of all shared memory objects, other programs' too.

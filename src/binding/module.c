@@ -85,11 +85,15 @@ static void push_module(lua_State *L) {
   binding_open_segment(L);
   binding_open_place(L);
   binding_open_listing(L);
+  binding_open_stream(L);
+  binding_open_look(L);
+  binding_open_users(L);
   binding_open_struct(L);
   binding_open_guard(L);
   open_kinds(L);
   binding_open_subscription(L);
   binding_open_signals(L);
+  binding_open_terminal(L);
   binding_open_time(L);
   push_int64(L, (int64_t)shmseg_map_page());
   lua_setfield(L, -2, "pagesize");
