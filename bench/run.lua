@@ -163,11 +163,11 @@ between the two figures of `laps`; the same contestant twice shows what chance d
 end
 
 -- The page and the plot of what was measured, in build/bench; and a second plot, if it is wanted.
+-- Gives the lines that say where.
 local function write(suites, load, picture)
   local folder = root .. "/build/bench"
   local machine = markdown.machine(root, ("%s before, %s after"):format(load, load_now()))
   markdown.write(folder .. "/results.md", machine, peer_versions.list(root), suites)
-  print(("\nall figures: %s/results.md"):format(folder))
   local of = {}
   for _, pair in ipairs(machine) do
     of[pair[1]] = pair[2]
@@ -176,24 +176,27 @@ local function write(suites, load, picture)
     "time of one operation: the median, and the middle half of the samples; red: shmseg",
     ("%s; %s; %s; %s"):format(of.processor, of.system, of.Lua, require("shmseg")._VERSION),
   }
+  local said = { ("all figures: %s/results.md"):format(folder) }
   for _, path in ipairs { folder .. "/results.svg", picture } do
     local drawn, reason = plot.draw(path, suites, below)
-    print(drawn and "the plot: " .. path or "no plot: " .. reason)
+    table.insert(said, drawn and "the plot: " .. path or "no plot: " .. reason)
   end
+  return table.concat(said, "\n")
 end
 
 local function main(options)
   context.build_helpers(root)
   local load = load_now()
   header(options, load)
-  local targets, missed, suites = 0, 0, {}
+  local targets, missed, suites, said = 0, 0, {}, nil
   for i, suite in ipairs(options.suites) do
     local bounded, not_met
     suites[i], bounded, not_met = run_suite(suite, options)
     targets, missed = targets + bounded, missed + not_met
+    said = write(suites, load, options.picture) -- a run that is ended leaves what it has
   end
   print(("\n%d of %d targets met"):format(targets - missed, targets))
-  write(suites, load, options.picture)
+  print(said)
   return missed
 end
 
