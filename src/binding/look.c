@@ -39,7 +39,9 @@ static void push_geometry_number(lua_State *L, const shmseg_number *number, uint
   uint64_t count = 0;
   while (number->words && number->words[count])
     count++;
-  if (value - 1 < count)
+  if (value - 1 < count && number->words == shmseg_kinds_switch)
+    lua_pushboolean(L, value == 2);
+  else if (value - 1 < count)
     lua_pushstring(L, number->words[value - 1]);
   else if (holds_uint64(value) && value <= INT64_MAX)
     push_uint64(L, value);
