@@ -115,16 +115,19 @@ static void describe(const shmseg_look *look, char *text, size_t available) {
              known->name, found, wanted);
 }
 
+static int push_unknown(lua_State *L, shmseg_place place, const shmseg_look *look) {
+  char text[FAILURE_MAX];
+  describe(look, text, sizeof text);
+  return push_failure_as(L, look->code, push_subject(L, "segment", place.name), text);
+}
+
 /* kind(name) -> the kind, or "segment" | nil, message, code */
 static int module_kind(lua_State *L) {
   shmseg_look look;
-  char text[FAILURE_MAX];
   shmseg_place place = check_place(L);
   int err = look_at(L, place, &look);
-  if (!err && (look.code == SHMSEG_INCOMPATIBLE || look.code == SHMSEG_TOO_SMALL)) {
-    describe(&look, text, sizeof text);
-    return push_failure_as(L, look.code, push_subject(L, "segment", place.name), text);
-  }
+  if (!err && (look.code == SHMSEG_INCOMPATIBLE || look.code == SHMSEG_TOO_SMALL))
+    return push_unknown(L, place, &look);
   if (!err && look.code != SHMSEG_EMPTY)
     err = look.code;
   if (err)
