@@ -96,6 +96,7 @@ local cases = {
   { "list", named, function() return shmseg.list(pattern) end },
   { "kind", named, function() return shmseg.kind(base) end },
   { "look", named, function() return core.look(base) end },
+  { "collect of a list", named, function() return core.collect { base, base .. "-" } end },
   { "collect that fails", named, function() return core.collect(base) end, nil, "EPERM" },
   { "unlink that fails", nil, function() return shmseg.unlink(base) end, nil, "ENOENT" },
   { "features", nil, function() return shmseg.features() end },
