@@ -52,7 +52,7 @@ describe("the tool's command line", function()
   it("takes a misused command line for misuse, and names what was perhaps meant", function()
     for _, case in ipairs {
       { "a command is missing" },
-      { 'unknown command "infp": "info"?', "infp" },
+      { 'unknown command "inffo": "info"?', "inffo" },
       { 'unknown command "x"', "help", "x" },
       { 'unknown option "%-%-hlep": "%-%-help"?', "--hlep" },
       { 'unknown option "%-%-forse": "%-%-force"?', "rm", "--forse", "a" },
@@ -149,6 +149,8 @@ describe("the tool's output", function()
     assert.falsy(select(2, on_terminal("NO_COLOR=1 " .. line)):find("\27", 1, true))
     assert.falsy(select(2, on_terminal("TERM=dumb " .. line)):find("\27", 1, true))
     assert.falsy((shell.run(line)):find("\27", 1, true))
+    local head, row = output:gsub("\27%[%d*m", ""):match "([^\n]*)\n([^\n]*)"
+    assert.equal(head:find "NAME", (row:find(name, 1, true)))
     queue:close()
   end)
 
