@@ -48,7 +48,9 @@ for _, noun in ipairs(core.kinds) do
   nouns[noun] = {}
   for _, number in ipairs(core[noun].numbers) do
     local words = core[noun].words[number]
-    nouns[noun][number] = words and words[1] or 100
+    if words ~= true then -- true: it is a switch
+      nouns[noun][number] = words and words[1] or 100
+    end
   end
 end
 local codec = { encode = tostring, decode = tostring }
