@@ -667,6 +667,34 @@ describe("an object that somebody else is making", function()
   end)
 end)
 
+describe("the capacity of an object", function()
+  after_each(scratch.clean)
+
+  for _, noun in ipairs { "cell", "queue", "broadcast", "dict" } do
+    it("of kind " .. noun .. " is what was asked for, or what fits", function()
+      local name = scratch.name()
+      local made = expect.success(shmseg[noun].open(name, "x", { capacity = 70000 }))
+      local reader = expect.success(shmseg[noun].open(name, "r"))
+      assert.equal(70000, made:capacity())
+      assert.equal(70000, reader:capacity())
+      local fitting = expect.success(shmseg[noun].open(anonymous(2 ^ 19), "c"))
+      local capacity = fitting:capacity()
+      assert.True(capacity > 65536 and shmseg[noun].size_for { capacity = capacity } <= 2 ^ 19)
+      made:close()
+      expect.misuse(noun .. ".*closed", made.capacity, made)
+      reader:segment():close()
+      expect.misuse(noun .. ".*closed", reader.capacity, reader)
+      expect.misuse("shmseg." .. noun .. " expected", fitting.capacity, anonymous(64))
+    end)
+  end
+
+  it("is no question for other kinds", function()
+    for _, noun in ipairs { "mutex", "rwlock", "semaphore", "event" } do
+      assert.is_nil(expect.success(shmseg[noun].open(anonymous(4096), "c")).capacity)
+    end
+  end)
+end)
+
 describe("an object that is closed", function()
   after_each(scratch.clean)
 

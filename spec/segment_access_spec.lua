@@ -311,6 +311,80 @@ describe("finding", function()
   end)
 end)
 
+describe("finding from the end", function()
+  after_each(scratch.clean)
+
+  -- What rfind should find: the last offset from `from` on where all of needle lies before `stop`.
+  local function last(text, needle, from, stop)
+    for at = stop - #needle, from, -1 do
+      if text:sub(at + 1, at + #needle) == needle then
+        return at
+      end
+    end
+  end
+
+  it("gives the offset of the last place, or nil", function()
+    local seg = with "one two one"
+    assert.equal(8, seg:rfind "one")
+    assert.equal(8, seg:rfind("one", 8))
+    assert.is_nil((seg:rfind("one", 9)))
+    assert.equal(4, seg:rfind "two")
+    assert.is_nil((seg:rfind "three"))
+    assert.equal(1, select("#", seg:rfind "three"))
+    assert.equal(10, seg:rfind "e")
+    assert.equal(0, seg:rfind "one two one")
+    assert.is_nil((seg:rfind "one two one "))
+  end)
+
+  it("stays within the count, as find does", function()
+    local seg = with "one two one"
+    assert.equal(0, seg:rfind("one", 0, 10))
+    assert.equal(8, seg:rfind("one", 0, 11))
+    assert.is_nil((seg:rfind("one", 1, 9)))
+    assert.is_nil((seg:rfind("one", 8, 2)))
+    assert.is_nil((seg:rfind("one", 0, 0)))
+    assert.equal(2, seg:slice(2, 6):rfind("two", nil, nil))
+  end)
+
+  it("finds the empty string where it ends", function()
+    local seg = with "text"
+    assert.equal(4, seg:rfind "")
+    assert.equal(4, seg:rfind("", 2))
+    assert.equal(3, seg:rfind("", 1, 2))
+    assert.equal(4, seg:rfind("", 4))
+  end)
+
+  it("finds what overlaps itself, and needles of all lengths", function()
+    local text = ("ab"):rep(700) .. ("a"):rep(1100) .. ("abc"):rep(70) .. ("\0b"):rep(9)
+    local seg = with(text)
+    for _, needle in ipairs {
+      "a", "b", "c", "\0", "ab", "ba", "aba", "aa", ("a"):rep(257), ("a"):rep(1100),
+      ("a"):rep(1101), ("ab"):rep(700), ("ab"):rep(701), "cab", "c\0", "cb", text,
+      text:sub(2), text:sub(1, -2),
+    } do
+      for _, from in ipairs { 0, 1, 600, 1399, 2000, #text - 3 } do
+        for _, stop in ipairs { #text, #text - 1, 2600, 1401, 2500 } do
+          if from <= stop then
+            assert.equal(last(text, needle, from, stop), (seg:rfind(needle, from, stop - from)))
+          end
+        end
+      end
+    end
+  end)
+
+  it("finds what lies far from the end, and across the pieces in which it looks", function()
+    local seg = create(400000)
+    for _, at in ipairs { 0, 5, 200000, 268640, 334176, 399742, 399743, 399995 } do
+      seg:fill(0, #seg)
+      seg:write(at, "comet")
+      assert.equal(at, seg:rfind "comet")
+      assert.equal(at + 4, seg:rfind "t")
+      seg:write(0, "comet")
+      assert.equal(at, seg:rfind "comet")
+    end
+  end)
+end)
+
 describe("a dump", function()
   after_each(scratch.clean)
 
@@ -409,6 +483,7 @@ local ranges = {
   { "flush", "seg:flush(a, b)" },
   { "slice", "seg:slice(a, b)" },
   { "find", "seg:find('x', a, b)", 2 },
+  { "rfind", "seg:rfind('x', a, b)", 2 },
   { "copy", "other:copy(0, seg, a, b)", 3 },
 }
 local places = {

@@ -66,6 +66,7 @@ local operations = {
   { "find", "seg:find('needle')" },
   { "find of a byte", "seg:find('n')" },
   { "find of many bytes", "seg:find(('n'):rep(5000))" },
+  { "find from the end", "seg:rfind('needle')" },
   { "pack of an integer", "seg:pack(size - 8, '<i8', 1)" },
   { "pack of a string", "seg:pack(0, '<s8', ('x'):rep(size - 8))" },
   { "pack of zeroes", "seg:pack(0, 'c' .. ('%d'):format(size), '')" },

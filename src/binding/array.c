@@ -64,7 +64,7 @@ static int array_index(lua_State *L) {
   return index_slowly(L, a);
 }
 
-int array_outside_error(lua_State *L, const array *a, int64_t first, int64_t last) {
+int array_outside_error(lua_State *L, const array *a, int arg, int64_t first, int64_t last) {
   char there[48], text[128];
   if (a->count == 0)
     snprintf(there, sizeof there, "the array has no elements");
@@ -75,12 +75,12 @@ int array_outside_error(lua_State *L, const array *a, int64_t first, int64_t las
   else
     snprintf(text, sizeof text, "out of range: %lld to %lld, %s", (long long)first, (long long)last,
              there);
-  return luaL_argerror(L, 2, text);
+  return luaL_argerror(L, arg, text);
 }
 
 static int index_error(lua_State *L, const array *a, uint64_t i) {
   array_check_present(L, a);
-  return array_outside_error(L, a, (int64_t)i, (int64_t)i);
+  return array_outside_error(L, a, 2, (int64_t)i, (int64_t)i);
 }
 
 /* a[i] = value, of an array whose elements are not scalars */
@@ -144,12 +144,16 @@ static int array_ipairs(lua_State *L) {
   return 3;
 }
 
+const char *array_type_name(const array *a) {
+  int type = a->element.type;
+  return type < SCALARS ? scalar_names[type] : type == ELEMENT_CHAR ? "char" : "struct";
+}
+
 static int array_tostring(lua_State *L) {
   array *a = check_array(L, 1);
-  int type = a->element.type;
   char text[96];
-  const char *name = type < SCALARS ? scalar_names[type] : type == ELEMENT_CHAR ? "char" : "struct";
-  snprintf(text, sizeof text, ARRAY_CLASS " (%llu of %s)", (unsigned long long)a->count, name);
+  snprintf(text, sizeof text, ARRAY_CLASS " (%llu of %s)", (unsigned long long)a->count,
+           array_type_name(a));
   lua_pushstring(L, view_is_closed(&a->view) ? ARRAY_CLASS " (closed)" : text);
   return 1;
 }
@@ -207,6 +211,7 @@ const luaL_Reg segment_array_methods[] = { { "array", segment_array }, { NULL, N
 void binding_open_array(lua_State *L) {
   binding_new_class(L, ARRAY_CLASS, metamethods, methods);
   binding_register(L, array_bulk_methods);
+  binding_register(L, array_copy_methods);
   if (luaL_loadstring(L, "return {...}") != 0)
     lua_error(L);
   lua_pushcclosure(L, array_totable, 1);

@@ -34,12 +34,21 @@ static inline void array_check_present(lua_State *L, const array *a) {
 
 #pragma GCC visibility push(hidden)
 
-/* Raises that there are no elements first to last; or, when these are equal, no such element. */
-int array_outside_error(lua_State *L, const array *a, int64_t first, int64_t last);
+/* Raises that there are no elements first to last; or, when these are equal, no such element. arg is
+ * the argument that gave the first one. */
+int array_outside_error(lua_State *L, const array *a, int arg, int64_t first, int64_t last);
+
+/* The name of the elements' type: "f64", "char", "struct". */
+const char *array_type_name(const array *a);
 
 /* get, set and fill; totable has an upvalue, and so is not in the list. */
 extern const luaL_Reg array_bulk_methods[];
 int array_totable(lua_State *L);
+
+/* compare; and what set does with an array at index 3: copies its elements from i on, all of them or
+ * those that the two arguments behind it say. */
+extern const luaL_Reg array_copy_methods[];
+int array_set_array(lua_State *L, array *a, int64_t i);
 
 /* Pushes an array of elements e, a part among the views at index views. Aim it before its use. */
 void *push_array(lua_State *L, int views, const element *e);

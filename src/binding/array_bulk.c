@@ -16,7 +16,7 @@ static range check_range(lua_State *L, const array *a, int64_t i, int64_t j) {
   if (j < i)
     return r;
   if (i < 1 || (uint64_t)j > a->count)
-    array_outside_error(L, a, i, j);
+    array_outside_error(L, a, 2, i, j);
   r.first = (uint64_t)i - 1;
   r.count = (uint64_t)(j - i) + 1;
   /* half of INT_MAX, since Lua adds to a number of stack slots before it checks the number */
@@ -219,12 +219,14 @@ static const unsigned char *check_values(lua_State *L, const array *a, source s,
   return image;
 }
 
-/* set(i, values... | table) -> true */
+/* set(i, values... | table | array [, j [, k]]) -> true */
 static int array_set(lua_State *L) {
   array *a = check_array(L, 1);
   int64_t i = check_integer(L, 2);
   unsigned char *mask = NULL;
   luaL_checkany(L, 3);
+  if (is_array(L, 3))
+    return array_set_array(L, a, i);
   source s = check_source(L, a);
   bool is_scalar = a->element.type < SCALARS;
   const unsigned char *image = is_scalar ? check_scalars(L, a, s) : check_values(L, a, s, &mask);

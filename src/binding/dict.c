@@ -289,15 +289,6 @@ static int dict_flush_expired(lua_State *L) {
   return 1;
 }
 
-/* capacity() -> bytes */
-static int dict_capacity(lua_State *L) {
-  const dict *d = check_object(L, &dict_class);
-  if (dict_is_closed(d))
-    return object_raise(L, &d->object, SHMSEG_CLOSED);
-  push_uint64(L, d->dict.object.capacity);
-  return 1;
-}
-
 /* free_space() -> bytes | nil, word */
 static int dict_free_space(lua_State *L) {
   const dict *d = check_object(L, &dict_class);
@@ -340,7 +331,6 @@ static int dict_stats(lua_State *L) {
 
 static const luaL_Reg methods[] = {
   { "add", dict_add },
-  { "capacity", dict_capacity },
   { "delete", dict_delete },
   { "expire", dict_expire },
   { "flush_all", dict_flush_all },

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the userdata of all kinds of objects have in common: opening, closing, failures. */
 #include "binding/object.h"
+#include "binding/inspect.h"
 #include "binding/place.h"
 #include "binding/segment.h"
 #include "binding/waiting.h"
@@ -312,6 +313,16 @@ static int object_segment(lua_State *L) {
   return 1;
 }
 
+/* capacity() -> bytes; of the kinds whose first number that is */
+static int object_capacity(lua_State *L) {
+  object *o = check_any(L);
+  const shmseg_segment *segment = object_handle(o)->segment;
+  if (!segment || !shmseg_segment_is_open(segment))
+    return object_raise(L, o, SHMSEG_CLOSED);
+  push_uint64(L, object_handle(o)->capacity);
+  return 1;
+}
+
 static int object_tostring(lua_State *L) {
   object *o = check_any(L);
   shmseg_segment *segment = object_handle(o)->segment;
@@ -329,6 +340,11 @@ static const luaL_Reg common_methods[] = {
   { NULL, NULL },
 };
 
+static const luaL_Reg capacity_methods[] = {
+  { "capacity", object_capacity },
+  { NULL, NULL },
+};
+
 static const luaL_Reg common_metamethods[] = {
   { "__close", object_close },
   { "__gc", object_gc },
@@ -337,10 +353,8 @@ static const luaL_Reg common_metamethods[] = {
 };
 
 static const luaL_Reg class_functions[] = {
-  { "open", object_open },
-  { "open_named", object_open_named },
-  { "size_for", object_size_for },
-  { NULL, NULL },
+  { "check", object_check },           { "inspect", object_inspect },   { "open", object_open },
+  { "open_named", object_open_named }, { "size_for", object_size_for }, { NULL, NULL },
 };
 
 /* Like binding_register; upvalue 1 of each function is the class. */
@@ -387,6 +401,8 @@ void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg 
   lua_setfield(L, -2, "words");
   binding_new_class(L, class->name, none, methods);
   register_for(L, common_methods, class);
+  if (class->kind->numbers[0].name && strcmp(class->kind->numbers[0].name, "capacity") == 0)
+    register_for(L, capacity_methods, class);
   lua_pushvalue(L, -1);
   lua_setfield(L, -4, "methods");
   lua_pop(L, 1);

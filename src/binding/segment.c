@@ -209,6 +209,18 @@ static int segment_unlink(lua_State *L) {
   return push_view_done(L, &r->view, err);
 }
 
+/* is_current() -> boolean | nil, message, code */
+static int segment_is_current(lua_State *L) {
+  view *v = check_view(L, 1);
+  bool current;
+  check_open(L, v);
+  int err = shmseg_segment_is_current(v->segment, &current);
+  if (err)
+    return push_view_failure(L, v, err);
+  lua_pushboolean(L, current);
+  return 1;
+}
+
 /* --- size and growth ---------------------------------------------------------------------- */
 
 static int segment_size(lua_State *L) {
@@ -321,6 +333,7 @@ static int segment_tostring(lua_State *L) {
 static const luaL_Reg methods[] = {
   { "close", segment_close },
   { "fd", segment_fd },
+  { "is_current", segment_is_current },
   { "mode", segment_mode },
   { "name", segment_name },
   { "pointer", segment_pointer },

@@ -22,6 +22,10 @@ shmseg_options check_segment_options(lua_State *L, int arg);
  * checked again. */
 void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t count);
 
+/* Copies bytes that the caller has checked. The ranges may overlap, also where two segments are
+ * mappings of one backing. */
+void move_bytes(const view *to, uint64_t offset, const view *from, uint64_t source, size_t count);
+
 /* Methods of segments, each list in a file of its own. */
 extern const luaL_Reg segment_access_methods[];
 extern const luaL_Reg segment_scalar_methods[];

@@ -98,9 +98,20 @@ static void move_pieces(unsigned char *to, const unsigned char *from, size_t cou
     size_t size = count - done < sizeof piece ? count - done : sizeof piece;
     size_t at = up ? count - done - size : done;
     memcpy(piece, from + at, size);
+    /* The compiler must not make one memmove of the two: that sees two addresses and no overlap. */
+    __asm__ volatile("" : : "r"(piece) : "memory");
     memcpy(to + at, piece, size);
     done += size;
   }
+}
+
+void move_bytes(const view *to, uint64_t offset, const view *from, uint64_t source, size_t count) {
+  unsigned char *output = to->segment->data + to->offset + offset;
+  const unsigned char *input = from->segment->data + from->offset + source;
+  if (same_object(to, from))
+    move_pieces(output, input, count, to->offset + offset > from->offset + source);
+  else if (count > 0)
+    memmove(output, input, count);
 }
 
 /* copy(offset, source [, from [, count]]) -> next offset; ranges may overlap */
@@ -110,12 +121,9 @@ static int segment_copy(lua_State *L) {
   view *source = check_view(L, 3);
   uint64_t from, count;
   check_writable(L, v);
-  const unsigned char *input = check_span(L, source, 4, &from, &count);
-  unsigned char *output = check_bytes(L, v, 2, offset, count);
-  if (same_object(v, source))
-    move_pieces(output, input, (size_t)count, v->offset + offset > source->offset + from);
-  else if (count > 0)
-    memmove(output, input, (size_t)count);
+  check_span(L, source, 4, &from, &count);
+  check_bytes(L, v, 2, offset, count);
+  move_bytes(v, offset, source, from, (size_t)count);
   push_uint64(L, offset + count);
   int err = view_status(source);
   return err ? push_view_failure(L, source, err) : view_finish(L, v, 1);
@@ -163,6 +171,64 @@ static int segment_compare(lua_State *L) {
   return view_finish(L, v, 2);
 }
 
+/* Starts of a needle that are looked at together, from the end backwards: so many at first, and twice as
+ * many each time, up to the other number; or as many as the needle has bytes. */
+#define LAST_FIRST ((size_t)256)
+#define LAST_MOST ((size_t)65536)
+
+/* The last place where memmem finds the needle, when it is at first; end: one behind its last start. Each
+ * round halves what is left. */
+static const unsigned char *last_of(const unsigned char *first, const unsigned char *end,
+                                    const char *wanted, size_t length) {
+  while (first + 1 < end) {
+    const unsigned char *middle = first + 1 + (end - first - 1) / 2;
+    const unsigned char *found =
+        memmem(middle, (size_t)(end - middle) + length - 1, wanted, length);
+    if (found)
+      first = found;
+    else
+      end = middle;
+  }
+  return first;
+}
+
+/* memmem from the end; length and count are not 0. No needle makes it look at a byte more than a few
+ * times. */
+static const unsigned char *find_last(const unsigned char *bytes, size_t count, const char *wanted,
+                                      size_t length) {
+  size_t most = length > LAST_MOST ? length : LAST_MOST;
+  size_t piece = length > LAST_FIRST ? length : LAST_FIRST;
+  size_t starts = count < length ? 0 : count - length + 1;
+  while (starts > 0) {
+    size_t size = starts < piece ? starts : piece;
+    const unsigned char *from = bytes + starts - size;
+    const unsigned char *found = memmem(from, size + length - 1, wanted, length);
+    if (found)
+      return last_of(found, from + size, wanted, length);
+    starts -= size;
+    piece = piece < most / 2 ? 2 * piece : most;
+  }
+  return NULL;
+}
+
+/* rfind(bytes [, offset [, count]]) -> offset of the last place | nil */
+static int segment_rfind(lua_State *L) {
+  view *v = check_view(L, 1);
+  size_t length;
+  const char *wanted = luaL_checklstring(L, 2, &length);
+  uint64_t offset, count;
+  const unsigned char *bytes = check_span(L, v, 3, &offset, &count);
+  const unsigned char *found =
+      length == 0 || count == 0 ? NULL : find_last(bytes, (size_t)count, wanted, length);
+  if (length == 0)
+    push_uint64(L, offset + count);
+  else if (found)
+    push_uint64(L, offset + (uint64_t)(found - bytes));
+  else
+    lua_pushnil(L);
+  return view_finish(L, v, 1);
+}
+
 /* find(bytes [, offset [, count]]) -> offset | nil */
 static int segment_find(lua_State *L) {
   view *v = check_view(L, 1);
@@ -202,7 +268,9 @@ static int segment_advise(lua_State *L) {
 }
 
 const luaL_Reg segment_access_methods[] = {
-  { "advise", segment_advise }, { "compare", segment_compare }, { "copy", segment_copy },
-  { "fill", segment_fill },     { "find", segment_find },       { "flush", segment_flush },
-  { "read", segment_read },     { "write", segment_write },     { NULL, NULL },
+  { "advise", segment_advise }, { "compare", segment_compare },
+  { "copy", segment_copy },     { "fill", segment_fill },
+  { "find", segment_find },     { "flush", segment_flush },
+  { "read", segment_read },     { "rfind", segment_rfind },
+  { "write", segment_write },   { NULL, NULL },
 };

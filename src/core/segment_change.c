@@ -2,6 +2,7 @@
 /* What changes a backing under its lock: its size, and its name. segment.c has the paragraphs. */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/mapping.h"
@@ -79,6 +80,22 @@ int shmseg_segment_remove(shmseg_place place) {
   do {
     err = shmseg_segment_remove_until(place, &deadline);
   } while (err == SHMSEG_INTERRUPTED);
+  return err;
+}
+
+int shmseg_segment_is_current(const shmseg_segment *segment, bool *current) {
+  struct stat named;
+  *current = false;
+  if (!shmseg_segment_is_open(segment))
+    return SHMSEG_CLOSED;
+  if (!segment->place.name)
+    return 0;
+  int err = shmseg_backing_stat(segment->place, &named);
+  if (err == ENOENT || err == ENOTDIR)
+    return 0;
+  shmseg_identity there = err ? segment->identity : shmseg_backing_identity(&named);
+  *current = !err && there.device == segment->identity.device &&
+             there.inode == segment->identity.inode;
   return err;
 }
 

@@ -141,6 +141,9 @@ SHMSEG_API int shmseg_segment_flush(const shmseg_segment *segment, size_t offset
 SHMSEG_API int shmseg_segment_unlink(shmseg_segment *segment);
 SHMSEG_API int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline);
 
+/* *current: does the name still lead to this backing? False without a name, and where none is. EACCES, … */
+SHMSEG_API int shmseg_segment_is_current(const shmseg_segment *segment, bool *current);
+
 /* Removes whatever the name leads to. */
 SHMSEG_API int shmseg_segment_remove(shmseg_place place);
 SHMSEG_API int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline);
