@@ -56,19 +56,32 @@ end
 -- Somebody may have opened or removed it since it was found: then it is left alone.
 local expected = { EBUSY = true, ENOENT = true, EPERM = true }
 
+-- So many at once take one look at all processes.
+local BATCH = 64
+
+-- What becomes of found[first] and those behind it: for each true, or message and code.
+local function collect(found, first, is_plain)
+  local names = {}
+  for i = first, math.min(first + BATCH - 1, #found) do
+    names[#names + 1] = found[i].name
+  end
+  return core.collect(names, is_plain)
+end
+
 local function remove(self, found, is_plain)
   local removed, refused, failed = {}, 0, false
-  for i, each in ipairs(found) do
-    local done, message, code = core.collect(each.name, is_plain)
-    if done then
-      removed[#removed + 1] = each
-    elseif code == "EACCES" then
-      refused = refused + 1
-    elseif not expected[code] then
-      self:error(message)
-      failed = true
+  for first = 1, #found, BATCH do
+    for i, done in ipairs(collect(found, first, is_plain)) do
+      if done == true then
+        removed[#removed + 1] = found[first + i - 1]
+      elseif done.code == "EACCES" then
+        refused = refused + 1
+      elseif not expected[done.code] then
+        self:error(done.message)
+        failed = true
+      end
     end
-    self:progress(i, #found)
+    self:progress(math.min(first + BATCH - 1, #found), #found)
   end
   self:progress()
   if refused > 0 then
