@@ -91,7 +91,7 @@ describe("shmseg lock", function()
 
   it("leaves Ctrl-C to the command, and gives the lock back after it", function()
     if not shell.has "setsid" then
-      return pending "setsid is not installed"
+      pending "setsid is not installed"
     end
     local name = scratch.name()
     local run = start_session("lock", name, "--", "sh", "-c",

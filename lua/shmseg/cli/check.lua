@@ -31,7 +31,7 @@ return {
   detail = [[
 Nobody may use the object meanwhile: what is halfway done looks broken. It is
 opened for reading, and nothing in it changes. The exit code is 0 when all are
-in order. doc/format.md has the invariants' objects, byte by byte.]],
+in order.]],
   run = function(self, _, operands)
     local results, all_fine = {}, true
     for i, operand in ipairs(operands) do
