@@ -96,6 +96,21 @@ function check.options_table(options)
   end
 end
 
+--- The type of the option temporary.
+check.temporary = 'boolean or "last"'
+
+-- What is wrong with an option's value, or nil.
+local function misfit(value, expected)
+  if value == nil or type(value) == expected then
+    return nil
+  elseif expected ~= check.temporary then
+    return ("%s expected, got %s"):format(expected, type(value))
+  elseif type(value) ~= "boolean" and value ~= "last" then
+    return ("%s expected, got %s"):format(expected,
+      type(value) == "string" and check.quoted(value) or type(value))
+  end
+end
+
 --- The options as a table without metatable; known has the type of each. Or nil and what is wrong.
 function check.options(options, known)
   local wrong = check.options_table(options)
@@ -113,8 +128,9 @@ function check.options(options, known)
     if expected == "number" then
       value = check.number(value)
     end
-    if value ~= nil and type(value) ~= expected then
-      return nil, ("option %q: %s expected, got %s"):format(name, expected, type(value))
+    local unfit = misfit(value, expected)
+    if unfit then
+      return nil, ("option %q: %s"):format(name, unfit)
     end
     plain[name] = value
   end

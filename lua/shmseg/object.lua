@@ -7,7 +7,7 @@ local core = require "shmseg.core"
 local object = {}
 
 -- Options of shmseg.open that an object with a segment of its own may be given.
-local segment_options = { temporary = "boolean" }
+local segment_options = { temporary = check.temporary }
 for name, expected in pairs(check.segment_options) do
   segment_options[name] = expected
 end

@@ -7,7 +7,7 @@ local core = require "shmseg.core"
 local segment = {}
 
 -- Options that shmseg.open and shmseg.map have besides those of all segments.
-local open_options = { init = "function", temporary = "boolean" }
+local open_options = { init = "function", temporary = check.temporary }
 for name, expected in pairs(check.segment_options) do
   open_options[name] = expected
 end
@@ -64,7 +64,7 @@ end
 -- @tparam[opt="rw"] string mode "r", "rw", "c" (create when absent) or "x" (create only)
 -- @tparam[opt] integer size bytes: of a new one, or the least that will do
 -- @tparam[opt] table options perm ("600" or "rw-------"), max (bytes), init (function, given the
--- segment); reserve, temporary, populate, pin (booleans)
+-- segment); temporary (boolean or "last"); reserve, populate, pin (booleans)
 -- @return the segment, or nil
 -- @return whether it was created (boolean), or the error message
 -- @return the error code: "ENOENT", "EEXIST", "EACCES", "ENOSPC", "too small", …

@@ -6,6 +6,8 @@
 #include "binding/module.h"
 #include "binding/place.h"
 #include "binding/waiting.h"
+#include "core/segment.h"
+#include "objects/header.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +64,15 @@ static size_t opt_bytes(lua_State *L, int arg) {
   return (size_t)n;
 }
 
+/* nil, a boolean or "last" */
+static int check_temporary(lua_State *L, int arg) {
+  static const char *const words[] = { "last", NULL };
+  if (lua_type(L, arg) != LUA_TSTRING)
+    return lua_toboolean(L, arg) ? SHMSEG_TEMPORARY : 0;
+  check_option(L, arg, words);
+  return SHMSEG_TEMPORARY_LAST;
+}
+
 shmseg_options check_segment_options(lua_State *L, int arg) {
   shmseg_options options = { 0 };
   uint64_t perm = check_size(L, arg);
@@ -71,7 +82,7 @@ shmseg_options check_segment_options(lua_State *L, int arg) {
   options.max = opt_bytes(L, arg + 2);
   options.populate = lua_toboolean(L, arg + 3);
   options.pin = lua_toboolean(L, arg + 4);
-  options.temporary = lua_toboolean(L, arg + 5);
+  options.temporary = check_temporary(L, arg + 5);
   return options;
 }
 
@@ -128,8 +139,9 @@ static int segment_open(lua_State *L) {
   wait wait = wait_patiently();
   int err;
   do
-    err = shmseg_segment_open(&r->segment, place, mode, &options, &created);
-  while (!call.called && wait_again(L, &wait, &err));
+    err = shmseg_segment_open_marked(&r->segment, place, mode, &options, shmseg_header_mark_of,
+                                     &wait.deadline, &created);
+  while ((!call.called || err == SHMSEG_INTERRUPTED) && wait_again(L, &wait, &err));
   if (call.failed)
     return lua_error(L);
   if (err)

@@ -6,17 +6,19 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/owner.h"
 #include "os/backing.h"
+#include "os/descriptor.h"
 #include "os/map.h"
 
-static int mapping_new(const shmseg_segment *segment, shmseg_mapping *m) {
+static int mapping_new(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
   void *base;
   m->reserved = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
   if (m->reserved == 0) /* empty, or more than the address space */
     return m->size == 0 ? SHMSEG_TOO_SMALL : ENOMEM;
-  int err = shmseg_map_open(&base, m->reserved, m->length, segment->fd, segment->writable);
+  int err = shmseg_map_open(&base, m->reserved, m->length, fd, segment->writable);
   if (err)
     return err;
   m->base = base;
@@ -26,17 +28,29 @@ static int mapping_new(const shmseg_segment *segment, shmseg_mapping *m) {
   return err;
 }
 
-int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapping *m) {
-  memset(m, 0, sizeof *m);
-  m->size = size;
-  m->length = shmseg_map_round(size);
+static int mapping_make(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
   if (!segment->data || m->length > segment->reserved)
-    return mapping_new(segment, m);
+    return mapping_new(segment, fd, m);
   m->base = segment->data;
   m->reserved = segment->reserved;
   /* after a hole there may be private zeroes anywhere: all of it is mapped anew */
   size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
-  return shmseg_map_range(m->base, from, m->length, segment->fd, segment->writable);
+  return shmseg_map_range(m->base, from, m->length, fd, segment->writable);
+}
+
+/* A mapping keeps its description, and a description keeps its presence: at exit nothing could end
+ * the presence of a handle that is mapped through its own descriptor, and has forked. Where no
+ * description can be had for the mapping alone, that is so. */
+int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapping *m) {
+  int fresh;
+  memset(m, 0, sizeof *m);
+  m->size = size;
+  m->length = shmseg_map_round(size);
+  if (!segment->apart || shmseg_descriptor_reopen(segment->fd, &fresh) != 0)
+    return mapping_make(segment, segment->fd, m);
+  int err = mapping_make(segment, fresh, m);
+  close(fresh);
+  return err;
 }
 
 static void mapping_end(const shmseg_mapping *m) {

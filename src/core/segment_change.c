@@ -16,9 +16,7 @@
 
 /* --- the lock of a backing ---------------------------------------------------------------- */
 
-/* Naps, since a peer has the lock. *deadline and *interval, 0 at first, are set here. 0: try again;
- * SHMSEG_TIMEOUT at *deadline; SHMSEG_INTERRUPTED at the end of *interval: the caller looks around. */
-static int segment_wait_for_peer(int64_t *deadline, int64_t *interval) {
+int shmseg_segment_wait_for_peer(int64_t *deadline, int64_t *interval) {
   shmseg_wait_patience(interval, LOCK_INTERVAL);
   int err = shmseg_wait_pause(shmseg_wait_patience(deadline, LOCK_PATIENCE));
   return err ? err : shmseg_wait_left(*interval) ? 0 : SHMSEG_INTERRUPTED;
@@ -29,7 +27,7 @@ static int segment_lock(const shmseg_segment *segment, shmseg_backing_lock *lock
   int64_t interval = 0;
   int err;
   while ((err = shmseg_backing_lock_fd(segment->fd, segment->place, lock)) == EAGAIN) {
-    err = segment_wait_for_peer(deadline, &interval);
+    err = shmseg_segment_wait_for_peer(deadline, &interval);
     if (err)
       return err;
   }
@@ -47,7 +45,7 @@ int shmseg_segment_unlink_until(shmseg_segment *segment, int64_t *deadline) {
   int err;
   while ((err = shmseg_backing_remove_own(segment->place, segment->fd, &segment->identity)) ==
          EAGAIN) {
-    err = segment_wait_for_peer(deadline, &interval);
+    err = shmseg_segment_wait_for_peer(deadline, &interval);
     if (err)
       return err;
   }
@@ -69,7 +67,7 @@ int shmseg_segment_remove_until(shmseg_place place, int64_t *deadline) {
   if (err)
     return err;
   while ((err = shmseg_backing_remove(place)) == EAGAIN) {
-    err = segment_wait_for_peer(deadline, &interval);
+    err = shmseg_segment_wait_for_peer(deadline, &interval);
     if (err)
       return err;
   }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The header of every object: what it is, which format, how large. */
+#define _GNU_SOURCE
 #include "objects/header.h"
 
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/owner.h"
 #include "core/segment.h"
@@ -20,12 +22,14 @@
 #define PIECE 1024
 
 typedef struct {
-  uint32_t state, kind, version, zero;
+  uint32_t state, kind, version, mark;
   uint64_t size, geometry[SHMSEG_GEOMETRY], reserved;
 } header;
 
 _Static_assert(sizeof(header) == SHMSEG_HEADER_SIZE, "the header's format");
-_Static_assert(offsetof(header, size) == 16 && offsetof(header, geometry) == 24, "its offsets");
+_Static_assert(offsetof(header, mark) == 12 && offsetof(header, size) == 16 &&
+                   offsetof(header, geometry) == 24,
+               "its offsets");
 
 static header *header_of(const shmseg_object *object) {
   return shmseg_object_at(object, 0);
@@ -136,7 +140,7 @@ static bool header_is_half_written(const shmseg_object *object, uint32_t builder
   const header *h = header_of(object);
   uint32_t number = load_relaxed(&h->kind);
   uint32_t version = load_relaxed(&h->version);
-  uint64_t rest = load_relaxed(&h->zero) | load_relaxed(&h->reserved);
+  uint64_t rest = load_relaxed(&h->mark) | load_relaxed(&h->reserved);
   for (int i = 1; i < SHMSEG_GEOMETRY; i++)
     if (!object->kind->numbers[i].name)
       rest |= load_relaxed(&h->geometry[i]);
@@ -337,6 +341,22 @@ int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode m
   if (state != 0 && header_builder_lives(object->segment, builder))
     return SHMSEG_INTERRUPTED;
   return header_try_build(object, available, mode, options, state, created);
+}
+
+int shmseg_header_mark(const void *bytes) {
+  header h;
+  memcpy(&h, bytes, sizeof h);
+  bool is_mark = h.mark == SHMSEG_TEMPORARY || h.mark == SHMSEG_TEMPORARY_LAST;
+  return h.state == SHMSEG_HEADER_MAGIC && is_mark ? (int)h.mark : 0;
+}
+
+int shmseg_header_mark_of(int fd) {
+  unsigned char bytes[SHMSEG_HEADER_SIZE];
+  return pread(fd, bytes, sizeof bytes, 0) == sizeof bytes ? shmseg_header_mark(bytes) : 0;
+}
+
+void shmseg_header_set_mark(const shmseg_object *object, int mark) {
+  store_relaxed(&header_of(object)->mark, (uint32_t)mark);
 }
 
 const char *shmseg_header_check(const shmseg_object *object) {

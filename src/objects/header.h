@@ -6,7 +6,10 @@
  *                           SHMSEG_HEADER_MAGIC when complete
  *             4       4     kind
  *             8       4     format version of the kind
- *             12      4     0
+ *             12      4     mark: what is to become of the name of the object's own segment: 0 or
+ *                           another number that has no meaning: it stays; SHMSEG_TEMPORARY: it
+ *                           goes with who has created it; SHMSEG_TEMPORARY_LAST: with the last
+ *                           handle. 0 in a slice
  *             16      8     size of the object, from this header on
  *             24      32    geometry: 4 numbers of the kind, the first of them not 0; a kind with fewer
  *                           leaves the rest 0
@@ -15,7 +18,7 @@
  *
  * All in the byte order of the machine: the magic of the other order is none.
  *
- * INVARIANTS  H1  a complete header never changes.
+ * INVARIANTS  H1  a complete header never changes, once somebody can see it.
  *             H2  under INIT the rest of the object is nobody's but the builder's.
  *
  *             H3  under INIT each byte behind the state is zero, or what the kind has there at
@@ -54,6 +57,16 @@ int shmseg_header_enter(shmseg_object *object, uint64_t available, shmseg_mode m
 
 /* Notes in the handle that it does not fit: SHMSEG_TOO_SMALL. */
 int shmseg_header_too_small(shmseg_object *object, uint64_t available, uint64_t needed);
+
+/* What SHMSEG_HEADER_SIZE bytes from the beginning of a segment say of its name: SHMSEG_TEMPORARY,
+ * SHMSEG_TEMPORARY_LAST or 0. 0, too, for bytes that are no complete header. */
+int shmseg_header_mark(const void *bytes);
+
+/* The same of the backing that is open as fd. */
+int shmseg_header_mark_of(int fd);
+
+/* Marks an object that nobody else has seen yet. */
+void shmseg_header_set_mark(const shmseg_object *object, int mark);
 
 /* Names what the header of an open object says otherwise than the handle, or NULL. */
 const char *shmseg_header_check(const shmseg_object *object);

@@ -122,6 +122,7 @@ typedef struct {
   shmseg_object *object;
   const shmseg_kind *kind;
   const shmseg_object_options *options;
+  int mark; /* 0, SHMSEG_TEMPORARY or SHMSEG_TEMPORARY_LAST */
 } building;
 
 /* Another segment may get the name in the end, so the handle is closed again. */
@@ -129,6 +130,8 @@ static int object_build_in(shmseg_segment *segment, void *context) {
   const building *b = context;
   int err = shmseg_object_open(b->object, b->kind, shmseg_segment_whole(segment),
                                SHMSEG_CREATE_ONLY, b->options, NULL);
+  if (!err && b->mark)
+    shmseg_header_set_mark(b->object, b->mark);
   shmseg_object_close(b->object);
   b->object->kind = NULL;
   return err;
@@ -137,15 +140,17 @@ static int object_build_in(shmseg_segment *segment, void *context) {
 /* A segment that is too small for the wanted object is opened, too: it may have another object, and
  * that is to be told. If the segment is gone at the second look, SHMSEG_CREATE begins anew. */
 static int object_open_segment(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
-                               const shmseg_options *options, bool *created) {
+                               const shmseg_options *options, int64_t *deadline, bool *created) {
   shmseg_options any = *options;
   any.size = 0;
   any.init = NULL;
   for (int round = 0; round < ROUNDS; round++) {
-    int err = shmseg_segment_open(segment, place, mode, options, created);
+    int err = shmseg_segment_open_marked(segment, place, mode, options, shmseg_header_mark_of,
+                                         deadline, created);
     if (err != SHMSEG_TOO_SMALL || mode != SHMSEG_CREATE)
       return err;
-    err = shmseg_segment_open(segment, place, SHMSEG_WRITE, &any, NULL);
+    err = shmseg_segment_open_marked(segment, place, SHMSEG_WRITE, &any, shmseg_header_mark_of,
+                                     deadline, NULL);
     if (err != ENOENT)
       return err;
   }
@@ -153,13 +158,18 @@ static int object_open_segment(shmseg_segment *segment, shmseg_place place, shms
 }
 
 /* The options that were given for the segment, with the size and the init that the object needs. */
-static int object_segment_options(const building *b, shmseg_mode mode, const shmseg_options *given,
+static int object_segment_options(building *b, shmseg_mode mode, const shmseg_options *given,
                                   shmseg_options *options) {
   static const shmseg_options usual = { .perm = 0600 };
   *options = given ? *given : usual;
+  b->mark = options->temporary;
+  if (options->temporary == SHMSEG_TEMPORARY_LAST)
+    options->temporary = SHMSEG_LAST_BY_MARK;
+  else if (options->temporary != 0 && options->temporary != SHMSEG_TEMPORARY)
+    return EINVAL;
   options->size = 0;
   options->init = object_build_in;
-  options->context = (void *)b;
+  options->context = b;
   if (mode == SHMSEG_READ || mode == SHMSEG_WRITE)
     return 0;
   uint64_t size = shmseg_object_size(b->kind, b->options);
@@ -174,7 +184,7 @@ int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kin
                                    const shmseg_object_options *options,
                                    const shmseg_options *segment_options, int64_t *deadline,
                                    bool *created) {
-  building b = { object, kind, options };
+  building b = { object, kind, options, 0 };
   bool is_built = false;
   int err = 0;
   if (!shmseg_segment_is_open(segment)) { /* the first call */
@@ -184,7 +194,7 @@ int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kin
     *created = false;
     err = object_segment_options(&b, mode, segment_options, &own);
     if (!err)
-      err = object_open_segment(segment, place, mode, &own, created);
+      err = object_open_segment(segment, place, mode, &own, deadline, created);
     if (err)
       return err;
   }
@@ -197,7 +207,10 @@ int shmseg_object_open_named_until(shmseg_object *object, const shmseg_kind *kin
     /* one that was complete: a peer that has written over it is not waited for */
     if (*created && shmseg_segment_unlink_until(segment, deadline) == SHMSEG_INTERRUPTED)
       return SHMSEG_INTERRUPTED;
-    shmseg_segment_close(segment);
+    if (*created)
+      shmseg_segment_close(segment);
+    else /* a failed call removes nothing of others */
+      shmseg_segment_leave(segment);
     *created = false;
     return err == SHMSEG_INTERRUPTED ? SHMSEG_TIMEOUT : err;
   }

@@ -15,6 +15,11 @@ int shmseg_descriptor_raise(int *fd);
 /* A duplicate, at 3 or above. 0 or errno. */
 int shmseg_descriptor_duplicate(int fd, int *duplicate);
 
+/* A description of its own of the same file, with the same access mode: a duplicate shares locks and
+ * position. Needs /proc: ENOENT. EACCES when permissions have changed, or it was passed by somebody
+ * else; EMFILE, … */
+int shmseg_descriptor_reopen(int fd, int *fresh);
+
 #pragma GCC visibility pop
 
 #endif

@@ -37,6 +37,7 @@ const shmseg_feature shmseg_features[] = {
   { "atomic_create", LINUX }, /* a new backing appears complete or not at all */
   { "reserve", LINUX },       /* memory is taken when the segment is created */
   { "list", LINUX },          /* shmseg.list works */
+  { "presence", LINUX },      /* who has an object open is known */
   { "fault_guard", true },    /* a hole is an error and not SIGBUS */
   { NULL, false },
 };

@@ -17,6 +17,7 @@
 #include "os/backing.h"
 #include "os/clock.h"
 #include "os/fork.h"
+#include "os/presence.h"
 
 #define CHUNK_BYTES 65536
 #define MILLISECOND ((int64_t)1000000)
@@ -35,7 +36,8 @@ typedef struct chunk chunk;
 
 struct shmseg_temporary {
   int state;
-  unsigned generation; /* of the process: a forked child has the entry too, and unlinks nothing */
+  unsigned generation; /* of the process: a forked child has the entry too, and unlinks nothing, */
+  bool last;           /* but here: whoever is the last */
   pthread_t maker;
   chunk *home;
   shmseg_place place;
@@ -56,6 +58,7 @@ _Static_assert(sizeof(chunk) <= CHUNK_BYTES, "a chunk fits");
 
 static chunk *chunks; /* the newest first; they stay */
 static int registered, ending;
+static int any_last; /* was there ever one? */
 
 /* --- entries ------------------------------------------------------------------------------ */
 
@@ -117,6 +120,7 @@ static void temporary_put_back(shmseg_temporary *e) {
     munmap((void *)(uintptr_t)e->place.name, SHMSEG_PATH_MAX);
   e->place.name = NULL;
   __atomic_store_n(&e->generation, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&e->last, false, __ATOMIC_RELAXED);
   chunk *home = e->home;
   __atomic_store_n(&e->state, FREE, __ATOMIC_RELEASE);
   __atomic_fetch_add(&home->free, 1, __ATOMIC_RELAXED);
@@ -163,16 +167,48 @@ static bool temporary_leads_to(shmseg_place place, shmseg_identity identity) {
 }
 
 /* For when the lock cannot be had: no descriptor is free, a sandbox refuses it, somebody does not
- * give it back. Between the look and the unlink the name could be given to another backing, if
+ * give it back. But a name that somebody may be using stays. Between the look and the unlink the name could be given to another backing, if
  * somebody removed ours in that moment. */
 static void temporary_unlink_without_lock(const shmseg_temporary *e) {
-  if (temporary_leads_to(e->place, e->identity))
+  if (!e->last && temporary_leads_to(e->place, e->identity))
     shmseg_backing_unlink(e->place);
+}
+
+static int temporary_remove_under(const shmseg_temporary *e, int fd) {
+  struct stat status;
+  if (fstat(fd, &status) != 0)
+    return errno;
+  shmseg_identity found = shmseg_backing_identity(&status);
+  if (found.device != e->identity.device || found.inode != e->identity.inode)
+    return SHMSEG_RENAMED;
+  int err = shmseg_presence_exclude(fd);
+  if (err)
+    return err;
+  err = shmseg_backing_remove_own(e->place, fd, &e->identity);
+  shmseg_presence_readmit(fd);
+  return err;
+}
+
+/* Removes the name if no handle has the backing open: through a description of its own, since those
+ * of the handles may be shared with forked children.
+ *
+ * Of handles that close at once one removes it: the last one whose presence goes finds nobody
+ * present, and nobody comes who does not try the same when he closes. It may find another remover at
+ * work, who looked when somebody was still present: so it tries again until that one is done. */
+static int temporary_remove_if_last(const shmseg_temporary *e) {
+  int fd;
+  int err = shmseg_backing_open(e->place, true, &fd);
+  if (err)
+    return err;
+  err = temporary_remove_under(e, fd);
+  close(fd);
+  return err;
 }
 
 /* Unlinks the name of an entry that was taken out. False: try again. */
 static bool temporary_unlink_entry(const shmseg_temporary *e, int was) {
-  int err = shmseg_backing_remove_own(e->place, e->fd, &e->identity);
+  int err = e->last ? temporary_remove_if_last(e)
+                    : shmseg_backing_remove_own(e->place, e->fd, &e->identity);
   switch (err) {
   case 0: return true;
   case EAGAIN: return false;
@@ -183,38 +219,45 @@ static bool temporary_unlink_entry(const shmseg_temporary *e, int was) {
   }
 }
 
-static bool temporary_is_own(const shmseg_temporary *e) {
+/* Was it added by this process, and not by one that it was forked from? */
+static bool temporary_is_native(const shmseg_temporary *e) {
   return __atomic_load_n(&e->generation, __ATOMIC_RELAXED) == shmseg_fork_generation();
 }
 
+static bool temporary_is_own(const shmseg_temporary *e) {
+  return temporary_is_native(e) || __atomic_load_n(&e->last, __ATOMIC_RELAXED);
+}
+
 /* Ends an entry at exit. False: try again. */
-static bool temporary_end_entry(shmseg_temporary *e, bool last) {
+static bool temporary_end_entry(shmseg_temporary *e, bool is_final) {
   int was;
   if (!temporary_is_own(e))
     return true;
-  if (!temporary_take_out(e, &was)) /* another thread may be unlinking it */
-    return was != CHANGING;
-  bool done = temporary_unlink_entry(e, was);
-  if (!done && last)
+  if (!temporary_take_out(e, &was)) /* another thread may be unlinking it; none of the parent's */
+    return was != CHANGING || !temporary_is_native(e);
+  bool done = temporary_unlink_entry(e, temporary_is_native(e) ? was : WAITING);
+  if (!done && is_final)
     temporary_unlink_without_lock(e);
-  if (done || last)
+  if (done || is_final)
     temporary_put_back(e);
   else
     __atomic_store_n(&e->state, was, __ATOMIC_RELEASE);
   return done;
 }
 
-static bool temporary_end_all(bool last) {
+static bool temporary_end_all(bool is_final) {
   bool done = true;
   for (chunk *c = __atomic_load_n(&chunks, __ATOMIC_SEQ_CST); c; c = c->next)
     for (size_t i = 0; i < ENTRIES; i++)
-      done = temporary_end_entry(&c->entries[i], last) && done;
+      done = temporary_end_entry(&c->entries[i], is_final) && done;
   return done;
 }
 
 static void temporary_at_exit(void) {
   int64_t deadline = shmseg_clock_now() + PATIENCE;
   __atomic_store_n(&ending, 1, __ATOMIC_SEQ_CST);
+  if (__atomic_load_n(&any_last, __ATOMIC_SEQ_CST))
+    shmseg_presence_drop_all();
   while (!temporary_end_all(false)) {
     if (shmseg_clock_now() >= deadline) {
       temporary_end_all(true);
@@ -235,7 +278,7 @@ static int temporary_register_once(void) {
 
 /* --- what others call ---------------------------------------------------------------------- */
 
-int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
+int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd, bool last,
                          shmseg_temporary **ticket) {
   int was, err = temporary_register_once();
   if (!err)
@@ -251,6 +294,9 @@ int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
     return err;
   }
   __atomic_store_n(&e->generation, shmseg_fork_generation(), __ATOMIC_RELAXED);
+  __atomic_store_n(&e->last, last, __ATOMIC_RELAXED);
+  if (last)
+    __atomic_store_n(&any_last, 1, __ATOMIC_SEQ_CST);
   e->maker = pthread_self();
   e->identity = identity;
   e->fd = fd;
@@ -263,6 +309,10 @@ int shmseg_temporary_add(shmseg_place place, shmseg_identity identity, int fd,
   if (temporary_take_out(e, &was))
     temporary_put_back(e);
   return ECANCELED;
+}
+
+bool shmseg_temporary_is_last(const shmseg_temporary *ticket) {
+  return __atomic_load_n(&ticket->last, __ATOMIC_RELAXED);
 }
 
 void shmseg_temporary_settle(shmseg_temporary *ticket) {

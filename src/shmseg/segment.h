@@ -26,14 +26,26 @@ struct shmseg_hold;
 struct shmseg_temporary;
 typedef struct shmseg_segment shmseg_segment;
 
+/* What becomes of a name, which else stays until somebody removes it.
+ *
+ * SHMSEG_TEMPORARY is for what the call creates: the name goes when that handle closes, or its
+ * process exits. SHMSEG_TEMPORARY_LAST is for all that ask for it, creators or not: who of them
+ * closes, or exits, when no other handle of the library has the backing open, removes the name, if he
+ * may write the backing and unlink it. Handles that are forked count, and so do those that do not
+ * ask; of an ordinary file only those that ask. An object tells by itself, in its header, that its
+ * creator has asked; the handles of shmseg_object_open_named() need not ask, and what is there
+ * without the mark is not changed. A fatal signal, _exit() and exec leave the name to the next who
+ * closes. ENOTSUP where the platform or the file system has no locks for it. */
+enum { SHMSEG_TEMPORARY = 1, SHMSEG_TEMPORARY_LAST = 2 };
+
 typedef struct shmseg_options {
-  size_t size;    /* of a new backing; of one that is there the least that will do */
-  size_t max;     /* address space to reserve for growth, 0 for none */
-  mode_t perm;    /* of a new backing, exact whatever the umask; 0 shuts out its creator, too */
-  bool sparse;    /* take memory at the first write, not now */
-  bool populate;  /* map every page now */
-  bool pin;       /* keep the pages in memory (mlock) */
-  bool temporary; /* unlink what this call creates when it closes, or this process exits */
+  size_t size;   /* of a new backing; of one that is there the least that will do */
+  size_t max;    /* address space to reserve for growth, 0 for none */
+  mode_t perm;   /* of a new backing, exact whatever the umask; 0 shuts out its creator, too */
+  bool sparse;   /* take memory at the first write, not now */
+  bool populate; /* map every page now */
+  bool pin;      /* keep the pages in memory (mlock) */
+  int temporary; /* 0, SHMSEG_TEMPORARY or SHMSEG_TEMPORARY_LAST */
   /* Fills a new segment before anyone can see it. A code other than 0 gives it up: open's result. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
@@ -51,9 +63,10 @@ struct shmseg_segment {
 
   /* private: the library's business from here on */
   bool sparse, populate, pin;
-  struct shmseg_fault *fault;         /* the guard's record: was a hole met? */
-  size_t reserved;                    /* address space at data */
-  size_t max;                         /* least address space to reserve */
+  bool apart;                 /* what is mapped has a description of its own, not that of fd */
+  struct shmseg_fault *fault; /* the guard's record: was a hole met? */
+  size_t reserved;            /* address space at data */
+  size_t max;                 /* least address space to reserve */
   struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
   shmseg_member member;
   struct shmseg_hold *holds; /* what this handle has locked */
@@ -71,14 +84,29 @@ static inline bool shmseg_segment_is_open(const shmseg_segment *segment) {
 /* Opens place as mode says. options may be NULL: nothing is asked for, and without a size nothing is
  * created (EINVAL). *created (may be NULL) tells whether this call made the backing.
  * EEXIST, ENOENT, EACCES, ENOSPC, SHMSEG_TOO_SMALL, …; EAGAIN after 100 rounds of create
- * and attach against peers that unlink and create. A failed call leaves nothing behind. */
+ * and attach against peers that unlink and create; SHMSEG_TIMEOUT when a process has been removing
+ * the name for 5 seconds. A failed call leaves nothing behind. */
 SHMSEG_API int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode mode,
                                    const shmseg_options *options, bool *created);
+
+/* A function whose name ends with _until does the same as the one without, for a caller that must
+ * not be held up by a process that is stopped. It returns SHMSEG_INTERRUPTED after each interval of
+ * its wait, so that the caller can look around: the operation is not over, and the function is
+ * called again with the same arguments. *deadline is 0 at the first call. The first wait sets
+ * *deadline, as far ahead as the function without _until would wait. SHMSEG_TIMEOUT when that
+ * moment has come, also for a deadline that the caller has set.
+ *
+ * Opening waits for a process that is removing the name just now, at most 5 seconds. init may run
+ * once more after each interval: what it was given before is closed. */
+SHMSEG_API int shmseg_segment_open_until(shmseg_segment *segment, shmseg_place place,
+                                         shmseg_mode mode, const shmseg_options *options,
+                                         int64_t *deadline, bool *created);
 
 /* Makes a nameless segment (a memfd, sealed against shrinking, where there is one). */
 SHMSEG_API int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options);
 
-/* Maps the backing behind fd, which stays the caller's. */
+/* Maps the backing behind fd, which stays the caller's: the handle has a duplicate. On a shared memory
+ * object that has a name it has a description of its own, if the object can be opened anew. */
 SHMSEG_API int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable);
 
 /* Harmless on a closed handle. */
@@ -98,12 +126,6 @@ SHMSEG_API int shmseg_segment_status(const shmseg_segment *segment);
  * process has been resizing or unlinking it for 5 seconds. A failed call changes nothing. */
 SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 
-/* A function whose name ends with _until does the same as the one without, for a caller that must
- * not be held up by a process that is stopped. It returns SHMSEG_INTERRUPTED after each interval of
- * its wait, so that the caller can look around: the operation is not over, and the function is
- * called again with the same arguments. *deadline is 0 at the first call. The first wait sets
- * *deadline, as far ahead as the function without _until would wait. SHMSEG_TIMEOUT when that
- * moment has come, also for a deadline that the caller has set. */
 SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
 
 /* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed

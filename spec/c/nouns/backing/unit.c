@@ -302,7 +302,7 @@ static void exit_with_tickets(void *argument) {
   names_at_exit *at_exit = argument;
   shmseg_temporary *tickets[3];
   for (int i = 0; i < 3; i++)
-    if (shmseg_temporary_add(at_exit->place[i], at_exit->identity[i], at_exit->fd[i],
+    if (shmseg_temporary_add(at_exit->place[i], at_exit->identity[i], at_exit->fd[i], false,
                              &tickets[i]) != 0)
       _exit(1);
   if (!shmseg_temporary_remove(tickets[1]))

@@ -188,7 +188,7 @@ TEST(unlimited, "10,000 names wait for exit, each with a ticket of its own") {
   shmseg_identity identity = { 1, 1 };
   int taken = 0, given = 0;
   for (int i = 0; i < COUNT; i++)
-    taken += shmseg_temporary_add(place, identity, -1, &all[i]) == 0;
+    taken += shmseg_temporary_add(place, identity, -1, false, &all[i]) == 0;
   for (int i = 0; i < COUNT; i++)
     given += shmseg_temporary_remove(all[i]) && !shmseg_temporary_remove(all[i]);
   check(taken == COUNT && given == COUNT);

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* Presence on Linux: shared flocks, and a range for removers. */
+#if defined(__linux__)
+#define _GNU_SOURCE
+#include "os/presence.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "os/descriptor.h"
+
+/* The range of removers: far behind any data, and behind the identities of os/liveness.h. */
+#define RANGE_FIRST (((off_t)1 << 62) + ((off_t)1 << 32))
+#define RANGE_SIZE 16
+
+/* Descriptors from here on are not dropped at exit: their presences last as long as the process. */
+#define DESCRIPTORS 65536
+
+/* A line of /proc/locks is shorter. */
+#define LINE_MAX_BYTES 256
+
+typedef struct {
+  ino_t inode;    /* of the backing; 0: no presence */
+  unsigned forks; /* that there were when it was taken */
+} entry;
+
+/* Between closing a descriptor and noting it, its number may become another file's: both are done
+ * under this mutex, and so is what happens at exit. fork waits for it, so that a child can use it. */
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static entry entries[DESCRIPTORS]; /* by descriptor; valid in a forked child, too */
+static int used;                   /* descriptors from here on have none */
+static unsigned forks;             /* of this process and its ancestors */
+static int prepared;
+
+/* --- fork --------------------------------------------------------------------------------- */
+
+static void presence_before_fork(void) {
+  pthread_mutex_lock(&mutex);
+}
+
+static void presence_after_fork(void) {
+  forks++;
+  pthread_mutex_unlock(&mutex);
+}
+
+/* The mutex is held. */
+static int presence_prepare_once(void) {
+  if (prepared)
+    return 0;
+  int err = pthread_atfork(presence_before_fork, presence_after_fork, presence_after_fork);
+  prepared = err == 0;
+  return err;
+}
+
+/* --- coming and going --------------------------------------------------------------------- */
+
+static struct flock presence_range(short type) {
+  struct flock lock = {
+    .l_type = type, .l_whence = SEEK_SET, .l_start = RANGE_FIRST, .l_len = RANGE_SIZE
+  };
+  return lock;
+}
+
+/* Does the file system, or a sandbox, refuse such locks? */
+static int presence_reason(int err) {
+  bool is_refused =
+      err == EPERM || err == EINVAL || err == ENOSYS || err == ENOLCK || err == EOPNOTSUPP;
+  return is_refused ? ENOTSUP : err;
+}
+
+static int presence_take(int fd) {
+  struct flock range = presence_range(F_RDLCK);
+  if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+    return 0;
+  if (errno != EWOULDBLOCK)
+    return presence_reason(errno);
+  if (fcntl(fd, F_OFD_SETLK, &range) == 0)
+    return 0;
+  return errno == EACCES || errno == EAGAIN ? EAGAIN : presence_reason(errno);
+}
+
+/* The mutex is held. */
+static void presence_note(int fd, ino_t inode) {
+  if (fd >= DESCRIPTORS)
+    return;
+  entries[fd] = (entry){ inode, forks };
+  if (fd >= used)
+    used = fd + 1;
+}
+
+int shmseg_presence_enter(int fd, struct stat *status) {
+  pthread_mutex_lock(&mutex);
+  int err = presence_prepare_once();
+  if (!err)
+    err = presence_take(fd);
+  if ((!err || err == ENOTSUP) && fstat(fd, status) != 0)
+    err = errno;
+  if (!err)
+    presence_note(fd, status->st_ino);
+  pthread_mutex_unlock(&mutex);
+  return err;
+}
+
+bool shmseg_presence_is_due(const struct stat *status) {
+  struct stat folder;
+  return status->st_nlink > 0 && stat("/dev/shm", &folder) == 0 && folder.st_dev == status->st_dev;
+}
+
+void shmseg_presence_close(int fd) {
+  pthread_mutex_lock(&mutex);
+  if (fd < DESCRIPTORS)
+    entries[fd].inode = 0;
+  close(fd);
+  pthread_mutex_unlock(&mutex);
+}
+
+/* --- at exit ------------------------------------------------------------------------------ */
+
+/* Puts another description of the same backing in the place of the one that a child may share. If
+ * no number is free for it the descriptor is closed, and makes room for the others. */
+static void presence_exchange(int fd) {
+  int fresh;
+  int err = shmseg_descriptor_reopen(fd, &fresh);
+  if (!err) {
+    dup3(fresh, fd, O_CLOEXEC);
+    close(fresh);
+  } else if (err == EMFILE || err == ENFILE) {
+    close(fd);
+  }
+}
+
+/* Is it still the descriptor that took the presence? Somebody else may have closed it. */
+static bool presence_is_there(int fd) {
+  struct stat status;
+  return entries[fd].inode != 0 && fstat(fd, &status) == 0 && status.st_ino == entries[fd].inode;
+}
+
+/* The mutex is held. */
+static void presence_drop(int fd) {
+  struct flock range = presence_range(F_UNLCK);
+  entry was = entries[fd];
+  entries[fd].inode = 0;
+  if (was.forks == forks) { /* nobody shares it */
+    flock(fd, LOCK_UN);
+    fcntl(fd, F_OFD_SETLK, &range);
+  } else {
+    presence_exchange(fd);
+  }
+}
+
+void shmseg_presence_drop_all(void) {
+  pthread_mutex_lock(&mutex);
+  int last = -1, spare;
+  for (int fd = 0; fd < used; fd++) {
+    if (!presence_is_there(fd))
+      continue;
+    presence_drop(fd);
+    last = fd;
+  }
+  if (last >= 0 && shmseg_descriptor_duplicate(last, &spare) == 0)
+    close(spare);
+  else if (last >= 0) /* whoever removes a name needs a descriptor */
+    close(last);
+  pthread_mutex_unlock(&mutex);
+}
+
+/* --- removers ----------------------------------------------------------------------------- */
+
+static void presence_leave_range(int fd) {
+  struct flock range = presence_range(F_UNLCK);
+  fcntl(fd, F_OFD_SETLK, &range);
+}
+
+/* Why the range cannot be had: a presence, or another remover, who may be gone by now. */
+static int presence_obstacle(int fd) {
+  struct flock range = presence_range(F_WRLCK);
+  return fcntl(fd, F_OFD_GETLK, &range) == 0 && range.l_type == F_RDLCK ? EBUSY : EAGAIN;
+}
+
+int shmseg_presence_exclude(int fd) {
+  struct flock range = presence_range(F_WRLCK);
+  if (fcntl(fd, F_OFD_SETLK, &range) != 0)
+    return errno == EACCES || errno == EAGAIN ? presence_obstacle(fd) : presence_reason(errno);
+  if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+    return 0;
+  int err = errno == EWOULDBLOCK ? EBUSY : presence_reason(errno);
+  presence_leave_range(fd);
+  return err;
+}
+
+/* Unlocks explicitly: a child that was forked meanwhile has the description, too. The range is left
+ * last: an opener that is refused its flock must find it locked. */
+void shmseg_presence_readmit(int fd) {
+  int err = errno;
+  flock(fd, LOCK_UN);
+  presence_leave_range(fd);
+  errno = err;
+}
+
+/* --- counting ----------------------------------------------------------------------------- */
+
+/* Reads a line such as "7: FLOCK  ADVISORY  READ 1234 00:18:42 0 EOF". A lock for which somebody
+ * waits is followed by lines that begin with "->". */
+static bool presence_parse(const char *line, shmseg_presence *presence) {
+  char type[8], access[8];
+  unsigned major, minor;
+  unsigned long long inode, first;
+  long pid;
+  if (sscanf(line, "%*[^:]: %7s %*s %7s %ld %x:%x:%llu %llu", type, access, &pid, &major, &minor,
+             &inode, &first) != 7)
+    return false;
+  bool is_flock = strcmp(type, "FLOCK") == 0;
+  bool is_range = strcmp(type, "OFDLCK") == 0 && first == (unsigned long long)RANGE_FIRST;
+  if (strcmp(access, "READ") != 0 || (!is_flock && !is_range))
+    return false;
+  presence->identity = (shmseg_identity){ (uint64_t)makedev(major, minor), inode };
+  presence->pid = pid > 0 ? (pid_t)pid : 0;
+  return true;
+}
+
+/* Visits the whole lines of text, and returns how many bytes they have. */
+static size_t presence_visit_lines(const char *text, size_t count, int *result,
+                                   int (*visit)(void *, const shmseg_presence *), void *context) {
+  char line[LINE_MAX_BYTES];
+  const char *at = text, *end;
+  shmseg_presence presence;
+  while (*result == 0 && (end = memchr(at, '\n', count - (size_t)(at - text))) != NULL) {
+    snprintf(line, sizeof line, "%.*s", (int)(end - at), at);
+    if (presence_parse(line, &presence))
+      *result = visit(context, &presence);
+    at = end + 1;
+  }
+  return (size_t)(at - text);
+}
+
+int shmseg_presence_walk(int (*visit)(void *context, const shmseg_presence *presence),
+                         void *context) {
+  char text[8192];
+  size_t kept = 0;
+  ssize_t count = 1;
+  int result = 0;
+  int fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
+  int err = fd < 0 ? errno : shmseg_descriptor_raise(&fd);
+  if (err)
+    return err;
+  while (result == 0 && (count = read(fd, text + kept, sizeof text - kept)) > 0) {
+    kept += (size_t)count;
+    size_t done = presence_visit_lines(text, kept, &result, visit, context);
+    if (done == 0 && kept == sizeof text) /* no line is so long */
+      done = kept;
+    memmove(text, text + done, kept - done);
+    kept -= done;
+  }
+  err = count < 0 ? errno : result;
+  close(fd);
+  return err;
+}
+
+typedef struct {
+  shmseg_identity identity;
+  unsigned handles;
+} tally;
+
+static int presence_tally(void *context, const shmseg_presence *presence) {
+  tally *t = context;
+  if (presence->identity.device == t->identity.device &&
+      presence->identity.inode == t->identity.inode)
+    t->handles++;
+  return 0;
+}
+
+int shmseg_presence_count(shmseg_identity identity, unsigned *handles) {
+  tally t = { identity, 0 };
+  int err = shmseg_presence_walk(presence_tally, &t);
+  *handles = t.handles;
+  return err;
+}
+
+#else
+typedef int shmseg_presence_linux_is_empty; /* ISO C forbids an empty file */
+#endif
