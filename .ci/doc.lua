@@ -213,6 +213,7 @@ local function make_man()
     .. "# EXIT STATUS\n\n0\n: done\n\n1\n: failed, or the answer is no\n\n"
     .. "2\n: misuse of the command line\n\n130\n: Ctrl-C\n"
   local date = read("CHANGELOG.md"):match("\n## %S+ %- (%d%d%d%d%-%d%d%-%d%d)\n") or ""
+  source = source:gsub("…", "...") -- not every terminal has it
   local page = lowdown(source, ("-s --nroff-nolinks -tman -M title=SHMSEG -M section=1 "
     .. "-M date=%s -M source=%s"):format(date, quote(require("shmseg")._VERSION)))
   page = page:gsub("\\fC", "\\fB"):gsub("\\fB.-\\fR", typed):gsub("\n%.EX\n.-\n%.EE\n", typed)

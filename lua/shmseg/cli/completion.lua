@@ -20,7 +20,7 @@ _shmseg() {
   done
   local current=${words[${#words[@]} - 1]}
   [[ $piece != [=:] ]] || piece=
-  local before=${current%"$piece"} tool=${words[0]/#~\//$HOME/}
+  local before=${current%"$piece"} tool=${words[0]/#~\//${HOME-}/}
   COMPREPLY=()
   while IFS= read -r line; do
     if [[ -z $also ]]; then
