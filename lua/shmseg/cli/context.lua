@@ -53,7 +53,7 @@ end
 --- The values of a call of the library; its failure ends the command.
 function context:check(value, message, code, ...)
   if value == nil then
-    self:fail(message, code)
+    self:fail((message:gsub(" %(mode \"c\" creates it%)$", "")), code) -- that is for Lua programs
   end
   return value, message, code, ...
 end
