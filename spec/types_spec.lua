@@ -189,10 +189,10 @@ describe("the types for editors", function()
       local message = refused(fn, ...)
       local fields = declared(class, "fields")
       assert.same({ class, listed(message, "there are ") }, { class, keys(fields) })
-      local arguments = { ... }
+      local arguments, count = { ... }, select("#", ...)
       for name, type in pairs(fields) do
-        arguments[#arguments] = { [name] = coroutine.create(print) } -- no option takes it
-        message = refused(fn, unpack(arguments, 1, select("#", ...)))
+        arguments[count] = { [name] = coroutine.create(function() end) } -- no option takes it
+        message = refused(fn, unpack(arguments, 1, count))
         assert.same({ name, message:match ": (.-) expected" }, { name, in_words(type) })
       end
     end

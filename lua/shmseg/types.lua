@@ -563,7 +563,7 @@ function Array:get(i, j) end
 ---@return string? message
 ---@return shmseg.code? code
 ---@overload fun(self: shmseg.Array, i: integer, list: any[]): true?, string?, shmseg.code?
----@overload fun(self: shmseg.Array, i: integer, array: shmseg.Array, j?: integer, k?: integer): true?
+---@overload fun(self, i: integer, array: shmseg.Array, j?: integer, k?: integer): true?, string?
 function Array:set(i, ...) end
 
 ---Compares with an array of the same type.
