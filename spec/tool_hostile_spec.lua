@@ -79,7 +79,9 @@ local function object(noun, name)
   local options = {}
   for _, number in ipairs(core[noun].numbers) do
     local words = core[noun].words[number]
-    options[number] = words and words[1] or 100
+    if words ~= true then -- else it is a switch
+      options[number] = words and words[1] or 100
+    end
   end
   return assert(shmseg[noun].open(name, "c", options))
 end

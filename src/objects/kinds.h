@@ -27,7 +27,8 @@
 typedef struct shmseg_number {
   const char *name; /* as in Lua's options and in messages */
   size_t offset;    /* in shmseg_object_options */
-  /* What 1, 2, … are called; NULL ends them. NULL: it is a plain number. */
+  /* What 1, 2, … are called; NULL ends them. NULL: it is a plain number. shmseg_kinds_switch: 1 is
+   * false, 2 true. */
   const char *const *words;
 } shmseg_number;
 
@@ -35,6 +36,9 @@ typedef struct shmseg_number {
   { #name, offsetof(shmseg_object_options, name), NULL }
 #define SHMSEG_CHOICE(name, words)                                                                 \
   { #name, offsetof(shmseg_object_options, name), words }
+#define SHMSEG_SWITCH(name) SHMSEG_CHOICE(name, shmseg_kinds_switch)
+
+extern const char *const shmseg_kinds_switch[];
 
 /* Words of a new object that are not zero: count of the same value. */
 typedef struct shmseg_words {
