@@ -94,6 +94,9 @@ local cases = {
   { "resize that shrinks", named, function(seg) return seg:resize(100) end },
   { "stat", named, function() return shmseg.stat(base) end },
   { "list", named, function() return shmseg.list(pattern) end },
+  { "kind", named, function() return shmseg.kind(base) end },
+  { "look", named, function() return core.look(base) end },
+  { "collect that fails", named, function() return core.collect(base) end, nil, "EPERM" },
   { "unlink that fails", nil, function() return shmseg.unlink(base) end, nil, "ENOENT" },
   { "features", nil, function() return shmseg.features() end },
   { "sleep", nil, function() return shmseg.sleep(0) end },
@@ -124,6 +127,14 @@ cases[#cases + 1] = { "unlink of a segment", function()
 end, function(seg) return seg:unlink() end }
 
 for noun, sized in pairs(nouns) do
+  cases[#cases + 1] = { "look at " .. noun, objects(noun), function() return core.look(base) end }
+  cases[#cases + 1] = { "inspect " .. noun, function()
+    local object = assert(shmseg[noun].open(named(), "c", sized))
+    if noun == "mutex" then
+      object:lock()
+    end
+    return object
+  end, function(object) return core[noun].inspect(object) end }
   local function options(more)
     local all = { codec = sized.capacity and codec or nil }
     for _, source in ipairs { sized, more or {} } do

@@ -39,7 +39,9 @@ static void push_geometry_number(lua_State *L, const shmseg_number *number, uint
   uint64_t count = 0;
   while (number->words && number->words[count])
     count++;
-  if (value - 1 < count)
+  if (value - 1 < count && number->words == shmseg_kinds_switch)
+    lua_pushboolean(L, value == 2);
+  else if (value - 1 < count)
     lua_pushstring(L, number->words[value - 1]);
   else if (holds_uint64(value) && value <= INT64_MAX)
     push_uint64(L, value);
@@ -113,16 +115,19 @@ static void describe(const shmseg_look *look, char *text, size_t available) {
              known->name, found, wanted);
 }
 
+static int push_unknown(lua_State *L, shmseg_place place, const shmseg_look *look) {
+  char text[FAILURE_MAX];
+  describe(look, text, sizeof text);
+  return push_failure_as(L, look->code, push_subject(L, "segment", place.name), text);
+}
+
 /* kind(name) -> the kind, or "segment" | nil, message, code */
 static int module_kind(lua_State *L) {
   shmseg_look look;
-  char text[FAILURE_MAX];
   shmseg_place place = check_place(L);
   int err = look_at(L, place, &look);
-  if (!err && (look.code == SHMSEG_INCOMPATIBLE || look.code == SHMSEG_TOO_SMALL)) {
-    describe(&look, text, sizeof text);
-    return push_failure_as(L, look.code, push_subject(L, "segment", place.name), text);
-  }
+  if (!err && (look.code == SHMSEG_INCOMPATIBLE || look.code == SHMSEG_TOO_SMALL))
+    return push_unknown(L, place, &look);
   if (!err && look.code != SHMSEG_EMPTY)
     err = look.code;
   if (err)

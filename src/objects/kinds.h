@@ -57,8 +57,9 @@ typedef enum shmseg_part_type {
   SHMSEG_PART_CLAIM,      /* 8 bytes, the identity in the lowest bits: core/lock.h */
   SHMSEG_PART_EVENTCOUNT, /* core/eventcount.h */
   SHMSEG_PART_SET,        /* bit 0 says whether it is set */
-  SHMSEG_PART_NUMBER,     /* 8 bytes */
-  SHMSEG_PART_NEXT        /* 8 bytes, a number and 1 more */
+  SHMSEG_PART_COUNT,      /* a number and 1 more */
+  SHMSEG_PART_NEXT,       /* the same in 8 bytes */
+  SHMSEG_PART_NUMBER      /* 8 bytes */
 } shmseg_part_type;
 
 typedef struct shmseg_part {

@@ -183,6 +183,8 @@ static const char *semaphore_check(const shmseg_object *object) {
 }
 
 static int semaphore_inspect(const shmseg_object *object, shmseg_part *parts) {
+  if (shmseg_semaphore_is_signal((const shmseg_semaphore *)object))
+    return shmseg_signal_inspect(parts);
   parts[0] = (shmseg_part){ "permit", SHMSEG_PART_SLOT, SLOTS, object->capacity, 4 };
   parts[1] = (shmseg_part){ "permits", SHMSEG_PART_EVENTCOUNT, EVENTCOUNT, 1, 0 };
   return 2;

@@ -150,7 +150,7 @@ int shmseg_users_open_descriptors(shmseg_descriptors *descriptors, int pid) {
 
 int shmseg_users_next_descriptor(shmseg_descriptors *descriptors) {
   char path[64];
-  int number;
+  int number = 0;
   shmseg_proc_close(&descriptors->locks);
   for (;;) {
     int err = users_next_number(descriptors->directory, &number);
