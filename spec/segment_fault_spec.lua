@@ -414,7 +414,7 @@ describe("when a peer cuts the object during #hole", function()
   end)
 end)
 
-describe("a process that has all the mappings it may have #hole", function()
+describe("a process that has all the mappings it may have #hole #mappings", function()
   after_each(scratch.clean)
 
   it("lives, and learns that a peer has cut its segments", function()
