@@ -15,7 +15,7 @@ jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j 2)
 compile = $(MAKE) -s $(jobs) -f .ci/tree.mk LUA=$(version)
 sanitize := -fsanitize=address,undefined
 
-.PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench picture lint rockspec dist library install uninstall clean
+.PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench picture doc lint rockspec dist library install uninstall clean
 
 all: $(built)                ## build the module for one Lua, into build/<LUA>
 	@echo "$(tree) is built; what the compiler said is in $(tree)-build.log"
@@ -70,6 +70,9 @@ bench: $(built)              ## run the benchmarks
 picture: $(built)            ## draw the picture of README from a run of the demo
 	$(with) "$$(.ci/find interpreter $(version))" .ci/picture.lua
 
+doc: $(built)                ## make the manual as HTML, and the man page of the tool, in build/doc
+	@.ci/doc $(version) $(tree)
+
 lint:                        ## read the sources as CI does; ONLY=cppcheck does one thing alone
 	@.ci/lint $(ONLY)
 
@@ -122,6 +125,8 @@ build/lib/libshmseg.a: $(library_objects)
 # What of the repository goes into the manual's folder: its links lead from one to the other.
 manual := README.md CHANGELOG.md SECURITY.md LICENSE $(shell find doc examples -type f ! -path '*/temp/*' ! -path '*/__pycache__/*')
 library_folder := $(prefix)/share/doc/shmseg
+# A release has it; make doc makes it.
+man_page := $(firstword $(wildcard build/doc/man/man1/shmseg.1 doc/man/man1/shmseg.1))
 
 install: library             ## install libshmseg below PREFIX (/usr/local), its headers, shmseg.pc, manual, licence
 	install -d "$(prefix)/lib/pkgconfig" "$(prefix)/include/shmseg" "$(library_folder)"
@@ -131,13 +136,15 @@ install: library             ## install libshmseg below PREFIX (/usr/local), its
 	install -m 644 src/shmseg.h "$(prefix)/include/"
 	install -m 644 src/shmseg/*.h "$(prefix)/include/shmseg/"
 	for file in $(manual); do install -D -m 644 $$file "$(library_folder)/$$file" || exit; done
+	$(if $(man_page),install -D -m 644 $(man_page) "$(prefix)/share/man/man1/shmseg.1")
+	[ ! -e build/doc/html ] || cp -R build/doc/html "$(library_folder)/"
 	@printf '%s\n' 'prefix=$(if $(filter /%,$(PREFIX)),,$(CURDIR)/)$(PREFIX)' 'Name: shmseg' 'Description: Shared memory that processes read and write together' \
 	  'Version: $(library_version)' 'Cflags: -I"$${prefix}/include"' 'Libs: -L"$${prefix}/lib" -lshmseg' \
 	  'Libs.private: -lrt -ldl -lpthread' >"$(prefix)/lib/pkgconfig/shmseg.pc"
 
 uninstall:                   ## remove what make install with the same PREFIX has installed
 	rm -f "$(prefix)/lib/$(soname)" "$(prefix)/lib/libshmseg.so" "$(prefix)/lib/libshmseg.a" \
-	  "$(prefix)/lib/pkgconfig/shmseg.pc" "$(prefix)/include/shmseg.h"
+	  "$(prefix)/lib/pkgconfig/shmseg.pc" "$(prefix)/include/shmseg.h" "$(prefix)/share/man/man1/shmseg.1"
 	rm -rf "$(prefix)/include/shmseg" "$(library_folder)"
 
 -include $(library_objects:.o=.d)

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Removing what is garbage for certain: the core's collect, which the command line tool's gc is made of.
+-- Removing what is garbage for certain: the core's collect, of which the tool's gc is made.
 -- SHMSEG_SPEC_SCALE=34 makes 10,000 rounds of the storm.
 
 local shmseg = require "shmseg"
@@ -158,8 +158,10 @@ time.sleep(60)]], scratch.objects .. name }
     end
     for _, how in ipairs { "-s", "-x" } do
       local name = leave(LAST)
-      local other = process.start { "sh", "-c",
-        "exec 9<" .. scratch.objects .. name .. "; flock " .. how .. " 9 && echo locked && exec sleep 60" }
+      local script = "exec 9<%s; flock %s 9 && echo locked && exec sleep 60"
+      local other = process.start {
+        "sh", "-c", script:format(scratch.objects .. name, how),
+      }
       assert.equal("locked", other:line())
       expect.failure("EBUSY", core.collect(name))
       assert.True(exists(name))

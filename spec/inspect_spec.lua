@@ -82,7 +82,9 @@ describe("inspect", function()
     local m, name = open "mutex"
     local reader = expect.success(shmseg.mutex.open(name, "r"))
     m:lock()
-    local expected = { word = "lock", state = "held", alive = true, pids = { here }, waiters = false }
+    local expected = {
+      word = "lock", state = "held", alive = true, pids = { here }, waiters = false,
+    }
     for _, handle in ipairs { m, reader } do
       assert.same(expected, without_owner(entry("mutex", handle, "lock")))
     end
@@ -100,7 +102,7 @@ describe("inspect", function()
     assert.True(found.waiters)
   end)
 
-  it("tells a dead owner from one that has closed its handle, and from one that is stopped", function()
+  it("tells a dead owner from one that has closed its handle or is stopped", function()
     local m, name = open "mutex"
     local other = peer_with("mutex", name)
     other:call "o:lock()"

@@ -52,7 +52,7 @@ describe("the tool's command line", function()
   it("takes a misused command line for misuse, and names what was perhaps meant", function()
     for _, case in ipairs {
       { "a command is missing" },
-      { 'unknown command "inof": "info"?', "inof" },
+      { 'unknown command "infp": "info"?', "infp" },
       { 'unknown command "x"', "help", "x" },
       { 'unknown option "%-%-hlep": "%-%-help"?', "--hlep" },
       { 'unknown option "%-%-forse": "%-%-force"?', "rm", "--forse", "a" },

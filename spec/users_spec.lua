@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- What is behind a name, and who uses it: kind and users; and the core's look and openers, which the
--- command line tool is made of.
+-- What is behind a name, and who uses it: kind and users; and the core's look and openers, of which
+-- the command line tool is made.
 
 local shmseg = require "shmseg"
 local core = require "shmseg.core"
@@ -75,7 +75,7 @@ describe("shmseg.kind", function()
     end
   end)
 
-  it("is \"segment\" for plain bytes, and for what is shorter than the header of an object", function()
+  it("is \"segment\" for plain bytes, also for a few or none", function()
     for _, text in ipairs { "", "a", "SMHS", ("x"):rep(63), ("\0"):rep(64), ("shmseg"):rep(100) } do
       local name = bytes_of(text)
       if text == "SMHS" then -- the magic of a machine of one of the two byte orders

@@ -12,8 +12,9 @@ local cli = {}
 --- The commands, in the order of the help. Each is a module of its own, shmseg.cli.<command>:
 --   summary    one line
 --   usage      its operands, as the help shows them
---   operands   what they are, for completion: "name" (of any object), "name:<kind>", "file",
---              "command" or "text"; a last "..." means that the one before may come again
+--   operands   what they are, for completion: "name" (of any object), "name:<kind>,<kind>", "file",
+--              "command", "one:<word>,<word>" or "text"; a last "..." means that the one before may
+--              come again
 --   least      how many operands there must be; by default all in the list
 --   options    a list of { short or nil, long, argument or nil, text }
 --   json       true: it takes --json
@@ -26,6 +27,7 @@ cli.commands = {
   "get", "set", "del", "keys", "incr", "ttl",
   "push", "pop", "pub", "sub", "record", "replay",
   "lock", "check", "rm", "gc", "bench",
+  "completion", "man",
 }
 
 --- Exit codes besides those of signals, which are 128 and the signal's number.
@@ -103,6 +105,8 @@ local function run(self, arguments)
     return self:out("%s, %s\n", require("shmseg")._VERSION, jit and jit.version or _VERSION)
   elseif first == "--describe" then
     return self:json_out(help.describe(cli))
+  elseif first == "--complete" then
+    return require("shmseg.cli.complete").run(self, cli, arguments)
   elseif first:find "^%-" then
     self:misuse(check.unknown_option(first, { ["--help"] = true, ["--version"] = true }))
   end

@@ -162,10 +162,10 @@ function segment.stat(name)
   return core.stat(bare)
 end
 
---- Tells what is behind a name, without opening it: the kind of object that the segment begins with.
+--- Tells what is behind a name, without opening it: the kind of object that is there.
 -- @tparam string name
--- @treturn string "queue" …, or "segment" for plain bytes and what other programs have made; or nil,
--- message, code: "incompatible" for an object that this version cannot open
+-- @treturn string "queue" …, or "segment" for plain bytes and what other programs have made; or
+-- nil, message, code: "incompatible" for an object that this version cannot open
 function segment.kind(name)
   local wrong = check.colon(name, "kind")
   local bare

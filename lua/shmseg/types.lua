@@ -203,6 +203,7 @@
 ---@field futex boolean a wait sleeps in the kernel, on the word itself
 ---@field ofd_locks boolean each handle is an owner of locks by itself
 ---@field memfd boolean nobody can shrink an anonymous segment
+---@field presence boolean who has an object open is known
 ---@field list boolean shmseg.list works
 ---@field proc boolean /proc is there
 
@@ -282,6 +283,15 @@ function Segment:compare(offset, source) end
 ---@return string? message
 ---@return shmseg.code? code
 function Segment:find(bytes, offset, count) end
+
+---As find, from the end.
+---@param bytes string
+---@param offset? integer
+---@param count? integer
+---@return integer? offset of the last place
+---@return string? message
+---@return shmseg.code? code
+function Segment:rfind(bytes, offset, count) end
 
 ---Writes values in the formats of string.pack.
 ---@param offset integer
@@ -515,6 +525,12 @@ function Segment:flush(offset, count) end
 ---@return shmseg.code? code
 function Segment:advise(hint) end
 
+---Does the name still lead to this very segment?
+---@return boolean? current
+---@return string? message
+---@return shmseg.code? code
+function Segment:is_current() end
+
 ---Removes the name if it still leads to this very segment.
 ---@return true? done
 ---@return string? message
@@ -547,7 +563,15 @@ function Array:get(i, j) end
 ---@return string? message
 ---@return shmseg.code? code
 ---@overload fun(self: shmseg.Array, i: integer, list: any[]): true?, string?, shmseg.code?
+---@overload fun(self: shmseg.Array, i: integer, array: shmseg.Array, j?: integer, k?: integer): true?
 function Array:set(i, ...) end
+
+---Compares with an array of the same type.
+---@param other shmseg.Array
+---@return -1|0|1|nil order
+---@return integer|string|nil difference the index of the first difference
+---@return shmseg.code? code
+function Array:compare(other) end
 
 ---@param i? integer 1 by default
 ---@param j? integer the last by default
@@ -719,6 +743,13 @@ function Object:unlink() end
 
 function Object:close() end
 
+---What the objects have that have a capacity.
+---@class shmseg.SizedObject: shmseg.Object
+local SizedObject = {}
+
+---@return integer bytes
+function SizedObject:capacity() end
+
 ---What a lock returns. Each handle has one; its close unlocks if the handle still has the lock.
 ---@class shmseg.Guard
 local Guard = {}
@@ -820,7 +851,7 @@ function Event:is_set() end
 function Event:wait(timeout) end
 
 ---The latest value, never torn.
----@class shmseg.Cell: shmseg.Object
+---@class shmseg.Cell: shmseg.SizedObject
 local Cell = {}
 
 ---@param value shmseg.value
@@ -862,7 +893,7 @@ function Cell:wait(version, timeout) end
 function Cell:changes() end
 
 ---Each message to one consumer.
----@class shmseg.Queue: shmseg.Object
+---@class shmseg.Queue: shmseg.SizedObject
 ---@operator len: integer
 local Queue = {}
 
@@ -917,7 +948,7 @@ function Queue:stats() end
 function Queue:shutdown() end
 
 ---Each message to every subscriber.
----@class shmseg.Broadcast: shmseg.Object
+---@class shmseg.Broadcast: shmseg.SizedObject
 local Broadcast = {}
 
 ---@param value shmseg.value
@@ -984,7 +1015,7 @@ function Subscription:messages() end
 function Subscription:close() end
 
 ---Keys and values with times to live. A failure is nil or false and a word, without a message.
----@class shmseg.Dict: shmseg.Object
+---@class shmseg.Dict: shmseg.SizedObject
 ---@operator len: integer
 local Dict = {}
 
@@ -1181,9 +1212,6 @@ function Dict:flush_expired(max) end
 ---@return shmseg.DictStats? stats
 ---@return shmseg.dict_word? word
 function Dict:stats() end
-
----@return integer bytes
-function Dict:capacity() end
 
 ---@return integer? bytes
 ---@return shmseg.dict_word? word
@@ -1399,6 +1427,20 @@ function shmseg.unlink(name) end
 ---@return string? message
 ---@return shmseg.code? code
 function shmseg.stat(name) end
+
+---What has this name: the kind of an object, or "segment".
+---@param name string
+---@return shmseg.kind|"segment"|nil kind
+---@return string? message
+---@return shmseg.code? code
+function shmseg.kind(name) end
+
+---Who has it open.
+---@param name string
+---@return integer? handles of this library
+---@return integer[]|string processes that have it mapped, as far as they may be seen
+---@return shmseg.code? code
+function shmseg.users(name) end
 
 ---@param pattern? string a Lua pattern
 ---@return string[]? names sorted

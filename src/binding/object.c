@@ -353,12 +353,8 @@ static const luaL_Reg common_metamethods[] = {
 };
 
 static const luaL_Reg class_functions[] = {
-  { "check", object_check },
-  { "inspect", object_inspect },
-  { "open", object_open },
-  { "open_named", object_open_named },
-  { "size_for", object_size_for },
-  { NULL, NULL },
+  { "check", object_check },           { "inspect", object_inspect },   { "open", object_open },
+  { "open_named", object_open_named }, { "size_for", object_size_for }, { NULL, NULL },
 };
 
 /* Like binding_register; upvalue 1 of each function is the class. */

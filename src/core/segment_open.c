@@ -49,11 +49,10 @@ static void segment_take_options(shmseg_segment *segment, const shmseg_options *
   segment->pin = options->pin;
 }
 
-static int segment_learn_identity(shmseg_segment *segment) {
-  struct stat status;
-  if (fstat(segment->fd, &status) != 0)
+static int segment_learn_identity(shmseg_segment *segment, struct stat *status) {
+  if (fstat(segment->fd, status) != 0)
     return errno;
-  segment->identity = shmseg_backing_identity(&status);
+  segment->identity = shmseg_backing_identity(status);
   return 0;
 }
 
@@ -72,20 +71,18 @@ static int segment_give_up_unopened(shmseg_segment *segment, int err) {
  * there START_OVER: it has no name any more; BEING_REMOVED. */
 static int segment_become_present(shmseg_segment *segment, bool is_new, bool asked) {
   struct stat status;
-  int err = fstat(segment->fd, &status) != 0 ? errno : 0;
-  bool due = asked || segment->place.type == SHMSEG_NAME;
-  if (err || (!due && !shmseg_presence_is_due(&status))) {
-    segment->identity = shmseg_backing_identity(&status);
-    return err;
+  if (!asked && segment->place.type == SHMSEG_FILE) {
+    int err = segment_learn_identity(segment, &status);
+    if (err || !shmseg_presence_is_due(&status))
+      return err;
   }
-  err = shmseg_presence_enter(segment->fd, &status);
+  int err = shmseg_presence_enter(segment->fd, &status);
+  if (err && err != ENOTSUP)
+    return err == EAGAIN ? BEING_REMOVED : err;
   segment->identity = shmseg_backing_identity(&status);
-  switch (err) {
-  case 0: return is_new || status.st_nlink > 0 ? 0 : START_OVER;
-  case EAGAIN: return BEING_REMOVED;
-  case ENOTSUP: return asked ? ENOTSUP : 0;
-  default: return err;
-  }
+  if (err)
+    return asked ? ENOTSUP : 0;
+  return is_new || status.st_nlink > 0 ? 0 : START_OVER;
 }
 
 static bool segment_asks_for_last(const shmseg_options *options) {
@@ -301,13 +298,14 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
 }
 
 int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options) {
+  struct stat status;
   shmseg_segment_init(segment);
   if (!options || options->size == 0 || options->temporary)
     return EINVAL;
   int err = shmseg_backing_anonymous(&segment->fd);
   if (err)
     return segment_give_up_unopened(segment, err);
-  err = segment_learn_identity(segment);
+  err = segment_learn_identity(segment, &status);
   if (!err)
     err = segment_build(segment, options);
   if (!err)
@@ -316,11 +314,11 @@ int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *opti
 }
 
 /* The caller's description stays without a presence: one of its own has it, if one can be had. */
-static void segment_take_own_description(shmseg_segment *segment) {
+static int segment_take_own_description(shmseg_segment *segment) {
   struct stat status;
   int fresh, err = EAGAIN;
   if (shmseg_descriptor_reopen(segment->fd, &fresh) != 0)
-    return;
+    return 0;
   for (int i = 0; i < TRIES && err == EAGAIN; i++) {
     err = shmseg_presence_enter(fresh, &status);
     if (err == EAGAIN)
@@ -329,6 +327,7 @@ static void segment_take_own_description(shmseg_segment *segment) {
   shmseg_presence_close(err ? fresh : segment->fd);
   if (!err)
     segment->fd = fresh;
+  return err == EAGAIN || err == ENOTSUP ? 0 : err;
 }
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
@@ -341,11 +340,11 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   segment->writable = writable;
   err = fstat(segment->fd, &status) != 0 ? errno : S_ISREG(status.st_mode) ? 0 : ENODEV;
   if (!err && shmseg_presence_is_due(&status))
-    segment_take_own_description(segment);
+    err = segment_take_own_description(segment);
   if (!err)
     err = shmseg_backing_size(segment->fd, &size);
   if (!err)
-    err = segment_learn_identity(segment);
+    err = segment_learn_identity(segment, &status);
   if (!err)
     err = segment_enter(segment, size);
   return err ? shmseg_segment_give_up(segment, err) : 0;

@@ -53,7 +53,7 @@ end
 --- The values of a call of the library; its failure ends the command.
 function context:check(value, message, code, ...)
   if value == nil then
-    self:fail(message, code)
+    self:fail((message:gsub(" %(mode \"c\" creates it%)$", "")), code) -- that is for Lua programs
   end
   return value, message, code, ...
 end
@@ -220,7 +220,7 @@ function context:open(name, noun, mode, more)
   local open = noun and shmseg[noun].open or shmseg.open
   local ok, object, created, code = pcall(open, bare, mode, more)
   if not ok then
-    self:misuse((tostring(object):gsub("^[^:]*%.lua:%d+: ", "")))
+    self:misuse(text.without_place(object))
   end
   return self:check(object, created, code), created
 end

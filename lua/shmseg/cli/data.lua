@@ -41,7 +41,10 @@ end
 function data.open(context, operand, noun, options)
   local name = context:name(operand)
   if not options.create then
-    return context:open(name, noun, "rw")
+    if select(3, shmseg.stat(name)) == "ENOENT" then
+      context:fail(("%s: it is not there, and --create makes it"):format(name), "ENOENT")
+    end
+    return (context:open(name, noun, "rw"))
   end
   local capacity = context:bytes("--create", options.create)
   local ok, object, message, code = pcall(open_or_make, name, noun, capacity)
@@ -49,6 +52,15 @@ function data.open(context, operand, noun, options)
     context:misuse(data.without_position(object))
   end
   return context:check(object, message, code)
+end
+
+--- Ends a command that has done a part of its work: the message tells how much, also at a signal.
+function data.fail_partly(context, message, code)
+  if context:signal() then
+    context:error(message)
+    message = nil
+  end
+  context:fail(message, code)
 end
 
 --- The kind of what has a name. Its failure ends the command, and so does a kind that is not among

@@ -22,7 +22,7 @@ local function environment_of(noted)
     local name, fields = ...
     local ok, struct = pcall(shmseg.struct, ...)
     if not ok then
-      error((tostring(struct):gsub("^[^:]*%.lua:%d+: ", "")), 2)
+      error(text.without_place(struct), 2)
     end
     noted[struct] = {}
     for i, field in ipairs(name and fields) do
@@ -61,8 +61,10 @@ function decode.load(self, path)
     self:fail(wrong)
   end
   local ok, result = pcall(run)
-  if not ok then
-    self:fail(type(result) == "string" and result or path .. ": failed")
+  if not ok and type(result) == "string" then
+    self:fail(result:find(path, 1, true) == 1 and result or ("%s: %s"):format(path, result))
+  elseif not ok then
+    self:fail(path .. ": failed")
   elseif not fields[result] then
     self:fail(path .. ": return shmseg.struct(...) expected")
   end
@@ -130,7 +132,11 @@ local function add_rows(known, rows, path, kind, value)
 end
 
 local function print_one(self, known, offset, bytes)
-  local value = converted(known, known.struct, known.struct.decode(bytes))
+  local ok, plain = pcall(known.struct.decode, bytes)
+  if not ok then -- an integer that this Lua has no number for
+    self:fail(("%s at %d: %s"):format(known.struct.name, offset, text.without_place(plain)))
+  end
+  local value = converted(known, known.struct, plain)
   if self.json then
     return self:json_out { offset = offset, value = value }
   end

@@ -22,7 +22,7 @@ local function send(context, target, list)
   local n, message, code = target.send(list)
   target.sent = target.sent + n
   if n < #list then
-    context:fail(("%s: %s (%s, and %s %s not)"):format(target.name, message,
+    data.fail_partly(context, ("%s: %s (%s, and %s %s not)"):format(target.name, message,
       count(target.sent, "message") .. " " .. target.done, #list - n,
       #list - n == 1 and "was read and" or "were read and"), code)
   end
@@ -31,7 +31,7 @@ end
 local function stop_at(context, target, list, wrong)
   send(context, target, list)
   if wrong then
-    context:fail(("%s: %s (%s %s before it)"):format(target.name, wrong,
+    data.fail_partly(context, ("%s: %s (%s %s before it)"):format(target.name, wrong,
       count(target.sent, "message"), target.done))
   end
 end

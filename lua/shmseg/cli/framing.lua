@@ -37,10 +37,12 @@ function framing.splitter(kind, limit)
   return setmetatable(self, splitter)
 end
 
+-- What is said of the next message; size is nil while its end has not come.
 function splitter:too_long(size)
   local unit = self.kind == "line" and "line" or "message"
-  return ("%s %d is too long: %s bytes, and %.0f are the most"):format(unit, self.count + 1, size,
-    self.limit)
+  local so_long = size and ("%.0f bytes, and %.0f are the most"):format(size, self.limit)
+    or ("more than %.0f bytes"):format(self.limit)
+  return ("%s %d is too long: %s"):format(unit, self.count + 1, so_long)
 end
 
 function splitter:hold(bytes)
@@ -71,7 +73,7 @@ function splitter:marked(block)
       message = self:release(message)
     end
     if #message > limit then
-      return list, self:too_long(("%d"):format(#message))
+      return list, self:too_long(#message)
     end
     n = n + 1
     list[n] = message
@@ -81,7 +83,7 @@ function splitter:marked(block)
   end
   self:hold(sub(block, from))
   if self.held > limit then
-    return list, self:too_long(("%d so far"):format(self.held))
+    return list, self:too_long()
   end
   return list
 end
@@ -103,7 +105,7 @@ function splitter:measured(block)
   while #bytes - at + 1 >= 4 do
     local size = decode_length(bytes, at)
     if size > self.limit then
-      return list, self:too_long(("%.0f"):format(size))
+      return list, self:too_long(size)
     elseif #bytes - at + 1 < 4 + size then
       self.needed = 4 + size
       break

@@ -7,21 +7,17 @@ local objects = require "shmseg.cli.objects"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
 
--- What is garbage at this moment: marked as temporary; or, with a pattern, plain segments of that
--- name. Nobody has it open.
-local function find(self, pattern)
+-- What is garbage at this moment: marked as temporary, or plain segments. Nobody has it open.
+local function find(self, is_wanted, is_plain)
   local openers = objects.openers(self)
     or self:fail("this system does not tell who has shared memory open")
   local found = {}
-  for _, name in ipairs(self:check(shmseg.list(pattern))) do
-    local each = objects.look(name, openers)
-    local is_garbage = each and each.state ~= "open"
-    if pattern and is_garbage then
-      is_garbage = each.kind == "segment" and not each.mark
-    elseif is_garbage then
-      is_garbage = each.mark ~= nil
-    end
-    if is_garbage then
+  for _, name in ipairs(self:check(shmseg.list())) do
+    local each = is_wanted(name) and objects.look(name, openers)
+    local is_unused = each and each.state ~= "open"
+    if is_unused and not is_plain and each.mark then
+      found[#found + 1] = each
+    elseif is_unused and is_plain and each.kind == "segment" and not each.mark then
       found[#found + 1] = each
     end
   end
@@ -89,31 +85,38 @@ end
 
 return {
   summary = "removes temporary objects that nobody has open any more",
-  usage = "",
+  usage = "[NAME]...",
+  operands = { "name", "..." },
+  least = 0,
   json = true,
   options = {
     { "-n", "--dry-run", nil, "prints what would be removed" },
-    { "-p", "--plain", "PATTERN", "plain segments of such names instead; * and ? as in the shell" },
+    { "-p", "--plain", "PATTERN", "plain segments instead, those with such names" },
     { "-y", "--yes", nil, "asks no question" },
   },
   detail = [[
 Removes what was made as temporary and has outlived its users, after a crash
-for example. A queue between two runs is no such thing, and stays. On a terminal
-it asks first. Prints the names that it has removed.
+for example; with names, in which * and ? stand for any characters, of these
+alone. A queue between two runs is no such thing, and stays. On a terminal it
+asks first. Prints the names that it has removed.
 
 A plain segment says nothing about itself, so gc removes it only when --plain
 names it: --plain 'job-*'. It has to be unused: no handle of the library has it
 open, and no process that can be seen has it mapped. A program that you may not
 look into may still use it; ask as root. Without a terminal this needs --yes.]],
-  run = function(self, options)
-    local pattern = options.plain and objects.pattern(options.plain) or nil
-    local found = find(self, pattern)
+  run = function(self, options, operands)
+    local is_plain = options.plain ~= nil
+    if is_plain and #operands > 0 then
+      self:misuse("--plain has a pattern of its own: names besides it are too many")
+    end
+    local found = find(self, objects.filter(self, is_plain and { options.plain } or operands),
+      is_plain)
     local failed
     if not options["dry-run"] then
       if not is_agreed(self, options, found) then
         return 1
       end
-      found, failed = remove(self, found, pattern ~= nil)
+      found, failed = remove(self, found, is_plain)
     end
     if self.json then
       print_json(self, found)

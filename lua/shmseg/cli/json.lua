@@ -50,10 +50,24 @@ local function escaped(char)
 end
 
 local function encode_string(value)
-  if not text.is_utf8(value) then
+  if not value:find "[%c\"\\\127-\255]" then
+    return "\"" .. value .. "\""
+  elseif not text.is_utf8(value) then
     return ("{\"base64\":\"%s\"}"):format(json.base64(value))
   end
   return "\"" .. value:gsub("[%c\"\\\127]", escaped) .. "\""
+end
+
+-- The keys of objects, which are few and come again, as JSON.
+local known_keys = {}
+
+local function encode_key(key)
+  local encoded = known_keys[key]
+  if not encoded then
+    encoded = encode_string(key) .. ":"
+    known_keys[key] = encoded
+  end
+  return encoded
 end
 
 local kind_of_number = rawget(math, "type")
@@ -93,7 +107,7 @@ local function encode_object(object)
   end
   table.sort(keys)
   for i, key in ipairs(keys) do
-    parts[i] = encode_string(key) .. ":" .. encode(object[key])
+    parts[i] = encode_key(key) .. encode(object[key])
   end
   return "{" .. table.concat(parts, ",") .. "}"
 end

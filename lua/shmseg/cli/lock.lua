@@ -24,7 +24,7 @@ local function take(self, lock, method, timeout)
   local ok, guard, word = pcall(lock[method], lock, timeout)
   if not ok then
     self:look_for_signal()
-    self:fail((tostring(guard):gsub("^[^:]*%.lua:%d+: ", "")))
+    self:fail(text.without_place(guard))
   end
   return guard, word
 end

@@ -1,42 +1,19 @@
 --- shmseg ls: what there is.
 -- @module shmseg.cli.ls
 
-local check = require "shmseg.check"
 local json = require "shmseg.cli.json"
 local objects = require "shmseg.cli.objects"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
 
--- Patterns of the names that are asked for; and those operands, with true, that are plain names.
-local function patterns_of(self, operands)
-  local patterns, missing = {}, {}
-  for i, operand in ipairs(operands) do
-    local pattern, has_wildcard = objects.pattern(operand)
-    patterns[i] = has_wildcard and pattern or objects.pattern(self:name(operand))
-    if not has_wildcard then
-      missing[check.name(operand)] = true
-    end
-  end
-  return patterns, missing
-end
-
-local function is_wanted(name, patterns)
-  for _, pattern in ipairs(patterns) do
-    if name:find(pattern) then
-      return true
-    end
-  end
-  return #patterns == 0
-end
-
 -- Looks at all names: what is to be listed, how many others there are, and names that are missing.
 local function look(self, options, operands)
-  local patterns, missing = patterns_of(self, operands)
+  local is_wanted, missing = objects.filter(self, operands)
   local names = self:check(shmseg.list())
   local openers = objects.openers(self)
   local found, others = {}, 0
   for _, name in ipairs(names) do
-    local each = is_wanted(name, patterns) and objects.look(name, openers)
+    local each = is_wanted(name) and objects.look(name, openers)
     if each then -- else it has gone meanwhile
       missing[name] = nil
       if each.is_own or options.all or #operands > 0 then

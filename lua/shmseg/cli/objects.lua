@@ -106,11 +106,33 @@ function objects.for_json(look, json)
   }
 end
 
---- A Lua pattern for a pattern with * and ?, and whether it has any of these.
+--- A Lua pattern for names with * and ?, and whether it has any of these.
 function objects.pattern(glob)
-  local escaped = glob:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0")
+  local escaped = glob:gsub("^/", ""):gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0")
   local pattern, count = escaped:gsub("[*?]", { ["*"] = ".*", ["?"] = "." })
   return "^" .. pattern .. "$", count > 0
+end
+
+--- What tells whether a name is among the operands, which may have * and ?.
+-- @treturn function of a name; true for each when there are no operands
+-- @treturn table the operands that are plain names, as keys
+function objects.filter(self, operands)
+  local patterns, plain = {}, {}
+  for i, operand in ipairs(operands) do
+    local pattern, has_wildcard = objects.pattern(operand)
+    patterns[i] = pattern
+    if not has_wildcard then
+      plain[self:name(operand)] = true
+    end
+  end
+  return function(name)
+    for _, pattern in ipairs(patterns) do
+      if name:find(pattern) then
+        return true
+      end
+    end
+    return #patterns == 0
+  end, plain
 end
 
 return objects

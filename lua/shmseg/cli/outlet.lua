@@ -2,6 +2,7 @@
 -- @module shmseg.cli.outlet
 
 local core = require "shmseg.core"
+local data = require "shmseg.cli.data"
 local framing = require "shmseg.cli.framing"
 local json = require "shmseg.cli.json"
 local text = require "shmseg.cli.text"
@@ -38,9 +39,9 @@ function outlet.write_bytes(context, bytes)
   return core.write(1, bytes)
 end
 
---- Has the reader gone? Then nothing should be taken for it.
-function outlet:is_closed()
-  return not self.context.is_test and core.is_closed(1)
+--- Has the reader of standard output gone? Then nothing should be taken for it.
+function outlet.has_no_reader(context)
+  return not context.is_test and core.is_closed(1)
 end
 
 -- The next batch should be as many bytes as a pipe holds.
@@ -79,7 +80,7 @@ function outlet:write(list, lost)
   local count, message, code = outlet.write_bytes(self.context, bytes)
   if count < #bytes then
     local left = #list - framing.whole(self.kind, list, count)
-    self.context:fail(("write: %s: %s"):format(message, lost:format(left)), code)
+    data.fail_partly(self.context, ("write: %s: %s"):format(message, lost:format(left)), code)
   end
 end
 

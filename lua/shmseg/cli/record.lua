@@ -11,13 +11,22 @@ local GLANCE = 0.25 -- seconds
 -- As many messages as are written at once.
 local BATCH = 1024
 
--- A function that writes bytes and gives true, or nil and what is wrong; and one that closes.
-local function open_file(context, path, is_forced)
-  if path == "-" then
-    return function(bytes)
+-- Standard output as open_file gives a file.
+local function open_stdout(context)
+  return {
+    write = function(bytes)
       local count, message, code = outlet.write_bytes(context, bytes)
       return count == #bytes or nil, message, code
-    end, function() end
+    end,
+    close = function() return true end,
+    is_closed = function() return outlet.has_no_reader(context) end,
+  }
+end
+
+-- What writes bytes and gives true, or nil, message, code; what closes; is_closed: can nobody read?
+local function open_file(context, path, is_forced)
+  if path == "-" then
+    return open_stdout(context)
   end
   local old = not is_forced and io.open(path, "rb")
   local has_bytes = old and old:read(1)
@@ -29,15 +38,17 @@ local function open_file(context, path, is_forced)
   end
   local file, message = io.open(path, "wb")
   context:check(file, message)
-  return function(bytes)
-    local done, wrong = file:write(bytes)
-    if done then
-      done, wrong = file:flush()
-    end
-    return done, path .. ": " .. tostring(wrong)
-  end, function()
-    return file:close()
-  end
+  return {
+    write = function(bytes)
+      local done, wrong = file:write(bytes)
+      if done then
+        done, wrong = file:flush()
+      end
+      return done, path .. ": " .. tostring(wrong)
+    end,
+    close = function() return file:close() end,
+    is_closed = function() return false end,
+  }
 end
 
 -- How the loop goes on after no message came; true at the end.
@@ -67,6 +78,9 @@ end
 local function run(context, self)
   local is_over = false
   while not is_over and self.messages < self.wanted do
+    if self.file.is_closed() then
+      context:fail(nil, "EPIPE")
+    end
     local left = self.deadline and self.deadline - core.now() or GLANCE
     local list, first, third = self.subscription:drain(math.min(BATCH, self.wanted - self.messages),
       math.min(GLANCE, math.max(0, left)))
@@ -99,18 +113,18 @@ output. The file is good for replay also when record was killed.]],
     local wanted = options.count and context:integer("--count", options.count, 0) or math.huge
     local timeout = options.timeout and context:seconds("--timeout", options.timeout)
     local subscription, broadcast = subscribe.open(context, operands[1], options)
-    local write, close = open_file(context, operands[2], options.force)
+    local file = open_file(context, operands[2], options.force)
     local self = {
       name = broadcast:segment():name(), subscription = subscription, wanted = wanted,
       timeout = timeout, deadline = timeout and core.now() + timeout, messages = 0, lost = 0,
-      began = core.now(), write = function(bytes)
-        context:check(write(bytes))
+      began = core.now(), file = file, write = function(bytes)
+        context:check(file.write(bytes))
       end,
     }
     self.write(recording.head(broadcast:capacity(), os.time()))
     run(context, self)
     self.write(recording.tail(self.messages, self.lost))
-    context:check(close())
+    context:check(file.close())
     context:look_for_signal()
     return self.failed and 1 or 0
   end,

@@ -123,10 +123,9 @@ function reader:next(limit)
   elseif seconds then
     return self:message(from, tonumber(seconds), tonumber(number), tonumber(size))
   end
-  for word, one, two in line:gmatch "^(%l+) (%d+) (%d+)$" do
-    if word == "lost" or word == "end" then
-      return word, tonumber(one), tonumber(two)
-    end
+  local word, one, two = line:match "^(%l+) (%d+) (%d+)$"
+  if word == "lost" or word == "end" then
+    return word, tonumber(one), tonumber(two)
   end
   self.at = from - self.base + 1
   return self:damaged()

@@ -37,7 +37,8 @@ local function publish(context, self)
   end
   local number, message, code = self.broadcast:publish_many(self.list)
   if not number then
-    context:fail(("%s: %s (%s played)"):format(self.name, message, count(self.played)), code)
+    data.fail_partly(context, ("%s: %s (%s played)"):format(self.name, message,
+      count(self.played)), code)
   end
   self.played = self.played + #self.list
   self.list, self.bytes = {}, 0
@@ -45,8 +46,8 @@ end
 
 local function stop_here(context, self)
   if context:signal() then
-    context:fail(("%s: interrupted (%s played)"):format(self.name, count(self.played)),
-      "interrupted")
+    data.fail_partly(context, ("%s: interrupted (%s played)"):format(self.name,
+      count(self.played)), "interrupted")
   end
 end
 
@@ -90,6 +91,7 @@ local function play(context, self)
     elseif kind == "lost" then
       context:error(subscribe.lost_text(self.path, one, two) .. ", when it was recorded")
     else
+      stop_here(context, self) -- a signal may have ended the read
       publish(context, self)
       return kind ~= "end" and one or nil
     end

@@ -4,6 +4,7 @@
 local core = require "shmseg.core"
 local data = require "shmseg.cli.data"
 local framing = require "shmseg.cli.framing"
+local outlet = require "shmseg.cli.outlet"
 
 local take = {}
 
@@ -45,7 +46,7 @@ function take.run(context, options, self)
   local left, ended = wanted, nil
   self.deadline = data.deadline(timeout)
   while left > 0 and not ended do
-    if self.outlet:is_closed() then
+    if outlet.has_no_reader(context) then
       context:fail(nil, "EPIPE")
     end
     local max = math.min(left, self.outlet.batch)

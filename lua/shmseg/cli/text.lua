@@ -85,6 +85,11 @@ function text.message(bytes)
   return printable(bytes, true)
 end
 
+--- An error of the library without the place in this program that it begins with.
+function text.without_place(message)
+  return (tostring(message):gsub("^[^:]*%.lua:%d+: ", "", 1))
+end
+
 --- How many characters there are.
 function text.width(shown)
   return select(2, shown:gsub("[^\128-\191]", ""))

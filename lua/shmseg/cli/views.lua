@@ -255,8 +255,13 @@ local function read_window(handle, offset, count)
   local stat, message, code = handle:stat()
   if not stat then
     return nil, message, code
-  elseif stat.size > 0 and not handle.mapped then
-    return nil, "it is no longer empty"
+  end
+  if stat.size > 0 and not handle.mapped then
+    local opened, wrong, word_of = open_bytes(handle.name)
+    if not opened then
+      return nil, wrong, word_of
+    end
+    handle.mapped, handle.file = opened.mapped, opened.file
   elseif not handle.file and handle.mapped then
     handle.mapped:refresh()
   end

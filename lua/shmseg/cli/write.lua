@@ -6,14 +6,16 @@ local source = require "shmseg.cli.source"
 
 -- Fails when the name leads to an object of the library, whose words nobody else may write.
 local function check_kind(self, name, segment, is_forced)
-  local kind, message, code = core.kind(name)
-  if kind == "segment" or is_forced or not segment:is_current() then
+  if is_forced then
     return
-  elseif not kind then
-    self:fail(message, code)
   end
-  self:fail(("%s %q: bytes from elsewhere would spoil it; --force writes them all the same")
-    :format(kind, name))
+  local look, mine = self:check(core.look(name)), segment:stat()
+  if look.inode ~= mine.inode or look.device ~= mine.device then
+    self:fail(("segment %q: the name leads elsewhere now"):format(name))
+  elseif look.kind ~= "segment" then
+    self:fail(("%s %q: bytes from elsewhere would spoil it; --force writes them all the same")
+      :format(look.kind or "object", name))
+  end
 end
 
 local function open(self, options, operand)
@@ -63,8 +65,8 @@ failure; of those that come from stdin, the ones that have room are written.]],
     local segment = open(self, options, operands[1])
     local given = operands[2]
     for bytes in pieces(self, given) do
-      local room = math.max(0, segment:size() - at)
-      if #bytes > room and not given and at <= segment:size() then
+      local room = segment:size() - at
+      if #bytes > room and room > 0 and not given then
         self:check(segment:write(at, bytes:sub(1, room)))
       end
       if #bytes > room then

@@ -44,6 +44,7 @@ static const struct {
   { "sigaction", { EINVAL } },
   { "atexit", { ENOMEM } },
   { "fcntl", { EMFILE, EPERM } },
+  { "flock", { EWOULDBLOCK, ENOMEM, EOPNOTSUPP, ENOSYS, EPERM, EINVAL, ENOLCK } },
   { "fcntl(lock)", { EAGAIN, EACCES, ENOLCK } },
   { "fcntl(unlock)", { ENOLCK } },
   { "mmap", { ENOMEM, EAGAIN, EPERM } },
@@ -79,6 +80,24 @@ static const struct {
   { "shrink", "mmap(MAP_FIXED)", EAGAIN, 0 },
   { "unlink", "fcntl(lock)", ENOLCK, 0 }, /* nobody can lock: without */
   { NULL, "fcntl(unlock)", ENOLCK, 0 },
+  { NULL, "flock", EWOULDBLOCK, 0 }, /* some program has it: a lock of another sort, then */
+  { "create last", "flock", EOPNOTSUPP, ENOTSUP },
+  { "create last", "flock", ENOSYS, ENOTSUP },
+  { "create last", "flock", EPERM, ENOTSUP },
+  { "create last", "flock", EINVAL, ENOTSUP },
+  { "create last", "flock", ENOLCK, ENOTSUP },
+  { "attach last", "flock", EOPNOTSUPP, ENOTSUP },
+  { "attach last", "flock", ENOSYS, ENOTSUP },
+  { "attach last", "flock", EPERM, ENOTSUP },
+  { "attach last", "flock", EINVAL, ENOTSUP },
+  { "attach last", "flock", ENOLCK, ENOTSUP },
+  { NULL, "flock", EOPNOTSUPP, 0 }, /* no presence, then */
+  { NULL, "flock", ENOSYS, 0 },
+  { NULL, "flock", EPERM, 0 },
+  { NULL, "flock", EINVAL, 0 },
+  { NULL, "flock", ENOLCK, 0 },
+  { "from a descriptor", "stat", EACCES, 0 }, /* a presence that cannot be had */
+  { "from a descriptor", "stat", ENOMEM, 0 },
 };
 
 static shmseg_segment segment, peer;
@@ -87,6 +106,10 @@ static const shmseg_options plain = { .size = 3 * PAGE, .perm = 0600 };
 static const shmseg_options full = {
   .size = 3 * PAGE, .perm = 0600, .max = 8 * PAGE, .populate = true, .pin = true, .temporary = true
 };
+
+static const shmseg_options last = { .size = 3 * PAGE,
+                                     .perm = 0600,
+                                     .temporary = SHMSEG_TEMPORARY_LAST };
 
 static void nothing(void) {}
 
@@ -125,6 +148,14 @@ static int open_create(void) {
 
 static int open_create_only(void) {
   return shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &full, NULL);
+}
+
+static int open_create_last(void) {
+  return shmseg_segment_open(&segment, place, SHMSEG_CREATE_ONLY, &last, NULL);
+}
+
+static int open_last(void) {
+  return shmseg_segment_open(&segment, place, SHMSEG_WRITE, &last, NULL);
 }
 
 /* Where unlink itself fails, the builder's own name stays: it is ours to remove. */
@@ -195,6 +226,8 @@ static const struct operation {
   { "create without O_TMPFILE", nothing, open_named, OPENS, 3 * PAGE },
   { "attach", have_peer, open_write, OPENS, 3 * PAGE },
   { "attach for reading", have_peer, open_read, OPENS, 3 * PAGE },
+  { "create last", nothing, open_create_last, OPENS, 3 * PAGE },
+  { "attach last", have_peer, open_last, OPENS, 3 * PAGE },
   { "anonymous", nothing, open_anonymous, OPENS, 3 * PAGE },
   { "from a descriptor", have_peer, open_from_fd, OPENS, 3 * PAGE },
   { "grow", have_segment, grow, CHANGES, 5 * PAGE },
@@ -215,8 +248,17 @@ static bool is_for_lock(const char *operation, const char *call) {
           strcmp(operation, "shrink") == 0 || strcmp(operation, "unlink") == 0);
 }
 
-static int expected(const char *operation, const char *call, int err) {
-  if (is_for_lock(operation, call))
+/* No new description: the segment's own is mapped; or the caller's has no presence. */
+static bool is_for_presence(const char *operation, const char *const *names, int i) {
+  bool entered = strcmp(operation, "from a descriptor") == 0;
+  for (int before = 0; before < i; before++)
+    entered |= strcmp(names[before], "flock") == 0;
+  return entered && strcmp(names[i], "open") == 0;
+}
+
+static int expected(const char *operation, const char *const *names, int at, int err) {
+  const char *call = names[at];
+  if (is_for_lock(operation, call) || is_for_presence(operation, names, at))
     return 0;
   for (size_t i = 0; i < COUNT(instead); i++)
     if ((!instead[i].operation || strcmp(instead[i].operation, operation) == 0) &&
@@ -290,7 +332,7 @@ static void attempt_in_child(const struct operation *op, int fail_at, int err,
   for (int i = 0; i < fail_at; i++)
     published |= strcmp(names[i], "linkat") == 0 || strcmp(names[i], "link") == 0;
   /* what comes after the publication only tidies up */
-  int code = published ? 0 : expected(op->name, names[fail_at], err);
+  int code = published ? 0 : expected(op->name, names, fail_at, err);
   pid_t pid = fork();
   must(pid >= 0);
   if (pid == 0) {

@@ -5,7 +5,7 @@
 unit_flags := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
               -fno-sanitize-recover=all
 unit_wrapped := open stat lstat fstat fchmod link linkat rename unlink fallocate posix_fallocate ftruncate \
-                fcntl mmap munmap madvise mlock2 fstatvfs sysinfo memfd_create mkostemp readlink getentropy \
+                fcntl flock mmap munmap madvise mlock2 fstatvfs sysinfo memfd_create mkostemp readlink getentropy \
                 sigaction atexit
 # without sanitizers, for one forks often and they make nothing of mlock; with the plain names of the system
 # calls, not open64
