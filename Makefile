@@ -15,7 +15,7 @@ jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j 2)
 compile = $(MAKE) -s $(jobs) -f .ci/tree.mk LUA=$(version)
 sanitize := -fsanitize=address,undefined
 
-.PHONY: all help setup setup-specs demo test test-all dev asan check-c storm bench bench-peers picture doc lint rockspec dist library install uninstall clean
+.PHONY: all help setup setup-specs demo test test-all test-cross dev asan check-c storm bench bench-peers picture doc lint rockspec dist library install uninstall clean
 
 all: $(built)                ## build the module for one Lua, into build/<LUA>
 	@echo "$(tree) is built; what the compiler said is in $(tree)-build.log"
@@ -51,6 +51,9 @@ test-all:                    ## run the specs on every Lua
 dev: setup                   ## compile what has changed, with -O1 -g, in seconds; with ARGS= run specs
 	+@$(compile) TREE=build/dev/$(version) FLAGS="-O1 -g"
 	$(if $(ARGS),.ci/with $(version) build/dev/$(version) .ci/busted $(version) $(ARGS))
+
+test-cross:                  ## run the specs on other machines, with musl and on Debian 13 (an hour)
+	@.ci/test-cross
 
 asan: setup-specs            ## the same with the address and undefined behaviour sanitizers, and run the specs
 	+@$(compile) TREE=build/asan/$(version) LINK="$(sanitize)" \

@@ -123,6 +123,8 @@ local function split(class, options)
       codec, wrong = value or nil, value and codec_error(value)
     elseif known then
       own[name] = value
+    elseif name == "grow" then
+      wrong = "option \"grow\": an object has the size that it has"
     else
       wrong = check.unknown_option(name, class.known)
     end
