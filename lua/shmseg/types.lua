@@ -128,7 +128,7 @@
 
 ---Options of objects with a name of their own.
 ---@class shmseg.ObjectOptions: shmseg.AnonymousOptions
----@field temporary? boolean remove the name at close and at the end of the process that made it
+---@field temporary? boolean|"last" remove the name with the handle that made it; or with the last
 
 ---@class shmseg.OpenOptions: shmseg.ObjectOptions
 ---@field init? fun(segment: shmseg.Segment) fills a new segment before others can see it
