@@ -123,7 +123,10 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
   int err = segment_check_range(segment, offset, count);
   if (err || count == 0)
     return err;
-  size_t start = offset / shmseg_map_page() * shmseg_map_page();
-  err = shmseg_map_flush(segment->data + start, offset + count - start);
+  if (segment->is_private)
+    return EINVAL;
+  unsigned char *bytes = segment->data + offset;
+  size_t before = (size_t)((uintptr_t)bytes % shmseg_map_page());
+  err = shmseg_map_flush(bytes - before, before + count);
   return err ? err : shmseg_segment_status(segment);
 }

@@ -47,7 +47,8 @@ int shmseg_presence_exclude(int fd);
 /* Ends it; fd stays open. errno stays as it is. */
 void shmseg_presence_readmit(int fd);
 
-/* Is a lock that the kernel tells of one presence? */
+/* Is a lock that the kernel tells of (os/users.h) a presence? A shared flock of another program looks
+ * like one. */
 bool shmseg_presence_is_lock(const shmseg_proc_lock *lock);
 
 #pragma GCC visibility pop
