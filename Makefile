@@ -15,7 +15,7 @@ jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j 2)
 compile = $(MAKE) -s $(jobs) -f .ci/tree.mk LUA=$(version)
 sanitize := -fsanitize=address,undefined
 
-.PHONY: all help setup setup-specs demo test test-all test-cross dev asan check-c storm bench picture doc lint rockspec dist library install uninstall clean
+.PHONY: all help setup setup-specs demo test test-all test-cross dev asan check-c storm bench bench-peers picture doc lint rockspec dist library install uninstall clean
 
 all: $(built)                ## build the module for one Lua, into build/<LUA>
 	@echo "$(tree) is built; what the compiler said is in $(tree)-build.log"
@@ -67,8 +67,13 @@ check-c:                     ## run the tests of the C floors (minutes); ONLY=un
 storm:                       ## run the storm; KILLS=100000 for a long one
 	$(MAKE) -C spec/c storm KILLS=$(or $(KILLS),2000)
 
-bench: $(built)              ## run the benchmarks
+bench: $(built)              ## run the benchmarks; build/bench gets results.md and a plot
+	@.ci/setup gnuplot || echo "shmseg: there will be no plot" >&2
 	$(with) "$$(.ci/find interpreter $(version))" bench/run.lua $(ARGS)
+
+bench-peers: setup           ## get what the benchmarks measure against, and say what is missing
+	@bench/get-peers
+	@"$$(.ci/find interpreter $(version))" bench/run.lua --peers
 
 picture: $(built)            ## draw the picture of README from a run of the demo
 	$(with) "$$(.ci/find interpreter $(version))" .ci/picture.lua

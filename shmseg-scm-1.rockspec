@@ -163,6 +163,7 @@ build = {
         "src/objects/queue_take.c",
         "src/objects/rwlock.c",
         "src/objects/semaphore.c",
+        "src/objects/signal.c",
         "src/objects/subscription.c",
         "src/objects/subscription_find.c",
         "src/binding/array.c",

@@ -169,6 +169,28 @@ time.sleep(60)]], scratch.objects .. name }
     end
   end)
 
+  it("takes a list, and tells of each name what has become of it", function()
+    local names, expected = {}, {}
+    for i = 1, 150 do
+      names[i] = leave(i % 5 == 0 and 0 or LAST)
+      expected[i] = i % 5 == 0 and "EPERM" or true
+    end
+    local used = expect.success(shmseg.event.open(names[71], "r"))
+    local mapped = expect.success(shmseg.event.open(names[72], "r"))
+    names[151], expected[151] = scratch.name(), "ENOENT"
+    names[152], expected[152] = names[1], "ENOENT"
+    expected[71], expected[72] = "EBUSY", "EBUSY"
+    for i, done in ipairs(core.collect(names)) do
+      assert.equal(expected[i], done == true or done.code)
+      assert.equal(done ~= true and done.code ~= "ENOENT", exists(names[i]))
+      assert.truthy(done == true or done.message:find(names[i], 1, true))
+    end
+    assert.same({}, core.collect {})
+    expect.misuse("not a list of names", core.collect, { names[1], 7 })
+    used:close()
+    mapped:close()
+  end)
+
   it("fails where there is nothing", function()
     expect.failure("ENOENT", core.collect(scratch.name()))
   end)

@@ -161,6 +161,20 @@ describe("inspect", function()
     assert.same({ word = "permit", of = 4, taken = 3 }, found[3])
   end)
 
+  it("tells how many posts a signal has, and who waits for one", function()
+    local s, name = open("semaphore", { permits = 9, signal = true })
+    assert.same({ signal = true, permits = 9 }, core.look(name).geometry)
+    s:post(3)
+    assert.equal(3, entry("semaphore", s, "count").value)
+    s:acquire()
+    s:acquire()
+    s:acquire()
+    local other = peer_with("semaphore", name)
+    other:send_to_sleep "o:acquire()"
+    assert.equal(0, entry("semaphore", s, "count").value)
+    assert.True(entry("semaphore", s, "posts").waiters)
+  end)
+
   it("tells whether an event is set", function()
     local e = open "event"
     assert.same({ word = "event", set = false }, entry("event", e, "event"))

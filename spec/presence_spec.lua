@@ -21,7 +21,8 @@ local function exists(name)
 end
 
 local function open(name, mode, options)
-  return expect.success(shmseg.open(name, mode, (mode == "c" or mode == "x") and 64 or nil, options))
+  local size = (mode == "c" or mode == "x") and 64 or nil
+  return expect.success(shmseg.open(name, mode, size, options))
 end
 
 -- A process that holds locks on the object, see file_lock.c.

@@ -6,6 +6,7 @@ local manual = require "spec.support.manual"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 local core = require "shmseg.core"
+local recording = require "shmseg.cli.recording"
 local shmseg = require "shmseg"
 
 local read = manual.read
@@ -64,6 +65,8 @@ describe("a release", function()
         { tonumber(number), tonumber(format) }, kind)
       segment:close()
     end
+    assert.equal(recording.head(1, 1):match("^shmseg recording (%d+)\n"),
+      page:match("\n| a %[recording%][^|]+|[^|]+| (%d+) | [%d, ]+ |\n"))
   end)
 
   it("installs pages whose links lead to files, and removes all that it has installed", function()

@@ -2,6 +2,7 @@
 -- The tool's commands on the bytes of any shared memory: dump, read, write.
 
 local shmseg = require "shmseg"
+local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 local tool = require "spec.support.tool"
@@ -182,6 +183,8 @@ describe("shmseg write", function()
     assert.equal("abc.......", scratch.bytes(name))
     assert.equal(0, (tool.feed("x\0y", "write", name, "--offset", "7")))
     assert.equal("abc....x\0y", scratch.bytes(name))
+    assert.equal(0, (tool.feed("z", "write", name, "-o", "6", "-")))
+    assert.equal("abc...zx\0y", scratch.bytes(name))
     tool.prints("write", name, "")
     local big, bytes = segment(600000), ("0123456789"):rep(60000)
     assert.equal(0, (tool.feed(bytes, "write", big)))
@@ -209,6 +212,25 @@ describe("shmseg write", function()
     tool.prints("write", "-c", "3", name, "a")
     assert.equal("a\0\0", scratch.bytes(name))
     assert.equal("600", shmseg.stat(name).perm)
+  end)
+
+  it("ends at Ctrl-C while nothing comes", function()
+    local name, fifo, kept = segment(10), scratch.path "fifo", nil
+    assert(shell.succeeds("mkfifo " .. fifo))
+    local run = process.start(tool.words("write", name), {
+      input = fifo,
+      opened = function() kept = assert(io.open(fifo, "r+")) end,
+    })
+    local maps
+    repeat -- until it has opened the segment, behind which it reads
+      local file = assert(io.open("/proc/" .. run.pid .. "/maps"))
+      maps = file:read "*a"
+      file:close()
+    until maps:find(name, 1, true)
+    run:await_sleep()
+    run:signal "INT"
+    assert.same({ 130, {}, "" }, { run:finish(), {}, run:stderr() })
+    kept:close()
   end)
 
   it("does not spoil an object of the library, unless it is forced", function()

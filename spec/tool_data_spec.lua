@@ -123,6 +123,16 @@ describe("the tool's commands for a dict", function()
     assert.truthy(tool.fails(2, "set", name):find "a KEY is missing")
   end)
 
+  it("take a value that has expired for none", function()
+    local name, dict = made "dict"
+    dict:set("k", "v", 0.001)
+    repeat until dict:get "k" == nil
+    assert.truthy(tool.fails(1, "ttl", name, "k"):find "k: it has expired")
+    for _, words in ipairs { { "get", name, "k" }, { "del", name, "k" } } do
+      assert.truthy(tool.fails(1, (table.unpack or unpack)(words)):find "k: not found")
+    end
+  end)
+
   it("add to numbers, and begin where that is asked", function()
     local name, dict = made "dict"
     assert.equal("42\n", tool.prints("incr", "--init", "40", "--ttl", "50", name, "k", "2"))
@@ -148,7 +158,9 @@ describe("the tool's commands for a dict", function()
 
   it("print lists, an element a line", function()
     local name, dict = made "dict"
-    dict:set("list1", 1)
+    for i = 1, 9 do
+      dict:rpush("list" .. i, "another's")
+    end
     for _, element in ipairs { "one", 2 } do
       dict:rpush("list", element)
     end

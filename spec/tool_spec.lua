@@ -2,9 +2,12 @@
 -- The command line tool: what all its commands have in common.
 
 local cli = require "shmseg.cli"
+local core = require "shmseg.core"
 local json = require "shmseg.cli.json"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
+local expect = require "spec.support.expect"
+local peer = require "spec.support.peer"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 local tool = require "spec.support.tool"
@@ -52,7 +55,7 @@ describe("the tool's command line", function()
   it("takes a misused command line for misuse, and names what was perhaps meant", function()
     for _, case in ipairs {
       { "a command is missing" },
-      { 'unknown command "infp": "info"?', "infp" },
+      { 'unknown command "inffo": "info"?', "inffo" },
       { 'unknown command "x"', "help", "x" },
       { 'unknown option "%-%-hlep": "%-%-help"?', "--hlep" },
       { 'unknown option "%-%-forse": "%-%-force"?', "rm", "--forse", "a" },
@@ -105,6 +108,40 @@ describe("the tool's command line", function()
   end)
 end)
 
+describe("what the tool asks the system", function()
+  after_each(scratch.clean)
+
+  it("is how wide a terminal is, and nil where there is none", function()
+    local file = assert(io.open "/dev/null")
+    for fd = 3, 50 do -- no terminal is among them
+      assert.is_nil(core.terminal(fd))
+    end
+    file:close()
+    expect.misuse("not a descriptor", core.terminal, -1)
+    expect.misuse("not a descriptor", core.terminal, 2 ^ 31)
+    if not shell.has "script" then
+      pending "script is not installed"
+    end
+    local words = peer.command()
+    words[#words + 1] = "-e"
+    words[#words + 1] = "print(require('shmseg.core').terminal(1))"
+    local line = shell.quote((table.unpack or unpack)(words))
+    assert.equal("77\t20\n", select(2, on_terminal("stty cols 77 rows 20; " .. line)))
+    assert.equal("80", select(2, on_terminal("stty cols 0; " .. line)):match "^%d+")
+  end)
+
+  it("is that a signal does what it does by default", function()
+    for _, name in ipairs { "KILL", "nonsense", "", "INT\0" } do
+      expect.misuse("not the name of a signal", core.default_signal, name)
+    end
+    local other = peer.start()
+    other:send "stop = shmseg.signals('USR1') require('shmseg.core').default_signal 'USR1' return 1"
+    assert.equal(1, other:receive())
+    other:signal "USR1"
+    assert.equal(128 + 10, (other:finish()))
+  end)
+end)
+
 describe("the tool's output", function()
   after_each(scratch.clean)
 
@@ -138,7 +175,7 @@ describe("the tool's output", function()
 
   it("has no colour unless it is a terminal's, and none with NO_COLOR", function()
     if not shell.has "script" then
-      return pending "script is not installed"
+      pending "script is not installed"
     end
     local name = scratch.name()
     local queue = assert(shmseg.queue.open(name, "c", { capacity = 100 }))
@@ -149,6 +186,8 @@ describe("the tool's output", function()
     assert.falsy(select(2, on_terminal("NO_COLOR=1 " .. line)):find("\27", 1, true))
     assert.falsy(select(2, on_terminal("TERM=dumb " .. line)):find("\27", 1, true))
     assert.falsy((shell.run(line)):find("\27", 1, true))
+    local head, row = output:gsub("\27%[%d*m", ""):match "([^\n]*)\n([^\n]*)"
+    assert.equal(head:find "NAME", (row:find(name, 1, true)))
     queue:close()
   end)
 

@@ -382,7 +382,7 @@ describe("the tool's record and replay", function()
 
   it("wait until a message's time has come, and end at Ctrl-C", function()
     local path = scratch.file(table.concat { "shmseg recording 1\nstarted 0 capacity 100\n",
-      "message 5.000000 1 5\nfirst\n", "message 9005.000000 2 4\nlast\n", "end 2 0\n" })
+      "message 9000.000000 1 5\nfirst\n", "message 18000.000000 2 4\nlast\n", "end 2 0\n" })
     local name, broadcast = made "broadcast"
     local subscription = assert(broadcast:subscribe())
     local player = tool.start("replay", path, name)

@@ -232,6 +232,16 @@ describe("shmseg.users", function()
     assert.equal(1, #users)
   end)
 
+  it("answers also while a signal waits to be taken", function()
+    local other = peer.start()
+    local handles, code = other:call([[
+      local signals = assert(shmseg.signals "USR1")
+      os.execute "kill -USR1 $PPID"
+      local handles, _, code = shmseg.users(...)
+      return handles, type(code)]], make "event")
+    assert.same({ 0, "nil" }, { handles, code })
+  end)
+
   it("says where there is no /proc that it cannot be known", function()
     local words, reason = sandbox.no_proc()
     if not words then

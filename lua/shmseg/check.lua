@@ -128,9 +128,9 @@ function check.options(options, known)
     if expected == "number" then
       value = check.number(value)
     end
-    local wrong = misfit(value, expected)
-    if wrong then
-      return nil, ("option %q: %s"):format(name, wrong)
+    local unfit = misfit(value, expected)
+    if unfit then
+      return nil, ("option %q: %s"):format(name, unfit)
     end
     plain[name] = value
   end

@@ -32,8 +32,30 @@ local function unit_hint(given)
   return count and (": write %s * 2^%d"):format(count, powers[unit]) or ""
 end
 
--- A number that sizes the object, capacity for example; or nil and what is wrong.
-local function check_size_option(class, name, given)
+-- What is wrong with a switch, or nil.
+local function switch_error(name, given)
+  if type(given) ~= "boolean" then
+    return ("option %q: boolean expected, got %s"):format(name, type(given))
+  end
+end
+
+-- The numbers of the kind's switches, by name: 2 is on, 1 off. One that is not given is off where the
+-- kind's first number is given.
+local function switches(class, options)
+  local numbers = {}
+  local is_sized = class.core.numbers[1] and rawget(options, class.core.numbers[1]) ~= nil
+  for _, name in ipairs(class.core.numbers) do
+    local given = rawget(options, name)
+    if class.core.words[name] == true and (given ~= nil or is_sized) then
+      numbers[name] = given and 2 or 1
+    end
+  end
+  return numbers
+end
+
+-- A number that sizes the object, capacity for example; or nil and what is wrong. switched: the
+-- switches that it goes with.
+local function check_size_option(class, name, given, switched)
   if class.core.words[name] then
     return check_word(class.core.words[name], name, given)
   end
@@ -43,7 +65,11 @@ local function check_size_option(class, name, given)
       type(value) == "string" and check.quoted(value) or type(value), unit_hint(value))
   elseif value ~= math.floor(value) or value < 1 then
     return nil, ("option %q: out of range: %s"):format(name, tostring(given))
-  elseif value >= 2 ^ 53 or not class.core.size_for { [name] = value } then
+  end
+  switched[name] = value
+  local possible = value < 2 ^ 53 and class.core.size_for(switched)
+  switched[name] = nil
+  if not possible then
     return nil, ("option %q: out of range: too large: %s"):format(name, tostring(given))
   end
   return value
@@ -64,7 +90,7 @@ local function known_options(class)
     known[name] = "segment"
   end
   for _, name in ipairs(class.core.numbers) do
-    known[name] = "size"
+    known[name] = class.core.words[name] == true and "switch" or "size"
   end
   known.codec = class.has_codec and "codec" or nil
   return known
@@ -84,11 +110,15 @@ end
 -- and what is wrong with them.
 local function split(class, options)
   local wrong = table_error(class, options)
+  options = not wrong and options or {}
+  local switched = switches(class, options)
   local own, numbers, codec = {}, {}, nil
-  for name, value in pairs(not wrong and options or {}) do
+  for name, value in pairs(options) do
     local known = class.known[name]
     if known == "size" then
-      numbers[name], wrong = check_size_option(class, name, value)
+      numbers[name], wrong = check_size_option(class, name, value, switched)
+    elseif known == "switch" then
+      wrong = switch_error(name, value)
     elseif known == "codec" then
       codec, wrong = value or nil, value and codec_error(value)
     elseif known then
@@ -102,6 +132,9 @@ local function split(class, options)
   end
   if wrong then
     return nil, wrong
+  end
+  for name, number in pairs(switched) do
+    numbers[name] = number
   end
   return own, numbers, codec or {}
 end
@@ -208,8 +241,8 @@ function object.module(noun, has_codec)
   --- Opens the object: attaches to it, or creates it. Raises misuse.
   -- @param where a name (string), a segment or a slice
   -- @tparam[opt] string mode as for shmseg.open; on a segment, by default the segment's
-  -- @tparam[opt] table options capacity (bytes) or permits, codec, a dict's evict and items; with a
-  --   name shmseg.open's, too
+  -- @tparam[opt] table options capacity (bytes) or permits, codec, a semaphore's signal, a dict's evict
+  --   and items; with a name shmseg.open's, too
   -- @return the object, or nil
   -- @return whether it was created (boolean), or the message
   -- @return the error code: "ENOENT", "EEXIST", "incompatible", "too small", "timeout", …

@@ -124,7 +124,7 @@ static void add_seen(lua_State *L, const shmseg_seen *seen) {
     set_flag(L, "dirty", true);
   if (part->type == SHMSEG_PART_SET && seen->state == SHMSEG_STATE_NONE)
     set_flag(L, "set", seen->value != 0);
-  else if (part->type >= SHMSEG_PART_NUMBER && seen->state == SHMSEG_STATE_NONE)
+  else if (part->type >= SHMSEG_PART_COUNT && seen->state == SHMSEG_STATE_NONE)
     set_number(L, "value", (int64_t)seen->value);
   append(L);
 }

@@ -21,6 +21,7 @@ static const struct {
   { SHMSEG_SHUTDOWN, "shutdown" },
   { SHMSEG_INTERRUPTED, "interrupted" },
   { SHMSEG_TOO_SMALL, "too small" },
+  { SHMSEG_TOO_MANY, "too many" },
   { SHMSEG_TRUNCATED, "truncated" },
   { SHMSEG_CORRUPT, "corrupt" },
   { SHMSEG_INCOMPATIBLE, "incompatible" },
@@ -266,6 +267,7 @@ int push_expected(lua_State *L, int err) {
   case SHMSEG_EMPTY: return push_outcome(L, "empty");
   case SHMSEG_SHUTDOWN: return push_outcome(L, "shutdown");
   case SHMSEG_INTERRUPTED: return push_outcome(L, "interrupted");
+  case SHMSEG_TOO_MANY: return push_outcome(L, "too many");
   default: return 0;
   }
 }

@@ -107,7 +107,10 @@ static void describe_number(const shmseg_object *handle, char *text, size_t avai
       words = handle->kind->numbers[i].words;
   while (words && words[count])
     count++;
-  if (found - 1 < count && wanted - 1 < count)
+  if (words == shmseg_kinds_switch && found - 1 < count && wanted - 1 < count)
+    snprintf(text, available, "%s %s, %s asked", handle->mismatch, words[found - 1],
+             words[wanted - 1]);
+  else if (found - 1 < count && wanted - 1 < count)
     snprintf(text, available, "%s \"%s\", \"%s\" asked", handle->mismatch, words[found - 1],
              words[wanted - 1]);
   else
@@ -375,18 +378,26 @@ static void push_numbers(lua_State *L, const shmseg_kind *kind) {
   }
 }
 
-/* Pushes a table that has a list of words under the name of each number that has some. */
+static void push_list(lua_State *L, const char *const *words) {
+  lua_newtable(L);
+  for (int n = 0; words[n]; n++) {
+    lua_pushstring(L, words[n]);
+    lua_rawseti(L, -2, n + 1);
+  }
+}
+
+/* Pushes a table that has a list of words under the name of each number that has some; of a switch,
+ * true. */
 static void push_words(lua_State *L, const shmseg_kind *kind) {
   lua_newtable(L);
   for (int i = 0; i < SHMSEG_GEOMETRY && kind->numbers[i].name; i++) {
     const char *const *words = kind->numbers[i].words;
     if (!words)
       continue;
-    lua_newtable(L);
-    for (int n = 0; words[n]; n++) {
-      lua_pushstring(L, words[n]);
-      lua_rawseti(L, -2, n + 1);
-    }
+    if (words == shmseg_kinds_switch)
+      lua_pushboolean(L, 1);
+    else
+      push_list(L, words);
     lua_setfield(L, -2, kind->numbers[i].name);
   }
 }

@@ -30,8 +30,22 @@ static int semaphore_release(lua_State *L) {
   semaphore *s = check_object(L, &class);
   int err = shmseg_semaphore_release(&s->semaphore);
   if (err == SHMSEG_NOT_HELD)
-    return luaL_error(L, "%s: this handle has no permit to release",
+    return luaL_error(L, "%s: %s", push_object_subject(L, &s->object),
+                      shmseg_semaphore_is_signal(&s->semaphore)
+                          ? "a signal has no release: what was acquired is used up"
+                          : "this handle has no permit to release");
+  return push_object_done(L, &s->object, err);
+}
+
+/* post([count]) -> true | nil, "too many" | nil, message, code */
+static int semaphore_post(lua_State *L) {
+  semaphore *s = check_object(L, &class);
+  int64_t count = lua_isnoneornil(L, 2) ? 1 : check_integer(L, 2);
+  luaL_argcheck(L, count > 0, 2, "not a positive number of posts");
+  if (object_handle(&s->object)->segment && !shmseg_semaphore_is_signal(&s->semaphore))
+    return luaL_error(L, "%s: no signal to post: open it with { signal = true }",
                       push_object_subject(L, &s->object));
+  int err = shmseg_semaphore_post(&s->semaphore, count < UINT32_MAX ? (uint32_t)count : UINT32_MAX);
   return push_object_done(L, &s->object, err);
 }
 
@@ -48,6 +62,7 @@ static int semaphore_value(lua_State *L) {
 
 static const luaL_Reg methods[] = {
   { "acquire", semaphore_acquire },
+  { "post", semaphore_post },
   { "release", semaphore_release },
   { "value", semaphore_value },
   { NULL, NULL },

@@ -21,8 +21,12 @@
 
 static const char walk_tag;
 
+/* Nanoseconds after which a signal of shmseg.signals ends a walk. */
+#define LONG ((int64_t)100 * 1000000)
+
 typedef struct {
   const void *tag;
+  int64_t begun;
   shmseg_users users;
   shmseg_proc locks;
   shmseg_descriptors descriptors;
@@ -46,6 +50,7 @@ static walk *push_walk(lua_State *L) {
   walk *w = lua_newuserdata(L, sizeof *w);
   memset(w, 0, sizeof *w);
   w->tag = &walk_tag;
+  w->begun = shmseg_clock_now();
   luaL_getmetatable(L, WALK_CLASS);
   lua_setmetatable(L, -2);
   return w;
@@ -76,8 +81,9 @@ static void add_pid(lua_State *L, int pid) {
 }
 
 /* Between two processes. */
-static int look_around(lua_State *L) {
-  return wait_run_hooks(L) ? SHMSEG_INTERRUPTED : 0;
+static int look_around(lua_State *L, const walk *w) {
+  bool is_signalled = wait_run_hooks(L);
+  return is_signalled && shmseg_clock_now() - w->begun > LONG ? SHMSEG_INTERRUPTED : 0;
 }
 
 /* --- of one backing ----------------------------------------------------------------------- */
@@ -116,7 +122,7 @@ static int users_by_maps(lua_State *L, walk *w, shmseg_identity backing) {
     if (!err && has)
       add_pid(L, w->users.pid);
     if (!err)
-      err = look_around(L);
+      err = look_around(L, w);
   }
   shmseg_users_close(&w->users);
   return err == SHMSEG_EMPTY ? 0 : err;
@@ -219,7 +225,7 @@ static int openers_of_process(lua_State *L, walk *w, int all, uint64_t device) {
   while ((err = shmseg_users_mapping(&w->users, &identity)) == 0)
     if (identity.device == device)
       add_opener(L, all, identity, 0, w->users.pid);
-  return err == SHMSEG_EMPTY ? look_around(L) : err;
+  return err == SHMSEG_EMPTY ? look_around(L, w) : err;
 }
 
 static int openers_by_maps(lua_State *L, walk *w, int all, uint64_t device) {
@@ -273,7 +279,7 @@ static int owners_of_process(lua_State *L, walk *w, int owners, shmseg_identity 
   }
   shmseg_users_close_descriptors(&w->descriptors);
   /* also one that has ended, or may not be looked into */
-  return err == EMFILE || err == ENFILE || err == ENOMEM ? err : look_around(L);
+  return err == EMFILE || err == ENFILE || err == ENOMEM ? err : look_around(L, w);
 }
 
 int users_of_owners(lua_State *L, int owners, shmseg_identity backing) {

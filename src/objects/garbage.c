@@ -24,15 +24,15 @@
 #define PATIENCE ((int64_t)5 * 1000000000)
 #define INTERVAL ((int64_t)20 * 1000000)
 
-/* May it be removed, if nobody has it open? */
-static int garbage_judge(int fd, bool plain, shmseg_identity *identity) {
+/* May what the item leads to be removed, if nobody has it open? */
+static int garbage_judge(shmseg_garbage *item, bool plain) {
   shmseg_look look;
-  int err = shmseg_look_through(fd, &look);
+  int err = shmseg_look_through(item->fd, &look);
   if (err)
     return err;
   if (look.status.st_nlink == 0)
     return ENOENT;
-  *identity = shmseg_backing_identity(&look.status);
+  item->identity = shmseg_backing_identity(&look.status);
   if (look.code == SHMSEG_EMPTY)
     return plain ? 0 : EPERM;
   if (look.code != 0 && look.code != SHMSEG_INCOMPATIBLE && look.code != SHMSEG_TOO_SMALL)
@@ -40,57 +40,110 @@ static int garbage_judge(int fd, bool plain, shmseg_identity *identity) {
   return look.description.mark != 0 ? 0 : EPERM;
 }
 
-/* While handles are shut out. EAGAIN: a peer is changing it. */
-static int garbage_remove(shmseg_place place, int fd, bool plain, int *pid) {
-  shmseg_identity identity;
-  int err = garbage_judge(fd, plain, &identity);
+/* Shuts handles out. What is to stay is told before anybody has to wait. */
+static int garbage_enter(shmseg_garbage *item, bool plain) {
+  struct stat status;
+  item->fd = item->pid = 0;
+  int err = shmseg_segment_valid_place(item->place);
   if (!err)
-    err = shmseg_users_find(&identity, pid);
-  if (!err && *pid != 0)
-    err = EBUSY;
+    err = shmseg_backing_stat(item->place, &status);
+  if (!err && !S_ISREG(status.st_mode)) /* is not opened: that could wake who waits at a FIFO */
+    err = ENODEV;
+  if (!err)
+    err = shmseg_backing_open(item->place, true, &item->fd);
   if (err)
     return err;
-  err = shmseg_backing_remove_own(place, fd, &identity);
+  err = garbage_judge(item, plain);
+  if (!err)
+    err = shmseg_presence_exclude(item->fd);
+  if (err) {
+    close(item->fd);
+    item->fd = 0;
+  }
+  return err;
+}
+
+/* While handles are shut out, and nobody is seen that has it mapped. EAGAIN: a peer is changing it. */
+static int garbage_remove(shmseg_garbage *item, bool plain) {
+  int err = garbage_judge(item, plain);
+  if (err)
+    return err;
+  err = shmseg_backing_remove_own(item->place, item->fd, &item->identity);
   if (err == EPERM) /* another user's, in a folder from which only he may remove it */
     err = EACCES;
   return err == SHMSEG_RENAMED ? EAGAIN : err;
 }
 
-static int garbage_try(shmseg_place place, bool plain, int *pid) {
-  struct stat status;
-  shmseg_identity identity;
-  int fd;
-  *pid = 0;
-  int err = shmseg_backing_stat(place, &status);
-  if (!err && !S_ISREG(status.st_mode)) /* is not opened: that could wake who waits at a FIFO */
-    err = ENODEV;
-  if (!err)
-    err = shmseg_backing_open(place, true, &fd);
-  if (err)
-    return err;
-  err = garbage_judge(fd, plain, &identity); /* before anybody is made to wait */
-  if (!err)
-    err = shmseg_presence_exclude(fd);
-  if (!err) {
-    err = garbage_remove(place, fd, plain, pid);
-    shmseg_presence_readmit(fd);
-  }
-  close(fd);
-  return err;
+/* Notes of those from which handles are shut out that a process has them mapped. */
+static void garbage_note(shmseg_garbage *items, size_t count, shmseg_identity mapped, int pid) {
+  for (size_t i = 0; i < count; i++)
+    if (items[i].fd > 0 && items[i].identity.inode == mapped.inode &&
+        items[i].identity.device == mapped.device) {
+      items[i].code = EBUSY;
+      items[i].pid = pid;
+    }
 }
 
-int shmseg_garbage_collect_until(shmseg_place place, bool plain, int64_t *deadline, int *pid) {
-  int64_t interval = 0;
-  int err = shmseg_segment_valid_place(place);
+/* Looks at the mappings of all processes, once for all items. */
+static int garbage_look(shmseg_garbage *items, size_t count) {
+  shmseg_users users;
+  shmseg_identity mapped;
+  int err = shmseg_users_open(&users);
   if (err)
     return err;
-  while ((err = garbage_try(place, plain, pid)) == EAGAIN) {
+  while ((err = shmseg_users_next(&users)) == 0) {
+    while ((err = shmseg_users_mapping(&users, &mapped)) == 0)
+      garbage_note(items, count, mapped, users.pid);
+    if (err != SHMSEG_EMPTY)
+      break;
+  }
+  shmseg_users_close(&users);
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Tries once to remove the items whose code is EAGAIN: true when some still have it. */
+static bool garbage_try(shmseg_garbage *items, size_t count, bool plain) {
+  bool again = false;
+  size_t entered = 0;
+  for (size_t i = 0; i < count; i++)
+    if (items[i].code == EAGAIN) {
+      items[i].code = garbage_enter(&items[i], plain);
+      entered += items[i].code == 0;
+    }
+  int err = entered > 0 ? garbage_look(items, count) : 0;
+  for (size_t i = 0; i < count; i++) {
+    shmseg_garbage *item = &items[i];
+    if (item->fd > 0) {
+      if (item->code == 0)
+        item->code = err ? err : garbage_remove(item, plain);
+      shmseg_presence_readmit(item->fd);
+      close(item->fd);
+      item->fd = 0;
+    }
+    again |= item->code == EAGAIN;
+  }
+  return again;
+}
+
+void shmseg_garbage_begin(shmseg_garbage *item, shmseg_place place) {
+  item->place = place;
+  item->code = EAGAIN;
+  item->pid = item->fd = 0;
+}
+
+int shmseg_garbage_collect_until(shmseg_garbage *items, size_t count, bool plain,
+                                 int64_t *deadline) {
+  int64_t interval = 0;
+  while (garbage_try(items, count, plain)) {
     shmseg_wait_patience(&interval, INTERVAL);
-    err = shmseg_wait_pause(shmseg_wait_patience(deadline, PATIENCE));
+    int err = shmseg_wait_pause(shmseg_wait_patience(deadline, PATIENCE));
+    for (size_t i = 0; err && i < count; i++)
+      if (items[i].code == EAGAIN)
+        items[i].code = err;
     if (err)
-      return err;
+      return 0;
     if (!shmseg_wait_left(interval))
       return SHMSEG_INTERRUPTED;
   }
-  return err;
+  return 0;
 }

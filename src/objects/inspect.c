@@ -72,6 +72,7 @@ static void inspect_read(uint64_t word, shmseg_seen *seen) {
     break;
   case SHMSEG_PART_SET: inspect_read_number(half & 1, half > 1, seen); break;
   case SHMSEG_PART_NUMBER: inspect_read_number(word, true, seen); break;
+  case SHMSEG_PART_COUNT:
   case SHMSEG_PART_NEXT: inspect_read_number(word - 1, word != 0, seen); break;
   }
 }

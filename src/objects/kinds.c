@@ -3,6 +3,8 @@
  * its name (shmseg_queue_open) and that need nothing but its descriptor. */
 #include "objects/kinds.h"
 
+const char *const shmseg_kinds_switch[] = { "false", "true", NULL };
+
 static const shmseg_kind *const kinds[] = {
 #define KIND(noun) &shmseg_##noun##_kind,
   SHMSEG_KINDS(KIND)

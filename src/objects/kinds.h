@@ -27,7 +27,8 @@
 typedef struct shmseg_number {
   const char *name; /* as in Lua's options and in messages */
   size_t offset;    /* in shmseg_object_options */
-  /* What 1, 2, … are called; NULL ends them. NULL: it is a plain number. */
+  /* What 1, 2, … are called; NULL ends them. NULL: it is a plain number. shmseg_kinds_switch: 1 is
+   * false, 2 true. */
   const char *const *words;
 } shmseg_number;
 
@@ -35,6 +36,9 @@ typedef struct shmseg_number {
   { #name, offsetof(shmseg_object_options, name), NULL }
 #define SHMSEG_CHOICE(name, words)                                                                 \
   { #name, offsetof(shmseg_object_options, name), words }
+#define SHMSEG_SWITCH(name) SHMSEG_CHOICE(name, shmseg_kinds_switch)
+
+extern const char *const shmseg_kinds_switch[];
 
 /* Words of a new object that are not zero: count of the same value. */
 typedef struct shmseg_words {
@@ -53,8 +57,9 @@ typedef enum shmseg_part_type {
   SHMSEG_PART_CLAIM,      /* 8 bytes, the identity in the lowest bits: core/lock.h */
   SHMSEG_PART_EVENTCOUNT, /* core/eventcount.h */
   SHMSEG_PART_SET,        /* bit 0 says whether it is set */
-  SHMSEG_PART_NUMBER,     /* 8 bytes */
-  SHMSEG_PART_NEXT        /* 8 bytes, a number and 1 more */
+  SHMSEG_PART_COUNT,      /* a number and 1 more */
+  SHMSEG_PART_NEXT,       /* the same in 8 bytes */
+  SHMSEG_PART_NUMBER      /* 8 bytes */
 } shmseg_part_type;
 
 typedef struct shmseg_part {

@@ -46,7 +46,7 @@ static inline bool shmseg_liveness_own(const shmseg_member *member) {
 bool shmseg_liveness_byte(uint64_t byte, uint32_t *id);
 
 /* Is the process that took this identity alive? fd is the segment's own descriptor, which never
- * carries a lock: a probe through the one that does would see no lock. When the kernel does not
+ * carries an identity: a probe through the one that does would see no lock. When the kernel does not
  * answer, it is alive. */
 bool shmseg_liveness_probe(int fd, uint32_t id);
 

@@ -37,19 +37,6 @@ bool shmseg_presence_is_lock(const shmseg_proc_lock *lock) {
   return false;
 }
 
-int shmseg_presence_walk(int (*visit)(void *context, const shmseg_presence *presence),
-                         void *context) {
-  (void)visit;
-  (void)context;
-  return ENOTSUP;
-}
-
-int shmseg_presence_count(shmseg_identity identity, unsigned *handles) {
-  (void)identity;
-  *handles = 0;
-  return ENOTSUP;
-}
-
 #else
 typedef int shmseg_presence_posix_is_empty; /* ISO C forbids an empty file */
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What a descriptor tells of the terminal behind it. */
-#define _DEFAULT_SOURCE
-#define _DARWIN_C_SOURCE
+#define _GNU_SOURCE
 #include "os/terminal.h"
 
 #include <sys/ioctl.h>

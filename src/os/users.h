@@ -16,6 +16,8 @@ typedef struct shmseg_users {
   void *directory; /* NULL: closed */
   int pid;         /* the process that the walk is at */
   shmseg_proc maps;
+  void *tasks;          /* its threads: the first one may have ended, and then has no mappings */
+  bool has_begun;       /* a mapping was read */
   shmseg_identity last; /* of its mappings */
 } shmseg_users;
 

@@ -59,7 +59,7 @@ static bool users_is_beyond(int err) {
 int shmseg_users_open(shmseg_users *users) {
   users->pid = 0;
   users->maps.fd = 0;
-  users->directory = NULL;
+  users->directory = users->tasks = NULL;
   if (access("/proc/self/maps", R_OK) != 0)
     return SHMSEG_NO_PROC;
   return users_open_directory("/proc", &users->directory);
@@ -68,6 +68,8 @@ int shmseg_users_open(shmseg_users *users) {
 int shmseg_users_next(shmseg_users *users) {
   char path[64];
   shmseg_proc_close(&users->maps);
+  users_close_directory(&users->tasks);
+  users->has_begun = false;
   for (;;) {
     int err = users_next_number(users->directory, &users->pid);
     if (err)
@@ -80,20 +82,54 @@ int shmseg_users_next(shmseg_users *users) {
   }
 }
 
+/* Goes on to another thread of the process, which has the same mappings as long as it lives. */
+static int users_next_task(shmseg_users *users) {
+  char path[64];
+  int task = 0;
+  shmseg_proc_close(&users->maps);
+  snprintf(path, sizeof path, "/proc/%d/task", users->pid);
+  int err = users->tasks ? 0 : users_open_directory(path, &users->tasks);
+  while (!err) {
+    err = users_next_number(users->tasks, &task);
+    if (err || task == users->pid)
+      continue;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/maps", users->pid, task);
+    err = shmseg_proc_open(&users->maps, path);
+    if (!users_is_beyond(err))
+      return err;
+    err = 0;
+  }
+  return users_is_beyond(err) ? SHMSEG_EMPTY : err;
+}
+
+/* The next line of the mappings of the process. */
+static int users_next_line(shmseg_users *users, char line[SHMSEG_PROC_LINE]) {
+  int err = users->maps.fd > 0 ? shmseg_proc_next(&users->maps, line) : SHMSEG_EMPTY;
+  while ((err == SHMSEG_EMPTY || users_is_beyond(err)) && !users->has_begun) {
+    err = users_next_task(users);
+    if (err)
+      return err;
+    err = shmseg_proc_next(&users->maps, line);
+  }
+  users->has_begun = true;
+  return users_is_beyond(err) ? SHMSEG_EMPTY : err;
+}
+
 int shmseg_users_mapping(shmseg_users *users, shmseg_identity *identity) {
   char line[SHMSEG_PROC_LINE];
   int err;
-  while ((err = shmseg_proc_next(&users->maps, line)) == 0)
+  while ((err = users_next_line(users, line)) == 0)
     if (shmseg_proc_mapping(line, identity) &&
         (identity->inode != users->last.inode || identity->device != users->last.device)) {
       users->last = *identity;
       return 0;
     }
-  return users_is_beyond(err) ? SHMSEG_EMPTY : err;
+  return err;
 }
 
 void shmseg_users_close(shmseg_users *users) {
   shmseg_proc_close(&users->maps);
+  users_close_directory(&users->tasks);
   users_close_directory(&users->directory);
 }
 
@@ -150,7 +186,7 @@ int shmseg_users_open_descriptors(shmseg_descriptors *descriptors, int pid) {
 
 int shmseg_users_next_descriptor(shmseg_descriptors *descriptors) {
   char path[64];
-  int number;
+  int number = 0;
   shmseg_proc_close(&descriptors->locks);
   for (;;) {
     int err = users_next_number(descriptors->directory, &number);

@@ -44,7 +44,8 @@ enum {
   SHMSEG_NOT_HELD = -14,    /* misuse: this handle does not hold the lock */
   SHMSEG_CHANGED = -15,     /* a peer was faster */
   SHMSEG_NO_PROC = -16,     /* there is no /proc, through which a nameless backing is opened anew */
-  SHMSEG_WRONG_TYPE = -17   /* the value is of another type than the call is for */
+  SHMSEG_WRONG_TYPE = -17,  /* the value is of another type than the call is for */
+  SHMSEG_TOO_MANY = -18     /* a signal has no room for so many posts */
 };
 
 /* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what

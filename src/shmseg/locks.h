@@ -49,7 +49,11 @@ SHMSEG_API void shmseg_rwlock_cancel(shmseg_rwlock *rwlock);
 SHMSEG_API int shmseg_rwlock_unlock(shmseg_rwlock *rwlock);
 SHMSEG_API bool shmseg_rwlock_holds(const shmseg_rwlock *rwlock);
 
-/* A semaphore of 1 to 65,535 permits. A dead process's permits come back. */
+/* A semaphore of 1 to 65,535 permits. A dead process's permits come back.
+ *
+ * With the option signal it is a counting signal: it begins with 0, anybody posts, and acquire takes
+ * one, which is used up. Nothing comes back, and release is SHMSEG_NOT_HELD. Acquiring takes no
+ * identity. */
 typedef struct shmseg_semaphore {
   shmseg_object object;
   uint32_t permits; /* that this handle has acquired */
@@ -60,10 +64,17 @@ typedef struct shmseg_semaphore {
 } shmseg_semaphore;
 
 #define SHMSEG_PERMITS_MAX 65535
+#define SHMSEG_SIGNAL_MAX 2147483647
+
+#define SHMSEG_SEMAPHORE_OWNED 1
+#define SHMSEG_SEMAPHORE_SIGNAL 2
 
 SHMSEG_OBJECT(semaphore);
 SHMSEG_API int shmseg_semaphore_acquire(shmseg_semaphore *semaphore, int64_t deadline);
 SHMSEG_API int shmseg_semaphore_release(shmseg_semaphore *semaphore);
+/* Posts so many, from 1 on: all of them, or none and SHMSEG_TOO_MANY. EINVAL: it is no signal. */
+SHMSEG_API int shmseg_semaphore_post(shmseg_semaphore *semaphore, uint32_t count);
+SHMSEG_API bool shmseg_semaphore_is_signal(const shmseg_semaphore *semaphore);
 SHMSEG_API int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value);
 
 /* An event that stays set until it is cleared. A wait that began before a set returns, even when

@@ -51,7 +51,8 @@ static inline shmseg_slice shmseg_segment_whole(shmseg_segment *segment) {
 typedef struct shmseg_object_options {
   uint64_t
       capacity; /* bytes: of the largest value or message of a cell, queue or broadcast; of all in a dict */
-  uint64_t permits; /* of a semaphore */
+  uint64_t permits; /* of a semaphore; the most that a counting signal can have */
+  uint64_t signal;  /* of a semaphore: SHMSEG_SEMAPHORE_OWNED, of a new one also 0, or _SIGNAL */
   uint64_t evict;   /* of a dict: SHMSEG_DICT_LRU or SHMSEG_DICT_NONE */
   uint64_t items;   /* of a dict: how many are expected */
 } shmseg_object_options;

@@ -6,7 +6,7 @@ local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
 
 -- What is wrong with the object of that name, or nil; and its kind, if that is known.
-local function examine(self, name)
+local function examine(name)
   local kind, message, code = core.kind(name)
   if not kind then
     return message, nil, code
@@ -20,7 +20,6 @@ local function examine(self, name)
   end
   local broken = core[kind].check(object)
   object:close()
-  self:look_for_signal()
   return broken and ("%s %q: broken: %s"):format(kind, name, broken), kind, broken and "corrupt"
 end
 
@@ -32,7 +31,7 @@ return {
   detail = [[
 Nobody may use the object meanwhile: what is halfway done looks broken. It is
 opened for reading, and nothing in it changes. The exit code is 0 when all are
-in order. doc/format.md has the invariants' objects, byte by byte.]],
+in order.]],
   run = function(self, _, operands)
     local results, all_fine = {}, true
     for i, operand in ipairs(operands) do
@@ -40,7 +39,7 @@ in order. doc/format.md has the invariants' objects, byte by byte.]],
       results[i] = { name = operand }
     end
     for _, result in ipairs(results) do
-      local wrong, kind, code = examine(self, self:name(result.name))
+      local wrong, kind, code = examine(self:name(result.name))
       result.kind, result.ok, result.message, result.code = kind, not wrong, wrong, code
       all_fine = all_fine and not wrong
       if self.json then

@@ -38,7 +38,7 @@ local function dump(self, from, offset, count)
     local lines = {}
     for i = 1, #bytes, LINE do
       local line = bytes:sub(i, i + LINE - 1)
-      if line ~= last or #line < LINE then
+      if line ~= last then
         lines[#lines + 1] = format_line(at + i - 1, line)
         starred = false
       elseif not starred then

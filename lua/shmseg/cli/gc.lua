@@ -33,10 +33,12 @@ local function question(found, is_plain)
     (is_plain and "segment" or "object") .. (#found == 1 and "" or "s"), text.size(bytes))
 end
 
-local function print_names(self, found)
-  for _, each in ipairs(found) do
-    self:out("%s  %s\n", text.escape(each.name), text.size(each.allocated))
+local function names_of(found)
+  local lines = {}
+  for i, each in ipairs(found) do
+    lines[i] = ("%s  %s\n"):format(text.escape(each.name), text.size(each.allocated))
   end
+  return table.concat(lines)
 end
 
 -- True when it is to be done. Off a terminal the certain garbage goes without a question.
@@ -47,26 +49,39 @@ local function is_agreed(self, options, found)
     return not options.plain
       or self:misuse("--plain: there is no terminal to ask on; --yes removes without a question")
   end
-  print_names(self, found)
+  self.streams.err:write(names_of(found))
   return self:confirm(question(found, options.plain))
 end
 
 -- Somebody may have opened or removed it since it was found: then it is left alone.
 local expected = { EBUSY = true, ENOENT = true, EPERM = true }
 
+-- So many at once take one look at all processes.
+local BATCH = 64
+
+-- What becomes of found[first] and those behind it: for each true, or message and code.
+local function collect(found, first, is_plain)
+  local names = {}
+  for i = first, math.min(first + BATCH - 1, #found) do
+    names[#names + 1] = found[i].name
+  end
+  return core.collect(names, is_plain)
+end
+
 local function remove(self, found, is_plain)
   local removed, refused, failed = {}, 0, false
-  for i, each in ipairs(found) do
-    local done, message, code = core.collect(each.name, is_plain)
-    if done then
-      removed[#removed + 1] = each
-    elseif code == "EACCES" then
-      refused = refused + 1
-    elseif not expected[code] then
-      self:error(message)
-      failed = true
+  for first = 1, #found, BATCH do
+    for i, done in ipairs(collect(found, first, is_plain)) do
+      if done == true then
+        removed[#removed + 1] = found[first + i - 1]
+      elseif done.code == "EACCES" then
+        refused = refused + 1
+      elseif not expected[done.code] then
+        self:error(done.message)
+        failed = true
+      end
     end
-    self:progress(i, #found)
+    self:progress(math.min(first + BATCH - 1, #found), #found)
   end
   self:progress()
   if refused > 0 then
@@ -121,7 +136,7 @@ look into may still use it; ask as root. Without a terminal this needs --yes.]],
     if self.json then
       print_json(self, found)
     else
-      print_names(self, found)
+      self:write(names_of(found))
     end
     return failed and 1 or 0
   end,

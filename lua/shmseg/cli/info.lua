@@ -41,7 +41,7 @@ end
 
 -- Opens an object for reading, and adds fill and words to what is known; or problem, the message of
 -- what has gone wrong.
-local function look_inside(self, info)
+local function look_inside(info)
   local object, message, code = shmseg[info.kind].open(info.name, "r")
   if not object then
     info.problem, info.code = message, code
@@ -59,14 +59,13 @@ local function look_inside(self, info)
     info.problem, info.code = message, code
   end
   object:close()
-  self:look_for_signal()
   info.fill, info.words = fill or nil, words or nil
 end
 
 local function gather(self, name)
   local info = self:check(objects.look(name, objects.openers(self)))
   if info.kind and info.kind ~= "segment" and info.complete then
-    look_inside(self, info)
+    look_inside(info)
   elseif info.code then
     local _, message = core.kind(name)
     info.problem = message or info.code

@@ -51,14 +51,17 @@ local function run_locked(self, lock, command)
   end
   self:flush()
   local code = exit_code(os.execute("exec " .. text.quote(command)))
-  pcall(lock.object.unlock, lock.object) -- fails when somebody has spoilt it meanwhile
+  local ok, wrong = pcall(lock.object.unlock, lock.object)
+  if not ok then -- somebody has spoilt it meanwhile
+    self:error(text.without_place(wrong))
+  end
   return code
 end
 
 return {
   summary = "runs a command while a mutex or an rwlock is held",
   usage = "NAME -- COMMAND [ARGUMENT]...",
-  operands = { "name:mutex", "command", "text", "..." },
+  operands = { "name:mutex,rwlock", "command", "text", "..." },
   least = 2,
   catches = true,
   options = {

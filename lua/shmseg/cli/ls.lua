@@ -1,6 +1,7 @@
 --- shmseg ls: what there is.
 -- @module shmseg.cli.ls
 
+local core = require "shmseg.core"
 local json = require "shmseg.cli.json"
 local objects = require "shmseg.cli.objects"
 local shmseg = require "shmseg"
@@ -100,7 +101,8 @@ PROCESSES  that have it mapped, and may be seen: others' need root]],
         :format(others)))
     end
     for name in pairs(missing) do
-      self:error(("segment %q: No such file or directory"):format(name))
+      local _, message = core.look(name)
+      self:error(message or ("segment %q: it came just now"):format(name))
     end
     return next(missing) and 1 or 0
   end,

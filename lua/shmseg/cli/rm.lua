@@ -7,8 +7,6 @@ local function remove(self, name, is_forced)
   local done, message, code = shmseg.unlink(name)
   if done or (is_forced and code == "ENOENT") then
     return true
-  elseif code == "interrupted" then
-    self:fail(nil, code)
   end
   self:error(message)
   return false

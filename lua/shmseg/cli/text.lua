@@ -90,9 +90,9 @@ function text.without_place(message)
   return (tostring(message):gsub("^[^:]*%.lua:%d+: ", "", 1))
 end
 
---- How many characters there are.
+--- How many characters there are, without colours.
 function text.width(shown)
-  return select(2, shown:gsub("[^\128-\191]", ""))
+  return select(2, shown:gsub("\27%[%d*m", ""):gsub("[^\128-\191]", ""))
 end
 
 --- Bytes for people: "999", "4.0K", "12M".

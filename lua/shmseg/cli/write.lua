@@ -58,12 +58,13 @@ return {
     { "-f", "--force", nil, "writes into an object of the library, too, which spoils it" },
   },
   detail = [[
-What is there never grows. Bytes that have no room behind the offset are a
-failure; of those that come from stdin, the ones that have room are written.]],
+Without BYTES, or with -, they come from stdin. What is there never grows: bytes
+that have no room behind the offset are a failure. Of those that come from
+stdin, the ones that have room are written.]],
   run = function(self, options, operands)
     local at = options.offset and self:bytes("--offset", options.offset) or 0
     local segment = open(self, options, operands[1])
-    local given = operands[2]
+    local given = operands[2] ~= "-" and operands[2] or nil
     for bytes in pieces(self, given) do
       local room = segment:size() - at
       if #bytes > room and room > 0 and not given then

@@ -54,11 +54,11 @@ static void *map(shmseg_place place) {
 
 static int collect(shmseg_place place) {
   int64_t deadline = in_ms(100);
-  int pid, err;
-  do
-    err = shmseg_garbage_collect_until(place, false, &deadline, &pid);
-  while (err == SHMSEG_INTERRUPTED);
-  return err;
+  shmseg_garbage item;
+  shmseg_garbage_begin(&item, place);
+  while (shmseg_garbage_collect_until(&item, 1, false, &deadline) == SHMSEG_INTERRUPTED)
+    continue;
+  return item.code;
 }
 
 static bool opens(shmseg_place place) {

@@ -114,7 +114,7 @@ TEST(options_disagree,
   shmseg_semaphore_close(&semaphore);
   wipe();
   check(shmseg_semaphore_open(&semaphore, (shmseg_slice){ &segment, 0, PAGE }, SHMSEG_CREATE,
-                              OF_PERMITS(65536), NULL) == EINVAL);
+                              OF_PERMITS_OWNED(65536), NULL) == EINVAL);
   check(word_at(&segment, 0) == 0);
 }
 

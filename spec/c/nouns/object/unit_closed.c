@@ -49,6 +49,7 @@ TEST(locks, "locks of zeroes are closed") {
   uint32_t value, began = 0;
   check(shmseg_semaphore_acquire(&semaphore, 0) == SHMSEG_CLOSED);
   check(shmseg_semaphore_release(&semaphore) == SHMSEG_CLOSED);
+  check(shmseg_semaphore_post(&semaphore, 1) == SHMSEG_CLOSED);
   check(shmseg_semaphore_value(&semaphore, &value) == SHMSEG_CLOSED);
   check(shmseg_event_set(&event) == SHMSEG_CLOSED && shmseg_event_clear(&event) == SHMSEG_CLOSED);
   check(shmseg_event_is_set(&event, &told) == SHMSEG_CLOSED);

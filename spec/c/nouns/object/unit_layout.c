@@ -38,16 +38,23 @@ static bool zeroes(const shmseg_segment *segment, uint64_t from, uint64_t end) {
   return from == end;
 }
 
-static void check_header(const shmseg_segment *segment, uint32_t kind, uint32_t version,
-                         uint64_t size, uint64_t capacity) {
+/* second: the second number of the geometry. */
+static void check_header_of_two(const shmseg_segment *segment, uint32_t kind, uint32_t version,
+                                uint64_t size, uint64_t capacity, uint64_t second) {
   check(word_at(segment, 0) == 0x53484d53);
   check(word_at(segment, 4) == kind);
   check(word_at(segment, 8) == version);
   check(word_at(segment, 12) == 0);
   check(number_at(segment, 16) == size);
   check(number_at(segment, 24) == capacity);
-  check(zeroes(segment, 32, 64));
+  check(number_at(segment, 32) == second);
+  check(zeroes(segment, 40, 64));
   check(zeroes(segment, size, segment->size));
+}
+
+static void check_header(const shmseg_segment *segment, uint32_t kind, uint32_t version,
+                         uint64_t size, uint64_t capacity) {
+  check_header_of_two(segment, kind, version, size, capacity, 0);
 }
 
 TEST(mutex, "a new mutex is its documented bytes") {
@@ -95,13 +102,26 @@ TEST(semaphore, "a new semaphore is its documented bytes") {
   check(shmseg_semaphore_size(NULL) == shmseg_semaphore_size(OF_PERMITS(1)) &&
         shmseg_semaphore_size(OF_PERMITS(65536)) == 0);
   check(shmseg_semaphore_size(OF_PERMITS(UINT64_MAX)) == 0);
-  check_header(&segment, 3, 1, 256, 17);
+  check_header_of_two(&segment, 3, 2, 256, 17, 1);
   check(word_at(&segment, 64) == 1);
   check(zeroes(&segment, 68, 128));
   for (unsigned slot = 0; slot < 17; slot++)
     check(word_at(&segment, 128 + 4 * slot) == 1);
   check(zeroes(&segment, 128 + 4 * 17, 256));
   shmseg_semaphore_close(&semaphore);
+  shmseg_segment_close(&segment);
+}
+
+TEST(signal, "a new signal is its documented bytes") {
+  shmseg_segment segment;
+  shmseg_semaphore signal;
+  new_anonymous(&segment, PAGE);
+  check(shmseg_semaphore_open(&signal, shmseg_segment_whole(&segment), SHMSEG_CREATE, OF_SIGNAL(17),
+                              NULL) == 0);
+  check_header_of_two(&segment, 3, 2, 128, 17, 2);
+  check(word_at(&segment, 64) == 1 && word_at(&segment, 68) == 1 && zeroes(&segment, 72, 128));
+  check(shmseg_semaphore_post(&signal, 3) == 0 && word_at(&segment, 68) == 4);
+  shmseg_semaphore_close(&signal);
   shmseg_segment_close(&segment);
 }
 

@@ -26,6 +26,13 @@ static int open_in(shmseg_segment *segment, shmseg_mode mode, bool *created) {
                              created);
 }
 
+static int open_last(shmseg_mode mode) {
+  shmseg_options options = {
+    .size = SMALL, .perm = 0640, .init = fill, .temporary = SHMSEG_TEMPORARY_LAST
+  };
+  return shmseg_segment_open(&mine, (shmseg_place){ SHMSEG_NAME, step_name }, mode, &options, NULL);
+}
+
 static int make(void) {
   int err = open_in(&mine, SHMSEG_CREATE, NULL);
   shmseg_segment_close(&mine);
@@ -37,8 +44,11 @@ static const char *look(void) {
   static const shmseg_options none;
   shmseg_segment segment;
   struct stat status;
-  int err = shmseg_segment_open(&segment, (shmseg_place){ SHMSEG_NAME, step_name }, SHMSEG_WRITE,
-                                &none, NULL);
+  int64_t deadline = 1; /* has come */
+  int err = shmseg_segment_open_until(&segment, (shmseg_place){ SHMSEG_NAME, step_name },
+                                      SHMSEG_WRITE, &none, &deadline, NULL);
+  if (err == SHMSEG_TIMEOUT) /* kept out, by who is about to remove it */
+    return "small";
   if (err)
     return err == ENOENT ? "none" : "a half made segment";
   const char *seen = segment.size == SMALL   ? "small"
@@ -110,6 +120,14 @@ static void grow_and_shrink(void) {
   step_expect(shmseg_segment_resize(&mine, SMALL) == 0);
 }
 
+static void create_last(void) {
+  step_expect(open_last(SHMSEG_CREATE) == 0);
+}
+
+static void open_mine_last(void) {
+  step_expect(open_last(SHMSEG_WRITE) == 0);
+}
+
 static void close_mine(void) {
   shmseg_segment_close(&mine);
 }
@@ -118,6 +136,10 @@ static const step_case none_cases[] = {
   { .sentence = "created", .operate = create, .outcomes = { "none", "small" }, .descriptors = 1 },
   { .sentence = "created exclusively",
     .operate = create_only,
+    .outcomes = { "none", "small" },
+    .descriptors = 1 },
+  { .sentence = "created, temporary up to the last",
+    .operate = create_last,
     .outcomes = { "none", "small" },
     .descriptors = 1 },
   { 0 },
@@ -142,6 +164,11 @@ static const step_case there_cases[] = {
     .prepare = open_mine,
     .operate = close_mine,
     .outcomes = { "small" },
+    .descriptors = -1 },
+  { .sentence = "closed by the last",
+    .prepare = open_mine_last,
+    .operate = close_mine,
+    .outcomes = { "small", "none" },
     .descriptors = -1 },
   { 0 },
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The segment, stepped through Lua. */
+#include "core/segment.h"
 #include "step/script.h"
 
 SCRIPT(create, "seg = assert(segment.open(name, 'c', 4096, { perm = '640', init = function(s) "
@@ -13,13 +14,13 @@ static const step_case none_cases[] = {
   { .sentence = "created",
     .prepare = script_start,
     .operate = create,
-    ENTRY(shmseg_segment_open),
+    ENTRY(shmseg_segment_open_marked),
     .outcomes = { "none", "small" },
     .descriptors = 1 },
   { .sentence = "created with an init that raises",
     .prepare = script_start,
     .operate = create_and_raise,
-    ENTRY(shmseg_segment_open),
+    ENTRY(shmseg_segment_open_marked),
     .outcomes = { "none" } },
   { 0 },
 };

@@ -48,6 +48,7 @@ static void operate(void) {
   shmseg_options options = { .size = SIZE, .perm = 0600, .init = fill };
   if (storm_draw(4))
     return;
+  options.temporary = storm_draw(2) ? SHMSEG_TEMPORARY_LAST : 0;
   storm_begin("segment: open", 0);
   int err = shmseg_segment_open(&segment, (shmseg_place){ SHMSEG_NAME, storm_scratch_name },
                                 SHMSEG_CREATE, &options, NULL);

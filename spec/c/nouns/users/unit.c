@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -56,6 +58,44 @@ TEST(mapped, "a process is found as long as it has the backing mapped, and no lo
   check(user_of(&identity) == 0);
   child c = child_start(map_and_stay, &fd);
   check(child_hear(&c) == 'm' && user_of(&identity) == c.pid);
+  child_tell(&c);
+  check(child_end(&c) == 0 && user_of(&identity) == 0);
+  check(count_descriptors() == descriptors);
+  close(fd);
+}
+
+static void *stay(void *argument) {
+  map(*(int *)argument);
+  say('m');
+  hear();
+  _exit(0);
+}
+
+static void go_on_without_the_first_thread(void *argument) {
+  pthread_t thread;
+  must(pthread_create(&thread, NULL, stay, argument) == 0);
+  pthread_exit(NULL);
+}
+
+static bool first_thread_lives(int pid) {
+  char path[64], line[SHMSEG_PROC_LINE];
+  shmseg_proc maps;
+  snprintf(path, sizeof path, "/proc/%d/maps", pid);
+  must(shmseg_proc_open(&maps, path) == 0);
+  int err = shmseg_proc_next(&maps, line);
+  shmseg_proc_close(&maps);
+  return err == 0;
+}
+
+TEST(thread, "a process is found whose first thread has ended") {
+  shmseg_identity identity;
+  int fd = make(&identity);
+  int descriptors = count_descriptors();
+  child c = child_start(go_on_without_the_first_thread, &fd);
+  check(child_hear(&c) == 'm');
+  while (first_thread_lives(c.pid))
+    sched_yield();
+  check(user_of(&identity) == c.pid);
   child_tell(&c);
   check(child_end(&c) == 0 && user_of(&identity) == 0);
   check(count_descriptors() == descriptors);

@@ -166,6 +166,8 @@ static void arm_cut(void) {
 /* What the options of that choice are. */
 static shmseg_object_options options_of(unsigned choice) {
   shmseg_object_options options = { 0 };
+  if (fuzz_subject.options)
+    options = *fuzz_subject.options;
   if (fuzz_subject.number)
     *(uint64_t *)((char *)&options + fuzz_subject.kind->numbers[0].offset) =
         fuzz_subject.number(choice);

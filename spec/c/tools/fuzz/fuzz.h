@@ -25,6 +25,7 @@ typedef struct fuzz_structure {
   void *handles; /* FUZZ_HANDLES of them */
   /* What its options give, for any choice up to 255; NULL for a kind of one size. */
   uint64_t (*number)(unsigned choice);
+  const shmseg_object_options *options; /* the others that it gives; NULL: none */
   void (*opened)(int handle); /* it was opened; may be NULL */
   int operations;
   /* One call. */

@@ -75,7 +75,9 @@ static void make_half(void) {
 
 /* The same, of the smallest one that there is. */
 static void make_half_of_another(void) {
-  static const shmseg_object_options smallest = { .capacity = 1, .permits = 1 };
+  shmseg_object_options smallest = { .capacity = 1, .permits = 1 };
+  if (built->options)
+    smallest.signal = built->options->signal;
   make_unopened(&smallest);
   begin();
 }
