@@ -1,6 +1,8 @@
 -- SPDX-License-Identifier: MIT
 -- Cell, queue and broadcast: one process here, two in peers/message_pair.lua; what others offer.
 
+local installed = require "bench.installed"
+
 local message = {}
 
 local LAPS = 2
@@ -12,8 +14,10 @@ end
 
 local function compiled_boost(bench, found)
   local output = bench.root .. "/build/bench/boost_message"
-  local line = "%s -O2 -std=c++17 -o '%s' '%s/bench/peers/boost_message.cpp' -pthread -lrt"
-  if succeeds(line:format(os.getenv("CXX") or "c++", output, bench.root)) then
+  local line = "%s -O2 -std=c++17 '-I%s/usr/include' -o '%s' '%s/bench/peers/boost_message.cpp' "
+    .. "-pthread -lrt"
+  local folder = installed.folder(bench.root)
+  if succeeds(line:format(os.getenv("CXX") or "c++", folder, output, bench.root)) then
     return output
   end
   found:add("note\tboost_message.cpp: does not compile here, skipped")
@@ -41,9 +45,6 @@ function message.prepare(bench, found)
       bench.root, bench.prefix, bench.slice))
   else
     found:add("note\tpython_message.py: not installed here, skipped")
-  end
-  if not succeeds("redis-server --version") then
-    found:add("note\tRedis: not installed here, skipped")
   end
   return commands, bench.close
 end

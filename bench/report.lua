@@ -6,13 +6,24 @@ local results = require "bench.results"
 local report = {}
 
 -- "13.1 ns", "1.7 us", "12.3 ms": three digits that matter.
-local function duration(ns)
+function report.duration(ns)
   if ns >= 1e6 then
     return string.format("%.3g ms", ns / 1e6)
   elseif ns >= 1e3 then
     return string.format("%.3g us", ns / 1e3)
   end
   return string.format("%.1f ns", ns)
+end
+local duration = report.duration
+
+--- A power of ten, as short as can be: "100 ns", "1 us".
+function report.power(ns)
+  for _, unit in ipairs { { 1e9, "s" }, { 1e6, "ms" }, { 1e3, "us" } } do
+    if ns >= unit[1] * 0.999 then
+      return ("%g %s"):format(ns / unit[1], unit[2])
+    end
+  end
+  return ("%g ns"):format(ns)
 end
 
 -- A group that has nothing but the loop is not worth a headline.
@@ -53,7 +64,8 @@ function report.times(found, title, ranked)
   end
 end
 
-local function verdict(target, ratio)
+--- "<= 1.5   met", for example.
+function report.verdict(target, ratio)
   if ratio.met == nil then
     return "(for comparison)"
   end
@@ -80,7 +92,7 @@ function report.targets(found)
         ratio.gross,
         ratio.low,
         ratio.high,
-        verdict(target, ratio)
+        report.verdict(target, ratio)
       ))
     end
   end

@@ -85,6 +85,11 @@ function results.net(row)
   return quantile(row.net, 0.5)
 end
 
+--- Half of the net samples lie between these two.
+function results.middle(row)
+  return quantile(row.net, 0.25), quantile(row.net, 0.75)
+end
+
 --- Half of the samples lie in a band this wide, as a share of the median.
 function results.spread(row)
   local median = quantile(row.gross, 0.5)

@@ -7,8 +7,11 @@ package.path = root .. "/?.lua;" .. package.path
 local context = require "bench.context"
 local dict = require "bench.dict"
 local lock = require "bench.lock"
+local markdown = require "bench.markdown"
 local messages = require "bench.message"
+local peer_versions = require "bench.peer_versions"
 local peers = require "bench.peers"
+local plot = require "bench.plot"
 local report = require "bench.report"
 local results = require "bench.results"
 
@@ -36,6 +39,8 @@ usage: lua5.4 bench/run.lua [suite ...] [options]
   --slice MS   milliseconds that each contestant runs in a lap (default 2)
   --keys N     of the largest dict of dict_size (default 1000000; 10000000 need 4 GB)
   --only TEXT  only the contestants that have TEXT in their names (peers run all the same)
+  --picture F  draw the plot into the file F, too
+  --peers      say which peers are there, in which version, and measure nothing
   --check      exit status 1 if a target is missed; otherwise it is 0 whatever the ratios]]
 
 local function fail(message)
@@ -59,8 +64,11 @@ local function parse(words)
     if word == "--help" then
       print(USAGE)
       os.exit(0)
-    elseif word == "--check" then
-      options.check = true
+    elseif word == "--check" or word == "--peers" then
+      options[word:sub(3)] = true
+    elseif word == "--picture" then
+      i = i + 1
+      options.picture = words[i] or fail("--picture wants a file")
     elseif word == "--only" then
       i = i + 1
       options.only = words[i] or fail("--only wants a text")
@@ -132,12 +140,15 @@ local function run_suite(suite, options)
   end
   local title = ("%s: %d rounds of %d laps"):format(suite.name, rounds, laps)
   report.times(found, title, suite.ranked)
-  return report.targets(found)
+  return { title = title, found = found }, report.targets(found)
 end
 
-local function header(options)
+local function load_now()
+  return context.output_of("cut -d' ' -f1 /proc/loadavg 2>/dev/null")
+end
+
+local function header(options, load)
   local cpu = context.output_of("sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null")
-  local load = context.output_of("cut -d' ' -f1 /proc/loadavg 2>/dev/null")
   print(("%s, %s, load before the start %s, slices of %d ms"):format(
     jit and jit.version or _VERSION,
     cpu ~= "" and cpu or "unknown processor",
@@ -151,20 +162,56 @@ beside it. Noise: half of the samples lie in a band of `spread`; half of the sin
 between the two figures of `laps`; the same contestant twice shows what chance does to a ratio.]])
 end
 
+-- The page and the plot of what was measured, in build/bench; and a second plot, if it is wanted.
+-- Gives the lines that say where.
+local function write(suites, load, picture)
+  local folder = root .. "/build/bench"
+  local machine = markdown.machine(root, ("%s before, %s after"):format(load, load_now()))
+  markdown.write(folder .. "/results.md", machine, peer_versions.list(root), suites)
+  local of = {}
+  for _, pair in ipairs(machine) do
+    of[pair[1]] = pair[2]
+  end
+  local below = {
+    "time of one operation: the median, and the middle half of the samples; red: shmseg",
+    ("%s; %s; %s; %s"):format(of.processor, of.system, of.Lua, require("shmseg")._VERSION),
+  }
+  local said = { ("all figures: %s/results.md"):format(folder) }
+  for _, path in ipairs { folder .. "/results.svg", picture } do
+    local drawn, reason = plot.draw(path, suites, below)
+    table.insert(said, drawn and "the plot: " .. path or "no plot: " .. reason)
+  end
+  return table.concat(said, "\n")
+end
+
 local function main(options)
   context.build_helpers(root)
-  header(options)
-  local targets, missed = 0, 0
-  for _, suite in ipairs(options.suites) do
-    local bounded, not_met = run_suite(suite, options)
+  local load = load_now()
+  header(options, load)
+  local targets, missed, suites, said = 0, 0, {}, nil
+  for i, suite in ipairs(options.suites) do
+    local bounded, not_met
+    suites[i], bounded, not_met = run_suite(suite, options)
     targets, missed = targets + bounded, missed + not_met
+    said = write(suites, load, options.picture) -- a run that is ended leaves what it has
   end
   print(("\n%d of %d targets met"):format(targets - missed, targets))
+  print(said)
   return missed
+end
+
+local function say_which_peers()
+  for _, peer in ipairs(peer_versions.list(root)) do
+    print(("  %-28s %s"):format(peer.name, peer.version or "missing"))
+  end
 end
 
 context.use_tree(root)
 local options = parse(arg)
+if options.peers then
+  say_which_peers()
+  os.exit(0)
+end
 if not pcall(require, "shmseg") then
   fail("shmseg is not built for " .. _VERSION .. ": run `make` first")
 end

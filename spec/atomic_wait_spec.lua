@@ -234,7 +234,7 @@ describe("a wait", function()
     assert.equal(7, other:receive())
   end)
 
-  it("ends as truncated when a peer cuts the object", function()
+  it("ends as truncated when a peer cuts the object #hole", function()
     for _, mode in ipairs { "rw", "r" } do
       local _, seg, name = word()
       local other = waiter(name, mode)

@@ -108,7 +108,7 @@ describe("publish_many", function()
       b:publish_many { "a" } })
   end)
 
-  it("publishes nothing of a list with a segment that was cut", function()
+  it("publishes nothing of a list with a segment that was cut #hole", function()
     local name = scratch.name()
     local seg = expect.success(shmseg.open(name, "x", 65536))
     local b = broadcast(2 ^ 18)

@@ -566,7 +566,7 @@ describe("after a shutdown, a broadcast", function()
     assert.equal("TERM", other:receive())
   end)
 
-  it("but any other failure is raised from messages(), and blames the loop", function()
+  it("but any other failure is raised from messages(), and blames the loop #hole", function()
     local b, name = broadcast()
     local step = b:subscribe():messages()
     assert(io.open(scratch.objects .. name, "w")):close()

@@ -349,7 +349,7 @@ describe("a segment or slice as the value of a cell", function()
     end
   end)
 
-  it("that was cut by a peer says so with its own name, and changes nothing", function()
+  it("that was cut by a peer says so with its own name, and changes nothing #hole", function()
     local c, name = cell(10000)
     c:set "first"
     for _, size in ipairs { 10, 8192 } do
@@ -522,7 +522,7 @@ describe("get_into()", function()
     assert.equal(before, seg:read())
   end)
 
-  it("says which one was cut by a peer, the segment or the cell", function()
+  it("says which one was cut by a peer, the segment or the cell #hole", function()
     local c, name = cell(100)
     c:set "value"
     local seg, other = named_segment(("-"):rep(8192))
@@ -670,7 +670,7 @@ describe("changes()", function()
       return value]])
   end)
 
-  it("ends at a signal of shmseg.signals, and raises any other failure", function()
+  it("ends at a signal of shmseg.signals, and raises any other failure #hole", function()
     local c, name = cell()
     local other = user(name)
     other:call "stop = shmseg.signals 'TERM'"

@@ -283,7 +283,7 @@ describe("processes that are killed at random calls", function()
           models[i], firsts[i] = model.new(), 1
           start(i)
         end
-        local kills = math.floor(3 * scale)
+        local kills = math.max(1, math.floor(3 * scale))
         for kill = 1, kills do
           local i = kill % 3 + 1
           local enough = notes:get_u32(8 * i + 4) + math.random(60)
@@ -352,7 +352,7 @@ describe("processes that are killed at random calls", function()
     for i = 1, 2 do
       start(i)
     end
-    for kill = 1, math.floor(3 * scale) do
+    for kill = 1, math.max(1, math.floor(3 * scale)) do
       local i = kill % 2 + 1
       shmseg.sleep(math.random() / 50)
       assert.False(workers[i]:sleeps_or_has_ended() == "ended")

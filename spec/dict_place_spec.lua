@@ -44,7 +44,7 @@ describe("a dict that a peer cuts", function()
     return other, cutter, math.floor(whole * size / shmseg.pagesize) * shmseg.pagesize
   end
 
-  it("to nothing fails in each method with that word, and no process dies of it", function()
+  it("to nothing fails in each method with that word, and no process dies of it #hole", function()
     local other, cutter = victim(0)
     assert(io.open(scratch.objects .. cutter:name(), "w")):close()
     for _ = 1, 2 do
@@ -62,7 +62,7 @@ describe("a dict that a peer cuts", function()
   end)
 
   for _, size in ipairs { 0.1, 0.5, 0.9 } do
-    it("to " .. size .. " of its bytes fails or succeeds, and no process dies of it", function()
+    it("to " .. size .. " of its bytes fails or succeeds, and no process dies #hole", function()
       local other, cutter, bytes = victim(size)
       expect.success(cutter:resize(bytes))
       for _, operation in ipairs(operations) do
@@ -74,7 +74,7 @@ describe("a dict that a peer cuts", function()
     end)
   end
 
-  it("under one who waits ends the wait", function()
+  it("under one who waits ends the wait #hole", function()
     local _, name = dicts.new()
     local others = { dicts.user(name), dicts.user(name) }
     others[1]:send_to_sleep "d:wait('key', nil)"
@@ -88,7 +88,7 @@ describe("a dict that a peer cuts", function()
     end
   end)
 
-  it("under work at random goes on failing, and no process dies of it", function()
+  it("under work at random goes on failing, and no process dies of it #hole", function()
     local other, cutter, bytes = victim(0.6)
     other:send [[
       report "there"

@@ -216,7 +216,7 @@ describe("an event", function()
     assert.False(e:is_set())
   end)
 
-  it("that is cut off fails, also for one who sleeps for it", function()
+  it("that is cut off fails, also for one who sleeps for it #hole", function()
     local e, name = event()
     local other = user(name)
     let_wait(other, "return e:wait()")

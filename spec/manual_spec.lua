@@ -53,8 +53,13 @@ function run_of.c(_, path)
   return { "env", installed.path(), installed.compile("cc -std=c11", shell.quote(path)) }
 end
 
+-- The tool is that of this tree, on this Lua.
 function run_of.sh(_, path)
-  return { "sh", "-eu", path }
+  local words = peer.command()
+  words[#words + 1] = (shell.run "pwd"):gsub("\n$", "") .. "/bin/shmseg"
+  local tool = ("shmseg() {\n%s \"$@\"\n}\n"):format(
+    shell.quote((table.unpack or unpack)(words)))
+  return { "sh", "-euc", tool .. ". \"$0\"", path }
 end
 
 -- The second program comes when the first has made its objects and waits, or has ended.
@@ -88,7 +93,7 @@ local function prepare(group, renamed)
   for i, block in ipairs(group) do
     local path = folder .. "/" .. block.file
     local file = assert(io.open(path, "w"))
-    file:write((manual.rename(block.text, renamed)))
+    file:write((manual.rename(block, renamed)))
     file:close()
     local words, reason = run_of[block.language](block, path)
     if not words then

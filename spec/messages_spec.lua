@@ -504,7 +504,7 @@ for noun, how in pairs(nouns) do
       end)
     end
 
-    it("ends a wait when a peer cuts the object, and every call after it", function()
+    it("ends a wait when a peer cuts the object, and every call after it #hole", function()
       local object, name = named(8192)
       local read = how.reader(object)
       local other = peer.start()
@@ -520,7 +520,7 @@ for noun, how in pairs(nouns) do
       expect.failure("truncated", read())
     end)
 
-    it("is opened anew after a cut: the handle from before stays ended", function()
+    it("is opened anew after a cut: the handle from before stays ended #hole", function()
       local object, name = named(8192)
       local seg = object:segment()
       local read = how.reader(object)

@@ -802,7 +802,7 @@ describe("the options of an object", function()
     assert.equal(("\0"):rep(4096), seg:read())
   end)
 
-  it("of locks: their failures and misuse say which lock it is", function()
+  it("of locks: their failures and misuse say which lock it is #hole", function()
     local name = scratch.name()
     local m = expect.success(shmseg.mutex.open(name, "x"))
     local s = expect.success(shmseg.semaphore.open(scratch.name(), "x", { permits = 1 }))

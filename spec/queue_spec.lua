@@ -275,7 +275,7 @@ describe("messages()", function()
     assert.equal("TERM", other:receive())
   end)
 
-  it("raises any other failure, and blames the loop", function()
+  it("raises any other failure, and blames the loop #hole", function()
     local q, name = queues.new()
     local step = q:messages()
     assert(io.open(scratch.objects .. name, "w")):close()

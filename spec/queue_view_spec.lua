@@ -106,7 +106,7 @@ describe("push of a segment or slice", function()
     assert.equal(0, #q)
   end)
 
-  it("pushes nothing when a peer has cut it, says which it was, and the queue goes on", function()
+  it("pushes nothing when a peer has cut it, says which it was, and goes on #hole", function()
     local q = queues.new(2 ^ 16)
     for _, part in ipairs { false, true } do
       local seg, name, cut = named(8192)
@@ -123,7 +123,7 @@ describe("push of a segment or slice", function()
     end
   end)
 
-  it("says that the queue was cut when it is that", function()
+  it("says that the queue was cut when it is that #hole", function()
     local q, name = queues.new(8192)
     local seg = segment("source")
     assert(io.open(scratch.objects .. name, "w")):close()
@@ -330,7 +330,7 @@ describe("pop_into", function()
     assert.equal("message", seg:read(2048, 7))
   end)
 
-  it("takes nothing into a target that a peer has cut, and says which it was", function()
+  it("takes nothing into a target that a peer has cut, and says which it was #hole", function()
     local q = queues.new(2 ^ 16)
     q:push(("m"):rep(5000))
     local seg, name, cut = named(8192)

@@ -390,7 +390,7 @@ describe("the writer of an rwlock", function()
     assert_free(rw)
   end)
 
-  it("loses it when it is cut off, and opens it anew", function()
+  it("loses it when it is cut off, and opens it anew #hole", function()
     for _, what in ipairs { "read_lock", "write_lock" } do
       local rw, name = rwlock()
       local seg, guard = rw:segment(), rw[what](rw)

@@ -85,7 +85,7 @@ for _, name in ipairs {
   operations[#operations + 1] = { set, "seg:" .. set .. "(size - 8, " .. value .. ")" }
 end
 
-describe("when a peer has cut the object", function()
+describe("when a peer has cut the object #hole", function()
   after_each(scratch.clean)
 
   local size = 64 * page
@@ -269,7 +269,7 @@ describe("when a peer has cut the object", function()
   end)
 end)
 
-describe("when a peer cuts the object during", function()
+describe("when a peer cuts the object during #hole", function()
   after_each(scratch.clean)
 
   -- What the peer runs, the size in MiB, and how this process sees that it is under way: a byte
@@ -414,7 +414,7 @@ describe("when a peer cuts the object during", function()
   end)
 end)
 
-describe("a process that has all the mappings it may have", function()
+describe("a process that has all the mappings it may have #hole #mappings", function()
   after_each(scratch.clean)
 
   it("lives, and learns that a peer has cut its segments", function()
@@ -446,7 +446,7 @@ describe("a process that has all the mappings it may have", function()
   end)
 end)
 
-describe("a full file system", function()
+describe("a full file system #hole", function()
   after_each(scratch.clean)
 
   local mount = "mount -t tmpfs -o size=1m tmpfs /dev/shm && exec \"$@\""

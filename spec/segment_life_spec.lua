@@ -727,7 +727,7 @@ describe("fork", function()
     )
   end)
 
-  it("gives the child a fault guard that works", function()
+  it("gives the child a fault guard that works #hole", function()
     run(
       [[
       local name = ...
@@ -750,7 +750,7 @@ end)
 describe("two Lua states in two threads", function()
   after_each(scratch.clean)
 
-  it("use the library at once", function()
+  it("use the library at once #hole", function()
     local work = scratch.file(
       [[
       local number, name = ...
@@ -802,7 +802,7 @@ describe("two Lua states in two threads", function()
     assert.same({ "done" }, lines)
   end)
 
-  it("meet holes at once, each in its own handle", function()
+  it("meet holes at once, each in its own handle #hole", function()
     local work = scratch.file(
       [[
       local number, name = ...
@@ -842,7 +842,7 @@ describe("two Lua states in two threads", function()
     assert.same({ "done" }, lines)
   end)
 
-  it("leave a fault handler that outlives them, and passes on what is not theirs", function()
+  it("leave a fault handler that outlives them, and passes on what is not theirs #hole", function()
     local work = scratch.file [[
       local shmseg = require "shmseg"
       assert(shmseg.anonymous(64)):close()]]

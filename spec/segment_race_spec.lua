@@ -5,11 +5,12 @@
 local shmseg = require "shmseg"
 local build = require "spec.support.build"
 local expect = require "spec.support.expect"
+local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
-local rounds = 10000
+local rounds = math.floor(10000 * message_peer.scale)
 
 describe("a string that is read while a peer flips the bytes", function()
   after_each(scratch.clean)

@@ -211,7 +211,7 @@ describe("when a peer has cut the object,", function()
       return ok, value, message, code, again, reason]], call
   end
 
-  it("what has no results for it raises, and is good again after a refresh", function()
+  it("what has no results for it raises, and is good again after a refresh #hole", function()
     local other = victim()
     for _, source in ipairs(raising) do
       local call = (source:find " = " or source:find "^for") and source or "return " .. source
@@ -222,7 +222,7 @@ describe("when a peer has cut the object,", function()
     end
   end)
 
-  it("what has results returns that, and is good again after a refresh", function()
+  it("what has results returns that, and is good again after a refresh #hole", function()
     local other = victim()
     for _, source in ipairs(returning) do
       local ok, value, message, code, again, reason = other:call(cut_and("return " .. source))
@@ -233,7 +233,7 @@ describe("when a peer has cut the object,", function()
     end
   end)
 
-  it("nothing is to be had until the refresh", function()
+  it("nothing is to be had until the refresh #hole", function()
     local other = victim()
     other:call [[
       cutter:resize(page)

@@ -77,7 +77,7 @@ end
 -- @tparam[opt] number flags by default what they were
 -- @return the new value; or nil, word
 function methods:update(key, fn, exptime, flags)
-  local ok, ready, word = pcall(core.dict.check, self, key, fn, exptime, flags)
+  local ok, ready, word = pcall(core.dict.check_update, self, key, fn, exptime, flags)
   if not ok then
     blame(ready, "update", 2)
   elseif not ready then
@@ -240,7 +240,7 @@ local function check_fetch(self, key, fn, options)
   if wrong then
     error(wrong, 0)
   end
-  return core.dict.check(self, key, fn, options.ttl, tonumber(options.flags))
+  return core.dict.check_update(self, key, fn, options.ttl, tonumber(options.flags))
 end
 
 --- Gets a value, or computes it once: the others who want it meanwhile wait for it.

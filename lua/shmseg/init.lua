@@ -7,7 +7,7 @@ local segment = require "shmseg.segment"
 local struct = require "shmseg.struct"
 
 local shmseg = {
-  _VERSION = "shmseg scm",
+  _VERSION = "shmseg " .. core.version,
   pagesize = core.pagesize, -- bytes
   now = core.now,           -- () -> seconds since a moment that is the same for all processes
   sleep = core.sleep,       -- (seconds) -> true; or nil, "interrupted", "interrupted"

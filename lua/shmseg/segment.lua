@@ -216,6 +216,38 @@ function segment.stat(name)
   return core.stat(bare)
 end
 
+--- Tells what is behind a name, without opening it: the kind of object that is there.
+-- @tparam string name
+-- @treturn string "queue" …, or "segment" for plain bytes and what other programs have made; or
+-- nil, message, code: "incompatible" for an object that this version cannot open
+function segment.kind(name)
+  local wrong = check.colon(name, "kind")
+  local bare
+  if not wrong then
+    bare, wrong = check.name(name)
+  end
+  if wrong then
+    misuse("%s", wrong)
+  end
+  return core.kind(bare)
+end
+
+--- Tells who has shared memory open, as far as this process may see it.
+-- @tparam string name
+-- @treturn integer how many handles of this library; or nil, message, code
+-- @treturn {integer,...} the processes that have it mapped or locked, sorted; other programs, too
+function segment.users(name)
+  local wrong = check.colon(name, "users")
+  local bare
+  if not wrong then
+    bare, wrong = check.name(name)
+  end
+  if wrong then
+    misuse("%s", wrong)
+  end
+  return core.users(bare)
+end
+
 --- Lists the names of all shared memory objects, other programs' too.
 -- @tparam[opt] string pattern Lua pattern that a name must match
 -- @treturn {string,...} sorted; or nil, message, code

@@ -48,7 +48,9 @@ for _, noun in ipairs(core.kinds) do
   nouns[noun] = {}
   for _, number in ipairs(core[noun].numbers) do
     local words = core[noun].words[number]
-    nouns[noun][number] = words and words[1] or 100
+    if words ~= true then -- true: it is a switch
+      nouns[noun][number] = words and words[1] or 100
+    end
   end
 end
 local codec = { encode = tostring, decode = tostring }
@@ -94,6 +96,10 @@ local cases = {
   { "resize that shrinks", named, function(seg) return seg:resize(100) end },
   { "stat", named, function() return shmseg.stat(base) end },
   { "list", named, function() return shmseg.list(pattern) end },
+  { "kind", named, function() return shmseg.kind(base) end },
+  { "look", named, function() return core.look(base) end },
+  { "collect of a list", named, function() return core.collect { base, base .. "-" } end },
+  { "collect that fails", named, function() return core.collect(base) end, nil, "EPERM" },
   { "unlink that fails", nil, function() return shmseg.unlink(base) end, nil, "ENOENT" },
   { "features", nil, function() return shmseg.features() end },
   { "sleep", nil, function() return shmseg.sleep(0) end },
@@ -124,6 +130,14 @@ cases[#cases + 1] = { "unlink of a segment", function()
 end, function(seg) return seg:unlink() end }
 
 for noun, sized in pairs(nouns) do
+  cases[#cases + 1] = { "look at " .. noun, objects(noun), function() return core.look(base) end }
+  cases[#cases + 1] = { "inspect " .. noun, function()
+    local object = assert(shmseg[noun].open(named(), "c", sized))
+    if noun == "mutex" then
+      object:lock()
+    end
+    return object
+  end, function(object) return core[noun].inspect(object) end }
   local function options(more)
     local all = { codec = sized.capacity and codec or nil }
     for _, source in ipairs { sized, more or {} } do

@@ -109,10 +109,22 @@ local spellings = {
   "/dev/shm/" .. leaf,
 }
 
+-- A shell's program uses the command line tool, and removes what it has made.
+local function add_removed(names, text)
+  for words in text:gmatch("shmseg rm ([%w._ -]+)\n") do
+    for name in words:gmatch(leaf) do
+      names[name] = true
+    end
+  end
+end
+
 --- The names of shared memory that the programs of a group use: a set.
 function manual.names(group)
   local names = {}
   for _, block in ipairs(group) do
+    if block.language == "sh" then
+      add_removed(names, block.text)
+    end
     for _, spelling in ipairs(spellings) do
       for name in block.text:gmatch(spelling) do
         names[name] = true
@@ -127,10 +139,14 @@ function manual.escaped(text)
   return (text:gsub("%p", "%%%0"))
 end
 
---- The program with the names that `renamed` has for those of the manual.
-function manual.rename(text, renamed)
+--- The text of a program with the names that `renamed` has for those of the manual.
+function manual.rename(block, renamed)
+  local text = block.text
   for name, other in pairs(renamed) do
     local pattern, word = manual.escaped(name), other:gsub("%%", "%%%%")
+    if block.language == "sh" then
+      text = text:gsub("%f[%w._-]" .. pattern .. "%f[^%w._-]", word)
+    end
     text = text:gsub("([\"']/?)" .. pattern .. "([\"'])", "%1" .. word .. "%2")
     text = text:gsub("(/dev/shm/)" .. pattern .. "%f[^%w._-]", "%1" .. word)
   end

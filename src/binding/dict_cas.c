@@ -281,10 +281,14 @@ static int update_put(lua_State *L) {
 
 void dict_cas_open(lua_State *L) {
   static const luaL_Reg functions[] = {
-    { "check", update_check },    { "begin_update", update_begin },
-    { "end_update", update_end }, { "is_in", is_in },
-    { "put", update_put },        { "see", update_see },
-    { "set_update", update_set }, { NULL, NULL },
+    { "check_update", update_check },
+    { "begin_update", update_begin },
+    { "end_update", update_end },
+    { "is_in", is_in },
+    { "put", update_put },
+    { "see", update_see },
+    { "set_update", update_set },
+    { NULL, NULL },
   };
   binding_register(L, functions);
 }

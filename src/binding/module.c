@@ -6,6 +6,7 @@
 #include "os/features.h"
 #include "os/library.h"
 #include "os/map.h"
+#include "shmseg/base.h"
 
 /* Keys of the registry: which copy of the library this state has, and its module's table. */
 #define COPY "shmseg.core"
@@ -84,16 +85,22 @@ static void push_module(lua_State *L) {
   binding_open_segment(L);
   binding_open_place(L);
   binding_open_listing(L);
+  binding_open_stream(L);
+  binding_open_look(L);
+  binding_open_users(L);
   binding_open_struct(L);
   binding_open_guard(L);
   open_kinds(L);
   binding_open_subscription(L);
   binding_open_signals(L);
+  binding_open_terminal(L);
   binding_open_time(L);
   push_int64(L, (int64_t)shmseg_map_page());
   lua_setfield(L, -2, "pagesize");
   push_features(L);
   lua_setfield(L, -2, "features");
+  lua_pushliteral(L, SHMSEG_VERSION);
+  lua_setfield(L, -2, "version");
 }
 
 /* Returns the same table each time, since existing handles use its classes. */

@@ -15,12 +15,16 @@ void binding_open_atomic(lua_State *L);
 void binding_open_cdata(lua_State *L);
 void binding_open_guard(lua_State *L);
 void binding_open_listing(lua_State *L);
+void binding_open_look(lua_State *L);
 void binding_open_place(lua_State *L);
 void binding_open_segment(lua_State *L);
 void binding_open_signals(lua_State *L);
+void binding_open_stream(lua_State *L);
 void binding_open_struct(lua_State *L);
 void binding_open_subscription(lua_State *L);
+void binding_open_terminal(lua_State *L);
 void binding_open_time(lua_State *L);
+void binding_open_users(lua_State *L);
 void binding_open_view(lua_State *L);
 
 /* binding_open_queue and so on */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the userdata of all kinds of objects have in common: opening, closing, failures. */
 #include "binding/object.h"
+#include "binding/inspect.h"
 #include "binding/place.h"
 #include "binding/segment.h"
 #include "binding/waiting.h"
@@ -356,10 +357,8 @@ static const luaL_Reg common_metamethods[] = {
 };
 
 static const luaL_Reg class_functions[] = {
-  { "open", object_open },
-  { "open_named", object_open_named },
-  { "size_for", object_size_for },
-  { NULL, NULL },
+  { "check", object_check },           { "inspect", object_inspect },   { "open", object_open },
+  { "open_named", object_open_named }, { "size_for", object_size_for }, { NULL, NULL },
 };
 
 /* Like binding_register; upvalue 1 of each function is the class. */

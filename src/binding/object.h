@@ -80,7 +80,7 @@ static inline int push_object_done(lua_State *L, const object *o, int err) {
 }
 
 /* Adds the class to the module's table, which is at the top: under the kind's name, a table { open,
- * open_named, size_for, numbers, words, methods }. */
+ * open_named, size_for, check, inspect, numbers, words, methods }. */
 void binding_open_class(lua_State *L, const object_class *class, const luaL_Reg *methods);
 
 #pragma GCC visibility pop

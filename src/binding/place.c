@@ -136,7 +136,7 @@ static void set_time(lua_State *L, const char *key, struct timespec time) {
 #define st_ctim st_ctimespec
 #endif
 
-static int push_stat(lua_State *L, const struct stat *status) {
+int push_stat(lua_State *L, const struct stat *status) {
   char perm[8];
   lua_createtable(L, 0, 11);
   snprintf(perm, sizeof perm, "%03o", (unsigned)(status->st_mode & 07777));

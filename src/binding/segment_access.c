@@ -98,6 +98,8 @@ static void move_pieces(unsigned char *to, const unsigned char *from, size_t cou
     size_t size = count - done < sizeof piece ? count - done : sizeof piece;
     size_t at = up ? count - done - size : done;
     memcpy(piece, from + at, size);
+    /* The compiler must not make one memmove of the two: that sees two addresses and no overlap. */
+    __asm__ volatile("" : : "r"(piece) : "memory");
     memcpy(to + at, piece, size);
     done += size;
   }

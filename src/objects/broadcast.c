@@ -339,6 +339,13 @@ static const char *broadcast_check(const shmseg_object *object) {
   return broadcast_check_records(b, floor, end, broadcast_next_of(word));
 }
 
+static int broadcast_inspect(const shmseg_object *object, shmseg_part *parts) {
+  (void)object;
+  parts[0] = (shmseg_part){ "publishers", SHMSEG_PART_LOCK, BROADCAST_LOCK, 1, 0 };
+  parts[1] = (shmseg_part){ "messages", SHMSEG_PART_EVENTCOUNT, BROADCAST_EVENTCOUNT, 1, 0 };
+  return 2;
+}
+
 const shmseg_kind shmseg_broadcast_kind = {
   .name = "broadcast",
   .number = 7,
@@ -350,4 +357,5 @@ const shmseg_kind shmseg_broadcast_kind = {
   .build = broadcast_build,
   .open = broadcast_open,
   .check = broadcast_check,
+  .inspect = broadcast_inspect,
 };

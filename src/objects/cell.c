@@ -280,6 +280,18 @@ static const char *cell_check(const shmseg_object *object) {
   return shmseg_eventcount_valid(load_relaxed(cell_eventcount_of(cell))) ? NULL : "the eventcount";
 }
 
+static int cell_inspect(const shmseg_object *object, shmseg_part *parts) {
+  const shmseg_cell *cell = (const shmseg_cell *)object;
+  uint64_t version = load_acquire(cell_version_of(cell)) - 1;
+  uint64_t buffer =
+      (uint64_t)(cell_buffer_of(cell, version) - (unsigned char *)shmseg_object_at(object, 0));
+  parts[0] = (shmseg_part){ "writers", SHMSEG_PART_LOCK, LOCK, 1, 0 };
+  parts[1] = (shmseg_part){ "version", SHMSEG_PART_NEXT, VERSION, 1, 0 };
+  parts[2] = (shmseg_part){ "values", SHMSEG_PART_EVENTCOUNT, EVENTCOUNT, 1, 0 };
+  parts[3] = (shmseg_part){ "size", SHMSEG_PART_NUMBER, buffer, 1, 0 };
+  return version == 0 ? 3 : 4;
+}
+
 const shmseg_kind shmseg_cell_kind = {
   .name = "cell",
   .number = 5,
@@ -290,4 +302,5 @@ const shmseg_kind shmseg_cell_kind = {
   .fit = cell_fit,
   .build = cell_build,
   .check = cell_check,
+  .inspect = cell_inspect,
 };

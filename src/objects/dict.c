@@ -256,6 +256,21 @@ static const char *const dict_evictions[] = { "lru", "none", NULL };
 
 _Static_assert(SHMSEG_DICT_LRU == 1 && SHMSEG_DICT_NONE == 2, "in the order of their names");
 
+static int dict_inspect(const shmseg_object *object, shmseg_part *parts) {
+  const shmseg_dict *d = (const shmseg_dict *)object;
+  uint64_t stripes = d->stripes, lines = stripes * d->lines, claims = d->claim_lines * (uint64_t)8;
+  int n = 0;
+  parts[n++] = (shmseg_part){ "arena", SHMSEG_PART_LOCK, DICT_ARENA_LOCK, 1, 0 };
+  parts[n++] = (shmseg_part){ "large", SHMSEG_PART_LOCK, DICT_LARGE_LOCK, 1, 0 };
+  uint64_t at = DICT_STRIPES;
+  parts[n++] = (shmseg_part){ "stripe", SHMSEG_PART_LOCK, at + STRIPE_LOCK, stripes, STRIPE_SIZE };
+  parts[n++] = (shmseg_part){ "line", SHMSEG_PART_LOCK, d->at_lines + LINE_LOCK, lines, LINE_SIZE };
+  parts[n++] = (shmseg_part){ "claim", SHMSEG_PART_CLAIM, d->at_claims, claims, 8 };
+  parts[n++] = (shmseg_part){ "changes", SHMSEG_PART_EVENTCOUNT, at + STRIPE_EVENTCOUNT, stripes,
+                              STRIPE_SIZE };
+  return n;
+}
+
 const shmseg_kind shmseg_dict_kind = {
   .name = "dict",
   .number = 8,
@@ -268,4 +283,5 @@ const shmseg_kind shmseg_dict_kind = {
   .build = dict_build,
   .open = dict_open,
   .check = dict_check,
+  .inspect = dict_inspect,
 };

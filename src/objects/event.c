@@ -130,6 +130,12 @@ static const char *event_check(const shmseg_object *object) {
   return load_relaxed(event_word_of(event)) >= COUNT_ONE ? NULL : "E1: the count";
 }
 
+static int event_inspect(const shmseg_object *object, shmseg_part *parts) {
+  (void)object;
+  parts[0] = (shmseg_part){ "event", SHMSEG_PART_SET, WORD, 1, 0 };
+  return 1;
+}
+
 const shmseg_kind shmseg_event_kind = {
   .name = "event",
   .number = 4,
@@ -139,4 +145,5 @@ const shmseg_kind shmseg_event_kind = {
   .fit = event_fit,
   .build = event_build,
   .check = event_check,
+  .inspect = event_inspect,
 };

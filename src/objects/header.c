@@ -359,6 +359,54 @@ void shmseg_header_set_mark(const shmseg_object *object, int mark) {
   store_relaxed(&header_of(object)->mark, (uint32_t)mark);
 }
 
+/* --- looking from outside ------------------------------------------------------------------ */
+
+static int header_differs(shmseg_description *d, const char *what, uint64_t found,
+                          uint64_t wanted) {
+  d->mismatch = what;
+  d->found = found;
+  d->wanted = wanted;
+  return SHMSEG_INCOMPATIBLE;
+}
+
+static int header_is_cut(shmseg_description *d, uint64_t found, uint64_t wanted) {
+  d->found = found;
+  d->wanted = wanted;
+  return SHMSEG_TOO_SMALL;
+}
+
+/* The magic is there, and all of the header. */
+static int header_describe_whole(const header *h, uint64_t available, shmseg_description *d) {
+  const shmseg_kind *kind = shmseg_kinds_find(h->kind);
+  d->number = h->kind;
+  d->version = h->version;
+  if (!kind)
+    return header_differs(d, "kind", h->kind, 0);
+  if (h->version != kind->version)
+    return header_differs(d, "version", h->version, kind->version);
+  d->kind = kind;
+  d->mark = shmseg_header_mark(h);
+  d->size = h->size;
+  memcpy(d->geometry, h->geometry, sizeof d->geometry);
+  uint64_t size = shmseg_kinds_size(kind, d->geometry);
+  if (h->size == 0 || h->size != size)
+    return header_differs(d, "size", h->size, size);
+  return h->size > available ? header_is_cut(d, available, h->size) : 0;
+}
+
+int shmseg_header_describe(const void *bytes, size_t count, uint64_t available,
+                           shmseg_description *description) {
+  header h;
+  memset(&h, 0, sizeof h);
+  memset(description, 0, sizeof *description);
+  memcpy(&h, bytes, count < sizeof h ? count : sizeof h);
+  if (h.state != SHMSEG_HEADER_MAGIC)
+    return SHMSEG_EMPTY;
+  if (count < sizeof h)
+    return header_is_cut(description, count, sizeof h);
+  return header_describe_whole(&h, available, description);
+}
+
 const char *shmseg_header_check(const shmseg_object *object) {
   const header *h = header_of(object);
   const shmseg_kind *kind = object->kind;

@@ -68,6 +68,23 @@ int shmseg_header_mark_of(int fd);
 /* Marks an object that nobody else has seen yet. */
 void shmseg_header_set_mark(const shmseg_object *object, int mark);
 
+/* What the bytes at the beginning of a backing say. */
+typedef struct shmseg_description {
+  const shmseg_kind *kind; /* NULL: none, or none that is known */
+  uint32_t number, version;
+  int mark; /* SHMSEG_TEMPORARY, SHMSEG_TEMPORARY_LAST or 0 */
+  uint64_t size;
+  uint64_t geometry[SHMSEG_GEOMETRY];
+  const char *mismatch; /* as in shmseg_object, after SHMSEG_INCOMPATIBLE; also found and wanted */
+  uint64_t found, wanted;
+} shmseg_description;
+
+/* Reads the first count bytes, at most SHMSEG_HEADER_SIZE, of a backing of so many. 0: an object, which
+ * has all of its bytes. SHMSEG_EMPTY: none. SHMSEG_INCOMPATIBLE: one that this version does not know,
+ * or that has spoilt bytes. SHMSEG_TOO_SMALL: it was cut, and found of wanted bytes are there. */
+int shmseg_header_describe(const void *bytes, size_t count, uint64_t available,
+                           shmseg_description *description);
+
 /* Names what the header of an open object says otherwise than the handle, or NULL. */
 const char *shmseg_header_check(const shmseg_object *object);
 

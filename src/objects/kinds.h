@@ -50,6 +50,28 @@ typedef struct shmseg_words {
 
 #define SHMSEG_WORDS_MAX 24
 
+/* Words that somebody who looks at an object wants to be told of. */
+typedef enum shmseg_part_type {
+  SHMSEG_PART_LOCK,       /* core/lock.h */
+  SHMSEG_PART_SLOT,       /* core/slots.h */
+  SHMSEG_PART_CLAIM,      /* 8 bytes, the identity in the lowest bits: core/lock.h */
+  SHMSEG_PART_EVENTCOUNT, /* core/eventcount.h */
+  SHMSEG_PART_SET,        /* bit 0 says whether it is set */
+  SHMSEG_PART_COUNT,      /* a number and 1 more */
+  SHMSEG_PART_NEXT,       /* the same in 8 bytes */
+  SHMSEG_PART_NUMBER      /* 8 bytes */
+} shmseg_part_type;
+
+typedef struct shmseg_part {
+  const char *name;
+  shmseg_part_type type;
+  uint64_t offset; /* in the object; a multiple of the word's size */
+  uint64_t count;
+  uint64_t stride; /* bytes from one word to the next */
+} shmseg_part;
+
+#define SHMSEG_PARTS_MAX 8
+
 /* Geometry: the numbers that decide where each word of an object lies. They stand in its header;
  * the first one is never 0. It alone has to be given to make an object that has a name. */
 struct shmseg_kind {
@@ -71,6 +93,8 @@ struct shmseg_kind {
   void (*close)(shmseg_object *object);
   /* Names the first invariant that the object's bytes break, or NULL. The header is in order. */
   const char *(*check)(const shmseg_object *object);
+  /* Lists the parts of an open object; gives how many. */
+  int (*inspect)(const shmseg_object *object, shmseg_part *parts);
 };
 
 /* The kind of that number, or NULL. */

@@ -129,6 +129,12 @@ static const char *mutex_check(const shmseg_object *object) {
   return shmseg_lock_valid(load_relaxed(mutex_word_of(mutex))) ? NULL : "M1: the lock word";
 }
 
+static int mutex_inspect(const shmseg_object *object, shmseg_part *parts) {
+  (void)object;
+  parts[0] = (shmseg_part){ "lock", SHMSEG_PART_LOCK, WORD, 1, 0 };
+  return 1;
+}
+
 const shmseg_kind shmseg_mutex_kind = {
   .name = "mutex",
   .number = 1,
@@ -140,4 +146,5 @@ const shmseg_kind shmseg_mutex_kind = {
   .open = mutex_open,
   .close = mutex_close,
   .check = mutex_check,
+  .inspect = mutex_inspect,
 };

@@ -270,6 +270,14 @@ static const char *queue_check(const shmseg_object *object) {
   return NULL;
 }
 
+static int queue_inspect(const shmseg_object *object, shmseg_part *parts) {
+  (void)object;
+  parts[0] = (shmseg_part){ "producers", SHMSEG_PART_LOCK, QUEUE_PRODUCERS, 1, 0 };
+  parts[1] = (shmseg_part){ "messages", SHMSEG_PART_EVENTCOUNT, QUEUE_MESSAGES, 1, 0 };
+  parts[2] = (shmseg_part){ "space", SHMSEG_PART_EVENTCOUNT, QUEUE_SPACE, 1, 0 };
+  return 3;
+}
+
 const shmseg_kind shmseg_queue_kind = {
   .name = "queue",
   .number = 6,
@@ -281,4 +289,5 @@ const shmseg_kind shmseg_queue_kind = {
   .build = queue_build,
   .open = queue_open,
   .check = queue_check,
+  .inspect = queue_inspect,
 };

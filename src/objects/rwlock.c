@@ -222,6 +222,14 @@ static const char *rwlock_check(const shmseg_object *object) {
   return shmseg_slots_check(rwlock_slots_of(rwlock)) ? "R2: a slot or the eventcount" : NULL;
 }
 
+static int rwlock_inspect(const shmseg_object *object, shmseg_part *parts) {
+  (void)object;
+  parts[0] = (shmseg_part){ "writer", SHMSEG_PART_LOCK, WORD, 1, 0 };
+  parts[1] = (shmseg_part){ "reader", SHMSEG_PART_SLOT, SLOTS, SHMSEG_RWLOCK_READERS, 4 };
+  parts[2] = (shmseg_part){ "readers", SHMSEG_PART_EVENTCOUNT, EVENTCOUNT, 1, 0 };
+  return 3;
+}
+
 const shmseg_kind shmseg_rwlock_kind = {
   .name = "rwlock",
   .number = 2,
@@ -233,4 +241,5 @@ const shmseg_kind shmseg_rwlock_kind = {
   .open = rwlock_open,
   .close = rwlock_close,
   .check = rwlock_check,
+  .inspect = rwlock_inspect,
 };

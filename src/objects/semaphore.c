@@ -182,6 +182,14 @@ static const char *semaphore_check(const shmseg_object *object) {
   return shmseg_slots_check(semaphore_slots_of(semaphore)) ? "P1: a slot or the eventcount" : NULL;
 }
 
+static int semaphore_inspect(const shmseg_object *object, shmseg_part *parts) {
+  if (shmseg_semaphore_is_signal((const shmseg_semaphore *)object))
+    return shmseg_signal_inspect(parts);
+  parts[0] = (shmseg_part){ "permit", SHMSEG_PART_SLOT, SLOTS, object->capacity, 4 };
+  parts[1] = (shmseg_part){ "permits", SHMSEG_PART_EVENTCOUNT, EVENTCOUNT, 1, 0 };
+  return 2;
+}
+
 const shmseg_kind shmseg_semaphore_kind = {
   .name = "semaphore",
   .number = 3,
@@ -194,4 +202,5 @@ const shmseg_kind shmseg_semaphore_kind = {
   .open = semaphore_open,
   .close = semaphore_close,
   .check = semaphore_check,
+  .inspect = semaphore_inspect,
 };

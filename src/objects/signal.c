@@ -115,3 +115,9 @@ const char *shmseg_signal_check(const shmseg_object *object) {
     return "C1: the eventcount";
   return signal_valid(object, load_relaxed(word)) ? NULL : "C1: the count";
 }
+
+int shmseg_signal_inspect(shmseg_part *parts) {
+  parts[0] = (shmseg_part){ "count", SHMSEG_PART_COUNT, COUNT, 1, 0 };
+  parts[1] = (shmseg_part){ "posts", SHMSEG_PART_EVENTCOUNT, EVENTCOUNT, 1, 0 };
+  return 2;
+}

@@ -21,6 +21,9 @@ int shmseg_signal_value(const shmseg_object *object, uint32_t *value);
 /* Names what is wrong, or NULL. */
 const char *shmseg_signal_check(const shmseg_object *object);
 
+/* Lists its words, for those who look at it. */
+int shmseg_signal_inspect(shmseg_part *parts);
+
 #pragma GCC visibility pop
 
 #endif

@@ -3,7 +3,9 @@
 #define _GNU_SOURCE
 #include "os/backing.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <unistd.h>
 
 shmseg_identity shmseg_backing_identity(const struct stat *status) {
   shmseg_identity identity = { (uint64_t)status->st_dev, (uint64_t)status->st_ino };
@@ -86,6 +88,30 @@ int shmseg_backing_look(int fd, uint64_t from, uint64_t end, uint64_t *until) {
     return 0;
   return fstat(fd, &status) == 0 && (uint64_t)status.st_size < *until ? SHMSEG_TRUNCATED
                                                                       : SHMSEG_EMPTY;
+}
+
+int shmseg_backing_device(uint64_t *device) {
+  shmseg_listing listing;
+  struct stat status;
+  int err = shmseg_backing_list(&listing);
+  if (err)
+    return err;
+  err = fstat(dirfd(listing.directory), &status) == 0 ? 0 : errno;
+  *device = (uint64_t)status.st_dev;
+  shmseg_backing_list_close(&listing);
+  return err;
+}
+
+int shmseg_backing_peek(int fd, void *bytes, size_t count, size_t *read) {
+  ssize_t got;
+  *read = 0;
+  do
+    got = pread(fd, bytes, count, 0);
+  while (got < 0 && errno == EINTR);
+  if (got < 0)
+    return errno;
+  *read = (size_t)got;
+  return 0;
 }
 
 int shmseg_backing_length(int fd, uint64_t *length) {

@@ -98,6 +98,13 @@ int shmseg_backing_unlink(shmseg_place place);
 
 shmseg_identity shmseg_backing_identity(const struct stat *status);
 
+/* The device that shared memory objects lie on; ENOENT, … */
+int shmseg_backing_device(uint64_t *device);
+
+/* Reads up to count bytes from the beginning of the backing, *read of which are there; the
+ * description is moved nowhere. */
+int shmseg_backing_peek(int fd, void *bytes, size_t count, size_t *read);
+
 /* Is there a folder for the backing to be in? */
 bool shmseg_backing_has_folder(shmseg_place place);
 

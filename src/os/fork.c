@@ -46,10 +46,13 @@ int shmseg_fork_prepare(void) {
   if (__atomic_load_n(&prepared, __ATOMIC_ACQUIRE))
     return 0;
   int err = fork_wiped_page(&page);
-  if (!err && !page) /* two threads may both be here: the handler does no more when it runs twice */
-    err = pthread_atfork(NULL, NULL, fork_forget);
-  else if (!err && !__atomic_compare_exchange_n(&shmseg_fork_word, &before, page, false,
-                                                __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+  if (err)
+    return err;
+  /* Beside the page, too: an emulator may pass over such advice and say nothing. Two threads may both be
+   * here: the handler does no more when it runs twice. */
+  err = pthread_atfork(NULL, NULL, fork_forget);
+  if (page && (err || !__atomic_compare_exchange_n(&shmseg_fork_word, &before, page, false,
+                                                   __ATOMIC_RELEASE, __ATOMIC_RELAXED)))
     munmap(page, shmseg_map_page());
   if (!err)
     __atomic_store_n(&prepared, 1, __ATOMIC_RELEASE);

@@ -177,6 +177,12 @@ void shmseg_liveness_renew(shmseg_member *member) {
   pthread_mutex_unlock(&mutex);
 }
 
+bool shmseg_liveness_byte(uint64_t byte, uint32_t *id) {
+  uint64_t number = byte - (uint64_t)FIRST_BYTE;
+  *id = (uint32_t)number;
+  return number >= SHMSEG_ID_MIN && number <= SHMSEG_ID_MAX;
+}
+
 bool shmseg_liveness_probe(int fd, uint32_t id) {
   /* as a rule a lock for reading, which any process can have, is no sign of life */
   struct flock lock = liveness_byte_of(id, (id & SHMSEG_ID_SHARED) ? F_WRLCK : F_RDLCK);

@@ -42,6 +42,9 @@ static inline bool shmseg_liveness_own(const shmseg_member *member) {
   return member->id != 0 && shmseg_fork_same(member->forks);
 }
 
+/* Is the byte of a backing that this is one of an identity? *id is that. */
+bool shmseg_liveness_byte(uint64_t byte, uint32_t *id);
+
 /* Is the process that took this identity alive? fd is the segment's own descriptor, which never
  * carries an identity: a probe through the one that does would see no lock. When the kernel does not
  * answer, it is alive. */

@@ -15,8 +15,8 @@
 
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 
+#include "os/proc.h"
 #include "shmseg/base.h"
 
 #pragma GCC visibility push(hidden)
@@ -47,21 +47,9 @@ int shmseg_presence_exclude(int fd);
 /* Ends it; fd stays open. errno stays as it is. */
 void shmseg_presence_readmit(int fd);
 
-/* One presence as the kernel tells it. */
-typedef struct shmseg_presence {
-  shmseg_identity identity; /* of the backing */
-  pid_t pid;                /* that took it; 0: not known */
-} shmseg_presence;
-
-/* Calls visit for each presence on the machine that this process may see, until it returns something
- * else than 0, which is the result. The kernel tells in pieces: what comes or goes meanwhile may be
- * left out. Presences of processes in other PID namespaces are not told. Shared flocks of other
- * programs are told, too. ENOENT without /proc; EMFILE, …; ENOTSUP. */
-int shmseg_presence_walk(int (*visit)(void *context, const shmseg_presence *presence),
-                         void *context);
-
-/* How many of those are on one backing. */
-int shmseg_presence_count(shmseg_identity identity, unsigned *handles);
+/* Is a lock that the kernel tells of (os/users.h) a presence? A shared flock of another program looks
+ * like one. */
+bool shmseg_presence_is_lock(const shmseg_proc_lock *lock);
 
 #pragma GCC visibility pop
 

@@ -7,10 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "os/descriptor.h"
@@ -21,9 +18,6 @@
 
 /* Descriptors from here on are not dropped at exit: their presences last as long as the process. */
 #define DESCRIPTORS 65536
-
-/* A line of /proc/locks is shorter. */
-#define LINE_MAX_BYTES 256
 
 typedef struct {
   ino_t inode;    /* of the backing; 0: no presence */
@@ -204,83 +198,9 @@ void shmseg_presence_readmit(int fd) {
   errno = err;
 }
 
-/* --- counting ----------------------------------------------------------------------------- */
-
-/* Reads a line such as "7: FLOCK  ADVISORY  READ 1234 00:18:42 0 EOF". A lock for which somebody
- * waits is followed by lines that begin with "->". */
-static bool presence_parse(const char *line, shmseg_presence *presence) {
-  char type[8], access[8];
-  unsigned major, minor;
-  unsigned long long inode, first;
-  long pid;
-  if (sscanf(line, "%*[^:]: %7s %*s %7s %ld %x:%x:%llu %llu", type, access, &pid, &major, &minor,
-             &inode, &first) != 7)
-    return false;
-  bool is_flock = strcmp(type, "FLOCK") == 0;
-  bool is_range = strcmp(type, "OFDLCK") == 0 && first == (unsigned long long)RANGE_FIRST;
-  if (strcmp(access, "READ") != 0 || (!is_flock && !is_range))
-    return false;
-  presence->identity = (shmseg_identity){ (uint64_t)makedev(major, minor), inode };
-  presence->pid = pid > 0 ? (pid_t)pid : 0;
-  return true;
-}
-
-/* Visits the whole lines of text, and returns how many bytes they have. */
-static size_t presence_visit_lines(const char *text, size_t count, int *result,
-                                   int (*visit)(void *, const shmseg_presence *), void *context) {
-  char line[LINE_MAX_BYTES];
-  const char *at = text, *end;
-  shmseg_presence presence;
-  while (*result == 0 && (end = memchr(at, '\n', count - (size_t)(at - text))) != NULL) {
-    snprintf(line, sizeof line, "%.*s", (int)(end - at), at);
-    if (presence_parse(line, &presence))
-      *result = visit(context, &presence);
-    at = end + 1;
-  }
-  return (size_t)(at - text);
-}
-
-int shmseg_presence_walk(int (*visit)(void *context, const shmseg_presence *presence),
-                         void *context) {
-  char text[8192];
-  size_t kept = 0;
-  ssize_t count = 1;
-  int result = 0;
-  int fd = open("/proc/locks", O_RDONLY | O_CLOEXEC);
-  int err = fd < 0 ? errno : shmseg_descriptor_raise(&fd);
-  if (err)
-    return err;
-  while (result == 0 && (count = read(fd, text + kept, sizeof text - kept)) > 0) {
-    kept += (size_t)count;
-    size_t done = presence_visit_lines(text, kept, &result, visit, context);
-    if (done == 0 && kept == sizeof text) /* no line is so long */
-      done = kept;
-    memmove(text, text + done, kept - done);
-    kept -= done;
-  }
-  err = count < 0 ? errno : result;
-  close(fd);
-  return err;
-}
-
-typedef struct {
-  shmseg_identity identity;
-  unsigned handles;
-} tally;
-
-static int presence_tally(void *context, const shmseg_presence *presence) {
-  tally *t = context;
-  if (presence->identity.device == t->identity.device &&
-      presence->identity.inode == t->identity.inode)
-    t->handles++;
-  return 0;
-}
-
-int shmseg_presence_count(shmseg_identity identity, unsigned *handles) {
-  tally t = { identity, 0 };
-  int err = shmseg_presence_walk(presence_tally, &t);
-  *handles = t.handles;
-  return err;
+bool shmseg_presence_is_lock(const shmseg_proc_lock *lock) {
+  bool is_range = lock->is_ofd && lock->start == (uint64_t)RANGE_FIRST;
+  return !lock->is_write && !lock->is_waiting && (lock->is_flock || is_range);
 }
 
 #else

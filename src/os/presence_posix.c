@@ -32,17 +32,9 @@ void shmseg_presence_readmit(int fd) {
   (void)fd;
 }
 
-int shmseg_presence_walk(int (*visit)(void *context, const shmseg_presence *presence),
-                         void *context) {
-  (void)visit;
-  (void)context;
-  return ENOTSUP;
-}
-
-int shmseg_presence_count(shmseg_identity identity, unsigned *handles) {
-  (void)identity;
-  *handles = 0;
-  return ENOTSUP;
+bool shmseg_presence_is_lock(const shmseg_proc_lock *lock) {
+  (void)lock;
+  return false;
 }
 
 #else

@@ -85,6 +85,13 @@ int shmseg_signals_catch(const int *numbers, size_t count) {
   return 0;
 }
 
+void shmseg_signals_default(int number) {
+  struct sigaction action = { 0 };
+  action.sa_handler = SIG_DFL;
+  sigaction(number, &action, NULL);
+  signals_unblock(number);
+}
+
 int shmseg_signals_take(void) {
   for (size_t i = 0; i < SIGNALS; i++)
     if (__atomic_fetch_and(&shmseg_signals_word, ~(1u << i), __ATOMIC_RELAXED) & 1u << i)

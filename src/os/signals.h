@@ -27,6 +27,9 @@ int shmseg_signals_take(void);
 /* Puts the old handlers back, the last first, where ours is still in place. */
 void shmseg_signals_release(void);
 
+/* Gives a signal the action that it has in a new program, and unblocks it. */
+void shmseg_signals_default(int number);
+
 /* "INT" for SIGINT, and back; NULL and 0 for signals that cannot be caught or waited for. */
 const char *shmseg_signals_name(int number);
 int shmseg_signals_number(const char *name);

@@ -15,8 +15,8 @@
 #define SHMSEG_API
 #endif
 
-/* Of this header. Before 1.0 a new minor version may change the API, and the library's soname with
- * it. */
+/* The version of all of it: this header, the Lua module, the tool. The build takes it from here. Before 1.0
+ * a new minor version may change the API; it is a part of the shared library's soname then. */
 #define SHMSEG_VERSION_MAJOR 0
 #define SHMSEG_VERSION_MINOR 1
 #define SHMSEG_VERSION_PATCH 0

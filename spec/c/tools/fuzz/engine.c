@@ -11,6 +11,7 @@
 #include "core/lock.h"
 #include "core/owner.h"
 #include "fuzz/fuzz.h"
+#include "objects/inspect.h"
 
 #if !defined(__has_feature)
 #define __has_feature(name) 0
@@ -327,6 +328,16 @@ static void check_canaries(void) {
       fuzz_fail("a byte outside the object has changed");
 }
 
+/* From outside: nothing that is there may lead it astray. */
+static void look(int handle) {
+  shmseg_inspection inspection;
+  shmseg_seen seen;
+  int err = shmseg_inspect_begin(handle_of(handle), &inspection);
+  while (!err || err == SHMSEG_INTERRUPTED)
+    err = shmseg_inspect_next(handle_of(handle), &inspection, &seen);
+  shmseg_object_check(handle_of(handle));
+}
+
 static void command(void) {
   uint8_t c = byte(), handle = byte() % FUZZ_HANDLES;
   if (c < 150)
@@ -352,7 +363,7 @@ static void command(void) {
   else if (c < 252)
     exchange_header();
   else if (run.open[handle])
-    shmseg_object_check(handle_of(handle));
+    look(handle);
 }
 
 /* Where the object lies: at the end of the mapping or in its middle, with room or without. */

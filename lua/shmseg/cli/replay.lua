@@ -1,0 +1,132 @@
+--- shmseg replay: publishes again what record has recorded.
+-- @module shmseg.cli.replay
+
+local core = require "shmseg.core"
+local data = require "shmseg.cli.data"
+local recording = require "shmseg.cli.recording"
+local subscribe = require "shmseg.cli.subscribe"
+
+-- What is published at once, at most.
+local MESSAGES, BYTES = 1024, 65536
+
+local function open_file(context, path)
+  local file, message = io.stdin, nil
+  if path ~= "-" then
+    file, message = io.open(path, "rb")
+  end
+  context:check(file, message)
+  local read, wrong = file:read(0)
+  if not read and wrong then -- a directory
+    context:fail(("%s: %s"):format(path, wrong))
+  end
+  local reader, reason = recording.open(file)
+  if not reader then
+    context:fail(("%s: %s"):format(path, reason))
+  end
+  return reader
+end
+
+local function count(n)
+  return ("%d message%s"):format(n, n == 1 and "" or "s")
+end
+
+-- Publishes what has been collected.
+local function publish(context, self)
+  if #self.list == 0 then
+    return
+  end
+  local number, message, code = self.broadcast:publish_many(self.list)
+  if not number then
+    data.fail_partly(context, ("%s: %s (%s played)"):format(self.name, message,
+      count(self.played)), code)
+  end
+  self.played = self.played + #self.list
+  self.list, self.bytes = {}, 0
+end
+
+local function stop_here(context, self)
+  if context:signal() then
+    data.fail_partly(context, ("%s: interrupted (%s played)"):format(self.name,
+      count(self.played)), "interrupted")
+  end
+end
+
+-- Waits until the message's time has come.
+local function await(context, self, seconds)
+  self.first = self.first or seconds
+  if self.speed == 0 then
+    return
+  end
+  local due = self.began + (seconds - self.first) / self.speed
+  if due > core.now() then
+    publish(context, self)
+    while due > core.now() do
+      core.sleep(math.min(0.1, due - core.now()))
+      stop_here(context, self)
+      context:progress(self.reader:position(), self.reader.size)
+    end
+  end
+end
+
+local function take(context, self, seconds, number, message)
+  if number < self.from then
+    return
+  end
+  await(context, self, seconds)
+  self.list[#self.list + 1] = message
+  self.bytes = self.bytes + #message
+  if #self.list >= MESSAGES or self.bytes >= BYTES then
+    publish(context, self)
+    stop_here(context, self)
+    context:progress(self.reader:position(), self.reader.size)
+  end
+end
+
+-- Plays until the recording ends: nil, or what is wrong with the end.
+local function play(context, self)
+  while true do
+    local kind, one, two, three = self.reader:next(self.broadcast:capacity())
+    if kind == "message" then
+      take(context, self, one, two, three)
+    elseif kind == "lost" then
+      context:error(subscribe.lost_text(self.path, one, two) .. ", when it was recorded")
+    else
+      stop_here(context, self) -- a signal may have ended the read
+      publish(context, self)
+      return kind ~= "end" and one or nil
+    end
+  end
+end
+
+local function to_speed(context, word)
+  return word and context:seconds("--speed", word) or 1
+end
+
+return {
+  summary = "publishes what record has recorded, at its times",
+  usage = "FILE NAME",
+  operands = { "file", "name:broadcast" },
+  catches = true,
+  options = {
+    { "-s", "--speed", "N", "so many times as fast; 0: as fast as can be" },
+    { nil, "--from", "NUMBER", "begins with the message that had this number" }, data.create_option,
+  },
+  detail = [[
+Times count from the first message that is played. Of a file that was cut, all
+whole messages are played; then stderr tells, and the exit code is 1. Messages
+that were lost when it was recorded are told. FILE - is standard input.]],
+  run = function(context, options, operands)
+    local speed = to_speed(context, options.speed)
+    local from = options.from and context:integer("--from", options.from, 1) or 1
+    local reader = open_file(context, operands[1])
+    local broadcast = data.open(context, operands[2], "broadcast", options)
+    local self = {
+      path = operands[1], reader = reader, broadcast = broadcast, speed = speed, from = from,
+      name = broadcast:segment():name(), list = {}, bytes = 0, played = 0, began = core.now(),
+    }
+    local wrong = play(context, self)
+    if wrong then
+      context:fail(("%s: %s; %s played"):format(self.path, wrong, count(self.played)))
+    end
+  end,
+}
