@@ -133,8 +133,12 @@
 
 ---@class shmseg.OpenOptions: shmseg.ObjectOptions
 ---@field init? fun(segment: shmseg.Segment) fills a new segment before others can see it
+---@field grow? boolean a smaller segment that is there is grown to the size
 
 ---@class shmseg.MapOptions: shmseg.OpenOptions
+---@field offset? integer where a window of the file begins: a multiple of 64
+---@field length? integer bytes of the window; by default up to the end of the file
+---@field private? boolean copy-on-write: changes stay with the handle
 
 ---@class shmseg.MutexOptions: shmseg.ObjectOptions
 
