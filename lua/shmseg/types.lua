@@ -133,8 +133,12 @@
 
 ---@class shmseg.OpenOptions: shmseg.ObjectOptions
 ---@field init? fun(segment: shmseg.Segment) fills a new segment before others can see it
+---@field grow? boolean a smaller one that is there gets the size
 
 ---@class shmseg.MapOptions: shmseg.OpenOptions
+---@field offset? integer bytes: where a window of the file begins, a multiple of 64
+---@field length? integer bytes of the window
+---@field private? boolean changes are not written to the file
 
 ---@class shmseg.MutexOptions: shmseg.ObjectOptions
 
