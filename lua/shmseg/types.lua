@@ -146,7 +146,7 @@
 
 ---@class shmseg.SemaphoreOptions: shmseg.ObjectOptions
 ---@field permits? integer 1 to 65,535; of a signal the most; needed under a name to create one
----@field temporary? boolean|"last" remove the name when its maker, or its last user, has closed it
+---@field signal? boolean it counts: starts at 0, anybody posts, what is acquired is used up
 
 ---@class shmseg.EventOptions: shmseg.ObjectOptions
 
