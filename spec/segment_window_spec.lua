@@ -9,8 +9,8 @@ local shell = require "spec.support.shell"
 
 local page = shmseg.pagesize
 
--- A new file of so many bytes, in which each word of 4 bytes is its own offset: its path, and all of
--- it mapped.
+-- A new file of so many bytes, in which each word of 4 bytes is its own offset: its path, and all
+-- of it mapped.
 local function numbered(size)
   local path = scratch.path()
   local whole = expect.success(shmseg.map(path, "x", size))
@@ -184,7 +184,8 @@ describe("a window of a file", function()
     whole:write(30 * page, "x")
     local seg = window(path, 2 * page + 64)
     local size = 38 * page - 64
-    local message = expect.failure("incompatible", shmseg.cell.open(seg, "c", { capacity = 9 * page }))
+    local message = expect.failure("incompatible",
+      shmseg.cell.open(seg, "c", { capacity = 9 * page }))
     assert.truthy(message:find(("at offset %d is"):format(28 * page - 64), 1, true), message)
     whole:write(30 * page, "\0")
     whole:write(2 * page, "y")

@@ -141,7 +141,8 @@ end
 -- @tparam string path
 -- @param mode as for shmseg.open
 -- @param size as for shmseg.open
--- @param options as for shmseg.open; and offset (a multiple of 64), length (bytes), private (boolean)
+-- @param options as for shmseg.open; and offset (a multiple of 64), length (bytes), private
+-- (boolean)
 -- @return as shmseg.open
 function segment.map(path, mode, size, options)
   mode = mode or "rw"

@@ -5,7 +5,7 @@
  * LAYOUT      none: a segment's bytes are its users'.
  *
  * INVARIANTS  S1  [data, data + size) is mapped to the backing, or to private zeroes after a fault.
- *                 A private mapping has copies of pages that were written to.
+ *                 A private mapping has its own copies of the pages that were written to.
  *             S2  fault guards that range while the handle is open; of a window all of its pages.
  *             S3  reserved is whole pages, reserved >= size; what lies between cannot be touched. A window
  *                 has no more than its pages; data is window % page behind the first of them.
@@ -19,7 +19,7 @@
  *                     still has its name.
  *             resize  under the backing's lock: map what will be there, take its memory, then set the
  *                     size in one system call: that publishes.
- *                 A segment that is to be grown at opening is resized so, when all else is done.
+ *                     A segment that is to be grown at opening is resized when all else is done.
  *             unlink  under the backing's lock, after a look at what the name leads to.
  *
  * CRASHES     before the link nothing has a name and all is gone; the lock goes with its

@@ -67,7 +67,8 @@ static void write_options(char *text, size_t available) {
     uint64_t given = shmseg_kinds_number(made->options, number);
     size_t length = strlen(text);
     if (given != 0 && number->words == shmseg_kinds_switch)
-      snprintf(text + length, available - length, "%s = %s, ", number->name, number->words[given - 1]);
+      snprintf(text + length, available - length, "%s = %s, ", number->name,
+               number->words[given - 1]);
     else if (given != 0 && !number->words)
       snprintf(text + length, available - length, "%s = %d, ", number->name, (int)given);
   }
