@@ -133,12 +133,12 @@
 
 ---@class shmseg.OpenOptions: shmseg.ObjectOptions
 ---@field init? fun(segment: shmseg.Segment) fills a new segment before others can see it
----@field grow? boolean a smaller segment that is there is grown to the size
+---@field grow? boolean a smaller one that is there gets the size
 
 ---@class shmseg.MapOptions: shmseg.OpenOptions
----@field offset? integer where a window of the file begins: a multiple of 64
----@field length? integer bytes of the window; by default up to the end of the file
----@field private? boolean copy-on-write: changes stay with the handle
+---@field offset? integer bytes: where a window of the file begins, a multiple of 64
+---@field length? integer bytes of the window
+---@field private? boolean changes are not written to the file
 
 ---@class shmseg.MutexOptions: shmseg.ObjectOptions
 
@@ -146,7 +146,7 @@
 
 ---@class shmseg.SemaphoreOptions: shmseg.ObjectOptions
 ---@field permits? integer 1 to 65,535; of a signal the most; needed under a name to create one
----@field signal? boolean a counting signal: it starts at 0, anybody posts, what is acquired is used up
+---@field signal? boolean it counts: starts at 0, anybody posts, what is acquired is used up
 
 ---@class shmseg.EventOptions: shmseg.ObjectOptions
 
