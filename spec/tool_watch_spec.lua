@@ -199,7 +199,7 @@ describe("the tool's watch", function()
 
   -- The output of a look on a terminal of 80 columns.
   local function on_terminal(environment, ...)
-    local line = environment .. " TERM=xterm " .. tool.line(...)
+    local line = "TERM=xterm " .. environment .. " " .. tool.line(...)
     return (shell.run(("script -qec %s /dev/null </dev/null"):format(
       shell.quote("stty cols 80 rows 24; " .. line))))
   end
@@ -218,6 +218,16 @@ describe("the tool's watch", function()
     assert.truthy(shown:find "\27%[%?25h[\r\n]*$")
     assert.is_nil(shown:find "\27%[%d+m")
     assert.truthy(on_terminal("LC_ALL=C", "watch", "-n1", name):find "bytes +408 +\27%[36m=\27%[0m")
+  end)
+
+  it("is lines on a terminal that knows no escape sequences", function()
+    if not shell.has "script" then
+      return
+    end
+    local name = made("queue", { capacity = 1000 })
+    local shown = on_terminal("TERM=dumb", "watch", "-n2", "-i0", name)
+    assert.is_nil(shown:find "\27")
+    assert.equal(2, select(2, shown:gsub("messages=0", "")))
   end)
 
   it("charts rates, which are no whole numbers", function()

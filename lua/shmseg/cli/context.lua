@@ -13,9 +13,14 @@ local codes = {
   bold = 1, dim = 2, red = 31, green = 32, yellow = 33, blue = 34, magenta = 35, cyan = 36,
 }
 
+-- A dumb terminal knows no escape sequences.
+local function is_dumb()
+  return os.getenv "TERM" == "dumb"
+end
+
 local function may_color()
   local no_color = os.getenv "NO_COLOR"
-  return (no_color or "") == "" and os.getenv "TERM" ~= "dumb"
+  return (no_color or "") == "" and not is_dumb()
 end
 
 --- A context on the standard streams, or on files that a test gives in their place.
@@ -26,7 +31,8 @@ function context.new(streams)
   if not streams then
     self.columns, self.rows = core.terminal(1) -- of the terminal that stdout is, or nil
     self.asks = core.terminal(0) ~= nil and core.terminal(2) ~= nil
-    self.shows_progress = core.terminal(2) ~= nil
+    self.shows_progress = core.terminal(2) ~= nil and not is_dumb()
+    self.redraws = self.columns ~= nil and not is_dumb()
     io.stdout:setvbuf(self.columns and "line" or "full")
   end
   local colored = self.columns and may_color()

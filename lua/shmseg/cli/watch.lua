@@ -248,7 +248,7 @@ end
 local function show(self, context, sample, wrong)
   if context.json then
     context:write(json_line(self, sample, wrong) .. "\n")
-  elseif not context.columns then
+  elseif not context.redraws then
     context:write(plain_line(self, sample, wrong) .. "\n")
   else
     return draw(self, context, frame(self, context, sample, wrong))
