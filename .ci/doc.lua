@@ -213,10 +213,13 @@ local function make_man()
     .. "# EXIT STATUS\n\n0\n: done\n\n1\n: failed, or the answer is no\n\n"
     .. "2\n: misuse of the command line\n\n130\n: Ctrl-C\n"
   local date = read("CHANGELOG.md"):match("\n## %S+ %- (%d%d%d%d%-%d%d%-%d%d)\n") or ""
+  source = source:gsub("…", "...") -- not every terminal has it
   local page = lowdown(source, ("-s --nroff-nolinks -tman -M title=SHMSEG -M section=1 "
     .. "-M date=%s -M source=%s"):format(date, quote(require("shmseg")._VERSION)))
-  page = page:gsub("\\fC", "\\fB"):gsub("\\fB.-\\fR", typed):gsub("\n%.EX\n.-\n%.EE\n", typed)
-  page = page:gsub("(\n%.S[HS]\n[^\n]*\n)%.[LP]P\n", "%1"):gsub("\\\\|", "|")
+  page = page:gsub("\\f%(CR", "\\fB"):gsub("\\fC", "\\fB") -- lowdown 3, and those before
+  page = page:gsub("\\fB.-\\fR", typed):gsub("\n%.EX\n.-\n%.EE\n", typed)
+  page = page:gsub("(\n%.S[HS])\n", "%1 "):gsub("(\n%.S[HS] [^\n]*\n)%.[LP]P\n", "%1")
+  page = page:gsub("\\\\|", "|")
   page = page:gsub("\n%.EX\n", "\n.RS 4\n.EX\n"):gsub("\n%.EE\n", "\n.EE\n.RE\n")
   page = page:gsub("\n%.TH [^\n]*\n", "%0.ad l\n.nh\n", 1) -- narrow columns hold nothing else
   write(folder .. "/man/man1/shmseg.1", page)

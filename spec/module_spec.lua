@@ -282,7 +282,7 @@ describe("the module", function()
     look("shmseg", shmseg, "shmseg.")
     look("segment", getmetatable(segment).__index, "segment:")
     look("atomic", getmetatable(segment:atomic(0, "u32")).__index, "n:")
-    local common = { close = true, segment = true, unlink = true }
+    local common = { capacity = true, close = true, segment = true, unlink = true }
     for i, kind in ipairs(require("shmseg.core").kinds) do
       local object = assert(shmseg[kind].open(segment:slice(i * 16384, 16384), "c"))
       local methods = {}

@@ -494,7 +494,7 @@ for _, kind in ipairs(kinds) do
       for _, damage in ipairs {
         { 0, 0x534d4853 }, { 0, 1 }, { 0, 0x7fffffff }, -- the magic, of the other order first
         { 4, 0 }, { 4, 99 }, { 4, 0xffffffff }, -- the kind
-        { 8, 0 }, { 8, 2 }, { 8, 0xffffffff }, -- the version
+        { 8, 0 }, { 8, 3 }, { 8, 0xffffffff }, -- the version
         { 16, 0 }, { 16, 64 }, { 16, kind.size + 64 }, { 20, 1 }, { 20, 0xffffffff }, -- the size
         { 24, 0 }, { 24, 1000000 }, { 28, 1 }, { 28, 0xffffffff }, -- the capacity
       } do
@@ -627,7 +627,7 @@ for _, kind in ipairs(kinds) do
 
     it("do not go on where somebody has data that begin as if one had died", function()
       local seg = anonymous(4096)
-      for _, at in ipairs { 32, 68, kind.size - 4 } do
+      for _, at in ipairs { 48, 68, kind.size - 4 } do
         seg:fill(0, 4096)
         seg:set_f32(0, -1)
         seg:set_f32(at, 7)

@@ -372,7 +372,7 @@ describe("opening", function()
 
     it("that is unknown is misuse and named", function()
       expect.misuse("colour", option("colour", "blue"))
-      local all = "there are init, max, perm, pin, populate, reserve, temporary$"
+      local all = "there are grow, init, max, perm, pin, populate, reserve, temporary$"
       for meant, names in pairs {
         temporary = { "temprary", "temp", "tempoary", "Temporary" }, perm = { "prem", "perms" },
         reserve = { "reserved", "resrve" }, max = { "maxi" },

@@ -187,7 +187,8 @@ describe("completion", function()
     assert(shmseg.open(family .. "a b", "c", 64)):close()
     local lists = completed("env HOME=/nonexistent fish --no-config", [[
       shmseg completion fish | source
-      for line in "shmseg l" "shmseg info $argv[1]" "shmseg info $argv[1]a\\ " "shmseg dump --struct=$argv[2]"
+      set -l info "shmseg info $argv[1]"
+      for line in "shmseg l" $info $info"a\\ " "shmseg dump --struct=$argv[2]"
         echo '>'
         complete -C $line | string replace -r '\t.*' ''
       end

@@ -211,6 +211,21 @@ describe("the tool's watch", function()
     assert.truthy(on_terminal("LC_ALL=C", "watch", "-n1", name):find "bytes +408 +\27%[36m=\27%[0m")
   end)
 
+  it("charts rates, which are no whole numbers", function()
+    if not shell.has "script" then
+      return
+    end
+    local name, cell = made("cell", { capacity = 1000 })
+    local line = ("stty cols 80 rows 24; NO_COLOR=1 LC_ALL=C TERM=xterm %s"):format(
+      tool.line("watch", "-i0.3", name))
+    local started = process.start { "script", "-qefc", line, "/dev/null" }
+    line_with(started, "sets/s +%-")
+    cell:set "value"
+    line_with(started, "sets/s +[%d.]*[1-9][%d.]* +@ ")
+    line_with(started, "sets/s +0 +@  ")
+    started:stop()
+  end)
+
   it("marks changed bytes with stars where there are no colours", function()
     if not shell.has "script" then
       return

@@ -5,6 +5,8 @@ local core = require "shmseg.core"
 local shmseg = require "shmseg"
 local types = require "spec.support.types"
 
+local unpack = table.unpack or unpack
+
 local function set(list)
   local names = {}
   for _, name in ipairs(list) do
@@ -45,6 +47,16 @@ local function refused(fn, ...)
   local ok, message = pcall(fn, ...)
   assert.False(ok)
   return message
+end
+
+-- How the library says what an option of a type takes.
+local function in_words(type)
+  if type == "shmseg.evict" then
+    return '"lru" or "none"'
+  elseif type == "shmseg.Codec" then
+    return "table with functions encode and decode"
+  end
+  return (type:gsub("^integer$", "number"):gsub("^fun%(.*", "function"):gsub("|", " or "))
 end
 
 local function capitalised(kind)
@@ -175,8 +187,14 @@ describe("the types for editors", function()
   it("have the options of each call, and no others", function()
     local function assert_options(class, fn, ...)
       local message = refused(fn, ...)
-      assert.same({ class, listed(message, "there are ") },
-        { class, keys(declared(class, "fields")) })
+      local fields = declared(class, "fields")
+      assert.same({ class, listed(message, "there are ") }, { class, keys(fields) })
+      local arguments, count = { ... }, select("#", ...)
+      for name, type in pairs(fields) do
+        arguments[count] = { [name] = coroutine.create(function() end) } -- no option takes it
+        message = refused(fn, unpack(arguments, 1, count))
+        assert.same({ name, message:match ": (.-) expected" }, { name, in_words(type) })
+      end
     end
     assert_options("shmseg.OpenOptions", shmseg.open, "a", "r", nil, { [""] = 1 })
     assert_options("shmseg.MapOptions", shmseg.map, "a", "r", nil, { [""] = 1 })

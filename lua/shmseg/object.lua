@@ -39,8 +39,8 @@ local function switch_error(name, given)
   end
 end
 
--- The numbers of the kind's switches, by name: 2 is on, 1 off. One that is not given is off where the
--- kind's first number is given.
+-- The numbers of the kind's switches, by name: 2 is on, 1 off. One that is not given is off where
+-- the kind's first number is given.
 local function switches(class, options)
   local numbers = {}
   local is_sized = class.core.numbers[1] and rawget(options, class.core.numbers[1]) ~= nil
@@ -123,6 +123,8 @@ local function split(class, options)
       codec, wrong = value or nil, value and codec_error(value)
     elseif known then
       own[name] = value
+    elseif name == "grow" then
+      wrong = "option \"grow\": an object has the size that it has"
     else
       wrong = check.unknown_option(name, class.known)
     end
@@ -241,8 +243,8 @@ function object.module(noun, has_codec)
   --- Opens the object: attaches to it, or creates it. Raises misuse.
   -- @param where a name (string), a segment or a slice
   -- @tparam[opt] string mode as for shmseg.open; on a segment, by default the segment's
-  -- @tparam[opt] table options capacity (bytes) or permits, codec, a semaphore's signal, a dict's evict
-  --   and items; with a name shmseg.open's, too
+  -- @tparam[opt] table options capacity (bytes) or permits, codec, a semaphore's signal, a dict's
+  --   evict and items; with a name shmseg.open's, too
   -- @return the object, or nil
   -- @return whether it was created (boolean), or the message
   -- @return the error code: "ENOENT", "EEXIST", "incompatible", "too small", "timeout", …

@@ -7,9 +7,13 @@ local core = require "shmseg.core"
 local segment = {}
 
 -- Options that shmseg.open and shmseg.map have besides those of all segments.
-local open_options = { init = "function", temporary = check.temporary }
+local open_options = { grow = "boolean", init = "function", temporary = check.temporary }
 for name, expected in pairs(check.segment_options) do
   open_options[name] = expected
+end
+local map_options = { offset = "number", length = "number", private = "boolean" }
+for name, expected in pairs(open_options) do
+  map_options[name] = expected
 end
 
 -- Raises misuse, and blames the caller of the public function that calls this.
@@ -33,26 +37,75 @@ local function check_arguments(size, given, known)
   if wrong then
     return nil, wrong
   end
-  return { size = size, options = checked, init = options.init }
+  return { size = size, options = checked, init = options.init, given = options }
+end
+
+-- What is wrong with the option grow, or nil.
+local function grow_error(mode, size, options)
+  if not options.grow then
+    return nil
+  elseif mode == "r" then
+    return "option \"grow\": needs a mode that may write"
+  elseif not size then
+    return "option \"grow\": needs a size"
+  elseif options.offset or options.length or options.private then
+    return "option \"grow\": is for all of a file, and not for a window or a private mapping"
+  end
+end
+
+-- What is wrong with the options of a window, or nil. size: of the file, if it is given.
+local function window_error(mode, size, options)
+  local offset, length = options.offset or 0, options.length
+  if offset < 0 or offset % 64 ~= 0 or offset >= 2 ^ 53 then
+    return ("option \"offset\": multiple of 64 expected, got %s"):format(tostring(options.offset))
+  end
+  if length then
+    local _, wrong = check.bytes("option \"length\"", length)
+    if wrong then
+      return wrong
+    end
+  end
+  if (options.offset or length) and options.max then
+    return "option \"max\": a window does not grow"
+  elseif (mode == "c" or mode == "x") and size and offset + (length or 1) > size then
+    return ("option \"%s\": the window ends behind the size, %s"):format(
+      length and "length" or "offset", tostring(size))
+  end
+end
+
+-- What is wrong with a private mapping, or nil.
+local function private_error(mode, options)
+  if options.private and (mode == "c" or mode == "x") then
+    return ("option \"private\": a file cannot be made by it, with mode %q"):format(mode)
+  elseif options.private and options.temporary then
+    return "option \"temporary\": a private mapping leaves the file as it is"
+  end
 end
 
 -- The same for a function that opens, with its mode.
-local function check_opening(mode, size, options)
+local function check_opening(mode, size, options, known)
   local wrong = check.mode(mode, "the size comes")
   if not wrong and mode == "x" and size == nil then
     wrong = "size: needed to create"
   end
+  local checked
+  if not wrong then
+    checked, wrong = check_arguments(size, options, known)
+  end
+  wrong = wrong or window_error(mode, checked.size, checked.given)
+    or grow_error(mode, checked.size, checked.given) or private_error(mode, checked.given)
   if wrong then
     return nil, wrong
   end
-  return check_arguments(size, options, open_options)
+  return checked
 end
 
 -- Opens shared memory or a file; the results are those of shmseg.open.
 local function open(name, is_file, mode, checked)
   local perm, reserve, max, populate, pin, temporary = check.unpack(checked.options)
+  local given = checked.given
   local opened, created, code = core.open(name, is_file, mode, checked.size, perm, reserve, max,
-    populate, pin, temporary, checked.init)
+    populate, pin, temporary, checked.init, given.grow, given.offset, given.length, given.private)
   if not opened and code == "EINVAL" and mode == "c" and not checked.size then
     error("size: needed to create " .. name, 3)
   end
@@ -64,7 +117,7 @@ end
 -- @tparam[opt="rw"] string mode "r", "rw", "c" (create when absent) or "x" (create only)
 -- @tparam[opt] integer size bytes: of a new one, or the least that will do
 -- @tparam[opt] table options perm ("600" or "rw-------"), max (bytes), init (function, given the
--- segment); temporary (boolean or "last"); reserve, populate, pin (booleans)
+-- segment); temporary (boolean or "last"); reserve, populate, pin, grow (booleans)
 -- @return the segment, or nil
 -- @return whether it was created (boolean), or the error message
 -- @return the error code: "ENOENT", "EEXIST", "EACCES", "ENOSPC", "too small", …
@@ -73,7 +126,7 @@ function segment.open(name, mode, size, options)
   local wrong = check.colon(name, "open")
   local checked, bare
   if not wrong then
-    checked, wrong = check_opening(mode, size, options)
+    checked, wrong = check_opening(mode, size, options, open_options)
   end
   if not wrong and not (name == nil and mode == "x") then
     bare, wrong = check.name(name)
@@ -84,18 +137,19 @@ function segment.open(name, mode, size, options)
   return open(bare, false, mode, checked)
 end
 
---- Maps an ordinary file.
+--- Maps an ordinary file, or a window of it.
 -- @tparam string path
 -- @param mode as for shmseg.open
 -- @param size as for shmseg.open
--- @param options as for shmseg.open
+-- @param options as for shmseg.open; and offset (a multiple of 64), length (bytes), private
+-- (boolean)
 -- @return as shmseg.open
 function segment.map(path, mode, size, options)
   mode = mode or "rw"
   local wrong = check.colon(path, "map")
   local checked
   if not wrong then
-    checked, wrong = check_opening(mode, size, options)
+    checked, wrong = check_opening(mode, size, options, map_options)
   end
   if not wrong and type(path) ~= "string" then
     wrong = ("path: string expected, got %s"):format(type(path))

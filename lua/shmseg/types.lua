@@ -48,6 +48,7 @@
 ---| "empty"        # expected: no value yet
 ---| "shutdown"     # expected: no message any more
 ---| "interrupted"  # expected: a signal of shmseg.signals has come
+---| "too many"     # a signal cannot count so far
 ---| "too small"    # the object, the segment or the place behind the offset
 ---| "truncated"    # another process has shrunk the segment
 ---| "corrupt"      # what lies in the memory cannot be
@@ -128,19 +129,24 @@
 
 ---Options of objects with a name of their own.
 ---@class shmseg.ObjectOptions: shmseg.AnonymousOptions
----@field temporary? boolean remove the name at close and at the end of the process that made it
+---@field temporary? boolean|"last" remove the name when its maker, or its last user, closes or ends
 
 ---@class shmseg.OpenOptions: shmseg.ObjectOptions
 ---@field init? fun(segment: shmseg.Segment) fills a new segment before others can see it
+---@field grow? boolean a smaller one that is there gets the size
 
 ---@class shmseg.MapOptions: shmseg.OpenOptions
+---@field offset? integer bytes: where a window of the file begins, a multiple of 64
+---@field length? integer bytes of the window
+---@field private? boolean changes are not written to the file
 
 ---@class shmseg.MutexOptions: shmseg.ObjectOptions
 
 ---@class shmseg.RwlockOptions: shmseg.ObjectOptions
 
 ---@class shmseg.SemaphoreOptions: shmseg.ObjectOptions
----@field permits? integer 1 to 65,535; needed under a name to create one
+---@field permits? integer 1 to 65,535; of a signal the most; needed under a name to create one
+---@field signal? boolean it counts: starts at 0, anybody posts, what is acquired is used up
 
 ---@class shmseg.EventOptions: shmseg.ObjectOptions
 
@@ -563,7 +569,7 @@ function Array:get(i, j) end
 ---@return string? message
 ---@return shmseg.code? code
 ---@overload fun(self: shmseg.Array, i: integer, list: any[]): true?, string?, shmseg.code?
----@overload fun(self: shmseg.Array, i: integer, array: shmseg.Array, j?: integer, k?: integer): true?
+---@overload fun(self, i: integer, array: shmseg.Array, j?: integer, k?: integer): true?, string?
 function Array:set(i, ...) end
 
 ---Compares with an array of the same type.
@@ -819,6 +825,13 @@ function Semaphore:acquire(timeout) end
 ---@return string? message
 ---@return shmseg.code? code
 function Semaphore:release() end
+
+---Counts up a signal. Nothing changes when it would be too many.
+---@param count? integer 1 by default
+---@return true? done
+---@return string? message
+---@return shmseg.code? code
+function Semaphore:post(count) end
 
 ---@return integer? permits that are free
 ---@return string? message

@@ -6,7 +6,7 @@ local process = require "spec.support.process"
 
 local message_peer = {}
 
---- SHMSEG_SPEC_SCALE multiplies what the long specs do; 32 is 1 GB and 100,000 reads. It may be 0.25.
+--- SHMSEG_SPEC_SCALE multiplies what the long specs do (32: 1 GB, 100,000 reads); it may be 0.25.
 message_peer.scale = tonumber(os.getenv "SHMSEG_SPEC_SCALE" or "") or 1
 
 --- Starts it with these words; nil and the reason where it cannot be compiled.

@@ -46,8 +46,11 @@ function tags.class(state, rest)
 end
 
 function tags.field(state, rest)
-  local name = rest:match("^([%w_]+)%??%s") or rest:match("^(%[%w+%])%s")
-  state.class.fields[name] = true
+  local name, text = rest:match("^([%w_]+)%??%s(.*)$")
+  if not name then
+    name, text = rest:match("^(%[%w+%])%s(.*)$")
+  end
+  state.class.fields[name] = text:match("^fun%b()") or text:match("^%S+")
 end
 
 function tags.operator(state, rest)
@@ -98,7 +101,8 @@ local function code(state, line)
 end
 
 --- Reads the file.
--- @treturn table classes by name: parent, fields, methods (colon, parameters, overloads), operators
+-- @treturn table classes by name: parent, fields (their types), methods (colon, parameters,
+--   overloads), operators
 -- @treturn table aliases by name: a set of words
 function types.declarations()
   local state = { classes = {}, aliases = {}, variables = {}, parameters = {}, overloads = {} }

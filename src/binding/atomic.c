@@ -228,6 +228,7 @@ static int atomic_wait(lua_State *L) {
   int err;
   check_narrow(L, n);
   check_word(L, n);
+  check_shared(L, &n->view);
   do
     err = wait_for_change(n, seen, &now, wait.deadline);
   while (wait_again(L, &wait, &err));

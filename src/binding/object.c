@@ -206,6 +206,7 @@ static int object_open(lua_State *L) {
   object *o = push_object(L, 1, class);
   set_codec(L, o, 4);
   check_open(L, where); /* nothing runs Lua code from here on */
+  check_shared(L, where);
   luaL_argcheck(L, mode == SHMSEG_READ || where->segment->writable, 2, "the segment is read-only");
   wait wait = wait_patiently();
   bool created = false;

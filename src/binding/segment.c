@@ -34,6 +34,12 @@ static root *check_root(lua_State *L) {
   return (root *)v;
 }
 
+/* Raises for a window of a file, which has the size that it has. */
+static void check_whole(lua_State *L, const view *v) {
+  if (v->segment->is_window)
+    luaL_error(L, "a window of a file has a size that stays: map it anew");
+}
+
 /* --- opening ------------------------------------------------------------------------------ */
 
 static root *new_root(lua_State *L, const char *name) {
@@ -118,14 +124,35 @@ static void move_segment(root *to, root *from) {
   shmseg_segment_init(&from->segment);
 }
 
-/* open(name | nil, is_file, mode, size … temporary, init) -> segment, created | nil, … */
+/* The options behind init, at arg: grow, offset, length, private. */
+static void check_window(lua_State *L, int arg, shmseg_options *options) {
+  int64_t offset = lua_isnoneornil(L, arg + 1) ? 0 : check_integer(L, arg + 1);
+  luaL_argcheck(L, offset >= 0 && offset % SHMSEG_ALIGN == 0 && offset <= INT64_MAX / 2, arg + 1,
+                "not a multiple of 64");
+  options->grow = lua_toboolean(L, arg);
+  options->offset = (uint64_t)offset;
+  options->length = opt_bytes(L, arg + 2);
+  options->is_private = lua_toboolean(L, arg + 3);
+}
+
+/* How many bytes the backing has to have. */
+static uint64_t bytes_needed(const shmseg_options *options) {
+  uint64_t window = options->offset + options->length;
+  if (options->offset > 0 && options->length == 0)
+    window++;
+  return options->size > window ? options->size : window;
+}
+
+/* open(name | nil, is_file, mode, size … temporary, init, grow, offset, length, private) -> segment,
+ * created | nil, … */
 static int segment_open(lua_State *L) {
   static const char *const modes[] = { "r", "rw", "c", "x", NULL };
-  lua_settop(L, 11);
+  lua_settop(L, 15);
   shmseg_place_type type = lua_toboolean(L, 2) ? SHMSEG_FILE : SHMSEG_NAME;
   const char *name = check_free_name(L, 1, type);
   shmseg_mode mode = (shmseg_mode)check_option(L, 3, modes);
   shmseg_options options = check_options(L, 4);
+  check_window(L, 12, &options);
   root *r = new_root(L, name);
   init_call call = { L, 11, lua_gettop(L), false, false };
   shmseg_place place = { type, r->name };
@@ -146,7 +173,7 @@ static int segment_open(lua_State *L) {
     return lua_error(L);
   if (err)
     return push_place_failure(L, type == SHMSEG_FILE ? "file" : "segment", place, mode,
-                              options.size, err);
+                              bytes_needed(&options), err);
   if (call.called && !created)
     move_segment(other, r);
   else
@@ -235,6 +262,8 @@ static int segment_resize(lua_State *L) {
   size_t size = opt_bytes(L, 2);
   root *r = check_root(L);
   luaL_argcheck(L, size > 0, 2, "not a positive number of bytes");
+  check_whole(L, &r->view);
+  check_shared(L, &r->view);
   if (size < r->segment.size)
     check_views(L, 1, size); /* which may run finalizers */
   check_writable(L, &r->view);
@@ -253,6 +282,7 @@ static int segment_resize(lua_State *L) {
 static int segment_refresh(lua_State *L) {
   view *v = check_view(L, 1);
   check_open(L, v);
+  check_whole(L, v);
   wait wait = wait_patiently();
   int err;
   do

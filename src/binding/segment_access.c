@@ -109,7 +109,9 @@ void move_bytes(const view *to, uint64_t offset, const view *from, uint64_t sour
   unsigned char *output = to->segment->data + to->offset + offset;
   const unsigned char *input = from->segment->data + from->offset + source;
   if (same_object(to, from))
-    move_pieces(output, input, count, to->offset + offset > from->offset + source);
+    move_pieces(output, input, count,
+                to->segment->window + to->offset + offset >
+                    from->segment->window + from->offset + source);
   else if (count > 0)
     memmove(output, input, count);
 }
@@ -251,6 +253,7 @@ static int segment_flush(lua_State *L) {
   view *v = check_view(L, 1);
   uint64_t offset, count;
   check_span(L, v, 2, &offset, &count);
+  check_shared(L, v);
   int err = shmseg_segment_flush(v->segment, (size_t)(v->offset + offset), (size_t)count);
   return push_view_done(L, v, err);
 }

@@ -32,6 +32,12 @@ void writable_error(lua_State *L, const view *v) {
   luaL_error(L, "attempt to change a read-only segment: it was opened for reading");
 }
 
+void check_shared(lua_State *L, const view *v) {
+  if (v->segment->is_private)
+    luaL_error(L,
+               "a private mapping is shared with nobody: map the file without the option private");
+}
+
 int push_view_failure(lua_State *L, const view *v, int err) {
   if (err == SHMSEG_CLOSED)
     check_open(L, v); /* by a hook or a finalizer */
@@ -39,7 +45,10 @@ int push_view_failure(lua_State *L, const view *v, int err) {
   if (expected)
     return expected;
   const char *name = v->segment ? v->segment->place.name : NULL;
-  const char *hint = err == SHMSEG_TRUNCATED ? "segment:refresh() makes the handle usable" : NULL;
+  const char *hint = NULL;
+  if (err == SHMSEG_TRUNCATED)
+    hint = v->segment && v->segment->is_window ? "map the window anew"
+                                               : "segment:refresh() makes the handle usable";
   return push_failure(L, err, push_subject(L, "segment", name), hint);
 }
 

@@ -95,6 +95,9 @@ static inline void check_writable(lua_State *L, const view *v) {
     writable_error(L, v);
 }
 
+/* Raises for an open view of a private mapping, which no other process shares. */
+void check_shared(lua_State *L, const view *v);
+
 /* nil, message, code for a failure of the view's segment. */
 int push_view_failure(lua_State *L, const view *v, int err);
 

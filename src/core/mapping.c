@@ -22,13 +22,37 @@ static int mapping_new(const shmseg_segment *segment, int fd, shmseg_mapping *m)
   if (err)
     return err;
   m->base = base;
-  err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd);
+  err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd, 0);
+  if (err)
+    shmseg_map_close(base, m->reserved);
+  return err;
+}
+
+/* Bytes before data that are mapped with it, since mappings begin at pages. */
+static size_t mapping_slack(const shmseg_segment *segment) {
+  return (size_t)(segment->window % shmseg_map_page());
+}
+
+/* In new address space at each time: these are never resized. */
+static int mapping_new_window(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
+  void *base;
+  uint64_t from = segment->window - mapping_slack(segment);
+  m->reserved = m->length;
+  if (m->size == 0)
+    return SHMSEG_TOO_SMALL;
+  int err = shmseg_map_window(&base, m->length, fd, from, segment->writable, segment->is_private);
+  if (err)
+    return err;
+  m->base = base;
+  err = shmseg_fault_watch(&m->fault, base, m->length, segment->fd, from);
   if (err)
     shmseg_map_close(base, m->reserved);
   return err;
 }
 
 static int mapping_make(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
+  if (segment->is_window || segment->is_private)
+    return mapping_new_window(segment, fd, m);
   if (!segment->data || m->length > segment->reserved)
     return mapping_new(segment, fd, m);
   m->base = segment->data;
@@ -45,7 +69,7 @@ int shmseg_mapping_ahead(const shmseg_segment *segment, size_t size, shmseg_mapp
   int fresh;
   memset(m, 0, sizeof *m);
   m->size = size;
-  m->length = shmseg_map_round(size);
+  m->length = shmseg_map_round(size + mapping_slack(segment));
   if (!segment->apart || shmseg_descriptor_reopen(segment->fd, &fresh) != 0)
     return mapping_make(segment, segment->fd, m);
   int err = mapping_make(segment, fresh, m);
@@ -58,9 +82,17 @@ static void mapping_end(const shmseg_mapping *m) {
   shmseg_map_close(m->base, m->reserved);
 }
 
+static unsigned char *mapping_base(const shmseg_segment *segment) {
+  return segment->data ? segment->data - mapping_slack(segment) : NULL;
+}
+
+static size_t mapping_length(const shmseg_segment *segment) {
+  return shmseg_map_round(segment->size + mapping_slack(segment));
+}
+
 static void mapping_pin_own(const shmseg_segment *segment) {
   if (segment->pin && segment->data && segment->size > 0)
-    shmseg_map_pin(segment->data, shmseg_map_round(segment->size));
+    shmseg_map_pin(mapping_base(segment), mapping_length(segment));
 }
 
 void shmseg_mapping_drop(const shmseg_segment *segment, const shmseg_mapping *m) {
@@ -77,16 +109,21 @@ static int mapping_bring_pages(const shmseg_segment *segment, const shmseg_mappi
   struct stat status;
   size_t page = shmseg_map_page();
   bool is_new = m->fault || shmseg_segment_status(segment) != 0;
+  bool writable = segment->writable && !segment->is_private; /* else each page would be copied */
+  uint64_t start = segment->window - mapping_slack(segment);
   uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
   if (fstat(segment->fd, &status) != 0)
     return errno;
-  if ((uint64_t)status.st_blocks * 512 >= m->length) /* no hole, though perhaps unwritten */
-    return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, segment->writable);
+  /* no hole, though perhaps unwritten */
+  if (!segment->is_window && (uint64_t)status.st_blocks * 512 >= m->length)
+    return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, writable);
   int err = 0;
   for (; !err && from < m->length; from = stop) {
-    shmseg_backing_data(segment->fd, from, m->length, &begin, &stop);
+    shmseg_backing_data(segment->fd, start + from, start + m->length, &begin, &stop);
+    begin -= start;
+    stop -= start;
     err = shmseg_map_populate(m->base, (size_t)begin / page * page, shmseg_map_round((size_t)stop),
-                              segment->fd, segment->writable);
+                              segment->fd, writable);
   }
   return err;
 }
@@ -97,7 +134,7 @@ int shmseg_mapping_pin_ahead(const shmseg_segment *segment, const shmseg_mapping
   int err = shmseg_map_pin_ahead(m->base, m->length);
   if (!err || !m->fault || !segment->data)
     return err;
-  shmseg_map_unpin(segment->data, shmseg_map_round(segment->size));
+  shmseg_map_unpin(mapping_base(segment), mapping_length(segment));
   return shmseg_map_pin_ahead(m->base, m->length);
 }
 
@@ -119,10 +156,10 @@ void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m) {
     segment->generation = shmseg_map_number();
   }
   if (m->fault) {
-    shmseg_mapping old = { .base = segment->data,
+    shmseg_mapping old = { .base = mapping_base(segment),
                            .reserved = segment->reserved,
                            .fault = segment->fault };
-    segment->data = m->base;
+    segment->data = m->base + mapping_slack(segment);
     segment->reserved = m->reserved;
     segment->fault = m->fault;
     if (old.base)
@@ -150,7 +187,7 @@ int shmseg_mapping_renew(shmseg_segment *segment, size_t size) {
 }
 
 void shmseg_mapping_end(const shmseg_segment *segment) {
-  shmseg_mapping m = { .base = segment->data,
+  shmseg_mapping m = { .base = mapping_base(segment),
                        .reserved = segment->reserved,
                        .fault = segment->fault };
   if (m.base)

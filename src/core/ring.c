@@ -24,7 +24,8 @@ int shmseg_ring_look(const shmseg_segment *segment, uint64_t offset, uint64_t le
   uint64_t index = position % length, size = high - position, stop;
   if (size > length - index)
     size = length - index;
-  int err = shmseg_backing_look(segment->fd, offset + index, offset + index + size, &stop);
-  *until = position + (stop - offset - index);
+  uint64_t from = segment->window + offset + index;
+  int err = shmseg_backing_look(segment->fd, from, from + size, &stop);
+  *until = position + (stop - from);
   return err;
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* A segment: one backing, mapped whole, that can be built, resized and lost without harm.
+/* A segment: one backing, mapped whole or in a window, that can be built, resized and lost without
+ * harm.
  *
  * LAYOUT      none: a segment's bytes are its users'.
  *
  * INVARIANTS  S1  [data, data + size) is mapped to the backing, or to private zeroes after a fault.
- *             S2  fault guards exactly that range while the handle is open.
- *             S3  reserved is whole pages, reserved >= size; what lies between cannot be touched.
+ *                 A private mapping has its own copies of the pages that were written to.
+ *             S2  fault guards that range while the handle is open; of a window all of its pages.
+ *             S3  reserved is whole pages, reserved >= size; what lies between cannot be touched. A window
+ *                 has no more than its pages; data is window % page behind the first of them.
  *             S4  a name leads to a complete backing: right size, permissions and content.
  *             S5  a call that fails leaves handle and backing as they were: what can be refused (address
  *                 space, pinning, memory) is asked for before the size of either changes.
@@ -16,6 +19,7 @@
  *                     still has its name.
  *             resize  under the backing's lock: map what will be there, take its memory, then set the
  *                     size in one system call: that publishes.
+ *                     A segment that is to be grown at opening is resized when all else is done.
  *             unlink  under the backing's lock, after a look at what the name leads to.
  *
  * CRASHES     before the link nothing has a name and all is gone; the lock goes with its
@@ -123,7 +127,10 @@ int shmseg_segment_flush(const shmseg_segment *segment, size_t offset, size_t co
   int err = segment_check_range(segment, offset, count);
   if (err || count == 0)
     return err;
-  size_t start = offset / shmseg_map_page() * shmseg_map_page();
-  err = shmseg_map_flush(segment->data + start, offset + count - start);
+  if (segment->is_private)
+    return EINVAL;
+  unsigned char *bytes = segment->data + offset;
+  size_t before = (size_t)((uintptr_t)bytes % shmseg_map_page());
+  err = shmseg_map_flush(bytes - before, before + count);
   return err ? err : shmseg_segment_status(segment);
 }

@@ -94,8 +94,8 @@ int shmseg_segment_is_current(const shmseg_segment *segment, bool *current) {
   if (err == ENOENT || err == ENOTDIR)
     return 0;
   shmseg_identity there = err ? segment->identity : shmseg_backing_identity(&named);
-  *current = !err && there.device == segment->identity.device &&
-             there.inode == segment->identity.inode;
+  *current =
+      !err && there.device == segment->identity.device && there.inode == segment->identity.inode;
   return err;
 }
 
@@ -153,8 +153,10 @@ int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *d
     return SHMSEG_CLOSED;
   if (!segment->writable)
     return SHMSEG_READ_ONLY;
-  if (size == 0 || size > SIZE_MAX / 2)
-    return size == 0 ? EINVAL : EFBIG;
+  if (size == 0 || segment->is_window || segment->is_private)
+    return EINVAL;
+  if (size > SIZE_MAX / 2)
+    return EFBIG;
   int err = shmseg_backing_size(segment->fd, &now);
   if (err)
     return err;
@@ -181,6 +183,10 @@ int shmseg_segment_refresh(shmseg_segment *segment) {
   size_t size = 0;
   if (!shmseg_segment_is_open(segment))
     return SHMSEG_CLOSED;
+  if (segment->is_window)
+    return EINVAL;
+  if (segment->is_private && shmseg_segment_status(segment) == 0)
+    return 0; /* mapped anew it would lose what was written */
   int err = shmseg_backing_size(segment->fd, &size);
   if (err)
     return err;

@@ -47,6 +47,32 @@ static void segment_take_options(shmseg_segment *segment, const shmseg_options *
   segment->sparse = options->sparse;
   segment->populate = options->populate;
   segment->pin = options->pin;
+  segment->is_private = options->is_private;
+  segment->is_window = options->offset != 0 || options->length != 0;
+  segment->window = options->offset;
+}
+
+/* Can these options be? */
+static bool segment_fits_options(const shmseg_options *options, shmseg_mode mode) {
+  bool is_window = options->offset != 0 || options->length != 0;
+  bool attaches = mode == SHMSEG_READ || mode == SHMSEG_WRITE;
+  if ((unsigned)options->temporary > SHMSEG_LAST_BY_MARK || options->offset % SHMSEG_ALIGN != 0 ||
+      options->offset > INT64_MAX / 2 || options->length > SIZE_MAX / 2)
+    return false;
+  if (options->grow && (is_window || options->is_private || mode == SHMSEG_READ))
+    return false;
+  return !options->is_private || (attaches && !options->temporary);
+}
+
+/* The bytes of the window in a backing of that size. */
+static int segment_window_size(const shmseg_options *options, uint64_t size, size_t *window) {
+  uint64_t rest = size > options->offset ? size - options->offset : 0;
+  if (rest == 0 || rest < options->length)
+    return SHMSEG_TOO_SMALL;
+  if (options->length != 0)
+    rest = options->length;
+  *window = (size_t)rest;
+  return rest > SIZE_MAX / 2 ? EFBIG : 0; /* the rounding to pages must not overflow either */
 }
 
 static int segment_learn_identity(shmseg_segment *segment, struct stat *status) {
@@ -56,10 +82,12 @@ static int segment_learn_identity(shmseg_segment *segment, struct stat *status) 
   return 0;
 }
 
-/* What is done with a backing that was opened as with one that was built. */
-static int segment_enter(shmseg_segment *segment, size_t size) {
+/* What is done with a backing of that size that was opened as with one that was built. */
+static int segment_enter(shmseg_segment *segment, const shmseg_options *options, uint64_t size) {
+  size_t window = 0;
   segment->generation = segment->opened = shmseg_map_number();
-  return shmseg_mapping_renew(segment, size);
+  int err = segment_window_size(options, size, &window);
+  return err ? err : shmseg_mapping_renew(segment, window);
 }
 
 static int segment_give_up_unopened(shmseg_segment *segment, int err) {
@@ -105,11 +133,20 @@ static int segment_join_last(shmseg_segment *segment, const opening *o) {
                               &segment->temporary);
 }
 
+/* Grows an open segment that is smaller than was asked for. SHMSEG_INTERRUPTED: o->again is true. */
+static int segment_grow(shmseg_segment *segment, opening *o) {
+  if (!o->options->grow || segment->size >= o->options->size)
+    return 0;
+  int err = shmseg_segment_resize_until(segment, o->options->size, o->deadline);
+  o->again = err == SHMSEG_INTERRUPTED;
+  return err;
+}
+
 /* SHMSEG_EMPTY: at this moment an ordinary file is there, and empty. */
-static int segment_attach(shmseg_segment *segment, const opening *o, bool writable) {
-  size_t size = 0;
+static int segment_attach(shmseg_segment *segment, opening *o, bool writable) {
+  uint64_t size = 0;
   shmseg_segment_init(segment);
-  int err = shmseg_backing_open(o->place, writable, &segment->fd);
+  int err = shmseg_backing_open(o->place, writable && !o->options->is_private, &segment->fd);
   if (err)
     return segment_give_up_unopened(segment, err);
   segment->place = o->place;
@@ -117,15 +154,17 @@ static int segment_attach(shmseg_segment *segment, const opening *o, bool writab
   segment_take_options(segment, o->options);
   err = segment_become_present(segment, false, segment_asks_for_last(o->options));
   if (!err)
-    err = shmseg_backing_size(segment->fd, &size);
+    err = shmseg_backing_length(segment->fd, &size);
   if (!err && size == 0 && o->place.type == SHMSEG_FILE)
     err = SHMSEG_EMPTY;
-  else if (!err && (size == 0 || size < o->options->size))
+  else if (!err && (size == 0 || (size < o->options->size && !o->options->grow)))
     err = SHMSEG_TOO_SMALL;
   if (!err)
     err = segment_join_last(segment, o);
   if (!err)
-    err = segment_enter(segment, size);
+    err = segment_enter(segment, o->options, size);
+  if (!err)
+    err = segment_grow(segment, o);
   return err ? shmseg_segment_give_up(segment, err) : 0;
 }
 
@@ -135,7 +174,7 @@ static int segment_build(shmseg_segment *segment, const shmseg_options *options)
   segment_take_options(segment, options);
   int err = shmseg_backing_grow(segment->fd, 0, options->size, options->sparse);
   if (!err)
-    err = segment_enter(segment, options->size);
+    err = segment_enter(segment, options, options->size);
   if (!err && options->init) {
     err = options->init(segment, options->context);
     if (!err)
@@ -257,7 +296,7 @@ static int segment_open(shmseg_segment *segment, opening *o, bool *created) {
     created = &ignored;
   *created = false;
   shmseg_segment_init(segment);
-  int err = segment_is_mode(o->mode) && (unsigned)o->options->temporary <= SHMSEG_LAST_BY_MARK
+  int err = segment_is_mode(o->mode) && segment_fits_options(o->options, o->mode)
                 ? shmseg_segment_valid_place(o->place)
                 : EINVAL;
   o->again = false;
@@ -300,7 +339,8 @@ int shmseg_segment_open(shmseg_segment *segment, shmseg_place place, shmseg_mode
 int shmseg_segment_anonymous(shmseg_segment *segment, const shmseg_options *options) {
   struct stat status;
   shmseg_segment_init(segment);
-  if (!options || options->size == 0 || options->temporary)
+  if (!options || options->size == 0 || options->temporary ||
+      !segment_fits_options(options, SHMSEG_CREATE_ONLY))
     return EINVAL;
   int err = shmseg_backing_anonymous(&segment->fd);
   if (err)
@@ -332,7 +372,8 @@ static int segment_take_own_description(shmseg_segment *segment) {
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   struct stat status;
-  size_t size = 0;
+  static const shmseg_options none;
+  uint64_t size = 0;
   shmseg_segment_init(segment);
   int err = shmseg_descriptor_duplicate(fd, &segment->fd);
   if (err)
@@ -342,10 +383,10 @@ int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {
   if (!err && shmseg_presence_is_due(&status))
     err = segment_take_own_description(segment);
   if (!err)
-    err = shmseg_backing_size(segment->fd, &size);
+    err = shmseg_backing_length(segment->fd, &size);
   if (!err)
     err = segment_learn_identity(segment, &status);
   if (!err)
-    err = segment_enter(segment, size);
+    err = segment_enter(segment, &none, size);
   return err ? shmseg_segment_give_up(segment, err) : 0;
 }

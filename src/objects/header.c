@@ -118,13 +118,13 @@ static void header_look_at_data(const shmseg_object *object, uint64_t from, uint
 static marks header_look(const shmseg_object *object, uint64_t from, uint64_t end, uint64_t limit) {
   marks found = { 0, 0 };
   uint64_t begin, stop;
-  uint64_t near = shmseg_map_page() - object->offset % shmseg_map_page();
+  uint64_t at = object->segment->window + object->offset;
+  uint64_t near = shmseg_map_page() - at % shmseg_map_page();
   header_look_at_data(object, from, end < near ? end : near, limit, &found);
   for (uint64_t i = from < near ? near : from; i < end && found.count <= limit; i = stop) {
-    shmseg_backing_data(object->segment->fd, object->offset + i, object->offset + end, &begin,
-                        &stop);
-    begin -= object->offset;
-    stop -= object->offset;
+    shmseg_backing_data(object->segment->fd, at + i, at + end, &begin, &stop);
+    begin -= at;
+    stop -= at;
     header_look_at_data(object, begin, stop, limit, &found);
   }
   return found;

@@ -26,7 +26,7 @@ static int object_begin(shmseg_object *object, const shmseg_kind *kind, shmseg_s
   if (!where.segment || !shmseg_segment_is_open(where.segment))
     return SHMSEG_CLOSED;
   bool is_whole = shmseg_kinds_given(kind, options, given);
-  if (!segment_is_mode(mode) || where.offset % SHMSEG_ALIGN != 0 ||
+  if (!segment_is_mode(mode) || where.segment->is_private || where.offset % SHMSEG_ALIGN != 0 ||
       (is_whole && shmseg_kinds_size(kind, given) == 0))
     return EINVAL;
   uint64_t all = where.segment->size;
@@ -166,6 +166,8 @@ static int object_segment_options(building *b, shmseg_mode mode, const shmseg_op
   if (options->temporary == SHMSEG_TEMPORARY_LAST)
     options->temporary = SHMSEG_LAST_BY_MARK;
   else if (options->temporary != 0 && options->temporary != SHMSEG_TEMPORARY)
+    return EINVAL;
+  if (options->grow || options->offset != 0 || options->length != 0 || options->is_private)
     return EINVAL;
   options->size = 0;
   options->init = object_build_in;

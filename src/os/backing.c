@@ -114,13 +114,22 @@ int shmseg_backing_peek(int fd, void *bytes, size_t count, size_t *read) {
   return 0;
 }
 
-int shmseg_backing_size(int fd, size_t *size) {
+int shmseg_backing_length(int fd, uint64_t *length) {
   struct stat status;
   if (fstat(fd, &status) != 0)
     return errno;
+  *length = (uint64_t)status.st_size;
+  return 0;
+}
+
+int shmseg_backing_size(int fd, size_t *size) {
+  uint64_t length;
+  int err = shmseg_backing_length(fd, &length);
+  if (err)
+    return err;
   /* the rounding to pages must not overflow either */
-  if ((uint64_t)status.st_size > SIZE_MAX / 2)
+  if (length > SIZE_MAX / 2)
     return EFBIG;
-  *size = (size_t)status.st_size;
+  *size = (size_t)length;
   return 0;
 }

@@ -45,6 +45,9 @@ void shmseg_backing_abandon(int fd, shmseg_place place);
 int shmseg_backing_anonymous(int *fd);
 int shmseg_backing_seal(int fd);
 
+/* The size in bytes, whatever it is. */
+int shmseg_backing_length(int fd, uint64_t *length);
+
 /* The size in bytes. EFBIG when it is more than half of the address space. */
 int shmseg_backing_size(int fd, size_t *size);
 

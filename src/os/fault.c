@@ -75,6 +75,7 @@ static bool fault_mend(shmseg_fault *record, uintptr_t address) {
   int code = SHMSEG_TRUNCATED;
   if (fstat(record->fd, &status) == 0) {
     uint64_t file_end = ((uint64_t)status.st_size + page_size - 1) / page_size * page_size;
+    file_end = file_end > record->from ? file_end - record->from : 0;
     if (address - record->base >= file_end) {
       from = record->base + (uintptr_t)file_end;
     } else if (fault_is_worth_retrying(record, page)) {
@@ -178,7 +179,7 @@ static int fault_unblock(void) {
   return pthread_sigmask(SIG_UNBLOCK, &bus, NULL);
 }
 
-int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd) {
+int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd, uint64_t from) {
   int err = fault_install_once();
   if (!err)
     err = fault_unblock();
@@ -190,6 +191,7 @@ int shmseg_fault_watch(shmseg_fault **result, void *base, size_t length, int fd)
   if (!record)
     return ENFILE;
   record->fd = fd;
+  record->from = from;
   shmseg_fault_move(record, base, length);
   *result = record;
   return 0;

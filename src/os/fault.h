@@ -23,14 +23,15 @@ typedef struct shmseg_fault {
   unsigned taken;    /* 1: a handle has this record */
   uintptr_t base;
   size_t length;
+  uint64_t from;     /* where in the file base is: a multiple of the page */
   uintptr_t retried; /* page whose last fault was answered by trying again */
   unsigned retries;  /* how often in a row */
 } shmseg_fault;
 
 /* Installs the handler when it is the first, unblocks SIGBUS in the calling thread, and gives the
- * caller a record that guards [base, base + length) of the backing behind fd until it is forgotten.
- * ENFILE when 65,536 are in use, or what sigaction says. */
-int shmseg_fault_watch(shmseg_fault **record, void *base, size_t length, int fd);
+ * caller a record that guards [base, base + length) until it is forgotten: a mapping of the backing
+ * behind fd, from that offset of it on. ENFILE when 65,536 are in use, or what sigaction says. */
+int shmseg_fault_watch(shmseg_fault **record, void *base, size_t length, int fd, uint64_t from);
 
 /* The mapping has moved or changed; the code is cleared. */
 void shmseg_fault_move(shmseg_fault *record, void *base, size_t length);

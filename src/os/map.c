@@ -76,6 +76,13 @@ int shmseg_map_open(void **base, size_t reserved, size_t length, int fd, bool wr
   return err;
 }
 
+int shmseg_map_window(void **base, size_t length, int fd, uint64_t from, bool writable,
+                      bool copies) {
+  *base = mmap(NULL, length, map_protection(writable), copies ? MAP_PRIVATE : MAP_SHARED, fd,
+               (off_t)from);
+  return *base == MAP_FAILED ? errno : 0;
+}
+
 static int map_range(void *base, size_t from, size_t to, int fd, bool writable, int flags) {
   if (from >= to)
     return 0;

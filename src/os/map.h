@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #pragma GCC visibility push(hidden)
 
@@ -19,6 +20,11 @@ size_t shmseg_map_round(size_t n);
 /* Maps the first length bytes of fd into reserved bytes of new address space (both whole pages,
  * length <= reserved, reserved > 0); what is left over can be neither read nor written. errno. */
 int shmseg_map_open(void **base, size_t reserved, size_t length, int fd, bool writable);
+
+/* Maps length bytes of fd from an offset on (both whole pages, length > 0) into new address space of
+ * that length; copies: as private memory, whose changes nobody else sees. errno. */
+int shmseg_map_window(void **base, size_t length, int fd, uint64_t from, bool writable,
+                      bool copies);
 
 /* Maps the backing anew over an address range that shmseg_map_open gave. errno. */
 int shmseg_map_again(void *base, size_t reserved, size_t length, int fd, bool writable);

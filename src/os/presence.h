@@ -15,7 +15,6 @@
 
 #include <stdbool.h>
 #include <sys/stat.h>
-#include <sys/types.h>
 
 #include "os/proc.h"
 #include "shmseg/base.h"

@@ -27,6 +27,7 @@ static int stream_duration(int64_t deadline) {
 static int stream_await(int fd, short events, int64_t deadline, short *there) {
   struct pollfd poll_fd = { .fd = fd, .events = events };
   int duration = stream_duration(deadline);
+  *there = 0;
   int count = poll(&poll_fd, 1, duration);
   if (count < 0)
     return errno == EINTR ? SHMSEG_INTERRUPTED : errno;

@@ -46,12 +46,21 @@ typedef struct shmseg_options {
   bool populate; /* map every page now */
   bool pin;      /* keep the pages in memory (mlock) */
   int temporary; /* 0, SHMSEG_TEMPORARY or SHMSEG_TEMPORARY_LAST */
+  bool grow;     /* a smaller backing that is there, and not empty, is grown to size */
+  /* A window: what is mapped begins at offset, a multiple of 64, and has length bytes; 0: up to the end. The
+   * segment's offsets count from there. It cannot be resized or refreshed, nor grown at opening. */
+  uint64_t offset;
+  size_t length;
+  /* The mapping is private: what is written to it nobody else sees, and it may be written although the
+   * backing may not. Only to attach; no objects, no resize, no flush, no temporary. A hole loses all
+   * that was written. */
+  bool is_private;
   /* Fills a new segment before anyone can see it. A code other than 0 gives it up: open's result. */
   int (*init)(shmseg_segment *segment, void *context);
   void *context;
 } shmseg_options;
 
-/* A mapping of one whole backing. A segment of zeroes is a closed one. The fields are for reading
+/* A mapping of one whole backing, or of a window of it. A segment of zeroes is a closed one. The fields are for reading
  * only. */
 struct shmseg_segment {
   unsigned char *data; /* first byte; moves when the segment is resized or refreshed */
@@ -63,6 +72,8 @@ struct shmseg_segment {
 
   /* private: the library's business from here on */
   bool sparse, populate, pin;
+  bool is_window, is_private;
+  uint64_t window;            /* where in the backing data is */
   bool apart;                 /* what is mapped has a description of its own, not that of fd */
   struct shmseg_fault *fault; /* the guard's record: was a hole met? */
   size_t reserved;            /* address space at data */
@@ -129,7 +140,8 @@ SHMSEG_API int shmseg_segment_resize(shmseg_segment *segment, size_t size);
 SHMSEG_API int shmseg_segment_resize_until(shmseg_segment *segment, size_t size, int64_t *deadline);
 
 /* Sees a peer's resize and recovers from a hole. data may move; size may be 0 after it. A failed
- * call changes nothing. */
+ * call changes nothing. EINVAL for a window. A private mapping is mapped anew after a hole, and else left
+ * as it is. */
 SHMSEG_API int shmseg_segment_refresh(shmseg_segment *segment);
 
 /* Writes the range back to the file (msync). */

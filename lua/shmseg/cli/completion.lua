@@ -20,7 +20,7 @@ _shmseg() {
   done
   local current=${words[${#words[@]} - 1]}
   [[ $piece != [=:] ]] || piece=
-  local before=${current%"$piece"} tool=${words[0]/#~\//$HOME/}
+  local before=${current%"$piece"} tool=${words[0]/#~\//${HOME-}/}
   COMPREPLY=()
   while IFS= read -r line; do
     if [[ -z $also ]]; then
@@ -70,7 +70,8 @@ function __shmseg_complete
   switch "$lines[1]"
     case files
       set -l option (string match -r -- '^--[^=]*=' "$current")
-      __fish_complete_path (string replace -- "$option" '' "$current") | string replace -r '^' -- "$option"
+      set -l path (string replace -- "$option" '' "$current")
+      __fish_complete_path "$path" | string replace -r '^' -- "$option"
     case commands
       __fish_complete_command
   end

@@ -47,10 +47,11 @@ reader.__index = reader
 
 -- Has the buffer so many bytes from here on? Reads until it has them, or the file ends.
 function reader:has(count)
-  local parts, there = { self.buffer:sub(self.at) }, #self.buffer - self.at + 1
+  local there = #self.buffer - self.at + 1
   if there >= count then
     return true
   end
+  local parts = { self.buffer:sub(self.at) }
   while there < count do
     local block = self.file:read(BLOCK)
     if not block then

@@ -184,6 +184,12 @@ local function add_fields(self, context, lines, sample)
   end
 end
 
+-- "0.5", "23", "1.5K"
+local function shown_size(value)
+  return value < 10 and value ~= math.floor(value) and ("%.1f"):format(value)
+    or text.size(math.floor(value + 0.5))
+end
+
 -- A line for each chart: the value now, then the bars, and what a full one would be.
 local function add_charts(self, context, lines, sample)
   local width = math.max(10, context.columns - LABEL - 2 * VALUE - 5)
@@ -191,8 +197,8 @@ local function add_charts(self, context, lines, sample)
     local value, top = sample[each[1]], each[2] and sample[each[2]] or self.charts[i]:peak()
     local bars = self.charts[i]:draw(width, top)
     lines[#lines + 1] = labelled(each[1], ("%-" .. VALUE .. "s%s%s %s %s"):format(
-      value and text.size(value) or "-", context.color("cyan", bars),
-      (" "):rep(width - text.width(bars)), each[2] and "of" or "to", text.size(top)))
+      value and shown_size(value) or "-", context.color("cyan", bars),
+      (" "):rep(width - text.width(bars)), each[2] and "of" or "to", shown_size(top)))
   end
 end
 

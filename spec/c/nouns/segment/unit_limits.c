@@ -27,7 +27,7 @@ static mapping map_pages(size_t pages) {
   m.fd = memfd_create("shmseg-unit", MFD_CLOEXEC);
   must(m.fd >= 0 && ftruncate(m.fd, (off_t)m.length) == 0);
   must(shmseg_map_open(&base, m.length, m.length, m.fd, true) == 0);
-  must(shmseg_fault_watch(&m.record, base, m.length, m.fd) == 0);
+  must(shmseg_fault_watch(&m.record, base, m.length, m.fd, 0) == 0);
   m.bytes = base;
   return m;
 }

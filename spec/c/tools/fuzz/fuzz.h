@@ -26,7 +26,7 @@ typedef struct fuzz_structure {
   /* What its options give, for any choice up to 255; NULL for a kind of one size. */
   uint64_t (*number)(unsigned choice);
   const shmseg_object_options *options; /* the others that it gives; NULL: none */
-  void (*opened)(int handle); /* it was opened; may be NULL */
+  void (*opened)(int handle);           /* it was opened; may be NULL */
   int operations;
   /* One call. */
   int (*operate)(int handle, int operation, int64_t deadline);

@@ -66,7 +66,10 @@ static void write_options(char *text, size_t available) {
     const shmseg_number *number = &made->kind->numbers[i];
     uint64_t given = shmseg_kinds_number(made->options, number);
     size_t length = strlen(text);
-    if (given != 0 && !number->words)
+    if (given != 0 && number->words == shmseg_kinds_switch)
+      snprintf(text + length, available - length, "%s = %s, ", number->name,
+               number->words[given - 1]);
+    else if (given != 0 && !number->words)
       snprintf(text + length, available - length, "%s = %d, ", number->name, (int)given);
   }
 }
