@@ -33,9 +33,6 @@ int shmseg_users_mapping(shmseg_users *users, shmseg_identity *identity);
 
 void shmseg_users_close(shmseg_users *users);
 
-/* Does a process that can be seen have the backing mapped? *pid is one that has, or 0. */
-int shmseg_users_find(const shmseg_identity *identity, int *pid);
-
 /* The list of all locks; SHMSEG_NO_PROC. */
 int shmseg_users_open_locks(shmseg_proc *file);
 

@@ -133,33 +133,6 @@ void shmseg_users_close(shmseg_users *users) {
   users_close_directory(&users->directory);
 }
 
-/* Looks at the mappings of the process that the walk is at. */
-static int users_look_for(shmseg_users *users, const shmseg_identity *wanted, int *pid) {
-  shmseg_identity found;
-  int err;
-  while ((err = shmseg_users_mapping(users, &found)) == 0)
-    if (found.inode == wanted->inode && found.device == wanted->device) {
-      *pid = users->pid;
-      return 0;
-    }
-  return err == SHMSEG_EMPTY ? 0 : err;
-}
-
-int shmseg_users_find(const shmseg_identity *identity, int *pid) {
-  shmseg_users users;
-  *pid = 0;
-  int err = shmseg_users_open(&users);
-  if (err)
-    return err;
-  while (!err && *pid == 0) {
-    err = shmseg_users_next(&users);
-    if (!err)
-      err = users_look_for(&users, identity, pid);
-  }
-  shmseg_users_close(&users);
-  return err == SHMSEG_EMPTY ? 0 : err;
-}
-
 /* --- locks -------------------------------------------------------------------------------- */
 
 int shmseg_users_open_locks(shmseg_proc *file) {

@@ -25,12 +25,6 @@ void shmseg_users_close(shmseg_users *users) {
   (void)users;
 }
 
-int shmseg_users_find(const shmseg_identity *identity, int *pid) {
-  (void)identity;
-  *pid = 0;
-  return SHMSEG_NO_PROC;
-}
-
 int shmseg_users_open_locks(shmseg_proc *file) {
   file->fd = 0;
   return SHMSEG_NO_PROC;
