@@ -149,6 +149,13 @@ int shmseg_users_next_lock(shmseg_proc *file, shmseg_proc_lock *lock) {
   return users_is_beyond(err) ? SHMSEG_EMPTY : err;
 }
 
+/* One that has ended, and whose parent has not noticed yet, has no program any more. */
+bool shmseg_users_is_alive(int pid) {
+  char path[64], program;
+  snprintf(path, sizeof path, "/proc/%d/exe", pid);
+  return readlink(path, &program, 1) >= 0 || errno == EACCES || errno == EPERM;
+}
+
 int shmseg_users_open_descriptors(shmseg_descriptors *descriptors, int pid) {
   char path[64];
   descriptors->pid = pid;
