@@ -101,6 +101,8 @@ static int segment_become_present(shmseg_segment *segment, bool is_new, bool ask
   struct stat status;
   if (!asked && segment->place.type == SHMSEG_FILE) {
     int err = segment_learn_identity(segment, &status);
+    if (is_new)
+      status.st_nlink = 1; /* it is to get a name */
     if (err || !shmseg_presence_is_due(&status))
       return err;
   }
