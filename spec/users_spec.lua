@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local core = require "shmseg.core"
 local expect = require "spec.support.expect"
+local host = require "spec.support.host"
 local peer = require "spec.support.peer"
 local sandbox = require "spec.support.sandbox"
 local scratch = require "spec.support.scratch"
@@ -225,12 +226,44 @@ describe("shmseg.users", function()
     end
     local process = require "spec.support.process"
     local other = process.start {
-      "sh", "-c", "exec 9<" .. path .. "; flock -s 9 && echo locked && exec sleep 60",
+      "flock", "-s", path, "sh", "-c", "echo locked && exec sleep 60",
     }
     assert.equal("locked", other:line())
     local handles, users = shmseg.users(name)
     assert.equal(1, handles) -- which is what a handle's presence looks like
     assert.equal(1, #users)
+  end)
+
+  it("does not list a dead process whose child keeps its lock", function()
+    local lines, reason = host.run([[
+      local shmseg, core = require "shmseg", require "shmseg.core"
+      local name = ...
+      local go = assert(shmseg.event.open(name .. "-go", "c"))
+      go:unlink()
+      local parent = host.fork()
+      if parent == 0 then
+        local segment = assert(shmseg.open(name))
+        local child = host.fork()
+        if child == 0 then
+          go:wait()
+          segment:close()
+        end
+        host._exit(0)
+      end
+      assert(host.wait(parent) == 0)
+      local stat = shmseg.stat(name)
+      local opener = core.openers()[("%d:%d"):format(stat.device, stat.inode)]
+      local _, users = shmseg.users(name)
+      for _, list in ipairs { users, opener.pids } do
+        assert(#list == 1 and list[1] ~= parent)
+      end
+      go:set()
+      print "done"]], bytes_of(("\0"):rep(64)))
+    if not lines then
+      pending(reason)
+      return
+    end
+    assert.same({ "done" }, lines)
   end)
 
   it("answers also while a signal waits to be taken", function()

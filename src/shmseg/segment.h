@@ -60,8 +60,8 @@ typedef struct shmseg_options {
   void *context;
 } shmseg_options;
 
-/* A mapping of one whole backing, or of a window of it. A segment of zeroes is a closed one. The fields are for reading
- * only. */
+/* A mapping of one whole backing, or of a window of it. A segment of zeroes is a closed one. The fields
+ * are for reading only. */
 struct shmseg_segment {
   unsigned char *data; /* first byte; moves when the segment is resized or refreshed */
   size_t size;         /* bytes that may be touched */
