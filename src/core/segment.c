@@ -33,6 +33,7 @@
 
 #include "core/mapping.h"
 #include "core/owner.h"
+#include "os/backing.h"
 #include "os/map.h"
 #include "os/presence.h"
 #include "os/temporary.h"
