@@ -45,7 +45,7 @@ function tags.class(state, rest)
   state.classes[name] = state.class
 end
 
--- A field may be told to whom it belongs, before its name. So one that is called like that has to be.
+-- Before a field's name may stand who sees it. So a field that is called like that needs one.
 local scopes = { public = true, protected = true, private = true, package = true }
 
 function tags.field(state, rest)

@@ -28,7 +28,7 @@ local function open(self, options, operand)
   if not created then
     check_kind(self, name, segment, options.force)
   end
-  return segment
+  return segment, created
 end
 
 -- The input: what stands on the command line, or stdin in pieces.
@@ -63,17 +63,23 @@ that have no room behind the offset are a failure. Of those that come from
 stdin, the ones that have room are written.]],
   run = function(self, options, operands)
     local at = options.offset and self:bytes("--offset", options.offset) or 0
-    local segment = open(self, options, operands[1])
+    local segment, created = open(self, options, operands[1])
+    local is_unused = true
+    if created then
+      self:has_made(segment, self:name(operands[1]), function() return is_unused end)
+    end
     local given = operands[2] ~= "-" and operands[2] or nil
     for bytes in pieces(self, given) do
       local room = segment:size() - at
       if #bytes > room and room > 0 and not given then
+        is_unused = false
         self:check(segment:write(at, bytes:sub(1, room)))
       end
       if #bytes > room then
         self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(
           self:name(operands[1]), at, segment:size()))
       end
+      is_unused = false
       at = self:check(segment:write(at, bytes))
       if given then
         break
