@@ -92,6 +92,7 @@ describe("shmseg.kind", function()
     shmseg.unlink(name)
     local message = expect.failure("ENOENT", shmseg.kind(name))
     assert.truthy(message:find(name, 1, true))
+    assert.falsy(message:find("creates", 1, true)) -- which is what opening can do
   end)
 
   it("raises misuse, and blames the caller", function()

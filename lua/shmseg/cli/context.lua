@@ -201,8 +201,9 @@ end
 function context:integer(what, word, least, most)
   local number = word:find "^[+-]?%d+$" and text.to_number(word)
   if not number or number < (least or -2 ^ 53) or number > (most or 2 ^ 53) then
-    self:misuse(("%s: an integer%s expected, got %q"):format(what,
-      least and (" from %d on"):format(least) or "", word))
+    local range = most and " from %.0f to %.0f" or least and " from %.0f on" or ""
+    self:misuse(("%s: an integer%s expected, got %q"):format(what, range:format(least, most),
+      word))
   end
   return math.floor(number)
 end
@@ -223,6 +224,22 @@ function context:open(name, noun, mode, more)
     self:misuse(text.without_place(object))
   end
   return self:check(object, created, code), created
+end
+
+--- Notes what the command has made: when it fails, that goes again, if it is still unused.
+-- @param object an object or a segment
+-- @tparam string name
+-- @tparam function is_unused is_unused(object)
+function context:has_made(object, name, is_unused)
+  self.made = { object = object, name = name, is_unused = is_unused }
+end
+
+--- Removes what the command has made, unless it was used or somebody else has it open.
+function context:undo()
+  local made = self.made
+  if made and made.is_unused(made.object) and require("shmseg").users(made.name) == 1 then
+    made.object:unlink()
+  end
 end
 
 return context

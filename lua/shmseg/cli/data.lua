@@ -37,7 +37,24 @@ local function open_or_make(name, noun, capacity)
   return object, message, code
 end
 
---- Opens an object for reading and writing. With --create it is made when it is not there.
+-- Has nobody put anything into it yet?
+local is_unused = {
+  cell = function(cell)
+    return select(3, cell:get()) == "empty"
+  end,
+  queue = function(queue)
+    return #queue == 0
+  end,
+  broadcast = function(broadcast)
+    return broadcast:stats().next == 1
+  end,
+  dict = function(dict)
+    return #dict == 0
+  end,
+}
+
+--- Opens an object for reading and writing. With --create it is made when it is not there; it goes
+-- again when the command fails before it has put anything into it.
 function data.open(context, operand, noun, options)
   local name = context:name(operand)
   if not options.create then
@@ -47,11 +64,13 @@ function data.open(context, operand, noun, options)
     return (context:open(name, noun, "rw"))
   end
   local capacity = context:bytes("--create", options.create)
-  local ok, object, message, code = pcall(open_or_make, name, noun, capacity)
+  local ok, object, created, code = pcall(open_or_make, name, noun, capacity)
   if not ok then
     context:misuse(text.without_place(object))
+  elseif context:check(object, created, code) and created then
+    context:has_made(object, name, is_unused[noun])
   end
-  return context:check(object, message, code)
+  return object
 end
 
 --- Ends a command that has done a part of its work: the message tells how much, also at a signal.
@@ -107,12 +126,24 @@ function data.shown(value)
   return json.encode(value)
 end
 
+-- Is the word an integer that this Lua has not? It would become another number: a decimal one is
+-- rounded, and a hexadecimal one loses its first digits.
+local function is_beyond_integers(word, number)
+  local digits = word:match "^[+-]?0[xX]0*(%x*)$"
+  if not digits and not word:find "^[+-]?%d+$" then
+    return false
+  elseif not has_integers then
+    return math.abs(number) > 2 ^ 53
+  end
+  return digits and #digits > 16 or not digits and rawget(math, "type")(number) == "float"
+end
+
 --- The number that a word is.
 function data.number(context, what, word)
   local number = word:find "^%S+$" and tonumber(word)
   if not number or number ~= number or number - number ~= 0 then
     context:misuse(("%s: a number expected, got %s"):format(what, text.quote { word }))
-  elseif not has_integers and word:find "^[+-]?%d+$" and math.abs(number) > 2 ^ 53 then
+  elseif is_beyond_integers(word, number) then
     context:misuse(("%s: this Lua has no number that is exactly %s"):format(what, word))
   end
   return number

@@ -68,9 +68,8 @@ return {
   options = { { "-a", "--all", nil, "other programs' memory, too" } },
   detail = [[
 Without names, lists the objects of this library, and the segments that its
-handles have open or that are marked as temporary; a segment that nobody has
-open looks like any other program's, and needs --all. In names, * and ? stand
-for any characters.
+handles have open; a segment that nobody has open looks like any other
+program's, and needs --all. In names, * and ? stand for any characters.
 
 KIND       queue, dict, ...; segment: anything that is no object of the library;
            incompatible, "too small", EACCES: why it cannot be told

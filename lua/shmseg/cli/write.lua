@@ -28,7 +28,7 @@ local function open(self, options, operand)
   if not created then
     check_kind(self, name, segment, options.force)
   end
-  return segment
+  return segment, created
 end
 
 -- The next piece of stdin; nil at its end.
@@ -42,11 +42,14 @@ end
 
 -- Writes bytes that have room behind the offset at; of those of stdin as many as have room. Returns
 -- the offset behind them.
-local function put(self, segment, at, bytes, is_given)
+local function put(self, target, at, bytes, is_given)
+  local segment = target.segment
   local room = segment:size() - at
   if #bytes <= room then
+    target.is_unused = false
     return (self:check(segment:write(at, bytes)))
   elseif room > 0 and not is_given then
+    target.is_unused = false
     self:check(segment:write(at, bytes:sub(1, room)))
   end
   self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(segment:name(), at,
@@ -69,13 +72,17 @@ that have no room behind the offset are a failure. Of those that come from
 stdin, the ones that have room are written.]],
   run = function(self, options, operands)
     local at = options.offset and self:bytes("--offset", options.offset) or 0
-    local segment = open(self, options, operands[1])
+    local segment, created = open(self, options, operands[1])
+    local target = { segment = segment, is_unused = true }
+    if created then
+      self:has_made(segment, self:name(operands[1]), function() return target.is_unused end)
+    end
     if operands[2] and operands[2] ~= "-" then
-      put(self, segment, at, operands[2], true)
+      put(self, target, at, operands[2], true)
       return
     end
     for bytes in next_piece, self do
-      at = put(self, segment, at, bytes, false)
+      at = put(self, target, at, bytes, false)
     end
   end,
 }
