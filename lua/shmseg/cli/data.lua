@@ -66,7 +66,7 @@ function data.open(context, operand, noun, options)
   local capacity = context:bytes("--create", options.create)
   local ok, object, created, code = pcall(open_or_make, name, noun, capacity)
   if not ok then
-    context:misuse(data.without_position(object))
+    context:misuse(text.without_place(object))
   elseif context:check(object, created, code) and created then
     context:has_made(object, name, is_unused[noun])
   end
@@ -114,11 +114,6 @@ function data.check_dict(context, dict, key, value, word, ...)
     context:fail(("%s: %s: %s"):format(dict:segment():name(), text.escape(key), word), word)
   end
   return value, word, ...
-end
-
---- An error of the library without the place in its sources at which it was raised.
-function data.without_position(message)
-  return (tostring(message):gsub("^[^:]*%.lua:%d+: ", ""))
 end
 
 --- A value as text: a string as it is, an integer with all its digits.

@@ -2,7 +2,6 @@
 -- @module shmseg.cli.ls
 
 local core = require "shmseg.core"
-local json = require "shmseg.cli.json"
 local objects = require "shmseg.cli.objects"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
@@ -60,14 +59,6 @@ local function print_table(self, found)
   end
 end
 
-local function print_json(self, found)
-  local list = {}
-  for i, each in ipairs(found) do
-    list[i] = objects.for_json(each, json)
-  end
-  self:json_out(json.array(list))
-end
-
 return {
   summary = "lists shared memory: what it is, whose, and who has it open",
   usage = "[NAME]...",
@@ -91,7 +82,7 @@ PROCESSES  that have it mapped, and may be seen: others' need root]],
   run = function(self, options, operands)
     local found, others, missing = look(self, options, operands)
     if self.json then
-      print_json(self, found)
+      objects.print_json(self, found)
     else
       print_table(self, found)
     end

@@ -31,20 +31,26 @@ local function open(self, options, operand)
   return segment, created
 end
 
--- The input: what stands on the command line, or stdin in pieces.
-local function pieces(self, given)
-  return function()
-    if given then
-      local bytes = given
-      given = nil
-      return bytes
-    end
-    local bytes, message = self.streams.input:read(source.piece)
-    if message then
-      self:fail("stdin: " .. message)
-    end
-    return bytes
+-- The next piece of stdin; nil at its end.
+local function next_piece(self)
+  local bytes, message = self.streams.input:read(source.piece)
+  if message then
+    self:fail("stdin: " .. message)
   end
+  return bytes
+end
+
+-- Writes bytes that have room behind the offset at; of those of stdin as many as have room. Returns
+-- the offset behind them.
+local function put(self, segment, at, bytes, is_given)
+  local room = segment:size() - at
+  if #bytes <= room then
+    return (self:check(segment:write(at, bytes)))
+  elseif room > 0 and not is_given then
+    self:check(segment:write(at, bytes:sub(1, room)))
+  end
+  self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(segment:name(), at,
+    segment:size()))
 end
 
 return {
@@ -64,26 +70,17 @@ stdin, the ones that have room are written.]],
   run = function(self, options, operands)
     local at = options.offset and self:bytes("--offset", options.offset) or 0
     local segment, created = open(self, options, operands[1])
-    local is_unused = true
+    local is_used = false
     if created then
-      self:has_made(segment, self:name(operands[1]), function() return is_unused end)
+      self:has_made(segment, segment:name(), function() return not is_used end)
     end
-    local given = operands[2] ~= "-" and operands[2] or nil
-    for bytes in pieces(self, given) do
-      local room = segment:size() - at
-      if #bytes > room and room > 0 and not given then
-        is_unused = false
-        self:check(segment:write(at, bytes:sub(1, room)))
-      end
-      if #bytes > room then
-        self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(
-          self:name(operands[1]), at, segment:size()))
-      end
-      is_unused = false
-      at = self:check(segment:write(at, bytes))
-      if given then
-        break
-      end
+    if operands[2] and operands[2] ~= "-" then
+      put(self, segment, at, operands[2], true)
+      return
+    end
+    for bytes in next_piece, self do
+      is_used = is_used or segment:size() > at
+      at = put(self, segment, at, bytes, false)
     end
   end,
 }
