@@ -97,6 +97,23 @@ describe("the tool's commands for a dict", function()
     assert.is_nil((dict:get "k"))
   end)
 
+  it("take no number that would become another one", function()
+    local name, dict = made "dict"
+    dict:set("n", 1)
+    for _, word in ipairs { "9223372036854775808", "-9223372036854775809", "0x10000000000000001" }
+    do
+      for _, command in ipairs { { "set", "--number" }, { "incr", "--json" } } do
+        local err = tool.fails(2, command[1], command[2], name, "n", "--", word)
+        assert.truthy(err:find "no number that is exactly", err)
+      end
+    end
+    assert.truthy(tool.fails(2, "set", "--flags", "4294967296", name, "n", "1")
+      :find "from 0 to 4294967295 expected")
+    assert.equal(1, dict:get "n")
+    tool.prints("set", "-i", name, "n", "0x0000000000000000000a")
+    assert.equal(10, dict:get "n")
+  end)
+
   it("set flags and times to live, and only where that is asked", function()
     local name, dict = made "dict"
     tool.prints("set", "--ttl", "100", "--flags", "7", name, "k", "v")

@@ -104,19 +104,27 @@ describe("shmseg lock", function()
     assert.equal("free", (select(2, assert(shmseg.mutex.open(name)):lock(0)) or "free"))
   end)
 
-  it("holds the lock until the command has ended, when it is told to stop", function()
+  it("holds the lock until the command has ended when it is told to stop, and ends then", function()
     local name, fifo = scratch.name(), scratch.path "fifo"
     assert(shell.succeeds("mkfifo " .. fifo))
-    local run = tool.start("lock", name, "--", "sh", "-c", "echo here; read line <$0; echo there",
-      fifo)
+    local run = tool.start("lock", name, "--", "sh", "-c",
+      "echo here; read line <$0; echo there; exit 3", fifo)
     assert.equal("here", run:line())
     local mutex = assert(shmseg.mutex.open(name))
     run:signal "TERM"
     run:await_signals()
     assert.is_nil((mutex:lock(0)))
     assert(shell.succeeds("echo >" .. fifo))
-    assert.same({ 0, { "there" } }, { run:finish() })
+    assert.same({ 143, { "there" } }, { run:finish() })
     assert.truthy(mutex:lock(0))
+  end)
+
+  it("says that the lock was spoilt while the command ran", function()
+    local name = scratch.name()
+    local line = tool.line("lock", name, "--", "truncate", "-s", "0", "/dev/shm/" .. name)
+    local out, status = shell.run(line)
+    assert.equal(('shmseg: mutex "%s": another process has shrunk the segment\n'):format(name), out)
+    assert.equal(0, status)
   end)
 
   it("is ended by Ctrl-C while it waits", function()

@@ -250,6 +250,31 @@ describe("shmseg gc", function()
     shmseg.unlink(leaked)
   end)
 
+  it("tells what it has removed when a signal ends it", function()
+    needs_users()
+    local family, names = scratch.family(), {}
+    local other = peer.start()
+    other:call("kept = {} for i = 1, 500 do kept[i] = assert(shmseg.event.open(... .. i, 'c', "
+      .. "{ temporary = true })) end return 1", family)
+    other:stop()
+    for i = 1, 500 do
+      names[i] = family .. i
+    end
+    local run = tool.start("gc", "--yes", family .. "*")
+    while shmseg.stat(names[1]) do
+      shmseg.sleep(0.0001)
+    end
+    run:signal "INT"
+    local status, lines = run:finish()
+    local removed = 0
+    for _, name in ipairs(names) do
+      removed = removed + (shmseg.stat(name) and 0 or 1)
+      shmseg.unlink(name)
+    end
+    assert.equal(removed, #lines)
+    assert.equal(removed == #names and status or 130, status)
+  end)
+
   it("asks on a terminal", function()
     needs_users()
     if not shell.has "script" then

@@ -101,10 +101,11 @@ describe("the tool's command line", function()
 
   it("reads sizes as people write them", function()
     for word, bytes in pairs { ["0"] = 0, ["4096"] = 4096, ["0x10"] = 16, ["4K"] = 4096,
-      ["1.5k"] = 1536, ["2MiB"] = 2 ^ 21, ["1g"] = 2 ^ 30 } do
+      ["0x00000000000000000010"] = 16, ["1.5k"] = 1536, ["2MiB"] = 2 ^ 21, ["1g"] = 2 ^ 30 } do
       assert.equal(bytes, text.to_bytes(word))
     end
-    for _, word in ipairs { "", "-1", "k", "1.5", "1x", "1e3", " 1", "99999999999999999999" } do
+    for _, word in ipairs { "", "-1", "k", "1.5", "1x", "1e3", " 1", "99999999999999999999",
+      "0x10000000000000040", "0x20000000000000" } do
       assert.is_nil(text.to_bytes(word), word)
     end
   end)

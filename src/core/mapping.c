@@ -13,6 +13,10 @@
 #include "os/descriptor.h"
 #include "os/map.h"
 
+/* To the kernel bytes that are mapped through another description are another mapping, and it limits
+ * their number for the whole process: when a segment has grown so often, all of it is mapped anew. */
+#define PIECES 100
+
 static int mapping_new(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
   void *base;
   m->reserved = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
@@ -51,14 +55,19 @@ static int mapping_new_window(const shmseg_segment *segment, int fd, shmseg_mapp
 }
 
 static int mapping_make(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
+  m->is_whole = true;
+  m->pieces = 1;
   if (segment->is_window || segment->is_private)
     return mapping_new_window(segment, fd, m);
   if (!segment->data || m->length > segment->reserved)
     return mapping_new(segment, fd, m);
   m->base = segment->data;
   m->reserved = segment->reserved;
-  /* after a hole there may be private zeroes anywhere: all of it is mapped anew */
-  size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
+  /* after a hole there may be private zeroes anywhere */
+  m->is_whole = shmseg_segment_status(segment) != 0 || segment->pieces >= PIECES;
+  size_t from = m->is_whole ? 0 : shmseg_map_round(segment->size);
+  if (!m->is_whole)
+    m->pieces = segment->pieces + (segment->apart && m->length > from);
   return shmseg_map_range(m->base, from, m->length, fd, segment->writable);
 }
 
@@ -121,9 +130,8 @@ static int mapping_populate(const shmseg_segment *segment, const shmseg_mapping 
 static int mapping_bring_pages(const shmseg_segment *segment, const shmseg_mapping *m) {
   struct stat status;
   size_t page = shmseg_map_page();
-  bool is_new = m->fault || shmseg_segment_status(segment) != 0;
   uint64_t start = segment->window - mapping_slack(segment);
-  uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
+  uint64_t begin, stop, from = m->is_whole ? 0 : segment->size / page * page;
   if (fstat(segment->fd, &status) != 0)
     return errno;
   /* no hole, though perhaps unwritten */
@@ -180,6 +188,7 @@ void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m) {
     shmseg_map_hold(m->base, m->length, shmseg_map_round(segment->size));
   }
   segment->size = m->size;
+  segment->pieces = m->pieces;
 }
 
 int shmseg_mapping_renew(shmseg_segment *segment, size_t size) {

@@ -75,6 +75,7 @@ struct shmseg_segment {
   bool is_window, is_private;
   uint64_t window;            /* where in the backing data is */
   bool apart;                 /* what is mapped has a description of its own, not that of fd */
+  unsigned pieces;            /* such descriptions that what is mapped may have */
   struct shmseg_fault *fault; /* the guard's record: was a hole met? */
   size_t reserved;            /* address space at data */
   size_t max;                 /* least address space to reserve */

@@ -201,8 +201,9 @@ end
 function context:integer(what, word, least, most)
   local number = word:find "^[+-]?%d+$" and text.to_number(word)
   if not number or number < (least or -2 ^ 53) or number > (most or 2 ^ 53) then
-    self:misuse(("%s: an integer%s expected, got %q"):format(what,
-      least and (" from %d on"):format(least) or "", word))
+    local range = most and " from %.0f to %.0f" or least and " from %.0f on" or ""
+    self:misuse(("%s: an integer%s expected, got %q"):format(what, range:format(least, most),
+      word))
   end
   return math.floor(number)
 end

@@ -126,12 +126,24 @@ function data.shown(value)
   return json.encode(value)
 end
 
+-- Is the word an integer that this Lua has not? It would become another number: a decimal one is
+-- rounded, and a hexadecimal one loses its first digits.
+local function is_beyond_integers(word, number)
+  local digits = word:match "^[+-]?0[xX]0*(%x*)$"
+  if not digits and not word:find "^[+-]?%d+$" then
+    return false
+  elseif not has_integers then
+    return math.abs(number) > 2 ^ 53
+  end
+  return digits and #digits > 16 or not digits and rawget(math, "type")(number) == "float"
+end
+
 --- The number that a word is.
 function data.number(context, what, word)
   local number = word:find "^%S+$" and tonumber(word)
   if not number or number ~= number or number - number ~= 0 then
     context:misuse(("%s: a number expected, got %s"):format(what, text.quote { word }))
-  elseif not has_integers and word:find "^[+-]?%d+$" and math.abs(number) > 2 ^ 53 then
+  elseif is_beyond_integers(word, number) then
     context:misuse(("%s: this Lua has no number that is exactly %s"):format(what, word))
   end
   return number

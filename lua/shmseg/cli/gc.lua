@@ -52,8 +52,9 @@ local function is_agreed(self, options, found)
   return self:confirm(question(found, options.plain))
 end
 
--- Somebody may have opened or removed it since it was found: then it is left alone.
-local expected = { EBUSY = true, ENOENT = true, EPERM = true }
+-- Somebody may have opened or removed it since it was found: then it is left alone. So are those
+-- that are left when a signal comes.
+local expected = { EBUSY = true, ENOENT = true, EPERM = true, interrupted = true }
 
 -- So many at once take one look at all processes.
 local BATCH = 64
@@ -70,6 +71,9 @@ end
 local function remove(self, found, is_plain)
   local removed, refused, failed = {}, 0, false
   for first = 1, #found, BATCH do
+    if self:signal() then
+      break -- what was removed is still told
+    end
     for i, done in ipairs(collect(found, first, is_plain)) do
       if done == true then
         removed[#removed + 1] = found[first + i - 1]
@@ -95,6 +99,7 @@ return {
   operands = { "name", "..." },
   least = 0,
   json = true,
+  catches = true,
   options = {
     { "-n", "--dry-run", nil, "prints what would be removed" },
     { "-p", "--plain", "PATTERN", "plain segments instead, those with such names" },
@@ -104,7 +109,7 @@ return {
 Removes what was made as temporary and has outlived its users, after a crash
 for example; with names, in which * and ? stand for any characters, of these
 alone. A queue between two runs is no such thing, and stays. On a terminal it
-asks first. Prints the names that it has removed.
+asks first. Prints the names that it has removed, also when Ctrl-C ends it.
 
 A plain segment says nothing about itself, so gc removes it only when --plain
 names it: --plain 'job-*'. It has to be unused: no handle of the library has it
@@ -119,7 +124,9 @@ look into may still use it; ask as root. Without a terminal this needs --yes.]],
       is_plain)
     local failed
     if not options["dry-run"] then
-      if not is_agreed(self, options, found) then
+      local is_wanted = is_agreed(self, options, found)
+      self:look_for_signal() -- it has ended the question, too
+      if not is_wanted then
         return 1
       end
       found, failed = remove(self, found, is_plain)
@@ -129,6 +136,7 @@ look into may still use it; ask as root. Without a terminal this needs --yes.]],
     else
       self:write(names_of(found))
     end
+    self:look_for_signal()
     return failed and 1 or 0
   end,
 }

@@ -51,11 +51,12 @@ local function run_locked(self, lock, command)
       lock.name))
   end
   self:flush()
-  local code = exit_code(os.execute("exec " .. text.quote(command)))
-  local ok, wrong = pcall(lock.object.unlock, lock.object)
-  if not ok then -- somebody has spoilt it meanwhile
-    self:error(text.without_place(wrong))
+  local code = not self:signal() and exit_code(os.execute("exec " .. text.quote(command)))
+  local ok, done, wrong = pcall(lock.object.unlock, lock.object)
+  if not ok or not done then -- somebody has spoilt it meanwhile
+    self:error(text.without_place(ok and wrong or done))
   end
+  self:look_for_signal() -- the command's status is lost when one has come
   return code
 end
 

@@ -166,8 +166,9 @@ local powers = { [""] = 0, k = 1, m = 2, g = 3, t = 4 }
 
 --- The number of bytes that "4096", "0x1000", "4K", "1.5M" or "2G" stands for; or nil.
 function text.to_bytes(shown)
-  local count = shown:find "^0[xX]%x+$" and tonumber(shown)
-  if not count then
+  local hexadecimal = shown:match "^0[xX]0*(%x+)$"
+  local count = hexadecimal and #hexadecimal <= 14 and tonumber(shown) -- more digits would wrap
+  if not hexadecimal then
     local digits, unit = shown:match "^(%d+%.?%d*)([kKmMgGtT]?)i?B?$"
     count = digits and tonumber(digits) * 1024 ^ powers[unit:lower()]
   end

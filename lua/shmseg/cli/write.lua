@@ -42,11 +42,14 @@ end
 
 -- Writes bytes that have room behind the offset at; of those of stdin as many as have room. Returns
 -- the offset behind them.
-local function put(self, segment, at, bytes, is_given)
+local function put(self, target, at, bytes, is_given)
+  local segment = target.segment
   local room = segment:size() - at
   if #bytes <= room then
+    target.is_unused = false
     return (self:check(segment:write(at, bytes)))
   elseif room > 0 and not is_given then
+    target.is_unused = false
     self:check(segment:write(at, bytes:sub(1, room)))
   end
   self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(segment:name(), at,
@@ -70,17 +73,16 @@ stdin, the ones that have room are written.]],
   run = function(self, options, operands)
     local at = options.offset and self:bytes("--offset", options.offset) or 0
     local segment, created = open(self, options, operands[1])
-    local is_used = false
+    local target = { segment = segment, is_unused = true }
     if created then
-      self:has_made(segment, segment:name(), function() return not is_used end)
+      self:has_made(segment, self:name(operands[1]), function() return target.is_unused end)
     end
     if operands[2] and operands[2] ~= "-" then
-      put(self, segment, at, operands[2], true)
+      put(self, target, at, operands[2], true)
       return
     end
     for bytes in next_piece, self do
-      is_used = is_used or segment:size() > at
-      at = put(self, segment, at, bytes, false)
+      at = put(self, target, at, bytes, false)
     end
   end,
 }
