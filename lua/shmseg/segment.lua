@@ -66,7 +66,9 @@ end
 -- What is wrong with the options of a window, or nil. size: of the file, if it is given.
 local function window_error(mode, size, options)
   local offset, length = options.offset or 0, options.length
-  if offset < 0 or offset % 64 ~= 0 or offset >= 2 ^ 53 then
+  if offset >= 2 ^ 53 and offset < math.huge then
+    return ("option \"offset\": too large: %s bytes"):format(tostring(options.offset))
+  elseif offset < 0 or offset % 64 ~= 0 or offset == math.huge then
     return ("option \"offset\": multiple of 64 expected, got %s"):format(tostring(options.offset))
   end
   if length then

@@ -272,7 +272,8 @@ static bool is_for_lock(const char *operation, const char *call) {
 
 /* No new description: the segment's own is mapped; or the caller's has no presence. */
 static bool is_for_presence(const char *operation, const char *const *names, int i) {
-  bool entered = strcmp(operation, "from a descriptor") == 0;
+  bool entered =
+      strcmp(operation, "from a descriptor") == 0 || strncmp(operation, "refresh", 7) == 0;
   for (int before = 0; before < i; before++)
     entered |= strcmp(names[before], "flock") == 0;
   return entered && strcmp(names[i], "open") == 0;
