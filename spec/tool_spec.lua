@@ -158,6 +158,7 @@ describe("the tool's output", function()
     } do
       assert.equal(shown, text.escape(value))
     end
+    assert.equal(("\\xff\\x00a"):rep(5000), text.escape(("\255\0a"):rep(5000)))
     local err = tool.fails(1, "info", "no such\n\27[31m")
     assert.truthy(err:find("no such\\n\\x1b[31m", 1, true), err)
   end)
@@ -169,7 +170,10 @@ describe("the tool's output", function()
       { "9007199254740992", 2 ^ 53 },
       { '"a\\"\\\\\\n\\u001b\\u007f/"', 'a"\\\n\27\127/' }, { '"caf\195\169"', "caf\195\169" },
       { '{"base64":"/w=="}', "\255" }, { '{"base64":"AP9h"}', "\0\255a" }, { '"\\u0000"', "\0" },
-      { '{"base64":"//8="}', "\255\255" }, { "[]", json.array {} }, { "{}", {} },
+      { '{"base64":"//8="}', "\255\255" },
+      { '{"base64":"AP9h/w=="}', "\0\255a\255" },
+      { '{"base64":"+u8g/+//"}', "\250\239 \255\239\255" },
+      { "[]", json.array {} }, { "{}", {} },
       { "[1,[2]]", { 1, { 2 } } }, { '{"a":1,"b":{"c":[]}}', { b = { c = json.array {} }, a = 1 } },
     } do
       assert.equal(case[1], json.encode(case[2]))

@@ -368,6 +368,34 @@ describe("the tool's record and replay", function()
       (shell.run(("{ %s; echo \"ended $?\" >&2; } | head -n 1"):format(line))))
   end)
 
+  it("play each message of a pipe at once", function()
+    local name, broadcast = made "broadcast"
+    local subscription = assert(broadcast:subscribe())
+    local player, input = start_with_input("replay", "-", name)
+    input:write "shmseg recording 1\nstarted 0 capacity 100\n"
+    for i = 1, 3 do
+      input:write(("message 0.00000%d %d 5\nagain\n"):format(i, i))
+      assert.equal("again", (subscription:next(LONG)))
+    end
+    input:write "end 3 0\n"
+    input:close()
+    assert.same({}, player:ends_well())
+  end)
+
+  it("write a recording to a FIFO, and not to the file of a closed standard stream", function()
+    local name, broadcast = made("broadcast", 64)
+    local path = scratch.path "fifo"
+    assert(shell.succeeds("mkfifo " .. shell.quote(path)))
+    local recorder = tool.start("record", "-t0", name, path)
+    assert.truthy(read_file(path):find "^shmseg recording 1\n.*\nend 0 0\n$")
+    assert.same({}, recorder:ends_well())
+    local file = scratch.path "recording"
+    broadcast:publish_many { ("x"):rep(30), ("y"):rep(30), ("z"):rep(30) } -- the first one is lost
+    local line = tool.line("record", "--from=1", "-t0", name, file)
+    assert(shell.succeeds(line .. " 2>&-"))
+    assert.truthy(read_file(file):find "^shmseg recording 1\nstarted %d+ capacity %d+\nlost ")
+  end)
+
   it("end at Ctrl-C, and leave a recording that is whole", function()
     local name, broadcast = made "broadcast"
     local path = scratch.path "recording"

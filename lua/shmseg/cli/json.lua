@@ -33,11 +33,31 @@ local function four(a, b, c)
   return letters[1] .. letters[2] .. (b and letters[3] or "=") .. (c and letters[4] or "=")
 end
 
+-- Two letters for each 12 bits; made when they are needed first.
+local two
+
+local function make_two()
+  two = {}
+  for bits = 0, 4095 do
+    local first, second = math.floor(bits / 64) + 1, bits % 64 + 1
+    two[bits] = alphabet:sub(first, first) .. alphabet:sub(second, second)
+  end
+end
+
+local function four_of_three(part)
+  local a, b, c = part:byte(1, 3)
+  local low = b % 16 * 256 + c
+  return two[a * 16 + (b - b % 16) / 16] .. two[low]
+end
+
 --- The bytes in base64.
 function json.base64(bytes)
-  return (bytes:gsub("..?.?", function(part)
-    return four(part:byte(1, 3))
-  end))
+  if not two then
+    make_two()
+  end
+  local rest = #bytes % 3
+  local all = bytes:sub(1, #bytes - rest):gsub("...", four_of_three)
+  return rest > 0 and all .. four(bytes:byte(-rest, -1)) or all
 end
 
 local short = {

@@ -17,11 +17,25 @@ local function open_stdout(context)
   return {
     write = function(bytes)
       local count, message, code = outlet.write_bytes(context, bytes)
-      return count == #bytes or nil, message, code
+      return count == #bytes or nil, "write: " .. tostring(message), code
     end,
     close = function() return true end,
     is_closed = function() return outlet.has_no_reader(context) end,
   }
+end
+
+-- Opens a file whose descriptor is none of the standard ones, though these may be closed: what is
+-- said on stderr would go into the recording.
+local function open_above_standard(path, mode)
+  local standard = {}
+  for i = 1, 3 do
+    standard[i] = io.open "/dev/null"
+  end
+  local file, message = io.open(path, mode)
+  for _, each in pairs(standard) do
+    each:close()
+  end
+  return file, message
 end
 
 -- What writes bytes and gives true, or nil, message, code; what closes; is_closed: can nobody read?
@@ -29,16 +43,11 @@ local function open_file(context, path, is_forced)
   if path == "-" then
     return open_stdout(context)
   end
-  local old = not is_forced and io.open(path, "rb")
-  local has_bytes = old and old:read(1)
-  if old then
-    old:close()
-  end
-  if has_bytes then
+  local file, message = open_above_standard(path, is_forced and "wb" or "ab")
+  context:check(file, message)
+  if not is_forced and (file:seek "end" or 0) > 0 then -- nil: it is a FIFO
     context:fail(path .. ": the file is there already; --force writes over it")
   end
-  local file, message = io.open(path, "wb")
-  context:check(file, message)
   return {
     write = function(bytes)
       local done, wrong = file:write(bytes)

@@ -77,10 +77,15 @@ function reader:damaged()
   return "damaged", ("it is damaged at byte %.0f"):format(self:position())
 end
 
--- The next line without its newline; or nil, and "cut" or "damaged" and what is said of it.
+-- The next line without its newline; or nil, and "cut" or "damaged" and what is said of it. No more
+-- is read than is needed: a pipe may have no more for now.
 function reader:line()
-  local is_enough = self:has(LINE_MAX)
-  local stop = self.buffer:find("\n", self.at, true)
+  local stop, is_enough
+  repeat
+    stop = self.buffer:find("\n", self.at, true)
+    local there = #self.buffer - self.at + 1
+    is_enough = there >= LINE_MAX
+  until stop or is_enough or not self:has(there + 1)
   if stop and stop < self.at + LINE_MAX then
     local line = self.buffer:sub(self.at, stop - 1)
     self.at = stop + 1

@@ -10,23 +10,6 @@ local text = require "shmseg.cli.text"
 -- What is published at once, at most.
 local MESSAGES, BYTES = 1024, 65536
 
-local function open_file(context, path)
-  local file, message = io.stdin, nil
-  if path ~= "-" then
-    file, message = io.open(path, "rb")
-  end
-  context:check(file, message)
-  local read, wrong = file:read(0)
-  if not read and wrong then -- a directory
-    context:fail(("%s: %s"):format(path, wrong))
-  end
-  local reader, reason = recording.open(file)
-  if not reader then
-    context:fail(("%s: %s"):format(path, reason))
-  end
-  return reader
-end
-
 -- Publishes what has been collected.
 local function publish(context, self)
   if #self.list == 0 then
@@ -48,9 +31,50 @@ local function stop_here(context, self)
   end
 end
 
+-- Standard input, which gives at once what has come. What was read before is played before it waits
+-- for more: by player, once there is one.
+local function open_stdin(context)
+  local input = {}
+  function input.seek() end -- it may be a pipe
+  function input.read()
+    if input.player then
+      publish(context, input.player)
+    end
+    local block, message, code = data.read_block(context)
+    if input.player then
+      stop_here(context, input.player)
+    end
+    if not block then
+      context:fail("standard input: " .. message, code)
+    end
+    return block ~= "" and block or nil
+  end
+  return input
+end
+
+local function open_path(context, path)
+  local file, message = io.open(path, "rb")
+  context:check(file, message)
+  local read, wrong = file:read(0)
+  if not read and wrong then -- a directory
+    context:fail(("%s: %s"):format(path, wrong))
+  end
+  return file
+end
+
+local function open_reader(context, path, input)
+  local reader, reason = recording.open(input or open_path(context, path))
+  if not reader then
+    context:fail(("%s: %s"):format(path, reason))
+  end
+  return reader
+end
+
 -- Waits until the message's time has come.
 local function await(context, self, seconds)
-  self.first = self.first or seconds
+  if not self.first then
+    self.first, self.began = seconds, core.now()
+  end
   if self.speed == 0 then
     return
   end
@@ -111,16 +135,21 @@ return {
   detail = [[
 Times count from the first message that is played. Of a file that was cut, all
 whole messages are played; then stderr tells, and the exit code is 1. Messages
-that were lost when it was recorded are told. FILE - is standard input.]],
+that were lost when it was recorded are told. FILE - is standard input: what comes
+is played at once when its time has come.]],
   run = function(context, options, operands)
     local speed = to_speed(context, options.speed)
     local from = options.from and context:integer("--from", options.from, 1) or 1
-    local reader = open_file(context, operands[1])
+    local input = operands[1] == "-" and open_stdin(context)
+    local reader = open_reader(context, operands[1], input)
     local broadcast = data.open(context, operands[2], "broadcast", options)
     local self = {
       path = operands[1], reader = reader, broadcast = broadcast, speed = speed, from = from,
-      name = broadcast:segment():name(), list = {}, bytes = 0, played = 0, began = core.now(),
+      name = broadcast:segment():name(), list = {}, bytes = 0, played = 0,
     }
+    if input then
+      input.player = self
+    end
     local wrong = play(context, self)
     if wrong then
       context:fail(("%s: %s; %s played"):format(self.path, wrong,

@@ -57,21 +57,28 @@ local function is_harmful(char)
     or char:find "^\226\128[\142\143\168-\174]$" or char:find "^\226\129[\166-\169]$"
 end
 
+-- So many parts become one string: a table with one for each byte would be far larger than these.
+local PARTS = 4096
+
 -- The bytes with all that is in no text escaped; escapes are told apart from the same text by the
 -- backslash, which is escaped as well, unless it is kept.
 local function printable(bytes, keep)
   if not bytes:find "[^\32-\126]" and not bytes:find("\\", 1, true) then
     return bytes
   end
-  local parts, i = {}, 1
+  local pieces, parts, i = {}, {}, 1
   while i <= #bytes do
-    local length = character(bytes, i)
+    local plain = (bytes:find("[%c\\\127-\255]", i) or #bytes + 1) - i
+    local length = plain > 0 and plain or character(bytes, i)
     local char = bytes:sub(i, i + (length or 1) - 1)
     local is_backslash = char == "\\" and not keep
     parts[#parts + 1] = (not length or is_backslash or is_harmful(char)) and hex(char) or char
     i = i + #char
+    if #parts == PARTS then
+      pieces[#pieces + 1], parts = table.concat(parts), {}
+    end
   end
-  return table.concat(parts)
+  return table.concat(pieces) .. table.concat(parts)
 end
 
 --- A name or value for a terminal: control characters are \n, \t, \r or \x1b, what is not UTF-8 is

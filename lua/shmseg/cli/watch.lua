@@ -11,6 +11,7 @@ local views = require "shmseg.cli.views"
 local ROW = 16           -- bytes of a line of the dump
 local LABEL = 16         -- cells of the labels
 local VALUE = 7          -- cells of a number
+local LINE = 65536       -- bytes of a value in a plain line
 local REMEMBERED = 1000  -- values of a chart
 
 -- --- what is watched ---------------------------------------------------------------------------
@@ -98,11 +99,16 @@ local function shown_number(value)
   return ("%.1f"):format(value)
 end
 
-local function shown_value(value)
+-- Of a string about so many bytes: to escape all of a large one at each look would take long.
+local function shown_value(value, most)
   if type(value) == "number" then
     return shown_number(value)
+  elseif type(value) ~= "string" then
+    return tostring(value)
+  elseif #value > most then
+    return text.escape((value:sub(1, most):gsub("[\192-\255][\128-\191]*$", ""))) .. "..."
   end
-  return type(value) == "string" and text.escape(value) or tostring(value)
+  return text.escape(value)
 end
 
 -- One line of fields, for a pipe or a log.
@@ -117,7 +123,7 @@ local function plain_line(self, sample, wrong)
   end
   for _, field in ipairs(self.view.fields) do
     if sample[field] ~= nil then
-      local value = shown_value(sample[field])
+      local value = shown_value(sample[field], LINE)
       parts[#parts + 1] = field .. "=" .. (value:find " " and ("\"%s\""):format(value) or value)
     end
   end
@@ -177,7 +183,8 @@ local function add_fields(self, context, lines, sample)
   end
   for _, field in ipairs(self.view.fields) do
     if sample[field] ~= nil and not has_chart[field] then
-      lines[#lines + 1] = labelled(field, clipped(shown_value(sample[field]),
+      lines[#lines + 1] = labelled(field, clipped(
+        shown_value(sample[field], 4 * math.max(10, context.columns)),
         math.max(10, context.columns - LABEL)))
     end
   end
