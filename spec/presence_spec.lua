@@ -137,6 +137,20 @@ describe('a segment that is temporary = "last"', function()
     other:close()
   end)
 
+  it("takes few of the process's mappings, however often it is grown", function()
+    local page = shmseg.pagesize
+    local seg = open(scratch.name(), "x", { temporary = "last", max = 500 * page })
+    local inode, mappings = seg:stat().inode, 0
+    for i = 2, 400 do
+      expect.success(seg:resize(i * page))
+    end
+    for line in assert(io.open "/proc/self/maps"):lines() do
+      mappings = mappings + (line:find((" %d "):format(inode), 1, true) and 1 or 0)
+    end
+    assert.truthy(mappings > 0 and mappings <= 100)
+    seg:close()
+  end)
+
   it("is no anonymous one", function()
     expect.misuse("unknown option", shmseg.anonymous, 64, last)
   end)
@@ -389,6 +403,38 @@ describe("what forked children have open", function()
       assert(not shmseg.stat(name))
       print "done"]], scratch.name())
   end)
+end)
+
+describe("a process that has forked, and has an object by handles of several sorts", function()
+  after_each(scratch.clean)
+
+  local others = {
+    "shmseg.open(name, 'r')",
+    "shmseg.from_fd(object:segment():fd())",
+    "shmseg.map('/dev/shm/' .. name)",
+    "shmseg.map('/dev/shm/' .. name, 'r', nil, { private = true })",
+  }
+
+  for _, opened in ipairs(others) do
+    it("takes the name along when it exits; one is " .. opened, function()
+      run([[
+        local name = ...
+        local parent = host.fork()
+        if parent == 0 then
+          local object = assert(shmseg.event.open(name, "c", { temporary = "last" }))
+          local other = assert(]] .. opened .. [[)
+          local child = host.fork()
+          if child == 0 then
+            os.exit(0)
+          end
+          assert(host.wait(child) == 0 and shmseg.stat(name))
+          os.exit(7)
+        end
+        assert(host.wait(parent) == 7)
+        assert(not shmseg.stat(name))
+        print "done"]], scratch.name())
+    end)
+  end
 end)
 
 describe("behind a process that is stopped while it removes the name", function()

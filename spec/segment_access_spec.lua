@@ -461,7 +461,7 @@ end)
 describe("a segment's pointer", function()
   after_each(scratch.clean)
 
-  it("is the address of its first byte", function()
+  it("is the address of its first byte #maps", function()
     local seg = create(8192)
     local address = seg:pointer()
     assert.equal("number", type(address))

@@ -126,6 +126,9 @@ describe("a window of a file", function()
     for _, offset in ipairs { 1, 63, 65, -64, 0.5, 1 / 0, 0 / 0, 2 ^ 53, "x", {} } do
       expect.misuse('option "offset"', shmseg.map, path, "rw", nil, { offset = offset })
     end
+    for _, offset in ipairs { 2 ^ 53, 2 ^ 60, 1e300 } do
+      expect.misuse('option "offset": too large', shmseg.map, path, "rw", nil, { offset = offset })
+    end
     for _, length in ipairs { 0, -1, 1.5, 1 / 0, "x", {} } do
       expect.misuse('option "length"', shmseg.map, path, "rw", nil, { length = length })
     end

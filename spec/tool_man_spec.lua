@@ -42,6 +42,12 @@ describe("shmseg man", function()
     assert.equal(tree .. "/share/man\n", (folder_in(tree)))
   end)
 
+  it("finds what `make doc` has made beside the tree of a checkout's build", function()
+    local build = scratch.path "checkout" .. "/build"
+    make_page(build .. "/doc/man")
+    assert.equal(build .. "/doc/man\n", (folder_in(build .. "/5.4")))
+  end)
+
   it("says what makes the page when it is not there", function()
     local found, message = folder_in(scratch.path "tree")
     assert.is_nil(found)

@@ -12,6 +12,8 @@ local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 local tool = require "spec.support.tool"
 
+local unpack = table.unpack or unpack
+
 -- The exit status and all output of the tool on a terminal of `script`, with nothing typed.
 local function on_terminal(line)
   local output, status = shell.run(("script -qec %s /dev/null </dev/null"):format(
@@ -126,7 +128,7 @@ describe("what the tool asks the system", function()
     local words = peer.command()
     words[#words + 1] = "-e"
     words[#words + 1] = "print(require('shmseg.core').terminal(1))"
-    local line = shell.quote((table.unpack or unpack)(words))
+    local line = shell.quote(unpack(words))
     assert.equal("77\t20\n", select(2, on_terminal("stty cols 77 rows 20; " .. line)))
     assert.equal("80", select(2, on_terminal("stty cols 0; " .. line)):match "^%d+")
   end)
@@ -196,6 +198,44 @@ describe("the tool's output", function()
     queue:close()
   end)
 
+  it("leaves nothing that a command with --create has made and not filled", function()
+    local name = scratch.name()
+    for _, case in ipairs {
+      { 1, "set", "-c4", name, "12345" }, { 2, "set", "-c4K", name, "key", "one", "--number" },
+      { 1, "push", "-c4", name, "12345" }, { 2, "push", "-c4", name, "-0", "-l", "1" },
+      { 1, "pub", "-c4", name, "12345" }, { 1, "incr", "-c4K", name, "key" },
+      { 1, "write", "-c4", name, "12345" },
+    } do
+      tool.fails(unpack(case))
+      assert.is_nil((shmseg.stat(name)), case[2])
+    end
+    assert.equal(1, (tool.feed("1\n12345\n", "push", "-c4", name)))
+    assert.equal("1\n", tool.prints("pop", name)) -- what was pushed before stays
+    shmseg.unlink(name)
+    assert.equal(1, (tool.feed("12345", "write", "-c4", name)))
+    assert.equal("1234", tool.prints("read", name))
+  end)
+
+  it("leaves what is empty and was there, or is open elsewhere", function()
+    local name = scratch.name()
+    local queue = assert(shmseg.queue.open(name, "x", { capacity = 4 }))
+    tool.fails(1, "push", "-c4", name, "12345")
+    assert.truthy(queue:segment():is_current())
+    queue:unlink()
+    local cell = shmseg.cell.open
+    local peer_handle
+    shmseg.cell.open = function(...) -- somebody opens it as soon as it is there
+      local object, created, code = cell(...)
+      peer_handle = created == true and assert(cell(name)) or peer_handle
+      return object, created, code
+    end
+    local ok, message = pcall(tool.fails, 1, "set", "-c4", name, "12345")
+    shmseg.cell.open = cell
+    assert(ok, message)
+    assert.truthy(peer_handle:segment():is_current())
+    peer_handle:unlink()
+  end)
+
   it("ends in silence when the pipe closes, and tells of a full disk", function()
     local name = scratch.name()
     assert(shmseg.open(name, "c", 2 ^ 20)):close()
@@ -216,7 +256,7 @@ describe("the tool's output", function()
     local words = tool.words "rm"
     table.insert(words, #words - 1, "-e")
     table.insert(words, #words - 1, broken)
-    local line = shell.quote((table.unpack or unpack)(words))
+    local line = shell.quote(unpack(words))
     local output, code = shell.run(line)
     assert.equal(1, code)
     assert.truthy(output:find "^shmseg: unexpected error: [^\n]*a\\nb\n$", output)

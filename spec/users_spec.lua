@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local core = require "shmseg.core"
 local expect = require "spec.support.expect"
+local host = require "spec.support.host"
 local peer = require "spec.support.peer"
 local sandbox = require "spec.support.sandbox"
 local scratch = require "spec.support.scratch"
@@ -91,6 +92,7 @@ describe("shmseg.kind", function()
     shmseg.unlink(name)
     local message = expect.failure("ENOENT", shmseg.kind(name))
     assert.truthy(message:find(name, 1, true))
+    assert.falsy(message:find("creates", 1, true)) -- which is what opening can do
   end)
 
   it("raises misuse, and blames the caller", function()
@@ -206,6 +208,17 @@ describe("shmseg.users", function()
     assert.same({}, (select(2, shmseg.users(name))))
   end)
 
+  it("counts a handle that has made it by its path, as one that has found it there", function()
+    local name = scratch.name()
+    local made = expect.success(shmseg.map(scratch.objects .. name, "x", 64))
+    assert.equal(1, (shmseg.users(name)))
+    local found = expect.success(shmseg.map(scratch.objects .. name))
+    assert.equal(2, (shmseg.users(name)))
+    made:close()
+    found:close()
+    assert.equal(0, (shmseg.users(name)))
+  end)
+
   it("knows another memory of the same name from the one before", function()
     local name = bytes_of(("\0"):rep(64))
     local segment = expect.success(shmseg.open(name))
@@ -224,12 +237,44 @@ describe("shmseg.users", function()
     end
     local process = require "spec.support.process"
     local other = process.start {
-      "sh", "-c", "exec 9<" .. path .. "; flock -s 9 && echo locked && exec sleep 60",
+      "flock", "-s", path, "sh", "-c", "echo locked && exec sleep 60",
     }
     assert.equal("locked", other:line())
     local handles, users = shmseg.users(name)
     assert.equal(1, handles) -- which is what a handle's presence looks like
     assert.equal(1, #users)
+  end)
+
+  it("does not list a dead process whose child keeps its lock", function()
+    local lines, reason = host.run([[
+      local shmseg, core = require "shmseg", require "shmseg.core"
+      local name = ...
+      local go = assert(shmseg.event.open(name .. "-go", "c"))
+      go:unlink()
+      local parent = host.fork()
+      if parent == 0 then
+        local segment = assert(shmseg.open(name))
+        local child = host.fork()
+        if child == 0 then
+          go:wait()
+          segment:close()
+        end
+        host._exit(0)
+      end
+      assert(host.wait(parent) == 0)
+      local stat = shmseg.stat(name)
+      local opener = core.openers()[("%d:%d"):format(stat.device, stat.inode)]
+      local _, users = shmseg.users(name)
+      for _, list in ipairs { users, opener.pids } do
+        assert(#list == 1 and list[1] ~= parent)
+      end
+      go:set()
+      print "done"]], bytes_of(("\0"):rep(64)))
+    if not lines then
+      pending(reason)
+      return
+    end
+    assert.same({ "done" }, lines)
   end)
 
   it("answers also while a signal waits to be taken", function()

@@ -165,6 +165,7 @@ function cli.main(arguments, streams)
   end, traced)
   if not ok then
     pcall(self.flush, self)
+    pcall(self.undo, self)
     result = report(self, result)
   end
   self:close()

@@ -21,6 +21,16 @@ local function misuse(message, ...)
   error(message:format(...), 3)
 end
 
+-- The name without its slash, for the public function that calls this. Blames its caller, too.
+local function bare_name(name, method)
+  local wrong = check.colon(name, method)
+  local bare
+  if not wrong then
+    bare, wrong = check.name(name)
+  end
+  return bare or error(wrong, 3)
+end
+
 -- The size, the options as the core takes them, and init; or nil and what is wrong.
 local function check_arguments(size, given, known)
   local wrong
@@ -56,7 +66,9 @@ end
 -- What is wrong with the options of a window, or nil. size: of the file, if it is given.
 local function window_error(mode, size, options)
   local offset, length = options.offset or 0, options.length
-  if offset < 0 or offset % 64 ~= 0 or offset >= 2 ^ 53 then
+  if offset >= 2 ^ 53 and offset < math.huge then
+    return ("option \"offset\": too large: %s bytes"):format(tostring(options.offset))
+  elseif offset < 0 or offset % 64 ~= 0 or offset == math.huge then
     return ("option \"offset\": multiple of 64 expected, got %s"):format(tostring(options.offset))
   end
   if length then
@@ -189,15 +201,7 @@ segment.from_fd = core.from_fd
 -- @tparam string name
 -- @treturn boolean true; or nil, message, code
 function segment.unlink(name)
-  local wrong = check.colon(name, "unlink")
-  local bare
-  if not wrong then
-    bare, wrong = check.name(name)
-  end
-  if wrong then
-    misuse("%s", wrong)
-  end
-  return core.unlink(bare)
+  return core.unlink(bare_name(name, "unlink"))
 end
 
 --- Tells about shared memory without opening it.
@@ -205,15 +209,7 @@ end
 -- @treturn table size, allocated (bytes), perm ("600"), uid, gid, links, device, inode, accessed,
 -- modified, changed (seconds since 1970); or nil, message, code
 function segment.stat(name)
-  local wrong = check.colon(name, "stat")
-  local bare
-  if not wrong then
-    bare, wrong = check.name(name)
-  end
-  if wrong then
-    misuse("%s", wrong)
-  end
-  return core.stat(bare)
+  return core.stat(bare_name(name, "stat"))
 end
 
 --- Tells what is behind a name, without opening it: the kind of object that is there.
@@ -221,15 +217,7 @@ end
 -- @treturn string "queue" …, or "segment" for plain bytes and what other programs have made; or
 -- nil, message, code: "incompatible" for an object that this version cannot open
 function segment.kind(name)
-  local wrong = check.colon(name, "kind")
-  local bare
-  if not wrong then
-    bare, wrong = check.name(name)
-  end
-  if wrong then
-    misuse("%s", wrong)
-  end
-  return core.kind(bare)
+  return core.kind(bare_name(name, "kind"))
 end
 
 --- Tells who has shared memory open, as far as this process may see it.
@@ -237,15 +225,7 @@ end
 -- @treturn integer how many handles of this library; or nil, message, code
 -- @treturn {integer,...} the processes that have it mapped or locked, sorted; other programs, too
 function segment.users(name)
-  local wrong = check.colon(name, "users")
-  local bare
-  if not wrong then
-    bare, wrong = check.name(name)
-  end
-  if wrong then
-    misuse("%s", wrong)
-  end
-  return core.users(bare)
+  return core.users(bare_name(name, "users"))
 end
 
 --- Lists the names of all shared memory objects, other programs' too.

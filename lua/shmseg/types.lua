@@ -138,7 +138,7 @@
 ---@class shmseg.MapOptions: shmseg.OpenOptions
 ---@field offset? integer bytes: where a window of the file begins, a multiple of 64
 ---@field length? integer bytes of the window
----@field private? boolean changes are not written to the file
+---@field public private? boolean changes are not written to the file
 
 ---@class shmseg.MutexOptions: shmseg.ObjectOptions
 

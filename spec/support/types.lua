@@ -45,11 +45,17 @@ function tags.class(state, rest)
   state.classes[name] = state.class
 end
 
+-- Before a field's name may stand who sees it. So a field that is called like that needs one.
+local scopes = { public = true, protected = true, private = true, package = true }
+
 function tags.field(state, rest)
+  local scope, behind = rest:match("^(%l+)%f[%W]%s*(.*)$")
+  rest = scopes[scope] and behind or rest
   local name, text = rest:match("^([%w_]+)%??%s(.*)$")
   if not name then
     name, text = rest:match("^(%[%w+%])%s(.*)$")
   end
+  assert(name, rest .. ": an editor finds no name here")
   state.class.fields[name] = text:match("^fun%b()") or text:match("^%S+")
 end
 

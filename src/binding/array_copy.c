@@ -166,8 +166,14 @@ int array_set_array(lua_State *L, array *a, int64_t i) {
 
 /* --- comparing ------------------------------------------------------------------------------ */
 
-/* a and b by their order; NaN comes after all numbers, and is equal to itself. */
-#define ORDER(a, b) ((a) < (b) ? -1 : (a) > (b) ? 1 : (a) == (b) ? 0 : ((a) != (a)) - ((b) != (b)))
+/* Two numbers, neither of which is NaN, by their order. */
+#define ORDER(a, b) (((a) > (b)) - ((a) < (b)))
+
+/* NaN comes after all numbers, and is equal to itself. */
+static int order_of_floats(double a, double b) {
+  bool is_less = isnan(b) && !isnan(a), is_more = isnan(a) && !isnan(b);
+  return is_less ? -1 : is_more ? 1 : ORDER(a, b);
+}
 
 static int order_of(const element *e, const unsigned char *left, const unsigned char *right) {
   if (e->type == ELEMENT_CHAR)
@@ -184,8 +190,8 @@ static int order_of(const element *e, const unsigned char *left, const unsigned 
   case SCALAR_u32: return ORDER(a.u32, b.u32);
   case SCALAR_i64: return ORDER(a.i64, b.i64);
   case SCALAR_u64: return ORDER(a.u64, b.u64);
-  case SCALAR_f32: return ORDER(a.f32, b.f32);
-  case SCALAR_f64: return ORDER(a.f64, b.f64);
+  case SCALAR_f32: return order_of_floats(a.f32, b.f32);
+  case SCALAR_f64: return order_of_floats(a.f64, b.f64);
   }
   return 0;
 }

@@ -134,7 +134,7 @@ static int module_kind(lua_State *L) {
   if (!err && look.code != SHMSEG_EMPTY)
     err = look.code;
   if (err)
-    return push_place_failure(L, "segment", place, SHMSEG_READ, 0, err);
+    return push_place_failure(L, "segment", place, SHMSEG_CREATE, 0, err);
   lua_pushstring(L, look.code == 0 ? look.description.kind->name : "segment");
   return 1;
 }

@@ -88,6 +88,11 @@ static int look_around(lua_State *L, const walk *w) {
 
 /* --- of one backing ----------------------------------------------------------------------- */
 
+/* Is the process known that has the lock? */
+static bool users_has_locked(const shmseg_proc_lock *lock) {
+  return lock->is_flock && lock->pid > 0 && shmseg_users_is_alive(lock->pid);
+}
+
 /* Adds the processes that have locked all of the backing, to the list at the top. */
 static int users_by_locks(lua_State *L, walk *w, shmseg_identity backing, int64_t *handles) {
   shmseg_proc_lock lock;
@@ -96,7 +101,7 @@ static int users_by_locks(lua_State *L, walk *w, shmseg_identity backing, int64_
     if (lock.is_waiting || !is_same(lock.identity, backing))
       continue;
     *handles += shmseg_presence_is_lock(&lock);
-    if (lock.is_flock && lock.pid > 0)
+    if (users_has_locked(&lock))
       add_pid(L, lock.pid);
   }
   shmseg_proc_close(&w->locks);
@@ -212,7 +217,7 @@ static int openers_by_locks(lua_State *L, walk *w, int all, uint64_t device) {
   while (!err && (err = shmseg_users_next_lock(&w->locks, &lock)) == 0) {
     bool is_handle = shmseg_presence_is_lock(&lock);
     if (!lock.is_waiting && lock.identity.device == device && (is_handle || lock.is_flock))
-      add_opener(L, all, lock.identity, is_handle, lock.is_flock ? lock.pid : 0);
+      add_opener(L, all, lock.identity, is_handle, users_has_locked(&lock) ? lock.pid : 0);
   }
   shmseg_proc_close(&w->locks);
   return err == SHMSEG_EMPTY ? 0 : err;

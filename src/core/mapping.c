@@ -13,6 +13,10 @@
 #include "os/descriptor.h"
 #include "os/map.h"
 
+/* To the kernel bytes that are mapped through another description are another mapping, and it limits
+ * their number for the whole process: when a segment has grown so often, all of it is mapped anew. */
+#define PIECES 100
+
 static int mapping_new(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
   void *base;
   m->reserved = shmseg_map_round(m->size > segment->max ? m->size : segment->max);
@@ -51,14 +55,19 @@ static int mapping_new_window(const shmseg_segment *segment, int fd, shmseg_mapp
 }
 
 static int mapping_make(const shmseg_segment *segment, int fd, shmseg_mapping *m) {
+  m->is_whole = true;
+  m->pieces = 1;
   if (segment->is_window || segment->is_private)
     return mapping_new_window(segment, fd, m);
   if (!segment->data || m->length > segment->reserved)
     return mapping_new(segment, fd, m);
   m->base = segment->data;
   m->reserved = segment->reserved;
-  /* after a hole there may be private zeroes anywhere: all of it is mapped anew */
-  size_t from = shmseg_segment_status(segment) == 0 ? shmseg_map_round(segment->size) : 0;
+  /* after a hole there may be private zeroes anywhere */
+  m->is_whole = shmseg_segment_status(segment) != 0 || segment->pieces >= PIECES;
+  size_t from = m->is_whole ? 0 : shmseg_map_round(segment->size);
+  if (!m->is_whole)
+    m->pieces = segment->pieces + (segment->apart && m->length > from);
   return shmseg_map_range(m->base, from, m->length, fd, segment->writable);
 }
 
@@ -104,26 +113,36 @@ void shmseg_mapping_drop(const shmseg_segment *segment, const shmseg_mapping *m)
   mapping_pin_own(segment);
 }
 
+/* An older kernel brings pages in only with a new mapping: of the whole backing, shared, and through the
+ * handle's own description. Of a mapping of another sort the pages come when they are touched. */
+static int mapping_populate(const shmseg_segment *segment, const shmseg_mapping *m, size_t from,
+                            size_t to) {
+  bool writable = segment->writable && !segment->is_private; /* else each page would be copied */
+  int err = shmseg_map_populate(m->base, from, to, writable);
+  if (err != ENOSYS)
+    return err;
+  if (segment->is_window || segment->is_private || segment->apart)
+    return 0;
+  return shmseg_map_range_populated(m->base, from, to, segment->fd, writable);
+}
+
 /* Brings in the pages that have memory. Holes stay holes, for a peer may have made a huge one. */
 static int mapping_bring_pages(const shmseg_segment *segment, const shmseg_mapping *m) {
   struct stat status;
   size_t page = shmseg_map_page();
-  bool is_new = m->fault || shmseg_segment_status(segment) != 0;
-  bool writable = segment->writable && !segment->is_private; /* else each page would be copied */
   uint64_t start = segment->window - mapping_slack(segment);
-  uint64_t begin, stop, from = is_new ? 0 : segment->size / page * page;
+  uint64_t begin, stop, from = m->is_whole ? 0 : segment->size / page * page;
   if (fstat(segment->fd, &status) != 0)
     return errno;
   /* no hole, though perhaps unwritten */
   if (!segment->is_window && (uint64_t)status.st_blocks * 512 >= m->length)
-    return shmseg_map_populate(m->base, (size_t)from, m->length, segment->fd, writable);
+    return mapping_populate(segment, m, (size_t)from, m->length);
   int err = 0;
   for (; !err && from < m->length; from = stop) {
     shmseg_backing_data(segment->fd, start + from, start + m->length, &begin, &stop);
     begin -= start;
     stop -= start;
-    err = shmseg_map_populate(m->base, (size_t)begin / page * page, shmseg_map_round((size_t)stop),
-                              segment->fd, writable);
+    err = mapping_populate(segment, m, (size_t)begin / page * page, shmseg_map_round((size_t)stop));
   }
   return err;
 }
@@ -169,6 +188,7 @@ void shmseg_mapping_adopt(shmseg_segment *segment, const shmseg_mapping *m) {
     shmseg_map_hold(m->base, m->length, shmseg_map_round(segment->size));
   }
   segment->size = m->size;
+  segment->pieces = m->pieces;
 }
 
 int shmseg_mapping_renew(shmseg_segment *segment, size_t size) {

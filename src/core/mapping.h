@@ -4,6 +4,7 @@
 #ifndef SHMSEG_CORE_MAPPING_H
 #define SHMSEG_CORE_MAPPING_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "os/fault.h"
@@ -16,6 +17,8 @@ typedef struct shmseg_mapping {
   unsigned char *base;
   size_t size, length; /* length: size in whole pages */
   size_t reserved;
+  bool is_whole;       /* all of it is mapped anew, not only what lies behind the handle's bytes */
+  unsigned pieces;     /* what the segment's will be */
   shmseg_fault *fault; /* guards new address space; NULL: base is the handle's */
 } shmseg_mapping;
 

@@ -30,15 +30,10 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/mapping.h"
 #include "core/owner.h"
-#include "core/wait.h"
 #include "os/backing.h"
-#include "os/descriptor.h"
-#include "os/fault.h"
 #include "os/map.h"
 #include "os/presence.h"
 #include "os/temporary.h"

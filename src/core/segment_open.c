@@ -101,6 +101,8 @@ static int segment_become_present(shmseg_segment *segment, bool is_new, bool ask
   struct stat status;
   if (!asked && segment->place.type == SHMSEG_FILE) {
     int err = segment_learn_identity(segment, &status);
+    if (is_new)
+      status.st_nlink = 1; /* it is to get a name */
     if (err || !shmseg_presence_is_due(&status))
       return err;
   }
@@ -110,6 +112,7 @@ static int segment_become_present(shmseg_segment *segment, bool is_new, bool ask
   segment->identity = shmseg_backing_identity(&status);
   if (err)
     return asked ? ENOTSUP : 0;
+  segment->apart = true;
   return is_new || status.st_nlink > 0 ? 0 : START_OVER;
 }
 
@@ -126,8 +129,7 @@ static bool segment_goes_last(const shmseg_segment *segment, const opening *o) {
 
 /* Has the name removed with the last handle, this one or another, if that is so. */
 static int segment_join_last(shmseg_segment *segment, const opening *o) {
-  segment->apart = segment_goes_last(segment, o);
-  if (!segment->apart || !segment->writable)
+  if (!segment->writable || !segment_goes_last(segment, o))
     return 0;
   return shmseg_temporary_add(segment->place, segment->identity, segment->fd, true,
                               &segment->temporary);
@@ -193,9 +195,10 @@ static int segment_abandon(shmseg_segment *segment, shmseg_place place, int err)
  * another backing gets the name. */
 static int segment_prepare_name(shmseg_segment *segment, const shmseg_options *options) {
   uint32_t id;
+  bool last = options->temporary >= SHMSEG_TEMPORARY_LAST;
   int err = 0;
   if (options->temporary)
-    err = shmseg_temporary_add(segment->place, segment->identity, segment->fd, segment->apart,
+    err = shmseg_temporary_add(segment->place, segment->identity, segment->fd, last,
                                &segment->temporary);
   /* taking a lock opens the backing once more: these permissions would shut out their own creator */
   if (!err && (options->perm & 0600) != 0600)
@@ -264,7 +267,6 @@ static int segment_create(shmseg_segment *segment, opening *o, bool *created) {
   if (err)
     return segment_give_up_unopened(segment, err);
   segment->place = o->place;
-  segment->apart = last;
   err = segment_become_present(segment, true, last);
   if (!err)
     err = segment_build(segment, o->options);
@@ -367,6 +369,7 @@ static int segment_take_own_description(shmseg_segment *segment) {
   shmseg_presence_close(err ? fresh : segment->fd);
   if (!err)
     segment->fd = fresh;
+  segment->apart = !err;
   return err == EAGAIN || err == ENOTSUP ? 0 : err;
 }
 

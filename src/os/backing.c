@@ -123,7 +123,7 @@ int shmseg_backing_length(int fd, uint64_t *length) {
 }
 
 int shmseg_backing_size(int fd, size_t *size) {
-  uint64_t length;
+  uint64_t length = 0;
   int err = shmseg_backing_length(fd, &length);
   if (err)
     return err;

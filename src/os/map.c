@@ -112,11 +112,15 @@ void shmseg_map_close(void *base, size_t reserved) {
   munmap(base, reserved);
 }
 
-int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable) {
+int shmseg_map_range_populated(void *base, size_t from, size_t to, int fd, bool writable) {
+  return map_range(base, from, to, fd, writable, MAP_POPULATE);
+}
+
+int shmseg_map_populate(void *base, size_t from, size_t to, bool writable) {
   int advice = writable ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
   while (from < to && madvise((char *)base + from, to - from, advice) != 0) {
-    if (errno == EINVAL) /* an older kernel; mapped so, what cannot be had is left out in silence */
-      return map_range(base, from, to, fd, writable, MAP_POPULATE);
+    if (errno == EINVAL)
+      return ENOSYS;
     if (errno == EFAULT) /* a touch would raise SIGBUS */
       return ENOSPC;
     if (errno != EINTR)

@@ -38,8 +38,12 @@ int shmseg_map_hold(void *base, size_t from, size_t to);
 
 void shmseg_map_close(void *base, size_t reserved);
 
-/* Brings every page of [from, to) in, and so takes memory for holes. ENOSPC when there is none. */
-int shmseg_map_populate(void *base, size_t from, size_t to, int fd, bool writable);
+/* Brings every page of [from, to) in, and so takes memory for holes. ENOSPC when there is none; ENOSYS
+ * with a kernel that is older than that. */
+int shmseg_map_populate(void *base, size_t from, size_t to, bool writable);
+
+/* shmseg_map_range(), with the pages that can be had; those that cannot are left out in silence. */
+int shmseg_map_range_populated(void *base, size_t from, size_t to, int fd, bool writable);
 
 /* Keeps pages in memory once they are there. Takes no memory for holes, where the kernel can do
  * that. ENOMEM, EPERM. */

@@ -167,8 +167,8 @@ static bool temporary_leads_to(shmseg_place place, shmseg_identity identity) {
 }
 
 /* For when the lock cannot be had: no descriptor is free, a sandbox refuses it, somebody does not
- * give it back. But a name that somebody may be using stays. Between the look and the unlink the name could be given to another backing, if
- * somebody removed ours in that moment. */
+ * give it back. But a name that somebody may be using stays. Between the look and the unlink the
+ * name could be given to another backing, if somebody removed ours in that moment. */
 static void temporary_unlink_without_lock(const shmseg_temporary *e) {
   if (!e->last && temporary_leads_to(e->place, e->identity))
     shmseg_backing_unlink(e->place);
@@ -192,9 +192,10 @@ static int temporary_remove_under(const shmseg_temporary *e, int fd) {
 /* Removes the name if no handle has the backing open: through a description of its own, since those
  * of the handles may be shared with forked children.
  *
- * Of handles that close at once one removes it: the last one whose presence goes finds nobody
- * present, and nobody comes who does not try the same when he closes. It may find another remover at
- * work, who looked when somebody was still present: so it tries again until that one is done. */
+ * Of such handles that close at once one removes it: the last one whose presence goes finds nobody
+ * present. It may find another remover at work, who looked when somebody was still present: so it tries
+ * again until that one is done. Who is present and does not try when he goes keeps the name: a handle
+ * that has not asked or may not write, and for a moment an opening that fails. */
 static int temporary_remove_if_last(const shmseg_temporary *e) {
   int fd;
   int err = shmseg_backing_open(e->place, true, &fd);

@@ -33,14 +33,15 @@ int shmseg_users_mapping(shmseg_users *users, shmseg_identity *identity);
 
 void shmseg_users_close(shmseg_users *users);
 
-/* Does a process that can be seen have the backing mapped? *pid is one that has, or 0. */
-int shmseg_users_find(const shmseg_identity *identity, int *pid);
-
 /* The list of all locks; SHMSEG_NO_PROC. */
 int shmseg_users_open_locks(shmseg_proc *file);
 
 /* The next lock of that list, or of a descriptor's. SHMSEG_EMPTY behind the last one. */
 int shmseg_users_next_lock(shmseg_proc *file, shmseg_proc_lock *lock);
+
+/* Does the process of a lock live? One that took a flock may be dead, and its number may be in a line of
+ * the list all the same, since a child that it has forked keeps the lock. */
+bool shmseg_users_is_alive(int pid);
 
 /* The descriptors of a process, one after the other, to read the locks of each with
  * shmseg_users_next_lock(). One of zeroes is a closed one. */

@@ -133,33 +133,6 @@ void shmseg_users_close(shmseg_users *users) {
   users_close_directory(&users->directory);
 }
 
-/* Looks at the mappings of the process that the walk is at. */
-static int users_look_for(shmseg_users *users, const shmseg_identity *wanted, int *pid) {
-  shmseg_identity found;
-  int err;
-  while ((err = shmseg_users_mapping(users, &found)) == 0)
-    if (found.inode == wanted->inode && found.device == wanted->device) {
-      *pid = users->pid;
-      return 0;
-    }
-  return err == SHMSEG_EMPTY ? 0 : err;
-}
-
-int shmseg_users_find(const shmseg_identity *identity, int *pid) {
-  shmseg_users users;
-  *pid = 0;
-  int err = shmseg_users_open(&users);
-  if (err)
-    return err;
-  while (!err && *pid == 0) {
-    err = shmseg_users_next(&users);
-    if (!err)
-      err = users_look_for(&users, identity, pid);
-  }
-  shmseg_users_close(&users);
-  return err == SHMSEG_EMPTY ? 0 : err;
-}
-
 /* --- locks -------------------------------------------------------------------------------- */
 
 int shmseg_users_open_locks(shmseg_proc *file) {
@@ -174,6 +147,13 @@ int shmseg_users_next_lock(shmseg_proc *file, shmseg_proc_lock *lock) {
     if (shmseg_proc_read_lock(line, lock))
       return 0;
   return users_is_beyond(err) ? SHMSEG_EMPTY : err;
+}
+
+/* One that has ended, and whose parent has not noticed yet, has no program any more. */
+bool shmseg_users_is_alive(int pid) {
+  char path[64], program;
+  snprintf(path, sizeof path, "/proc/%d/exe", pid);
+  return readlink(path, &program, 1) >= 0 || errno == EACCES || errno == EPERM;
 }
 
 int shmseg_users_open_descriptors(shmseg_descriptors *descriptors, int pid) {

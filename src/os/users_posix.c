@@ -25,12 +25,6 @@ void shmseg_users_close(shmseg_users *users) {
   (void)users;
 }
 
-int shmseg_users_find(const shmseg_identity *identity, int *pid) {
-  (void)identity;
-  *pid = 0;
-  return SHMSEG_NO_PROC;
-}
-
 int shmseg_users_open_locks(shmseg_proc *file) {
   file->fd = 0;
   return SHMSEG_NO_PROC;
@@ -40,6 +34,11 @@ int shmseg_users_next_lock(shmseg_proc *file, shmseg_proc_lock *lock) {
   (void)file;
   (void)lock;
   return SHMSEG_EMPTY;
+}
+
+bool shmseg_users_is_alive(int pid) {
+  (void)pid;
+  return false;
 }
 
 int shmseg_users_open_descriptors(shmseg_descriptors *descriptors, int pid) {

@@ -60,8 +60,8 @@ typedef struct shmseg_options {
   void *context;
 } shmseg_options;
 
-/* A mapping of one whole backing, or of a window of it. A segment of zeroes is a closed one. The fields are for reading
- * only. */
+/* A mapping of one whole backing, or of a window of it. A segment of zeroes is a closed one. The fields
+ * are for reading only. */
 struct shmseg_segment {
   unsigned char *data; /* first byte; moves when the segment is resized or refreshed */
   size_t size;         /* bytes that may be touched */
@@ -75,6 +75,7 @@ struct shmseg_segment {
   bool is_window, is_private;
   uint64_t window;            /* where in the backing data is */
   bool apart;                 /* what is mapped has a description of its own, not that of fd */
+  unsigned pieces;            /* such descriptions that what is mapped may have */
   struct shmseg_fault *fault; /* the guard's record: was a hole met? */
   size_t reserved;            /* address space at data */
   size_t max;                 /* least address space to reserve */

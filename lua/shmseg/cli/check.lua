@@ -35,18 +35,15 @@ in order.]],
   run = function(self, _, operands)
     local results, all_fine = {}, true
     for i, operand in ipairs(operands) do
-      self:name(operand)
-      results[i] = { name = operand }
+      results[i] = { name = self:name(operand) }
     end
     for _, result in ipairs(results) do
-      local wrong, kind, code = examine(self:name(result.name))
+      local wrong, kind, code = examine(result.name)
       result.kind, result.ok, result.message, result.code = kind, not wrong, wrong, code
       all_fine = all_fine and not wrong
-      if self.json then
-        result.message = wrong or nil
-      elseif wrong then
+      if wrong and not self.json then
         self:error(wrong)
-      else
+      elseif not self.json then
         self:out("%s: %s, in order\n", text.escape(result.name), kind)
       end
     end

@@ -232,4 +232,20 @@ function context:open(name, noun, mode, more)
   return self:check(object, created, code), created
 end
 
+--- Notes what the command has made: when it fails, that goes again, if it is still unused.
+-- @param object an object or a segment
+-- @tparam string name
+-- @tparam function is_unused is_unused(object)
+function context:has_made(object, name, is_unused)
+  self.made = { object = object, name = name, is_unused = is_unused }
+end
+
+--- Removes what the command has made, unless it was used or somebody else has it open.
+function context:undo()
+  local made = self.made
+  if made and made.is_unused(made.object) and require("shmseg").users(made.name) == 1 then
+    made.object:unlink()
+  end
+end
+
 return context

@@ -37,7 +37,24 @@ local function open_or_make(name, noun, capacity)
   return object, message, code
 end
 
---- Opens an object for reading and writing. With --create it is made when it is not there.
+-- Has nobody put anything into it yet?
+local is_unused = {
+  cell = function(cell)
+    return select(3, cell:get()) == "empty"
+  end,
+  queue = function(queue)
+    return #queue == 0
+  end,
+  broadcast = function(broadcast)
+    return broadcast:stats().next == 1
+  end,
+  dict = function(dict)
+    return #dict == 0
+  end,
+}
+
+--- Opens an object for reading and writing. With --create it is made when it is not there; it goes
+-- again when the command fails before it has put anything into it.
 function data.open(context, operand, noun, options)
   local name = context:name(operand)
   if not options.create then
@@ -47,11 +64,13 @@ function data.open(context, operand, noun, options)
     return (context:open(name, noun, "rw"))
   end
   local capacity = context:bytes("--create", options.create)
-  local ok, object, message, code = pcall(open_or_make, name, noun, capacity)
+  local ok, object, created, code = pcall(open_or_make, name, noun, capacity)
   if not ok then
-    context:misuse(data.without_position(object))
+    context:misuse(text.without_place(object))
+  elseif context:check(object, created, code) and created then
+    context:has_made(object, name, is_unused[noun])
   end
-  return context:check(object, message, code)
+  return object
 end
 
 --- Ends a command that has done a part of its work: the message tells how much, also at a signal.
@@ -95,11 +114,6 @@ function data.check_dict(context, dict, key, value, word, ...)
     context:fail(("%s: %s: %s"):format(dict:segment():name(), text.escape(key), word), word)
   end
   return value, word, ...
-end
-
---- An error of the library without the place in its sources at which it was raised.
-function data.without_position(message)
-  return (tostring(message):gsub("^[^:]*%.lua:%d+: ", ""))
 end
 
 --- A value as text: a string as it is, an integer with all its digits.

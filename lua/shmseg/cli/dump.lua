@@ -65,8 +65,8 @@ return {
   detail = [[
 Lines are those of hexdump -C; "*" stands for lines that repeat the one above.
 A struct's file may use string, math, table and require "shmseg", which has
-struct alone. --json prints a line of hex digits for each 4096 bytes, or a line
-for each struct.]],
+struct and cdef alone. --json prints a line of hex digits for each 4096 bytes,
+or a line for each struct.]],
   run = function(self, options, operands)
     local struct = options.struct and decode.load(self, options.struct)
     if struct then

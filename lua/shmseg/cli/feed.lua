@@ -4,15 +4,12 @@
 local core = require "shmseg.core"
 local data = require "shmseg.cli.data"
 local framing = require "shmseg.cli.framing"
+local text = require "shmseg.cli.text"
 
 local feed = {}
 
 -- Seconds after which the progress is shown.
 local LONG = 1
-
-local function count(n, what)
-  return ("%d %s%s"):format(n, what, n == 1 and "" or "s")
-end
 
 -- Sends a list. A failure ends the command, and tells how far it has come.
 local function send(context, target, list)
@@ -23,7 +20,7 @@ local function send(context, target, list)
   target.sent = target.sent + n
   if n < #list then
     data.fail_partly(context, ("%s: %s (%s, and %s %s not)"):format(target.name, message,
-      count(target.sent, "message") .. " " .. target.done, #list - n,
+      text.count(target.sent, "message") .. " " .. target.done, #list - n,
       #list - n == 1 and "was read and" or "were read and"), code)
   end
 end
@@ -32,7 +29,7 @@ local function stop_at(context, target, list, wrong)
   send(context, target, list)
   if wrong then
     data.fail_partly(context, ("%s: %s (%s %s before it)"):format(target.name, wrong,
-      count(target.sent, "message"), target.done))
+      text.count(target.sent, "message"), target.done))
   end
 end
 

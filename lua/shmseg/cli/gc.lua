@@ -2,7 +2,6 @@
 -- @module shmseg.cli.gc
 
 local core = require "shmseg.core"
-local json = require "shmseg.cli.json"
 local objects = require "shmseg.cli.objects"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
@@ -94,14 +93,6 @@ local function remove(self, found, is_plain)
   return removed, failed
 end
 
-local function print_json(self, found)
-  local list = {}
-  for i, each in ipairs(found) do
-    list[i] = objects.for_json(each, json)
-  end
-  self:json_out(json.array(list))
-end
-
 return {
   summary = "removes temporary objects that nobody has open any more",
   usage = "[NAME]...",
@@ -141,7 +132,7 @@ look into may still use it; ask as root. Without a terminal this needs --yes.]],
       found, failed = remove(self, found, is_plain)
     end
     if self.json then
-      print_json(self, found)
+      objects.print_json(self, found)
     else
       self:write(names_of(found))
     end

@@ -74,7 +74,7 @@ local function gather(self, name)
 end
 
 local function print_json(self, info)
-  local all = objects.for_json(info, json)
+  local all = objects.for_json(info)
   all.geometry, all.fill, all.problem = info.geometry, info.fill, info.problem
   all.words = info.words and json.array(info.words)
   self:json_out(all)
@@ -95,8 +95,7 @@ local function describe_use(info)
   elseif info.state == "unused" then
     return "unused: nobody has it open"
   end
-  return ("%d handle%s of the library; processes: %s"):format(info.handles,
-    info.handles == 1 and "" or "s",
+  return ("%s of the library; processes: %s"):format(text.count(info.handles, "handle"),
     info.pids[1] and objects.processes(info.pids) or "none that may be seen")
 end
 

@@ -52,7 +52,7 @@ line. What comes or goes meanwhile is printed or not.]],
     while true do
       local ok, key, value = pcall(next_pair)
       if not ok then
-        context:fail(data.without_position(key))
+        context:fail(text.without_place(key))
       elseif key == nil then
         break
       end

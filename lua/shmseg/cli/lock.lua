@@ -2,6 +2,7 @@
 -- @module shmseg.cli.lock
 
 local core = require "shmseg.core"
+local data = require "shmseg.cli.data"
 local text = require "shmseg.cli.text"
 
 -- The kind of lock that the name has, or that a new one is to have.
@@ -79,7 +80,7 @@ when the command has ended. When the last owner died, "abandoned" is told on
 stderr, and the command runs.]],
   run = function(self, options, operands)
     local name = self:name(operands[1])
-    local timeout = options.timeout and self:seconds("--timeout", options.timeout) or nil
+    local timeout = data.timeout(self, options)
     local timeout_code = options["timeout-code"]
       and self:integer("--timeout-code", options["timeout-code"], 0, 255) or 1
     local command = {}

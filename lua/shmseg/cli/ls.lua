@@ -2,7 +2,6 @@
 -- @module shmseg.cli.ls
 
 local core = require "shmseg.core"
-local json = require "shmseg.cli.json"
 local objects = require "shmseg.cli.objects"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
@@ -60,14 +59,6 @@ local function print_table(self, found)
   end
 end
 
-local function print_json(self, found)
-  local list = {}
-  for i, each in ipairs(found) do
-    list[i] = objects.for_json(each, json)
-  end
-  self:json_out(json.array(list))
-end
-
 return {
   summary = "lists shared memory: what it is, whose, and who has it open",
   usage = "[NAME]...",
@@ -77,9 +68,8 @@ return {
   options = { { "-a", "--all", nil, "other programs' memory, too" } },
   detail = [[
 Without names, lists the objects of this library, and the segments that its
-handles have open or that are marked as temporary; a segment that nobody has
-open looks like any other program's, and needs --all. In names, * and ? stand
-for any characters.
+handles have open; a segment that nobody has open looks like any other
+program's, and needs --all. In names, * and ? stand for any characters.
 
 KIND       queue, dict, ...; segment: anything that is no object of the library;
            incompatible, "too small", EACCES: why it cannot be told
@@ -92,7 +82,7 @@ PROCESSES  that have it mapped, and may be seen: others' need root]],
   run = function(self, options, operands)
     local found, others, missing = look(self, options, operands)
     if self.json then
-      print_json(self, found)
+      objects.print_json(self, found)
     else
       print_table(self, found)
     end

@@ -9,8 +9,9 @@ local function folders()
   local path = debug.getinfo(1, "S").source:match "^@(.*)shmseg/cli/man%.lua$"
   local tree, version = (path or ""):match "^(.*)share/lua/([%d.]+)/$"
   if tree then
+    local build = tree:match "^(.*/build/)[^/]+/$"
     return { text.quote { tree .. "lib/luarocks/rocks-" .. version .. "/shmseg/" } .. "*/doc/man",
-      text.quote { tree .. "share/man" } }
+      text.quote { tree .. "share/man" }, build and text.quote { build .. "doc/man" } }
   end
   local checkout = (path or ""):match "^(.*)lua/$"
   return { checkout and text.quote { checkout .. "build/doc/man" } }

@@ -2,6 +2,7 @@
 -- @module shmseg.cli.objects
 
 local core = require "shmseg.core"
+local json = require "shmseg.cli.json"
 local text = require "shmseg.cli.text"
 
 local objects = {}
@@ -96,7 +97,7 @@ function objects.openers(self)
 end
 
 --- What JSON has of a look.
-function objects.for_json(look, json)
+function objects.for_json(look)
   return {
     name = look.name, kind = look.kind, version = look.version, mark = look.mark, code = look.code,
     complete = look.complete, size = look.size, allocated = look.allocated, perm = look.perm,
@@ -104,6 +105,15 @@ function objects.for_json(look, json)
     modified = look.modified, state = look.state, handles = look.state and look.handles,
     pids = look.state and json.array(look.pids),
   }
+end
+
+--- Prints looks as JSON.
+function objects.print_json(self, looks)
+  local list = {}
+  for i, look in ipairs(looks) do
+    list[i] = objects.for_json(look)
+  end
+  self:json_out(json.array(list))
 end
 
 --- A Lua pattern for names with * and ?, and whether it has any of these.

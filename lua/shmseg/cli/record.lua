@@ -2,6 +2,7 @@
 -- @module shmseg.cli.record
 
 local core = require "shmseg.core"
+local data = require "shmseg.cli.data"
 local outlet = require "shmseg.cli.outlet"
 local recording = require "shmseg.cli.recording"
 local subscribe = require "shmseg.cli.subscribe"
@@ -90,12 +91,11 @@ local function run(context, self)
     if self.file.is_closed() then
       context:fail(nil, "EPIPE")
     end
-    local left = self.deadline and self.deadline - core.now() or GLANCE
     local list, first, third = self.subscription:drain(math.min(BATCH, self.wanted - self.messages),
-      math.min(GLANCE, math.max(0, left)))
+      data.left(self.deadline, GLANCE))
     if list then
       note(context, self, list, first, third)
-      self.deadline = self.timeout and core.now() + self.timeout
+      self.deadline = data.deadline(self.timeout)
       is_over = context:signal() ~= nil
     else
       is_over = look_around(context, self, first, third)
@@ -120,12 +120,12 @@ Messages that were lost are noted in the file, and told. FILE - is standard
 output. The file is good for replay also when record was killed.]],
   run = function(context, options, operands)
     local wanted = options.count and context:integer("--count", options.count, 0) or math.huge
-    local timeout = options.timeout and context:seconds("--timeout", options.timeout)
+    local timeout = data.timeout(context, options)
     local subscription, broadcast = subscribe.open(context, operands[1], options)
     local file = open_file(context, operands[2], options.force)
     local self = {
       name = broadcast:segment():name(), subscription = subscription, wanted = wanted,
-      timeout = timeout, deadline = timeout and core.now() + timeout, messages = 0, lost = 0,
+      timeout = timeout, deadline = data.deadline(timeout), messages = 0, lost = 0,
       began = core.now(), file = file, write = function(bytes)
         context:check(file.write(bytes))
       end,

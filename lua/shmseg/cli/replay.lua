@@ -5,13 +5,10 @@ local core = require "shmseg.core"
 local data = require "shmseg.cli.data"
 local recording = require "shmseg.cli.recording"
 local subscribe = require "shmseg.cli.subscribe"
+local text = require "shmseg.cli.text"
 
 -- What is published at once, at most.
 local MESSAGES, BYTES = 1024, 65536
-
-local function count(n)
-  return ("%d message%s"):format(n, n == 1 and "" or "s")
-end
 
 -- Publishes what has been collected.
 local function publish(context, self)
@@ -21,7 +18,7 @@ local function publish(context, self)
   local number, message, code = self.broadcast:publish_many(self.list)
   if not number then
     data.fail_partly(context, ("%s: %s (%s played)"):format(self.name, message,
-      count(self.played)), code)
+      text.count(self.played, "message")), code)
   end
   self.played = self.played + #self.list
   self.list, self.bytes = {}, 0
@@ -30,7 +27,7 @@ end
 local function stop_here(context, self)
   if context:signal() then
     data.fail_partly(context, ("%s: interrupted (%s played)"):format(self.name,
-      count(self.played)), "interrupted")
+      text.count(self.played, "message")), "interrupted")
   end
 end
 
@@ -155,7 +152,8 @@ is played at once when its time has come.]],
     end
     local wrong = play(context, self)
     if wrong then
-      context:fail(("%s: %s; %s played"):format(self.path, wrong, count(self.played)))
+      context:fail(("%s: %s; %s played"):format(self.path, wrong,
+        text.count(self.played, "message")))
     end
   end,
 }

@@ -10,8 +10,8 @@ source.__index = source
 --- How many bytes are read at once.
 source.piece = 2 ^ 18
 
--- The file behind a segment; nil where the system shows none.
-local function file_of(segment)
+--- The file behind a segment; nil where the system shows none.
+function source.file(segment)
   return io.open("/proc/self/fd/" .. segment:fd(), "rb")
     or io.open("/dev/shm/" .. segment:name(), "rb")
 end
@@ -28,7 +28,7 @@ function source.open(self, name, options)
   local stat = self:check(shmseg.stat(bare))
   if stat.size > 0 then
     opened.segment = self:open(bare, nil, "r")
-    opened.file = file_of(opened.segment)
+    opened.file = source.file(opened.segment)
   end
   return opened
 end

@@ -116,6 +116,11 @@ function text.size(bytes)
   end
 end
 
+--- "1 message", "2 messages".
+function text.count(n, noun)
+  return ("%d %s%s"):format(n, noun, n == 1 and "" or "s")
+end
+
 --- Seconds for people: "12s", "5m", "3h", "40d".
 function text.age(seconds)
   seconds = math.max(0, seconds)

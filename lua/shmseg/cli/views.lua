@@ -8,6 +8,7 @@
 
 local core = require "shmseg.core"
 local shmseg = require "shmseg"
+local source = require "shmseg.cli.source"
 
 local views = {}
 
@@ -212,7 +213,7 @@ local function open_bytes(name)
     if not self.mapped then
       return nil, message, code
     end
-    self.file = io.open("/proc/self/fd/" .. self.mapped:fd(), "rb")
+    self.file = source.file(self.mapped)
     if self.file then
       self.file:setvbuf "no"
     end

@@ -3,7 +3,6 @@
 
 local chart = require "shmseg.cli.chart"
 local core = require "shmseg.core"
-local data = require "shmseg.cli.data"
 local json = require "shmseg.cli.json"
 local shmseg = require "shmseg"
 local text = require "shmseg.cli.text"
@@ -82,7 +81,7 @@ local function look(self)
     now - (self.time or now))
   if not ok or not sample then -- a lock raises its failures
     detach(self) -- it is opened anew, and may be in order then
-    return nil, ok and message or data.without_position(sample)
+    return nil, ok and message or text.without_place(sample)
   end
   self.time, self.last = now, sample
   for i, each in ipairs(self.view.charts) do

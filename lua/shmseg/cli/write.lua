@@ -28,23 +28,32 @@ local function open(self, options, operand)
   if not created then
     check_kind(self, name, segment, options.force)
   end
-  return segment
+  return segment, created
 end
 
--- The input: what stands on the command line, or stdin in pieces.
-local function pieces(self, given)
-  return function()
-    if given then
-      local bytes = given
-      given = nil
-      return bytes
-    end
-    local bytes, message = self.streams.input:read(source.piece)
-    if message then
-      self:fail("stdin: " .. message)
-    end
-    return bytes
+-- The next piece of stdin; nil at its end.
+local function next_piece(self)
+  local bytes, message = self.streams.input:read(source.piece)
+  if message then
+    self:fail("stdin: " .. message)
   end
+  return bytes
+end
+
+-- Writes bytes that have room behind the offset at; of those of stdin as many as have room. Returns
+-- the offset behind them.
+local function put(self, target, at, bytes, is_given)
+  local segment = target.segment
+  local room = segment:size() - at
+  if #bytes <= room then
+    target.is_unused = false
+    return (self:check(segment:write(at, bytes)))
+  elseif room > 0 and not is_given then
+    target.is_unused = false
+    self:check(segment:write(at, bytes:sub(1, room)))
+  end
+  self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(segment:name(), at,
+    segment:size()))
 end
 
 return {
@@ -63,21 +72,17 @@ that have no room behind the offset are a failure. Of those that come from
 stdin, the ones that have room are written.]],
   run = function(self, options, operands)
     local at = options.offset and self:bytes("--offset", options.offset) or 0
-    local segment = open(self, options, operands[1])
-    local given = operands[2] ~= "-" and operands[2] or nil
-    for bytes in pieces(self, given) do
-      local room = segment:size() - at
-      if #bytes > room and room > 0 and not given then
-        self:check(segment:write(at, bytes:sub(1, room)))
-      end
-      if #bytes > room then
-        self:fail(("segment %q: no room behind offset %d: there are %d bytes"):format(
-          self:name(operands[1]), at, segment:size()))
-      end
-      at = self:check(segment:write(at, bytes))
-      if given then
-        break
-      end
+    local segment, created = open(self, options, operands[1])
+    local target = { segment = segment, is_unused = true }
+    if created then
+      self:has_made(segment, self:name(operands[1]), function() return target.is_unused end)
+    end
+    if operands[2] and operands[2] ~= "-" then
+      put(self, target, at, operands[2], true)
+      return
+    end
+    for bytes in next_piece, self do
+      at = put(self, target, at, bytes, false)
     end
   end,
 }

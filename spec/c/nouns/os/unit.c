@@ -60,7 +60,7 @@ TEST(map_modes,
   int fd = memory(2 * PAGE);
   must(shmseg_map_open(&base, 2 * PAGE, 2 * PAGE, fd, false) == 0);
   check(touch_signal(base) == 256 + SIGSEGV);
-  check(shmseg_map_populate(base, 0, 2 * PAGE, fd, false) == 0);
+  check(shmseg_map_populate(base, 0, 2 * PAGE, false) == 0);
   check(shmseg_map_flush(base, 2 * PAGE) == 0);
   check(shmseg_map_pin(base, 2 * PAGE) == 0);
   for (int hint = 0; shmseg_map_hints[hint]; hint++) {
@@ -69,9 +69,9 @@ TEST(map_modes,
   }
   shmseg_map_close(base, 2 * PAGE);
   must(shmseg_map_open(&base, 2 * PAGE, 2 * PAGE, fd, true) == 0);
-  check(shmseg_map_populate(base, 0, 2 * PAGE, fd, true) == 0);
+  check(shmseg_map_populate(base, 0, 2 * PAGE, true) == 0);
   must(ftruncate(fd, PAGE) == 0);
-  check(shmseg_map_populate(base, 0, 2 * PAGE, fd, true) == ENOSPC);
+  check(shmseg_map_populate(base, 0, 2 * PAGE, true) == ENOSPC);
   shmseg_map_close(base, 2 * PAGE);
   check(shmseg_map_open(&base, PAGE, PAGE, -1, true) == EBADF);
   check(shmseg_map_open(&base, 2 * PAGE, PAGE, -1, true) == EBADF);

@@ -161,16 +161,16 @@ TEST_WITH(object, stopped, "behind a remover that is stopped an opener waits, in
   int intervals;
   child c = child_start(exclude_and_stop, NULL);
   check(child_hear(&c) == 'x' && kill(c.pid, SIGSTOP) == 0);
-  check(open_behind(SHMSEG_READ, &intervals) == SHMSEG_TIMEOUT && intervals > 2);
-  check(open_behind(SHMSEG_WRITE, &intervals) == SHMSEG_TIMEOUT && intervals > 2);
-  check(open_behind(SHMSEG_CREATE, &intervals) == SHMSEG_TIMEOUT && intervals > 2);
+  check(open_behind(SHMSEG_READ, &intervals) == SHMSEG_TIMEOUT && intervals > 0);
+  check(open_behind(SHMSEG_WRITE, &intervals) == SHMSEG_TIMEOUT && intervals > 0);
+  check(open_behind(SHMSEG_CREATE, &intervals) == SHMSEG_TIMEOUT && intervals > 0);
   check(open_behind(SHMSEG_CREATE_ONLY, &intervals) == EEXIST && init_calls == 0);
-  int64_t deadline = 0;
+  int64_t deadline = 0, least = in_ms(5000);
   memset(&segment, 0, sizeof segment);
   check(shmseg_object_open_named_until(&cell.object, &shmseg_cell_kind, &segment, place.name,
                                        SHMSEG_WRITE, NULL, NULL, &deadline,
                                        &created) == SHMSEG_INTERRUPTED);
-  check(deadline > in_ms(4000) && !shmseg_segment_is_open(&segment));
+  check(deadline >= least && !shmseg_segment_is_open(&segment));
   kill(c.pid, SIGCONT);
   child_tell(&c);
   check(open_behind(SHMSEG_CREATE, &intervals) == 0);

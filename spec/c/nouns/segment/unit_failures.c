@@ -130,6 +130,11 @@ static void have_peer(void) {
   peer.data[0] = 'x';
 }
 
+static void have_written_peer(void) {
+  have_peer();
+  peer.data[PAGE + 1] = 'x'; /* only what was written is brought in through a window */
+}
+
 static void have_hole(void) {
   have_segment();
   must(ftruncate(segment.fd, PAGE) == 0 && segment.data[2 * PAGE] == 0);
@@ -182,6 +187,21 @@ static int open_read(void) {
   return shmseg_segment_open(&segment, place, SHMSEG_READ, &plain, NULL);
 }
 
+/* Both look at what they have got, for the pages may have been brought in in another way. */
+static int open_window(void) {
+  static const shmseg_options options = { .offset = PAGE, .length = 2 * PAGE, .populate = true };
+  int err = shmseg_segment_open(&segment, place, SHMSEG_WRITE, &options, NULL);
+  return err == 0 && segment.data[0] == 'x' ? -99 : err;
+}
+
+static int open_private(void) {
+  static const shmseg_options options = { .is_private = true, .populate = true };
+  int err = shmseg_segment_open(&segment, place, SHMSEG_WRITE, &options, NULL);
+  if (err == 0)
+    segment.data[0] = 'y';
+  return err == 0 && peer.data[0] == 'y' ? -99 : err;
+}
+
 static int open_anonymous(void) {
   return shmseg_segment_anonymous(&segment, &plain);
 }
@@ -228,6 +248,8 @@ static const struct operation {
   { "attach for reading", have_peer, open_read, OPENS, 3 * PAGE },
   { "create last", nothing, open_create_last, OPENS, 3 * PAGE },
   { "attach last", have_peer, open_last, OPENS, 3 * PAGE },
+  { "attach to a window", have_written_peer, open_window, OPENS, 2 * PAGE },
+  { "attach in private", have_peer, open_private, OPENS, 3 * PAGE },
   { "anonymous", nothing, open_anonymous, OPENS, 3 * PAGE },
   { "from a descriptor", have_peer, open_from_fd, OPENS, 3 * PAGE },
   { "grow", have_segment, grow, CHANGES, 5 * PAGE },
@@ -250,7 +272,8 @@ static bool is_for_lock(const char *operation, const char *call) {
 
 /* No new description: the segment's own is mapped; or the caller's has no presence. */
 static bool is_for_presence(const char *operation, const char *const *names, int i) {
-  bool entered = strcmp(operation, "from a descriptor") == 0;
+  bool entered =
+      strcmp(operation, "from a descriptor") == 0 || strncmp(operation, "refresh", 7) == 0;
   for (int before = 0; before < i; before++)
     entered |= strcmp(names[before], "flock") == 0;
   return entered && strcmp(names[i], "open") == 0;

@@ -36,9 +36,34 @@ static void *map(int fd) {
   return memory;
 }
 
+/* Does the process that the walk is at have the backing mapped? */
+static int look_for(shmseg_users *users, const shmseg_identity *wanted, bool *found) {
+  shmseg_identity mapped;
+  int err;
+  while ((err = shmseg_users_mapping(users, &mapped)) == 0)
+    *found |= mapped.inode == wanted->inode && mapped.device == wanted->device;
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Walks over all processes; *pid is one that has the backing mapped, or 0. */
+static int find(const shmseg_identity *identity, int *pid) {
+  shmseg_users users;
+  bool found = false;
+  *pid = 0;
+  int err = shmseg_users_open(&users);
+  if (err)
+    return err;
+  while (!found && (err = shmseg_users_next(&users)) == 0 &&
+         (err = look_for(&users, identity, &found)) == 0)
+    if (found)
+      *pid = users.pid;
+  shmseg_users_close(&users);
+  return err == SHMSEG_EMPTY ? 0 : err;
+}
+
 static int user_of(const shmseg_identity *identity) {
-  int pid = -1;
-  return shmseg_users_find(identity, &pid) == 0 ? pid : -1;
+  int pid;
+  return find(identity, &pid) == 0 ? pid : -1;
 }
 
 static void map_and_stay(void *argument) {
@@ -176,7 +201,7 @@ TEST(lacking, "without a descriptor the walk fails, and does not say that there 
     int pid = -1;
     few.rlim_cur = (rlim_t)(lowest + spare);
     must(setrlimit(RLIMIT_NOFILE, &few) == 0);
-    int err = shmseg_users_find(&identity, &pid);
+    int err = find(&identity, &pid);
     must(setrlimit(RLIMIT_NOFILE, &limit) == 0);
     check(err == EMFILE && pid == 0);
   }
