@@ -29,7 +29,7 @@ local function measured()
   })
 end
 
-describe("the benchmarks", function()
+describe("the benchmarks #once", function()
   after_each(scratch.clean)
 
   it("leave a page with each median, the middle half, the spread, notes and targets", function()

@@ -35,7 +35,7 @@ local function play(program)
   assert.equal(4000, segment:get_i32(4096))
 end
 
-describe("libshmseg", function()
+describe("libshmseg #once", function()
   after_each(scratch.clean)
 
   it("passes messages, a value and a mutex between a C program and Lua, both ways", function()

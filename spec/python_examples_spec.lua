@@ -16,7 +16,7 @@ local function needs_python()
   end
 end
 
-describe("shmseg_cell.py", function()
+describe("shmseg_cell.py #once", function()
   after_each(scratch.clean)
 
   -- Runs lines of Python that see the module, and the cell's name as `name`.

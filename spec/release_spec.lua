@@ -34,7 +34,7 @@ local function install(goal, folder)
     goal, shell.quote(folder)))
 end
 
-describe("a release", function()
+describe("a release #once", function()
   after_each(scratch.clean)
 
   it("has one version: of the header, the module, the changelog and a rockspec", function()

@@ -24,6 +24,9 @@ static const char walk_tag;
 /* Nanoseconds after which a signal of shmseg.signals ends a walk. */
 #define LONG ((int64_t)100 * 1000000)
 
+/* How often the kernel's list of locks is read at most, until two readings agree. */
+#define READINGS 10
+
 typedef struct {
   const void *tag;
   int64_t begun;
@@ -93,10 +96,11 @@ static bool users_has_locked(const shmseg_proc_lock *lock) {
   return lock->is_flock && lock->pid > 0 && shmseg_users_is_alive(lock->pid);
 }
 
-/* Adds the processes that have locked all of the backing, to the list at the top. */
-static int users_by_locks(lua_State *L, walk *w, shmseg_identity backing, int64_t *handles) {
+/* One reading of the kernel's list. */
+static int users_read_locks(lua_State *L, walk *w, shmseg_identity backing, int64_t *handles) {
   shmseg_proc_lock lock;
   int err = shmseg_users_open_locks(&w->locks);
+  *handles = 0;
   while (!err && (err = shmseg_users_next_lock(&w->locks, &lock)) == 0) {
     if (lock.is_waiting || !is_same(lock.identity, backing))
       continue;
@@ -106,6 +110,20 @@ static int users_by_locks(lua_State *L, walk *w, shmseg_identity backing, int64_
   }
   shmseg_proc_close(&w->locks);
   return err == SHMSEG_EMPTY ? 0 : err;
+}
+
+/* Adds the processes that have locked all of the backing, to the list at the top. The kernel tells its
+ * list in pieces, and a lock that comes or goes between two of them, of whatever file, moves the rest:
+ * so it is read until two readings tell the same number. */
+static int users_by_locks(lua_State *L, walk *w, shmseg_identity backing, int64_t *handles) {
+  int64_t before;
+  int err, readings = 0;
+  *handles = -1;
+  do {
+    before = *handles;
+    err = users_read_locks(L, w, backing, handles);
+  } while (!err && *handles != before && ++readings < READINGS);
+  return err;
 }
 
 /* Does the process that the walk is at have the backing mapped? */

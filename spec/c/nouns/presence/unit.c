@@ -225,8 +225,7 @@ TEST(lost_race, "who has lost the race for a name to what is being removed tries
 
 /* --- counting ----------------------------------------------------------------------------- */
 
-/* The handles of an object, as the kernel's list of locks tells them. */
-static int count_handles(shmseg_identity identity) {
+static int count_once(shmseg_identity identity) {
   shmseg_proc locks = { 0 };
   shmseg_proc_lock lock;
   int count = 0;
@@ -235,6 +234,17 @@ static int count_handles(shmseg_identity identity) {
     count += lock.identity.device == identity.device && lock.identity.inode == identity.inode &&
              shmseg_presence_is_lock(&lock);
   shmseg_proc_close(&locks);
+  return count;
+}
+
+/* The handles of an object, as the kernel's list of locks tells them. The list comes in pieces, and the
+ * locks of other programs move it meanwhile: two readings have to agree. */
+static int count_handles(shmseg_identity identity) {
+  int before, count = count_once(identity);
+  do {
+    before = count;
+    count = count_once(identity);
+  } while (count != before);
   return count;
 }
 

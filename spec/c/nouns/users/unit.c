@@ -212,7 +212,7 @@ TEST(lacking, "without a descriptor the walk fails, and does not say that there 
 
 /* --- locks -------------------------------------------------------------------------------- */
 
-static int count_locks(const shmseg_identity *identity, bool *is_write, int *pid) {
+static int count_once(const shmseg_identity *identity, bool *is_write, int *pid) {
   shmseg_proc file;
   shmseg_proc_lock lock;
   int count = 0;
@@ -225,6 +225,17 @@ static int count_locks(const shmseg_identity *identity, bool *is_write, int *pid
       *pid = lock.pid;
     }
   shmseg_proc_close(&file);
+  return count;
+}
+
+/* The list comes in pieces, and the locks of other programs move it meanwhile: two readings have to
+ * agree. */
+static int count_locks(const shmseg_identity *identity, bool *is_write, int *pid) {
+  int before, count = count_once(identity, is_write, pid);
+  do {
+    before = count;
+    count = count_once(identity, is_write, pid);
+  } while (count != before);
   return count;
 }
 

@@ -71,8 +71,9 @@ child child_inside(const shmseg_segment *segment, uint64_t offset);
 void set_trap(void *page, void (*surprise)(void));
 void disarm_trap(void);
 
-/* Does a child that waits, says so with a character, and waits again, answer each time at once? So
- * many rounds, each begun by change(round); a sleeper whom nobody wakes needs an interval for each. */
+/* Does a child that waits, says so with a character, and waits again, answer each time, and most times
+ * at once? So many rounds, each begun by change(round); a sleeper whom nobody wakes needs an interval for
+ * each, and one that is woken waits for a processor now and then. */
 bool wakes_each_time(child *c, bool (*change)(int round));
 #define WAKES 30
 
