@@ -15,7 +15,7 @@ for i = 0, 255 do
 end
 every_byte = table.concat(every_byte)
 
-describe("a C program", function()
+describe("a C program #once", function()
   local run
 
   setup(function()
@@ -86,7 +86,7 @@ describe("a C program", function()
   end)
 end)
 
-describe("Python's multiprocessing.shared_memory", function()
+describe("Python's multiprocessing.shared_memory #once", function()
   after_each(scratch.clean)
 
   -- Runs a script that has `attach(name)` and `create(name, size)`, which leave the name alone when
