@@ -29,7 +29,7 @@ local function compile()
   return program
 end
 
-describe("a process of 32 bits", function()
+describe("a process of 32 bits #once", function()
   after_each(scratch.clean)
 
   it("and one of 64 set, add, push, pop and claim in one dict at the same time", function()
