@@ -23,7 +23,8 @@
 
 /* Takes a presence for the description behind fd, which nobody shares yet, and then fills *status:
  * without links, a remover was faster. EAGAIN: a remover is at work: try again. ENOTSUP: there are
- * no such locks here; *status is filled and there is no presence. ENOMEM, … */
+ * no such locks here; ECANCELED: the process is exiting; *status is filled, too, and there is no
+ * presence. ENOMEM, … */
 int shmseg_presence_enter(int fd, struct stat *status);
 
 /* Is it a shared memory object that has a name? Each handle on one has a presence; on an ordinary
@@ -36,7 +37,8 @@ void shmseg_presence_close(int fd);
 
 /* At exit: ends all presences of this process, and leaves the descriptors open, since other threads
  * may be using them; but one is closed when else no number would be free. Those of forked children
- * stay, and so does one that this process shares with a child through a mapping. */
+ * stay, and so does one that this process shares with a child through a mapping. None begins any more:
+ * a thread that had one for a moment would keep the names that this process is about to remove. */
 void shmseg_presence_drop_all(void);
 
 /* For who removes the name: fd is a description of its own, open for writing. 0: no handle of the

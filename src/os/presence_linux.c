@@ -32,6 +32,7 @@ static entry entries[DESCRIPTORS]; /* by descriptor; valid in a forked child, to
 static int used;                   /* descriptors from here on have none */
 static unsigned forks;             /* of this process and its ancestors */
 static int prepared;
+static bool over; /* exit has dropped all of them, and lets nobody in any more */
 
 /* --- fork --------------------------------------------------------------------------------- */
 
@@ -93,8 +94,8 @@ int shmseg_presence_enter(int fd, struct stat *status) {
   pthread_mutex_lock(&mutex);
   int err = presence_prepare_once();
   if (!err)
-    err = presence_take(fd);
-  if ((!err || err == ENOTSUP) && fstat(fd, status) != 0)
+    err = over ? ECANCELED : presence_take(fd);
+  if ((!err || err == ENOTSUP || err == ECANCELED) && fstat(fd, status) != 0)
     err = errno;
   if (!err)
     presence_note(fd, status->st_ino);
@@ -152,6 +153,7 @@ static void presence_drop(int fd) {
 void shmseg_presence_drop_all(void) {
   pthread_mutex_lock(&mutex);
   int last = -1, spare;
+  over = true;
   for (int fd = 0; fd < used; fd++) {
     if (!presence_is_there(fd))
       continue;

@@ -670,8 +670,44 @@ TEST(among_threads, "threads that go on opening while the process exits leave no
   }
 }
 
+static bool opens_late;
+
+/* main registers it, and so it runs after exit has removed what was to be removed. */
+static void open_late(void) {
+  shmseg_segment a, b;
+  if (!opens_late)
+    return;
+  if (shmseg_segment_open(&a, place, SHMSEG_WRITE, NULL, NULL) != 0)
+    _exit(7);
+  if (shmseg_segment_open(&b, place, SHMSEG_WRITE, &last, NULL) != ECANCELED)
+    _exit(8);
+  say('o');
+  hear();
+}
+
+static void open_at_exit(void *argument) {
+  shmseg_segment a;
+  (void)argument;
+  opens_late = true;
+  open_last(&a);
+  exit(0);
+}
+
+TEST(at_exit, "what a process opens while it exits has no presence, and keeps no name") {
+  shmseg_segment a;
+  place = fresh_place();
+  must(shmseg_segment_open(&a, place, SHMSEG_CREATE, &last, NULL) == 0);
+  child c = child_start(open_at_exit, NULL);
+  check(child_hear(&c) == 'o' && present());
+  shmseg_segment_close(&a);
+  check(!present());
+  child_tell(&c);
+  check(child_end(&c) == 0);
+}
+
 int main(int count, char **words) {
   (void)count;
+  must(atexit(open_late) == 0);
   test_run(words);
   return help_end();
 }
