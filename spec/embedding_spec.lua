@@ -48,7 +48,7 @@ end
 describe("a host", function()
   after_each(scratch.clean)
 
-  it("carries the module, and needs no file beside it", function()
+  it("carries the module, and needs no file beside it #once", function()
     local folder = scratch.path("host")
     assert(shell.succeeds("mkdir " .. shell.quote(folder)))
     local bundle = write(folder .. "/bundle.lua", printed "bundle.lua")

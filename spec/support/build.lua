@@ -89,12 +89,15 @@ local function lua_flags()
   }
 end
 
+local working -- of lua_flags, once they are known
+
 --- Compiles a program that embeds the Lua under test: its path, or nil and what the compiler said.
 function build.host(sources)
   local path, output
-  for _, flags in ipairs(lua_flags()) do
+  for _, flags in ipairs(working or lua_flags()) do
     path, output = build.program(sources, flags .. " -rdynamic -lm -ldl -pthread")
     if path then
+      working = { flags }
       return path
     end
   end
