@@ -267,7 +267,7 @@ static void child_waits(void *argument) {
     while (err == SHMSEG_INTERRUPTED);
     must(err == 0);
     has("k", "");
-    say('w');
+    say(sleep_ended());
   }
 }
 

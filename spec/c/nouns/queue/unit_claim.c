@@ -233,7 +233,7 @@ static void push_often(void *argument) {
   static const char message[CAPACITY] = "";
   (void)argument;
   for (int i = 0; i < WAKES; i++)
-    say(push_fully(&a, message, CAPACITY, in_ms(5000)) == 0 ? 'w' : 'x');
+    say(push_fully(&a, message, CAPACITY, in_ms(5000)) == 0 ? sleep_ended() : 'x');
 }
 
 static bool claim_next(int round) {
@@ -254,7 +254,7 @@ static void look_often(void *argument) {
     do
       err = shmseg_queue_look(&b, &batch, 1, in_ms(5000));
     while (err == SHMSEG_INTERRUPTED);
-    say(err == 0 && shows('a', 5) && is_claimed() ? 'w' : 'x');
+    say(err == 0 && shows('a', 5) && is_claimed() ? sleep_ended() : 'x');
   }
 }
 

@@ -147,7 +147,7 @@ static bool post_one(int round) {
 static void acquire_each(void *argument) {
   (void)argument;
   for (int i = 0; i < WAKES; i++)
-    say(acquire_fully(&b, in_ms(5000)) == 0 ? 'w' : 'x');
+    say(acquire_fully(&b, in_ms(5000)) == 0 ? sleep_ended() : 'x');
 }
 
 TEST(woken, "who waits is woken by each post") {

@@ -30,6 +30,10 @@ void same_segment(shmseg_segment *segment, const shmseg_segment *other);
 int64_t in_ms(int64_t milliseconds);
 int64_t now_ms(void);
 
+/* Less than any patience of the library since then: a second, or more. A machine that is busy with
+ * other things takes its time, too. */
+bool is_soon(int64_t began);
+
 /* How many descriptors this process has. */
 int count_descriptors(void);
 
@@ -71,11 +75,14 @@ child child_inside(const shmseg_segment *segment, uint64_t offset);
 void set_trap(void *page, void (*surprise)(void));
 void disarm_trap(void);
 
-/* Does a child that waits, says so with a character, and waits again, answer each time, and most times
- * at once? So many rounds, each begun by change(round); a sleeper whom nobody wakes needs an interval for
- * each, and one that is woken waits for a processor now and then. */
+/* Does a child that waits, says sleep_ended(), and waits again, answer each time, and is it woken most times?
+ * So many rounds, each begun by change(round). A sleeper whom nobody wakes finds the change when its
+ * interval is over; so does, on a busy machine, now and then one that is woken just then. */
 bool wakes_each_time(child *c, bool (*change)(int round));
 #define WAKES 30
+
+/* How has this process's last sleep ended? 'w': by a wake; 'l': late, since its time was over. */
+char sleep_ended(void);
 
 /* Calls again while a call answers SHMSEG_INTERRUPTED. */
 int lock_fully(shmseg_mutex *mutex, int64_t deadline, bool *abandoned);

@@ -10,6 +10,8 @@ unit_wrapped := open stat lstat fstat fchmod link linkat rename unlink fallocate
 # without sanitizers, for one forks often and they make nothing of mlock; with the plain names of the system
 # calls, not open64
 unit_plain := $(filter-out -fsanitize% -fno-sanitize% -D_FILE_OFFSET_BITS=64,$(unit_flags))
+# help.c learns how sleeps end
+unit_helped := -Wl$(comma)--wrap=shmseg_futex_wait
 unit_faked := os/futex_linux.c os/futex_posix.c os/clock.c os/liveness.c # those of the fake OS
 
 $(eval $(call library,unit/core,$(CC),$(unit_flags),$(CORE)))
@@ -22,15 +24,15 @@ unit_files := $(sort $(wildcard nouns/*/unit.c nouns/*/unit_*.c))
 
 define unit_program
 $(if $(filter %/unit_failures.c,$(1)),\
-  $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/wrapped.c tools/unit/help.c,unit/plain,$(unit_wrapped:%=-Wl$(comma)--wrap=%)),\
+  $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/wrapped.c tools/unit/help.c,unit/plain,$(unit_helped) $(unit_wrapped:%=-Wl$(comma)--wrap=%)),\
 $(if $(filter %/unit_limits.c %/unit_worn.c,$(1)),\
-  $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/help.c,unit/plain),\
+  $(call program,$(call unit_name,$(1)),$(CC),$(unit_plain),$(1) tools/unit/help.c,unit/plain,$(unit_helped)),\
 $(if $(findstring /unit_faked,$(1)),\
   $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/fake/fake.c,unit/faked),\
-  $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/unit/help.c,unit/core))))
+  $(call program,$(call unit_name,$(1)),$(CC),$(unit_flags),$(1) tools/unit/help.c,unit/core,$(unit_helped)))))
 endef
 $(foreach f,$(unit_files),$(eval $(call unit_program,$(f))))
-$(eval $(call program,unit/self,$(CC),$(unit_flags),tools/unit/self.c tools/unit/help.c,unit/core))
+$(eval $(call program,unit/self,$(CC),$(unit_flags),tools/unit/self.c tools/unit/help.c,unit/core,$(unit_helped)))
 TESTS += $(foreach f,$(unit_files),$(BUILD)/$(call unit_name,$(f))) $(BUILD)/unit/self $(BUILD)/unit/layout-i386
 
 # The offsets hold on 32 bits too: a compile is enough, the assertions are static.
