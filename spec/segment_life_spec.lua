@@ -757,7 +757,7 @@ describe("two Lua states in two threads", function()
       number = tonumber(number)
       local shmseg = require "shmseg"
       local shared = assert(shmseg.open(name, "c", 4096))
-      for round = 1, 2000 do
+      for round = 1, 1000 do
         local options = { temporary = round % 2 == 0 }
         local own = assert(shmseg.open(name .. "-" .. number, "c", 8192, options))
         own:pack(0, "<i4 s4", round, ("x"):rep(round % 100))
