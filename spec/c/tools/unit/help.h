@@ -30,8 +30,8 @@ void same_segment(shmseg_segment *segment, const shmseg_segment *other);
 int64_t in_ms(int64_t milliseconds);
 int64_t now_ms(void);
 
-/* Less than any patience of the library since then: a second, or more. A machine that is busy with
- * other things takes its time, too. */
+/* Is it less since then than the patience with a peer that is stopped, which is a second or more? A
+ * machine that is busy with other things takes its time, too. */
 bool is_soon(int64_t began);
 
 /* How many descriptors this process has. */
