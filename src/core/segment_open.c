@@ -107,7 +107,7 @@ static int segment_become_present(shmseg_segment *segment, bool is_new, bool ask
       return err;
   }
   int err = shmseg_presence_enter(segment->fd, &status);
-  if (err && err != ENOTSUP && err != ECANCELED)
+  if (err && !shmseg_presence_is_none(err))
     return err == EAGAIN ? BEING_REMOVED : err;
   segment->identity = shmseg_backing_identity(&status);
   if (err)
@@ -370,7 +370,7 @@ static int segment_take_own_description(shmseg_segment *segment) {
   if (!err)
     segment->fd = fresh;
   segment->apart = !err;
-  return err == EAGAIN || err == ENOTSUP || err == ECANCELED ? 0 : err;
+  return err == EAGAIN || shmseg_presence_is_none(err) ? 0 : err;
 }
 
 int shmseg_segment_from_fd(shmseg_segment *segment, int fd, bool writable) {

@@ -13,6 +13,7 @@
 #ifndef SHMSEG_OS_PRESENCE_H
 #define SHMSEG_OS_PRESENCE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <sys/stat.h>
 
@@ -26,6 +27,11 @@
  * no such locks here; ECANCELED: the process is exiting; *status is filled, too, and there is no
  * presence. ENOMEM, … */
 int shmseg_presence_enter(int fd, struct stat *status);
+
+/* Does that error mean that there are no presences, here or any more? */
+static inline bool shmseg_presence_is_none(int err) {
+  return err == ENOTSUP || err == ECANCELED;
+}
 
 /* Is it a shared memory object that has a name? Each handle on one has a presence; on an ordinary
  * file, which other programs may lock, only those that ask for it. */

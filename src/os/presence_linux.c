@@ -95,7 +95,7 @@ int shmseg_presence_enter(int fd, struct stat *status) {
   int err = presence_prepare_once();
   if (!err)
     err = over ? ECANCELED : presence_take(fd);
-  if ((!err || err == ENOTSUP || err == ECANCELED) && fstat(fd, status) != 0)
+  if ((!err || shmseg_presence_is_none(err)) && fstat(fd, status) != 0)
     err = errno;
   if (!err)
     presence_note(fd, status->st_ino);
