@@ -62,7 +62,7 @@ static void wait_long(void *argument) {
   say(err == 0 ? 's' : 'x');
 }
 
-TEST_WITH(fresh, woken, "set wakes all who wait, readers too, within milliseconds") {
+TEST_WITH(fresh, woken, "set wakes all who wait, readers too") {
   child children[4];
   for (int i = 0; i < 4; i++) {
     children[i] = child_start(wait_long, i % 2 ? &a : &r);
