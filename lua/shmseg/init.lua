@@ -3,6 +3,7 @@
 
 local check = require "shmseg.check"
 local core = require "shmseg.core"
+local front = require "shmseg.front"
 local segment = require "shmseg.segment"
 local struct = require "shmseg.struct"
 
@@ -26,6 +27,8 @@ end
 
 check.add_module("shmseg", shmseg)
 
+local has_front = front.install()
+
 --- Tells what this platform can do.
 -- @treturn table booleans by name; and platform, a string
 function shmseg.features()
@@ -33,6 +36,7 @@ function shmseg.features()
   for name, value in pairs(core.features) do
     features[name] = value
   end
+  features.ffi = has_front
   return features
 end
 

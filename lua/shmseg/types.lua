@@ -212,6 +212,7 @@
 ---@field presence boolean who has an object open is known
 ---@field list boolean shmseg.list works
 ---@field proc boolean /proc is there
+---@field ffi boolean on LuaJIT: hot methods are compiled, through its FFI
 
 ---@class shmseg.QueueStats
 ---@field messages integer how many there are
