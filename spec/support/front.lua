@@ -13,13 +13,31 @@ front.limit = 20
 function front.missing()
   if not rawget(_G, "jit") then
     return "this is no LuaJIT"
+  elseif not jit.status() then
+    return "LuaJIT's compiler is off"
+  elseif os.getenv "SHMSEG_FFI" == "0" then
+    return "the front is switched off"
   end
+end
+
+-- Calls start with the limit of time.
+local function limited(start, ...)
+  local limit = process.limit
+  process.limit = front.limit
+  local started = start(...)
+  process.limit = limit
+  return started
+end
+
+--- A peer with the front.
+function front.peer()
+  return limited(peer.start)
 end
 
 --- Starts a script. how: "with", as the process does it by itself; "without"; or options of LuaJIT.
 function front.start(how, script, ...)
-  local words = { "timeout", "-s", "KILL", front.limit, "env" }
-  words[#words + 1] = how == "without" and "SHMSEG_FFI=0" or "SHMSEG_FFI="
+  local words = { "env" }
+  words[#words + 1] = how == "without" and "SHMSEG_FFI=0" or nil
   local command = peer.command()
   words[#words + 1] = command[1]
   if how:find "^%-" then
@@ -31,7 +49,7 @@ function front.start(how, script, ...)
   for i = 1, select("#", ...) do
     words[#words + 1] = (select(i, ...))
   end
-  return process.start(words)
+  return limited(process.start, words)
 end
 
 return front
