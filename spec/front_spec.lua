@@ -6,9 +6,9 @@ local front = require "spec.support.front"
 local scratch = require "spec.support.scratch"
 
 -- Runs a script with the front and without it at the same time: the lines of each.
-local function both(how, script, ...)
-  local with, without = front.start(how, script, scratch.family(), ...), nil
-  without = front.start("without", script, scratch.family(), ...)
+local function both(script, ...)
+  local with = front.start("with", script, scratch.family(), ...)
+  local without = front.start("without", script, scratch.family(), ...)
   return with:ends_well(), without:ends_well()
 end
 
@@ -27,18 +27,14 @@ describe("with its front on LuaJIT, every result and every error is the C functi
   for _, group in ipairs {
     "scalars", "bytes", "changes", "arrays", "records", "atomics", "cells", "queues", "broadcasts", "dicts", "receivers",
   } do
-    for _, case in ipairs {
-      { "interpreted", "with", 1 }, { "compiled", "with", 70 }, { "compiled at once", "-Ohotloop=1", 6 },
-    } do
-      it(group .. ", " .. case[1], function()
-        if front.missing() then
-          pending(front.missing())
-        end
-        local with, without = both(case[2], "spec/support/front_cases.lua", case[3], group)
-        assert.is_true(#without > 50)
-        assert.is_nil(difference(with, without))
-      end)
-    end
+    it(group, function()
+      if front.missing() then
+        pending(front.missing())
+      end
+      local with, without = both("spec/support/front_cases.lua", group)
+      assert.is_true(#without > 50)
+      assert.is_nil(difference(with, without))
+    end)
   end
 end)
 
