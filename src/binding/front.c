@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "binding/array.h"
+#include "binding/record.h"
 #include "binding/segment.h"
 #include "binding/view.h"
 
@@ -33,6 +35,11 @@ static const uint32_t numbers[] = {
   offsetof(shmseg_segment, fault),
   offsetof(shmseg_fault, code),
   sizeof(((shmseg_fault *)0)->code),
+  offsetof(array, count),
+  sizeof(((array *)0)->count),
+  offsetof(array, element.type),
+  sizeof(((array *)0)->element.type),
+  offsetof(record, shape),
 };
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
@@ -57,6 +64,25 @@ static int front_class(lua_State *L) {
   return 1;
 }
 
+/* record_class(shape) -> the metatable of its records, or nil */
+static int front_record_class(lua_State *L) {
+  const shape *s = test_shape(L, 1);
+  if (s)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->record_class);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* The names of the scalar types, in the order of their numbers. */
+static void push_scalars(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; i < SCALARS; i++) {
+    lua_pushstring(L, scalar_names[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 static void push_state(lua_State *L) {
   front *f = lua_newuserdata(L, sizeof *f);
   memset(f, 0, sizeof *f);
@@ -64,6 +90,7 @@ static void push_state(lua_State *L) {
   f->count = NUMBERS;
   f->numbers = numbers;
   f->segment_tag = &segment_tag;
+  f->array_tag = &array_tag;
   f->root = segment_root_offset;
   lua_pushlightuserdata(L, (void *)&key);
   lua_pushvalue(L, -2);
@@ -82,6 +109,15 @@ void binding_open_front(lua_State *L) {
   lua_setfield(L, -2, "state");
   lua_pushcfunction(L, front_class);
   lua_setfield(L, -2, "class");
+  push_scalars(L);
+  lua_setfield(L, -2, "scalars");
+  luaL_getmetatable(L, ARRAY_CLASS);
+  lua_getfield(L, -1, "__index");
+  lua_getupvalue(L, -1, 1); /* the methods */
+  lua_setfield(L, -4, "array_methods");
+  lua_pop(L, 2);
+  lua_pushcfunction(L, front_record_class);
+  lua_setfield(L, -2, "record_class");
   lua_setfield(L, -2, "front");
 }
 

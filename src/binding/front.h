@@ -24,7 +24,7 @@ typedef struct {
   uint32_t root;  /* where the segment is in the userdata of a whole one */
   uint64_t nowhere[2];
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
-  const void *segment_tag;
+  const void *segment_tag, *array_tag;
   const uint32_t *numbers; /* sizes and offsets of what layout.lua declares, in its order */
 } front;
 

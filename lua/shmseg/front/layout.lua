@@ -13,7 +13,7 @@ typedef struct shmseg_fault_VERSION { int code; } shmseg_fault_VERSION;
 typedef struct shmseg_front_VERSION {
   uint8_t *at;
   uint8_t *home;
-  uint32_t moves;
+  int32_t moves;
   uint32_t count;
   uint32_t root;
   uint64_t nowhere[2];
@@ -24,7 +24,7 @@ typedef struct shmseg_front_VERSION {
     float scratch_f32;
     double scratch_f64;
   };
-  const void *segment_tag;
+  const void *segment_tag, *array_tag;
   const uint32_t *numbers;
 } shmseg_front_VERSION;
 
@@ -58,6 +58,17 @@ typedef struct shmseg_slice_VERSION {
   bool has_parts;
 } shmseg_slice_VERSION;
 
+typedef struct shmseg_array_VERSION {
+  shmseg_view_VERSION view;
+  int64_t count;
+  int type;
+} shmseg_array_VERSION;
+
+typedef struct shmseg_record_VERSION {
+  shmseg_view_VERSION view;
+  const void *shape;
+} shmseg_record_VERSION;
+
 typedef struct shmseg_root_VERSION {
   const void *const tag;
   uint8_t gap[ROOT - sizeof(void *)];
@@ -81,6 +92,9 @@ local numbers = {
   { "segment", "fd" }, { "segment", "fd", "int" },
   { "segment", "writable" }, { "segment", "writable", "bool" },
   { "segment", "fault" }, { "fault", "code" }, { "fault", "code", "int" },
+  { "array", "count" }, { "array", "count", "int64_t" },
+  { "array", "type" }, { "array", "type", "int" },
+  { "record", "shape" },
 }
 
 local function declare(ffi, text)
