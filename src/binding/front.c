@@ -19,6 +19,9 @@ static const uint32_t numbers[] = {
   sizeof(front),
   offsetof(front, moves),
   offsetof(front, numbers),
+  offsetof(front, reads),
+  offsetof(front, buffer),
+  sizeof(front_views),
   offsetof(front, scratch),
   sizeof(view),
   offsetof(view, segment),
@@ -88,6 +91,7 @@ static void push_state(lua_State *L) {
   memset(f, 0, sizeof *f);
   f->at = f->home = f->nowhere;
   f->count = NUMBERS;
+  f->views = &front_view_calls;
   f->numbers = numbers;
   f->segment_tag = &segment_tag;
   f->array_tag = &array_tag;

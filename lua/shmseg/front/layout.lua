@@ -10,6 +10,23 @@ local layout = {}
 local declarations = [[
 typedef struct shmseg_fault_VERSION { int code; } shmseg_fault_VERSION;
 
+typedef struct shmseg_front_VERSION shmseg_front_VERSION;
+typedef struct shmseg_views_VERSION {
+  int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
+  bool (*write_bytes)(const void *, double, const char *, size_t);
+  int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
+  bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
+  double (*add)(const void *, double);
+  double (*sub)(const void *, double);
+  double (*band)(const void *, double);
+  double (*bor)(const void *, double);
+  double (*bxor)(const void *, double);
+  double (*swap)(const void *, double);
+  double (*load)(const void *);
+  bool (*store)(const void *, double);
+  double (*cas)(const void *, double, double);
+} shmseg_views_VERSION;
+
 typedef struct shmseg_front_VERSION {
   uint8_t *at;
   uint8_t *home;
@@ -25,7 +42,11 @@ typedef struct shmseg_front_VERSION {
     double scratch_f64;
   };
   const void *segment_tag, *array_tag;
+  const shmseg_views_VERSION *views;
   const uint32_t *numbers;
+  int32_t reads;
+  uint32_t length;
+  char buffer[1024];
 } shmseg_front_VERSION;
 
 typedef struct shmseg_segment_VERSION {
@@ -85,7 +106,8 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "scratch" },
+  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "reads" },
+  { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view" }, { "view", "segment" }, { "view", "offset" }, { "view", "size" },
   { "view", "offset", "int64_t" },
   { "segment", "data" }, { "segment", "size" }, { "segment", "size", "intptr_t" },
