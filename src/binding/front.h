@@ -27,15 +27,15 @@ typedef struct {
   int32_t (*read_text)(front *f, const record *r, const shape *s, double offset, double size);
   bool (*write_text)(const record *r, const shape *s, double offset, double size, const char *text,
                      size_t length);
-  double (*add)(const atomic *n, double operand);
-  double (*sub)(const atomic *n, double operand);
-  double (*band)(const atomic *n, double operand);
-  double (*bor)(const atomic *n, double operand);
-  double (*bxor)(const atomic *n, double operand);
-  double (*swap)(const atomic *n, double operand);
+  double (*add)(const atomic *n, int64_t operand);
+  double (*sub)(const atomic *n, int64_t operand);
+  double (*band)(const atomic *n, int64_t operand);
+  double (*bor)(const atomic *n, int64_t operand);
+  double (*bxor)(const atomic *n, int64_t operand);
+  double (*swap)(const atomic *n, int64_t operand);
   double (*load)(const atomic *n);
-  bool (*store)(const atomic *n, double value);
-  double (*cas)(const atomic *n, double expected, double value);
+  bool (*store)(const atomic *n, int64_t value);
+  double (*cas)(const atomic *n, int64_t expected, int64_t value);
 } front_views;
 
 /* The state of the front of one Lua state; lua/shmseg/front/layout.lua declares it, too.

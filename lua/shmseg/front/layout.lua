@@ -16,15 +16,15 @@ typedef struct shmseg_views_VERSION {
   bool (*write_bytes)(const void *, double, const char *, size_t);
   int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
   bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
-  double (*add)(const void *, double);
-  double (*sub)(const void *, double);
-  double (*band)(const void *, double);
-  double (*bor)(const void *, double);
-  double (*bxor)(const void *, double);
-  double (*swap)(const void *, double);
+  double (*add)(const void *, int64_t);
+  double (*sub)(const void *, int64_t);
+  double (*band)(const void *, int64_t);
+  double (*bor)(const void *, int64_t);
+  double (*bxor)(const void *, int64_t);
+  double (*swap)(const void *, int64_t);
   double (*load)(const void *);
-  bool (*store)(const void *, double);
-  double (*cas)(const void *, double, double);
+  bool (*store)(const void *, int64_t);
+  double (*cas)(const void *, int64_t, int64_t);
 } shmseg_views_VERSION;
 
 typedef struct shmseg_front_VERSION {
