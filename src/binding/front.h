@@ -8,6 +8,8 @@
 
 #include <lua.h>
 
+#include "binding/front_objects.h"
+
 #pragma GCC visibility push(hidden)
 
 /* The state of the front of one Lua state; lua/shmseg/front/layout.lua declares it, too.
@@ -25,6 +27,7 @@ typedef struct {
   uint64_t nowhere[2];
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
   const void *segment_tag;
+  const front_objects *objects;
   const uint32_t *numbers; /* sizes and offsets of what layout.lua declares, in its order */
 } front;
 
