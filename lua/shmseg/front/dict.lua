@@ -38,7 +38,8 @@ local function install_get(layout, class)
       if serial == NOT_FOUND then
         return nil
       elseif serial > 0 then
-        local kind, flags, value = scratch.type, scratch.flags, nil
+        local kind, flags = scratch.type, scratch.flags
+        local value
         if kind == TYPE_STRING then
           value = string_of(bytes, scratch.size)
         elseif kind == TYPE_BOOLEAN then
