@@ -11,6 +11,7 @@
 #include <lua.h>
 
 #include "binding/atomic.h"
+#include "binding/front_objects.h"
 #include "binding/record.h"
 
 #pragma GCC visibility push(hidden)
@@ -54,6 +55,7 @@ struct front {
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
   const void *segment_tag, *array_tag;
   const front_views *views;
+  const front_objects *objects;
   const uint32_t *numbers; /* sizes and offsets of what layout.lua declares, in its order */
   int32_t reads;           /* how often the buffer was filled: is it still one's own? */
   uint32_t length;         /* of the text that is in it */
