@@ -19,6 +19,9 @@ static const uint32_t numbers[] = {
   sizeof(front),
   offsetof(front, moves),
   offsetof(front, numbers),
+  offsetof(front, reads),
+  offsetof(front, buffer),
+  sizeof(front_views),
   offsetof(front, scratch),
   sizeof(view),
   offsetof(view, segment),
@@ -40,6 +43,28 @@ static const uint32_t numbers[] = {
   offsetof(array, element.type),
   sizeof(((array *)0)->element.type),
   offsetof(record, shape),
+  offsetof(front, objects),
+  sizeof(front_scratch),
+  offsetof(front_scratch, number),
+  offsetof(front_scratch, lost),
+  offsetof(front_scratch, size),
+  offsetof(front_scratch, type),
+  offsetof(front_scratch, flags),
+  offsetof(front_scratch, bytes),
+  sizeof(front_objects),
+  offsetof(front_objects, cell_set),
+  offsetof(front_objects, cell_get),
+  offsetof(front_objects, queue_push),
+  offsetof(front_objects, queue_see),
+  offsetof(front_objects, queue_take),
+  offsetof(front_objects, broadcast_publish),
+  offsetof(front_objects, subscription_see),
+  offsetof(front_objects, subscription_advance),
+  offsetof(front_objects, dict_get),
+  offsetof(front_objects, dict_set),
+  offsetof(front_objects, dict_set_number),
+  offsetof(front_objects, dict_delete),
+  offsetof(front_objects, dict_incr),
 };
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
@@ -88,9 +113,11 @@ static void push_state(lua_State *L) {
   memset(f, 0, sizeof *f);
   f->at = f->home = f->nowhere;
   f->count = NUMBERS;
+  f->views = &front_view_calls;
   f->numbers = numbers;
   f->segment_tag = &segment_tag;
   f->array_tag = &array_tag;
+  f->objects = &front_objects_calls;
   f->root = segment_root_offset;
   lua_pushlightuserdata(L, (void *)&key);
   lua_pushvalue(L, -2);

@@ -10,6 +10,46 @@ local layout = {}
 local declarations = [[
 typedef struct shmseg_fault_VERSION { int code; } shmseg_fault_VERSION;
 
+typedef struct shmseg_front_VERSION shmseg_front_VERSION;
+typedef struct shmseg_views_VERSION {
+  int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
+  bool (*write_bytes)(const void *, double, const char *, size_t);
+  int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
+  bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
+  double (*add)(const void *, int64_t);
+  double (*sub)(const void *, int64_t);
+  double (*band)(const void *, int64_t);
+  double (*bor)(const void *, int64_t);
+  double (*bxor)(const void *, int64_t);
+  double (*swap)(const void *, int64_t);
+  double (*load)(const void *);
+  bool (*store)(const void *, int64_t);
+  double (*cas)(const void *, int64_t, int64_t);
+} shmseg_views_VERSION;
+typedef struct shmseg_scratch_VERSION {
+  double serial, number, lost;
+  int32_t size, type, flags, unused;
+  uint8_t bytes[16384];
+  uint64_t batch[8];
+} shmseg_scratch_VERSION;
+
+typedef struct shmseg_objects_VERSION {
+  double (*cell_set)(void *, const void *, uint32_t);
+  double (*cell_get)(void *, shmseg_scratch_VERSION *);
+  int32_t (*queue_push)(void *, const void *, uint32_t);
+  double (*queue_see)(void *, shmseg_scratch_VERSION *);
+  int32_t (*queue_take)(void *, shmseg_scratch_VERSION *, double);
+  double (*broadcast_publish)(void *, const void *, uint32_t);
+  double (*subscription_see)(void *, shmseg_scratch_VERSION *);
+  int32_t (*subscription_advance)(void *, shmseg_scratch_VERSION *, double);
+  double (*dict_get)(void *, const void *, uint32_t, shmseg_scratch_VERSION *);
+  int32_t (*dict_set)(void *, const void *, uint32_t, const void *, uint32_t, int32_t, double,
+    double);
+  int32_t (*dict_set_number)(void *, const void *, uint32_t, double, int32_t, double, double);
+  int32_t (*dict_delete)(void *, const void *, uint32_t);
+  double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
+} shmseg_objects_VERSION;
+
 typedef struct shmseg_front_VERSION {
   uint8_t *at;
   uint8_t *home;
@@ -25,7 +65,12 @@ typedef struct shmseg_front_VERSION {
     double scratch_f64;
   };
   const void *segment_tag, *array_tag;
+  const shmseg_views_VERSION *views;
+  const shmseg_objects_VERSION *objects;
   const uint32_t *numbers;
+  int32_t reads;
+  uint32_t length;
+  char buffer[1024];
 } shmseg_front_VERSION;
 
 typedef struct shmseg_segment_VERSION {
@@ -85,7 +130,8 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "scratch" },
+  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "reads" },
+  { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view" }, { "view", "segment" }, { "view", "offset" }, { "view", "size" },
   { "view", "offset", "int64_t" },
   { "segment", "data" }, { "segment", "size" }, { "segment", "size", "intptr_t" },
@@ -95,6 +141,16 @@ local numbers = {
   { "array", "count" }, { "array", "count", "int64_t" },
   { "array", "type" }, { "array", "type", "int" },
   { "record", "shape" },
+  { "front", "objects" },
+  { "scratch" }, { "scratch", "number" }, { "scratch", "lost" }, { "scratch", "size" },
+  { "scratch", "type" }, { "scratch", "flags" }, { "scratch", "bytes" },
+  { "objects" },
+  { "objects", "cell_set" }, { "objects", "cell_get" },
+  { "objects", "queue_push" }, { "objects", "queue_see" }, { "objects", "queue_take" },
+  { "objects", "broadcast_publish" }, { "objects", "subscription_see" },
+  { "objects", "subscription_advance" },
+  { "objects", "dict_get" }, { "objects", "dict_set" }, { "objects", "dict_set_number" },
+  { "objects", "dict_delete" }, { "objects", "dict_incr" },
 }
 
 local function declare(ffi, text)
@@ -156,6 +212,9 @@ function layout.check()
   end
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
+  layout.calls = layout.state.objects
+  layout.scratch = ffi.new(layout.type "scratch") -- of what is read from objects (front_objects.h)
+  layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout
 end

@@ -45,6 +45,33 @@ STORE
   return c(...)
 end]]
 
+local get_text = locals .. [[
+local read, buffer, make_string = env.read, env.buffer, env.make_string
+return function(...)
+  local self = ...
+  if type(self) == "userdata" and getmetatable(self) == class then
+    local reads = read(state, self, shape, OFFSET, SIZE)
+    if reads ~= 0 then
+      local result = make_string(buffer, state.length)
+      if state.reads == reads then
+        return result
+      end
+    end
+  end
+  return c(...)
+end]]
+
+local set_text = locals .. [[
+local write = env.write
+return function(...)
+  local self, _, text = ...
+  if type(self) == "userdata" and getmetatable(self) == class and type(text) == "string"
+      and write(self, shape, OFFSET, SIZE, text, #text) then
+    return
+  end
+  return c(...)
+end]]
+
 local index = [[
 local functions = env.functions
 return function(...)
@@ -82,25 +109,28 @@ local function install(shape, list)
   local class = core.front.record_class(shape)
   local ffi = layout.ffi
   local env = { class = class, pointer = layout.type "record *",
-    shape = ffi.cast("const void *", shape) }
+    shape = ffi.cast("const void *", shape), buffer = layout.state.buffer,
+    read = layout.state.views.read_text, write = layout.state.views.write_text }
   local fields = {}
   for _, field in ipairs(list) do
-    if not field.is_array and not field.shape and scalars[field.type] then
-      fields[field.name] = { type = field.type, offset = field.offset }
+    if not field.is_array and not field.shape then
+      fields[field.name] = { type = field.type, offset = field.offset, size = field.size }
     end
   end
-  local get_c, set_c = class.__index, class.__newindex
-  local function values(field, writable)
-    local scalar = scalars[field.type]
-    return { OFFSET = field.offset, BEHIND = field.offset + scalar.size, WRITABLE = writable,
-      TAKES = scalar.takes, LOAD = template.load(field.type), STORE = template.store(field.type, "") }
+  local function make(text, of_text, c, writable)
+    return function(field)
+      local scalar = scalars[field.type]
+      local values = { OFFSET = field.offset, SIZE = field.size }
+      if scalar then
+        values.BEHIND, values.TAKES = field.offset + scalar.size, scalar.takes
+        values.LOAD, values.STORE = template.load(field.type), template.store(field.type, "")
+        values.WRITABLE = writable
+      end
+      return template.make(template.fill(scalar and text or of_text, values), c, env)
+    end
   end
-  replace(class, "__index", fields, function(field)
-    return template.make(template.fill(get, values(field, "true")), get_c, env)
-  end)
-  replace(class, "__newindex", fields, function(field)
-    return template.make(template.fill(set, values(field, "segment.writable")), set_c, env)
-  end)
+  replace(class, "__index", fields, make(get, get_text, class.__index, "true"))
+  replace(class, "__newindex", fields, make(set, set_text, class.__newindex, "segment.writable"))
 end
 
 function record.install()

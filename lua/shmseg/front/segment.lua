@@ -61,17 +61,56 @@ STORE
   return c(...)
 end]]
 
+-- A string is copied to the buffer of the state, and is made of it if nobody else has used the buffer.
+local read = locals .. [[
+local read, buffer, make_string, most = env.read, env.buffer, env.make_string, env.most
+return function(...)
+  local self, offset, count = ...
+  if recording and type(offset) == "number" and type(count) == "number" and count <= most
+      and type(self) == "userdata" then
+    local kind, moves = getmetatable(self), state.moves
+    if kind == whole or kind == part then
+      local reads = read(state, self, offset, count)
+      if reads ~= 0 then
+        local result = make_string(buffer, count)
+        if state.reads == reads and state.moves == moves then
+          return result
+        end
+      end
+    end
+  end
+  return c(...)
+end]]
+
+local write = locals .. [[
+local write = env.write
+return function(...)
+  local self, offset, bytes = ...
+  if recording and type(offset) == "number" and type(bytes) == "string"
+      and type(self) == "userdata" then
+    local kind = getmetatable(self)
+    if (kind == whole or kind == part) and write(self, offset, bytes, #bytes) then
+      return offset + #bytes
+    end
+  end
+  return c(...)
+end]]
+
 function segment.install()
   local class = core.front.class
   local env = {
     whole = class "shmseg.segment", part = class "shmseg.slice",
     root_pointer = layout.type "root *", slice_pointer = layout.type "slice *",
     tag = layout.state.segment_tag,
+    read = layout.state.views.read_bytes, write = layout.state.views.write_bytes,
+    buffer = layout.state.buffer, most = layout.ffi.sizeof(layout.state.buffer),
   }
   local methods = env.whole.__index
   local function replace(method, text, values)
     methods[method] = template.make(template.fill(text, values), methods[method], env)
   end
+  replace("read", read, {})
+  replace("write", write, {})
   for name, scalar in pairs(scalars) do
     replace("get_" .. name, get, { LOAD = template.load(name), COUNT = scalar.size,
       WRITABLE = "true" })

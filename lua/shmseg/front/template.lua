@@ -76,7 +76,7 @@ end
 function template.make(text, c, own)
   local ffi = layout.ffi
   local env = setmetatable({ cast = ffi.cast, copy = ffi.copy, floor = math.floor,
-    getmetatable = getmetatable, tonumber = tonumber, type = type, state = layout.state,
+    getmetatable = getmetatable, tonumber = tonumber, make_string = ffi.string, type = type, state = layout.state,
     at_pointer = layout.at, home_pointer = layout.home, int64 = ffi.typeof "int64_t" },
     { __index = own })
   local used, locals = {}, {}
