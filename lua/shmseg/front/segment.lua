@@ -15,7 +15,7 @@ local find = [[
     local class = getmetatable(self)
     if class == whole or class == part then
       local view, now, from = cast(view_pointer, self), state.key, cast(int64, offset)
-      if view.key - now == 1 and from >= 0 and from <= view.LIMIT - COUNT then
+      if view.key == now and from >= 0 and from <= view.LIMIT - COUNT then
         local at = view.base + from
 ]]
 
