@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- LuaJIT: what its compiler sees through, against raw FFI on the mapping, and against the C
--- functions, which are what the library has on other Luas. Each round has a process without the front
--- (SHMSEG_FFI=0), and two with the compiler off (-joff), where there is no front either.
+-- functions, which are what the library has on other Luas. Each round has a process without the
+-- front (SHMSEG_FFI=0), and two with the compiler off (-joff), where there is no front either.
 
 local jit_suite = {}
 
@@ -47,7 +47,7 @@ local function adder(suite, how)
   end
 end
 
--- --- raw FFI on the mapping: with the barrier of the front and without ---------------------------
+-- --- raw FFI on the mapping: with the barrier of the front and without --------------------------
 
 local function add_raw(add, bench, seg)
   local ffi = require "ffi"
@@ -226,7 +226,8 @@ end
 
 local READS = {
   { "seg:get_i32(8)", "i32" }, { "slice:get_i32(8)", "i32" }, { "a[7], i32", "i32" },
-  { "p.id, i32", "i32" }, { "seg:get_f64(16)", "f64" }, { "a[7], f64", "f64" }, { "p.x, f64", "f64" },
+  { "p.id, i32", "i32" }, { "seg:get_f64(16)", "f64" }, { "a[7], f64", "f64" }, { "p.x, f64",
+    "f64" },
 }
 local STORES = {
   { "seg:set_i32(8, i)", "i32" }, { "a[7] = i, i32", "i32" }, { "seg:set_f64(16, i)", "f64" },

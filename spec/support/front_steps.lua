@@ -1,14 +1,16 @@
 -- SPDX-License-Identifier: MIT
--- Calls methods while a hook or a finalizer closes their segment, makes it shorter, moves it, or a peer's handle
--- cuts it: at each instruction of the method in turn.   front_steps.lua NAME hook|finalizer close|shrink|move|cut [leaves]
--- A method gives what it gives without that, or fails as it fails after it; and the process lives.
+-- Calls methods while a hook or a finalizer closes their segment, makes it shorter, moves it, or a
+-- peer's handle cuts it: at each instruction of the method in turn.   front_steps.lua NAME
+-- hook|finalizer close|shrink|move|cut [leaves] A method gives what it gives without that, or fails
+-- as it fails after it; and the process lives.
 
 local shmseg = require "shmseg"
 
 local prefix, by, change = arg[1], arg[2], arg[3]
 
--- Hooks and finalizers run between the instructions of the interpreter alone. Interpreted is what is not compiled; and
--- what follows in a method when the compiled code of it leaves, at a receiver of another sort.
+-- Hooks and finalizers run between the instructions of the interpreter alone. Interpreted is what
+-- is not compiled; and what follows in a method when the compiled code of it leaves, at a receiver
+-- of another sort.
 local leaves = arg[4] == "leaves"
 if leaves then
   require("jit.opt").start "hotexit=200" -- what follows is not compiled, too
@@ -16,7 +18,8 @@ else
   jit.off()
 end
 
-local Pair = shmseg.struct("FrontStep", { { "low", "u32" }, { "wide", "u64" }, { "text", "char", 8 } })
+local Pair = shmseg.struct("FrontStep", { { "low", "u32" }, { "wide", "u64" }, { "text", "char",
+  8 } })
 local SIZE = 8 * 4096
 local AT = SIZE - 64 -- on the last page, which goes
 
@@ -42,8 +45,8 @@ return function(call, receivers)
   return ok, value, message, code
 end]]
 
--- A function that makes a call with each of a list of receivers: the results of the last one. Other receivers have
--- their loop compiled, if it is to be left; and the list to call it with.
+-- A function that makes a call with each of a list of receivers: the results of the last one. Other
+-- receivers have their loop compiled, if it is to be left; and the list to call it with.
 local function loop(call, self)
   local run = assert(loadstring(LOOP))()
   if not leaves then
@@ -94,7 +97,8 @@ for _, kind in ipairs { "cell", "queue", "broadcast", "dict" } do
     cell = { function(c) return c:set("abc") end, function(c) return c:get() end },
     queue = { function(q) return q:push("abc", 0) end, function(q) return q:pop(0) end },
     broadcast = { function(b) return b:publish("abc") end },
-    dict = { function(d) return d:set("k", "abc") end, function(d) return d:get("k") end, function(d) return d:incr("n", 1, 5) end },
+    dict = { function(d) return d:set("k", "abc") end, function(d) return d:get("k") end,
+      function(d) return d:incr("n", 1, 5) end },
   }
   for number, call in ipairs(calls[kind]) do
     table.insert(operations, { kind .. " " .. number, function(seg)
@@ -133,7 +137,8 @@ local function by_hook(left, act, run, call, receivers)
   return left <= 0, ok, value, message, code
 end
 
--- The same at each allocation of the call that may run finalizers: garbage is collected at every one of them.
+-- The same at each allocation of the call that may run finalizers: garbage is collected at every
+-- one of them.
 local function by_finalizer(left, act, run, call, receivers)
   local counts, stopped = false, false
   local function arm()
@@ -182,15 +187,19 @@ for _, operation in ipairs(operations) do
       acted_in_all = acted_in_all + 1
     end
     local said = tostring(ok and (value == nil and message or "") or value)
-    if not ok and not said:find "closed" and not said:find "out of range" and not said:find "truncated" then
-      print(("%s, step %d: %s %s %s"):format(operation[1], number, said, tostring(message), tostring(code)))
+    if not ok and not said:find "closed" and not said:find "out of range"
+      and not said:find "truncated" then
+      print(("%s, step %d: %s %s %s"):format(operation[1], number, said, tostring(message),
+        tostring(code)))
       os.exit(1)
     end
     if change == "close" or change == "cut" then
       -- Afterwards it fails, whatever has come before.
       local later, result = pcall(operation[3], self)
-      if acted and later and result ~= nil and not (change == "cut" and operation[1]:find "^%l+ %d$") then
-        print(("%s, step %d: the next call gives %s"):format(operation[1], number, tostring(result)))
+      if acted and later and result ~= nil and not (change == "cut"
+        and operation[1]:find "^%l+ %d$") then
+        print(("%s, step %d: the next call gives %s"):format(operation[1], number,
+          tostring(result)))
         os.exit(1)
       end
     end
