@@ -213,6 +213,7 @@ build = {
         "src/binding/value.c",
         "src/binding/view.c",
         "src/binding/waiting.c",
+        "src/binding/watch.c",
       },
       incdirs = { "src" },
       defines = {
