@@ -189,9 +189,10 @@ static bool futexfd_is_same(const shmseg_futexfd *f, const shmseg_futexfd_word *
 /* A ring that is refused by now: the thread goes on. */
 static int futexfd_leave_ring(shmseg_futexfd *f) {
   shmseg_futexfd_ring_close(f);
-  f->way = THREAD;
-  shmseg_futexfd_drain(f->fd);
-  return shmseg_futexfd_thread_open(f);
+  int err = shmseg_futexfd_thread_open(f);
+  if (!err)
+    f->way = THREAD;
+  return err;
 }
 
 int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
@@ -201,25 +202,22 @@ int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
   f->file = word->file;
   f->offset = word->offset;
   f->address = word->address;
-  int err = EPERM;
-  if (f->way == RING)
-    err = shmseg_futexfd_ring_begin(f, same);
-  if (f->way == RING && shmseg_futexfd_is_refused(err))
-    err = futexfd_leave_ring(f);
-  else if (f->way == THREAD)
-    err = shmseg_futexfd_thread_begin(f, same);
-  return err;
+  if (f->way == RING) {
+    int err = shmseg_futexfd_ring_begin(f, same);
+    if (shmseg_futexfd_is_refused(err))
+      err = futexfd_leave_ring(f);
+    if (err || f->way == RING)
+      return err;
+  }
+  return shmseg_futexfd_thread_begin(f, same);
 }
 
 int shmseg_futexfd_wait(shmseg_futexfd *f, const shmseg_futexfd_word *word, uint32_t seen) {
   if (f->way == TIMER)
     return futexfd_set_timer(f->fd, LATER);
-  int err = EPERM;
   if (f->way == RING)
-    err = shmseg_futexfd_ring_wait(f, word->address, seen);
-  if (f->way == RING && shmseg_futexfd_is_refused(err))
-    err = futexfd_leave_ring(f);
-  return f->way == THREAD && (!err) ? shmseg_futexfd_thread_wait(f, word, seen) : err;
+    return shmseg_futexfd_ring_wait(f, word->address, seen);
+  return shmseg_futexfd_thread_wait(f, word, seen);
 }
 
 #else
