@@ -8,6 +8,14 @@ local process = require "spec.support.process"
 local scratch = require "spec.support.scratch"
 local shell = require "spec.support.shell"
 
+-- Lua code after which timers find nothing: wakes alone do.
+local NO_TIMERS = [[
+  local shmseg = require "shmseg"
+  local bell = assert(shmseg.event.open(assert(shmseg.anonymous(4096)), "c"))
+  local watch = bell:watch()
+  debug.getmetatable(watch).__index.timeout = function() return 1000 end
+  watch:close()]]
+
 -- Words that start this Lua, with the library and with these words.
 local function lua_with(...)
   local words = { shell.lua(), "-e",
@@ -50,7 +58,7 @@ end
 
 local function example(way, name, ...)
   local words = watching(way)
-  for _, word in ipairs(lua_with("examples/" .. name .. ".lua", ...)) do
+  for _, word in ipairs(lua_with("-e", NO_TIMERS, "examples/" .. name .. ".lua", ...)) do
     words[#words + 1] = word
   end
   return process.start(words)
@@ -170,7 +178,8 @@ describe("a watch", function()
         words[#words + 1] = ("XDG_%s_HOME=%s"):format(kind, folder)
       end
       for _, word in ipairs { "nvim", "--headless", "--clean", "--cmd",
-        "set runtimepath^=examples/neovim", "-c", "YankShare " .. name } do
+        "set runtimepath^=examples/neovim", "-c", "lua " .. NO_TIMERS:gsub("%s*\n%s*", " "),
+        "-c", "YankShare " .. name } do
         words[#words + 1] = word
       end
       for _, command in ipairs { ... } do
