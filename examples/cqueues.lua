@@ -35,11 +35,14 @@ local function serve(options, stop)
   local server = check(sockets.listen(ADDRESS, options.port))
   check(server:listen())
   loop:wrap(function()
-    for client in server:clients() do
+    while true do
+      local client = check(server:accept())
       loop:wrap(function()
-        for line in client:lines "*l" do
+        local line = client:read "*l"
+        while line do
           work("from the socket", line)
           client:write("job ", done, " is done\n")
+          line = client:read "*l"
         end
         client:close()
       end)
