@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "core/wait.h"
@@ -351,6 +352,44 @@ WATCH(crowd, "threads that watch, close and make anew at once lose no message") 
   }
   child_tell(&peer);
   check(child_end(&peer) == 0);
+}
+
+/* --- races -------------------------------------------------------------------------------- */
+
+static void (*before_read)(void);
+
+/* In the place of the C library's: something happens just before the watch's readiness is taken away. */
+ssize_t read(int fd, void *buffer, size_t count) {
+  void (*happens)(void) = fd == watch.fd ? before_read : NULL;
+  if (happens) {
+    before_read = NULL;
+    happens();
+  }
+  return syscall(SYS_read, fd, buffer, count);
+}
+
+static const uint32_t *last_word(void) {
+  return (const uint32_t *)(ours.data + SIZE - 4);
+}
+
+static void wake_for_nothing(void) {
+  shmseg_wait_wake(last_word(), SHMSEG_WAKE_ALL);
+}
+
+static int arm_last(void) {
+  return shmseg_segment_watch(&ours, SIZE - 4, *last_word(), &watch);
+}
+
+WATCH(late_wake,
+      "a late wake, which comes while a watch is armed anew, does not cost it the next one") {
+  for (uint32_t i = 1; i <= 20; i++) {
+    check(is_quiet(&watch, arm_last));
+    before_read = wake_for_nothing;
+    check(arm_last() == 0 && before_read == NULL);
+    set_word(&ours, SIZE - 4, i);
+    wake_for_nothing();
+    check(is_readable(&watch, SOON));
+  }
 }
 
 /* --- idleness ----------------------------------------------------------------------------- */
