@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Watches between processes, both ways: what wakes, what is lost (nothing), and what a process leaves.
+-- Watches between processes, both ways: what wakes; that nothing is lost; what a process leaves.
 
 local shmseg = require "shmseg"
 local build = require "spec.support.build"
@@ -33,8 +33,10 @@ end
 local reasons = {}
 local function why_not(way)
   if reasons[way] == nil then
-    local told = not poll.missing and peer.start(environment(way)):call "return shmseg.features().watch"
-    reasons[way] = poll.missing or told ~= way and ("this machine has no way %q"):format(way) or false
+    local told = not poll.missing
+      and peer.start(environment(way)):call "return shmseg.features().watch"
+    reasons[way] = poll.missing
+      or told ~= way and ("this machine has no way %q"):format(way) or false
   end
   return reasons[way]
 end
@@ -64,8 +66,7 @@ for _, way in ipairs { "io_uring", "thread" } do
     end)
   end
 
-  -- A script in a program that embeds Lua (host.c), which sees poll; its lines. Pending where there can
-  -- be none.
+  -- A script in a program that embeds Lua (host.c), which sees poll; its lines.
   local function in_host(script, ...)
     local program, reason = build.host { "spec/support/host.c" }
     if not program then
@@ -282,7 +283,7 @@ for _, way in ipairs { "io_uring", "thread" } do
       assert.equal(0, other:quit())
     end)
 
-    test("that are too many fail with the object's name and the reason, and leave nothing", function()
+    test("that are too many fail with the name and the reason, and leave nothing", function()
       local words, reason = sandbox.limits { nofile = 64 }
       if not words then
         pending(reason)

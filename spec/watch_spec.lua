@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Watches, within one process: what makes the descriptor readable, and what ends that. The whole file
--- runs once more for the other way, see the end.
+-- Watches, within one process: what makes the descriptor readable, and what ends that. The whole
+-- file runs once more for the other way: see its end.
 
 local shmseg = require "shmseg"
 local build = require "spec.support.build"
@@ -44,8 +44,8 @@ local function kind_of(fd)
   return (shell.run("readlink /proc/$PPID/fd/" .. fd):match "%[(%w+)%]")
 end
 
--- The nouns. Each is opened in a segment, by options; `watch` makes a watch that sleeps at first; `bring`,
--- through another handle, makes it readable; `take` makes that undone; `seen` is what rearm is told then.
+-- The nouns. Each is opened in a segment, by options; `watch` makes a watch that sleeps at first;
+-- `bring`, through another handle, makes it readable; `take` undoes that, and gives what was seen.
 local nouns = {
   ["a queue's messages"] = {
     kind = "queue", options = { capacity = 64 },

@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Two processes that answer each other, each of which waits by polling watches alone. For peers: they
--- have poll (spec/support/poll.lua).
+-- Two processes that answer each other, and wait by polling watches alone. For peers that have poll
+-- (poll.lua).
 
 local shmseg = require "shmseg"
 
@@ -8,8 +8,8 @@ local ping = {}
 
 local LONG = 60 -- seconds: longer than any wake takes
 
--- How each noun is opened, by a name; watched; sent a number by; and asked whether that number has come:
--- `take` gives true then, and what rearm is told, if the noun sees something.
+-- How each noun is opened, by a name; watched; sent a number by; and asked whether that number has
+-- come: `take` gives true then, and what rearm is told, if the noun sees something.
 local nouns = {}
 
 nouns.queue = {
@@ -92,7 +92,7 @@ for name in pairs(nouns) do
 end
 table.sort(ping.nouns)
 
--- Waits for the watch as a loop does; counts the waits that a signal, or the kernel, has interrupted.
+-- Waits for the watch as a loop does; counts the waits that were interrupted.
 local function await(watch, interrupts)
   local list = poll({ watch:fd() }, LONG) -- luacheck: ignore
   if not list then
