@@ -32,17 +32,30 @@ static void set_up(void) {
   threads = count_threads();
 }
 
-static void give_back(void) {
-  shmseg_watch_close(&watch);
-  check(count_descriptors() == descriptors && count_threads() == threads);
+static bool is_mapped(const char *name) {
+  char line[500];
+  bool found = false;
+  FILE *file = fopen("/proc/self/maps", "r");
+  must(file);
+  while (fgets(line, sizeof line, file))
+    found |= strstr(line, name) != NULL;
+  fclose(file);
+  return found;
 }
 
-static void tear_down(void) {
+static void close_all(void) {
   shmseg_queue_close(&queue);
   shmseg_segment_close(&ours);
 }
 
-static const test_fixture fresh = { set_up, tear_down };
+static void give_back(void) {
+  shmseg_watch_close(&watch);
+  check(count_descriptors() == descriptors && count_threads() == threads);
+  close_all();
+  check(!is_mapped("/dev/shm/"));
+}
+
+static const test_fixture fresh = { set_up, close_all };
 #define WATCH_FIXTURE fresh
 #define WATCH_AFTER give_back
 
@@ -96,6 +109,13 @@ WATCH(closed_while_armed, "a watch that is closed while it waits takes nobody's 
   check(is_quiet(&watch, arm));
   shmseg_watch_close(&watch);
   check(sleepers() == 0);
+  shmseg_watch other = { 0 }; /* has the thread stay */
+  check(shmseg_segment_watch(&ours, SIZE - 4, 0, &other) == 0 && is_quiet(&watch, arm));
+  shmseg_watch_close(&watch);
+  check(sleepers() == 0);
+  check(is_quiet(&watch, arm));
+  check(shmseg_queue_watch(&queue, SHMSEG_WATCH_PUSH, &watch) == 0 && sleepers() == 0);
+  shmseg_watch_close(&other);
 }
 
 WATCH(object_closed, "closing the object ends its watch, which is readable for good") {
