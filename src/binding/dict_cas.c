@@ -8,6 +8,7 @@
 #include "binding/dict.h"
 #include "binding/watch.h"
 #include "core/wait.h"
+#include "core/watch.h"
 
 #include <string.h>
 
@@ -140,8 +141,10 @@ static int arm_watch(lua_State *L, watch *w, const dict_key *key, const shmseg_d
     lua_settop(L, WATCH_TABLE);
     err = push_now(L, d, key, WATCH_SEEN, seen, &now, &equal);
     if (!is_new)
-      check_watch_open(L, w); /* finalizers may have run */
-    if (!err)
+      check_watch_open(L, w); /* Lua code may have run */
+    if (err)
+      err = shmseg_watch_refuse(&w->core, err);
+    else
       err = shmseg_dict_watch(&d->dict, key->bytes, key->size, equal ? &now.token : NULL, &left,
                               &w->core);
   } while (wait_again(L, &wait, &err));

@@ -1,0 +1,185 @@
+--- What the front knows of the C structs, and the check that it is so.
+-- @module shmseg.front.layout
+
+local core = require "shmseg.core"
+
+local layout = {}
+
+-- VERSION is put into all names, since a process declares a name once. What is const never changes
+-- while the userdata lives: the compiler may load it once, before a loop.
+local declarations = [[
+typedef struct shmseg_fault_VERSION { int code; } shmseg_fault_VERSION;
+
+typedef struct shmseg_front_VERSION shmseg_front_VERSION;
+typedef struct shmseg_views_VERSION {
+  int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
+  bool (*write_bytes)(const void *, double, const char *, size_t);
+  int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
+  bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
+  double (*add)(const void *, double);
+  double (*sub)(const void *, double);
+  double (*band)(const void *, double);
+  double (*bor)(const void *, double);
+  double (*bxor)(const void *, double);
+  double (*swap)(const void *, double);
+  double (*load)(const void *);
+  bool (*store)(const void *, double);
+  double (*cas)(const void *, double, double);
+} shmseg_views_VERSION;
+
+typedef struct shmseg_front_VERSION {
+  uint8_t *at;
+  uint8_t *home;
+  int32_t moves;
+  uint32_t count;
+  uint32_t root;
+  uint64_t nowhere[2];
+  union {
+    uint64_t scratch[2];
+    int32_t scratch_i32;
+    int64_t scratch_i64;
+    float scratch_f32;
+    double scratch_f64;
+  };
+  const void *segment_tag, *array_tag;
+  const shmseg_views_VERSION *views;
+  const uint32_t *numbers;
+  int32_t reads;
+  uint32_t length;
+  char buffer[1024];
+} shmseg_front_VERSION;
+
+typedef struct shmseg_segment_VERSION {
+  uint8_t *data;
+  intptr_t size;
+  struct { int type; const char *name; } place;
+  struct { uint64_t device, inode; } identity;
+  int fd;
+  bool writable;
+  bool sparse, populate, pin;
+  bool is_window, is_private;
+  uint64_t window;
+  bool apart;
+  unsigned pieces;
+  shmseg_fault_VERSION *fault;
+} shmseg_segment_VERSION;
+
+typedef struct shmseg_view_VERSION {
+  const void *const tag;
+  shmseg_segment_VERSION *segment;
+  int64_t offset, size;
+  bool is_part, has_parts;
+} shmseg_view_VERSION;
+
+typedef struct shmseg_slice_VERSION {
+  const void *const tag;
+  shmseg_segment_VERSION *segment;
+  const int64_t offset, size;
+  const bool is_part;
+  bool has_parts;
+} shmseg_slice_VERSION;
+
+typedef struct shmseg_array_VERSION {
+  shmseg_view_VERSION view;
+  int64_t count;
+  int type;
+} shmseg_array_VERSION;
+
+typedef struct shmseg_record_VERSION {
+  shmseg_view_VERSION view;
+  const void *shape;
+} shmseg_record_VERSION;
+
+typedef struct shmseg_root_VERSION {
+  const void *const tag;
+  uint8_t gap[ROOT - sizeof(void *)];
+  shmseg_segment_VERSION segment;
+} shmseg_root_VERSION;
+]]
+
+-- A pointer through which a value of each type is loaded or stored where front.at leads, in one
+-- instruction of the interpreter: no hook can run in the middle of it.
+local accesses = {
+  u8 = "uint8_t", i8 = "int8_t", i16 = "int16_t", u16 = "uint16_t", i32 = "int32_t",
+  u32 = "uint32_t", i64 = "int64_t", f32 = "float", f64 = "double",
+}
+
+-- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
+local numbers = {
+  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "reads" },
+  { "front", "buffer" }, { "views" }, { "front", "scratch" },
+  { "view" }, { "view", "segment" }, { "view", "offset" }, { "view", "size" },
+  { "view", "offset", "int64_t" },
+  { "segment", "data" }, { "segment", "size" }, { "segment", "size", "intptr_t" },
+  { "segment", "fd" }, { "segment", "fd", "int" },
+  { "segment", "writable" }, { "segment", "writable", "bool" },
+  { "segment", "fault" }, { "fault", "code" }, { "fault", "code", "int" },
+  { "array", "count" }, { "array", "count", "int64_t" },
+  { "array", "type" }, { "array", "type", "int" },
+  { "record", "shape" },
+}
+
+local function declare(ffi, text)
+  for name, ctype in pairs(accesses) do
+    text = text .. ("typedef struct { %s &value; } shmseg_access_%s_VERSION;\n"):format(ctype, name)
+  end
+  local root = ffi.cast("uint32_t *", core.front.state)[2 * ffi.sizeof "void *" / 4 + 2]
+  text = text:gsub("ROOT", tostring(root))
+  ffi.cdef((text:gsub("VERSION", layout.version)))
+end
+
+-- Are all the numbers those of C?
+local function is_right(state)
+  if state.count ~= #numbers or layout.sizeof "front" ~= state.numbers[0] then
+    return false
+  end
+  for i, number in ipairs(numbers) do
+    local struct, field, ctype = number[1], number[2], number[3]
+    local value = ctype and layout.ffi.sizeof(ctype)
+      or field and layout.ffi.offsetof(layout.type(struct), field) or layout.sizeof(struct)
+    if value ~= state.numbers[i - 1] then
+      return false
+    end
+  end
+  return layout.ffi.offsetof(layout.type "root", "segment") == state.root
+end
+
+--- The type of a struct, or of a pointer to it.
+-- @tparam string name "view", "view *"
+function layout.type(name)
+  local base, pointer = name:match "^([%w_]+)(.*)$"
+  return layout.ffi.typeof(("shmseg_%s_%s%s"):format(base, layout.version, pointer))
+end
+
+function layout.sizeof(name)
+  return layout.ffi.sizeof(layout.type(name))
+end
+
+--- Declares the structs and compares them with C's.
+-- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar), at and
+-- home (pointers to fields of state); or nil when they are others
+function layout.check()
+  local ffi = require "ffi"
+  layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")
+  if not pcall(layout.type, "front") then
+    local declared = pcall(declare, ffi, declarations)
+    if not declared then
+      return nil
+    end
+  end
+  local state = core.front.state
+  layout.state = ffi.cast(layout.type "front *", state)
+  if not is_right(layout.state) then
+    return nil
+  end
+  layout.access = {}
+  for name in pairs(accesses) do
+    layout.access[name] = ffi.cast(layout.type("access_" .. name .. " *"), state)
+  end
+  layout.at = ffi.cast("uint8_t **", state)
+  layout.home = layout.at + 1
+  layout.anchor = state -- the pointers do not keep it
+  return layout
+end
+
+return layout

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* What C gives the front of LuaJIT: its state, with the numbers by which the front checks what it knows of
+ * our structs, and the metatables of our classes. */
+#include "binding/front.h"
+#include "binding/lua.h"
+#include "binding/module.h"
+
+#if LUA_VERSION_NUM == 501
+
+#include <string.h>
+
+#include "binding/array.h"
+#include "binding/record.h"
+#include "binding/segment.h"
+#include "binding/view.h"
+
+/* In the order of lua/shmseg/front/layout.lua. */
+static const uint32_t numbers[] = {
+  sizeof(front),
+  offsetof(front, moves),
+  offsetof(front, numbers),
+  offsetof(front, reads),
+  offsetof(front, buffer),
+  sizeof(front_views),
+  offsetof(front, scratch),
+  sizeof(view),
+  offsetof(view, segment),
+  offsetof(view, offset),
+  offsetof(view, size),
+  sizeof(((view *)0)->offset),
+  offsetof(shmseg_segment, data),
+  offsetof(shmseg_segment, size),
+  sizeof(((shmseg_segment *)0)->size),
+  offsetof(shmseg_segment, fd),
+  sizeof(((shmseg_segment *)0)->fd),
+  offsetof(shmseg_segment, writable),
+  sizeof(((shmseg_segment *)0)->writable),
+  offsetof(shmseg_segment, fault),
+  offsetof(shmseg_fault, code),
+  sizeof(((shmseg_fault *)0)->code),
+  offsetof(array, count),
+  sizeof(((array *)0)->count),
+  offsetof(array, element.type),
+  sizeof(((array *)0)->element.type),
+  offsetof(record, shape),
+};
+
+#define NUMBERS (sizeof numbers / sizeof *numbers)
+
+/* Its address is the key of the state in the registry. */
+static const char key;
+
+void front_moved(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)&key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  front *f = lua_touserdata(L, -1);
+  if (f) {
+    f->at = f->home;
+    f->moves++;
+  }
+  lua_pop(L, 1);
+}
+
+/* class(name) -> the metatable of that name, or nil */
+static int front_class(lua_State *L) {
+  luaL_getmetatable(L, luaL_checkstring(L, 1));
+  return 1;
+}
+
+/* record_class(shape) -> the metatable of its records, or nil */
+static int front_record_class(lua_State *L) {
+  const shape *s = test_shape(L, 1);
+  if (s)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->record_class);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* The names of the scalar types, in the order of their numbers. */
+static void push_scalars(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; i < SCALARS; i++) {
+    lua_pushstring(L, scalar_names[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+static void push_state(lua_State *L) {
+  front *f = lua_newuserdata(L, sizeof *f);
+  memset(f, 0, sizeof *f);
+  f->at = f->home = f->nowhere;
+  f->count = NUMBERS;
+  f->views = &front_view_calls;
+  f->numbers = numbers;
+  f->segment_tag = &segment_tag;
+  f->array_tag = &array_tag;
+  f->root = segment_root_offset;
+  lua_pushlightuserdata(L, (void *)&key);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
+void binding_open_front(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
+  lua_getfield(L, -1, "jit"); /* Lua 5.1 has no front */
+  bool is_luajit = !lua_isnil(L, -1);
+  lua_pop(L, 2);
+  if (!is_luajit)
+    return;
+  lua_newtable(L);
+  push_state(L);
+  lua_setfield(L, -2, "state");
+  lua_pushcfunction(L, front_class);
+  lua_setfield(L, -2, "class");
+  push_scalars(L);
+  lua_setfield(L, -2, "scalars");
+  luaL_getmetatable(L, ARRAY_CLASS);
+  lua_getfield(L, -1, "__index");
+  lua_getupvalue(L, -1, 1); /* the methods */
+  lua_setfield(L, -4, "array_methods");
+  lua_pop(L, 2);
+  lua_pushcfunction(L, front_record_class);
+  lua_setfield(L, -2, "record_class");
+  lua_setfield(L, -2, "front");
+}
+
+#else
+
+void binding_open_front(lua_State *L) {
+  (void)L;
+}
+
+#endif
