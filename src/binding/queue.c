@@ -343,7 +343,7 @@ static int queue_watch(lua_State *L) {
   static const watch_source source = { .arm = arm_watch, .fail = fail_object_watch };
   static const char *const directions[] = { "pop", "push",
                                             NULL }; /* as shmseg_direction has them */
-  check_object(L, &class);
+  check_object(L, &queue_class);
   return push_armed_watch(L, &source, (uint64_t)check_option(L, 2, directions));
 }
 
