@@ -356,3 +356,56 @@ describe("a compiled loop", function()
     end
   end)
 end)
+
+-- --- waiting -----------------------------------------------------------------------------------
+
+describe("a call that waits in a compiled loop", function()
+  after_each(scratch.clean)
+
+  local waits = {
+    { "queue", "q:pop()", "q:push('x')" }, { "broadcast", "s:next()", "b:publish('x')" },
+  }
+
+  it("is woken, and ended by Ctrl-C and by a signal that the program has asked for", function()
+    for _, case in ipairs(waits) do
+      for _, asks in ipairs { false, true } do
+        local name, object = create(case[1])
+        local peer = sender()(PRELUDE .. [[
+          local stop = SIGNALS
+          local function serve(most)
+            for round = 1, most do
+              FEED
+              local value, word = WAIT
+              if not value then
+                return word
+              end
+            end
+          end
+          serve(1000)
+          report "loops"
+          local ok, word = pcall(function()
+            while true do
+              local value, word = WAIT
+              if not value then
+                return word
+              end
+            end
+          end)
+          if stop then
+            stop:close()
+          end
+          return word]], {
+          SIGNALS = asks and "shmseg.signals 'INT'" or "nil", FEED = case[3], WAIT = case[2],
+        }, name, case[1])
+        assert.equal("loops", peer:receive())
+        for _ = 1, 300 do
+          expect.success((object.push or object.publish)(object, "more"))
+        end
+        peer:await_sleep()
+        peer:signal "INT"
+        local word = result_of(peer, case[2])
+        assert.truthy(word:find(asks and "^interrupted$" or "interrupted!$"), word)
+      end
+    end
+  end)
+end)

@@ -26,7 +26,8 @@ describe("with its front on LuaJIT, every result and every error is the C functi
   after_each(scratch.clean)
 
   for _, group in ipairs {
-    "scalars", "bytes", "changes", "arrays", "records", "atomics", "cells", "queues", "broadcasts",
+    "scalars", "bytes", "nans", "changes", "arrays", "records", "atomics", "cells", "queues",
+      "broadcasts",
       "dicts", "receivers",
   } do
     it(group, function()

@@ -256,6 +256,30 @@ function groups.bytes()
   try("read-only", again(seg, "r"), "self:write(a, 'abcd')", { { 1 }, { SIZE }, { {} } })
 end
 
+-- Bits that are no number, and next to them: LuaJIT takes some of them for a value of another type.
+function groups.nans()
+  local seg = create(64)
+  local a, f = seg:array(0, "f64", 1), seg:array(0, "f32", 2)
+  local Pair = shmseg.struct("FrontNan", { { "wide", "f64" }, { "narrow", "f32" } })
+  local p, q = Pair:at(seg, 0), Pair:at(seg, 8)
+  local calls = {
+    { seg, "self:get_f64(0)" }, { a, "self[1]" }, { p, "self.wide" }, { seg, "self:get_f32(4)" },
+    { f, "self[2]" }, { q, "self.narrow" }, { seg, "self:get_i64(0)" }, { seg, "self:get_bool(7)" },
+  }
+  for _, top in ipairs { "7F F0", "7F F8", "7F EF", "FF F0", "FF F8", "FF F7", "FF FF", "FF FE",
+    "FF FD", "FF FC", "FF FA", "FF F9", "7F 80", "7F C0", "FF 80", "FF C0", "80 00", "00 00" } do
+    for _, low in ipairs { "\0\0\0\0\0\0", "\1\0\0\0\0\0", "\255\255\255\255\255\255",
+      "\0\0\0\0\0\8" } do
+      local high = top:gsub("(%x%x) ?", function(byte) return string.char(tonumber(byte, 16)) end)
+      seg:write(0, low .. high:reverse())
+      seg:write(16, high:reverse():rep(2))
+      for _, call in ipairs(calls) do
+        try(top, call[1], call[2], { {} })
+      end
+    end
+  end
+end
+
 -- Each change of a handle, and what each way to its bytes says then.
 function groups.changes()
   local far = 8192
