@@ -9,7 +9,9 @@ local core = require "shmseg.core"
 
 local front = {}
 
-local parts = { "segment", "cell", "queue", "broadcast", "dict" }
+local parts = {
+  "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
+}
 
 -- Is this a LuaJIT whose compiler is on and whose FFI is there, and does nobody want to do without?
 local function is_wanted()
@@ -28,6 +30,9 @@ function front.install()
   elseif core.front.installed == nil then
     local layout = require("shmseg.front.layout").check()
     core.front.installed = layout ~= nil
+    if layout then
+      require("shmseg.front.recording").start()
+    end
     for _, part in ipairs(layout and parts or {}) do
       require("shmseg.front." .. part).install(layout)
     end

@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "binding/array.h"
+#include "binding/record.h"
 #include "binding/segment.h"
 #include "binding/view.h"
 
@@ -17,6 +19,9 @@ static const uint32_t numbers[] = {
   sizeof(front),
   offsetof(front, moves),
   offsetof(front, numbers),
+  offsetof(front, reads),
+  offsetof(front, buffer),
+  sizeof(front_views),
   offsetof(front, scratch),
   sizeof(view),
   offsetof(view, segment),
@@ -55,6 +60,11 @@ static const uint32_t numbers[] = {
   offsetof(front_objects, dict_set_number),
   offsetof(front_objects, dict_delete),
   offsetof(front_objects, dict_incr),
+  offsetof(array, count),
+  sizeof(((array *)0)->count),
+  offsetof(array, element.type),
+  sizeof(((array *)0)->element.type),
+  offsetof(record, shape),
 };
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
@@ -79,14 +89,35 @@ static int front_class(lua_State *L) {
   return 1;
 }
 
+/* record_class(shape) -> the metatable of its records, or nil */
+static int front_record_class(lua_State *L) {
+  const shape *s = test_shape(L, 1);
+  if (s)
+    lua_rawgeti(L, LUA_REGISTRYINDEX, s->record_class);
+  else
+    lua_pushnil(L);
+  return 1;
+}
+
+/* The names of the scalar types, in the order of their numbers. */
+static void push_scalars(lua_State *L) {
+  lua_newtable(L);
+  for (int i = 0; i < SCALARS; i++) {
+    lua_pushstring(L, scalar_names[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
 static void push_state(lua_State *L) {
   front *f = lua_newuserdata(L, sizeof *f);
   memset(f, 0, sizeof *f);
   f->at = f->home = f->nowhere;
   f->count = NUMBERS;
+  f->views = &front_view_calls;
   f->numbers = numbers;
   f->segment_tag = &segment_tag;
   f->objects = &front_objects_calls;
+  f->array_tag = &array_tag;
   f->root = segment_root_offset;
   lua_pushlightuserdata(L, (void *)&key);
   lua_pushvalue(L, -2);
@@ -105,6 +136,15 @@ void binding_open_front(lua_State *L) {
   lua_setfield(L, -2, "state");
   lua_pushcfunction(L, front_class);
   lua_setfield(L, -2, "class");
+  push_scalars(L);
+  lua_setfield(L, -2, "scalars");
+  luaL_getmetatable(L, ARRAY_CLASS);
+  lua_getfield(L, -1, "__index");
+  lua_getupvalue(L, -1, 1); /* the methods */
+  lua_setfield(L, -4, "array_methods");
+  lua_pop(L, 2);
+  lua_pushcfunction(L, front_record_class);
+  lua_setfield(L, -2, "record_class");
   lua_setfield(L, -2, "front");
 }
 

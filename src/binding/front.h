@@ -4,13 +4,40 @@
 #ifndef SHMSEG_BINDING_FRONT_H
 #define SHMSEG_BINDING_FRONT_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <lua.h>
 
+#include "binding/atomic.h"
 #include "binding/front_objects.h"
+#include "binding/record.h"
 
 #pragma GCC visibility push(hidden)
+
+/* A string of up to so many bytes goes through private memory of the front. */
+#define FRONT_BUFFER 1024
+
+typedef struct front front;
+
+/* What the FFI calls; front_views.c has them, and says what they return. */
+typedef struct {
+  int32_t (*read_bytes)(front *f, const view *v, double offset, double count);
+  bool (*write_bytes)(const view *v, double offset, const char *bytes, size_t count);
+  int32_t (*read_text)(front *f, const record *r, const shape *s, double offset, double size);
+  bool (*write_text)(const record *r, const shape *s, double offset, double size, const char *text,
+                     size_t length);
+  double (*add)(const atomic *n, double operand);
+  double (*sub)(const atomic *n, double operand);
+  double (*band)(const atomic *n, double operand);
+  double (*bor)(const atomic *n, double operand);
+  double (*bxor)(const atomic *n, double operand);
+  double (*swap)(const atomic *n, double operand);
+  double (*load)(const atomic *n);
+  bool (*store)(const atomic *n, double value);
+  double (*cas)(const atomic *n, double expected, double value);
+} front_views;
 
 /* The state of the front of one Lua state; lua/shmseg/front/layout.lua declares it, too.
  *
@@ -18,7 +45,7 @@
  * afterwards. Between its checks and that instruction a hook may run, and a finalizer may run wherever
  * memory is allocated. They may close or move a mapping: that sets at to nowhere and counts in moves
  * (front_moved), so that the access is harmless, and is seen to have been in vain. */
-typedef struct {
+struct front {
   void *at;
   void *home; /* the address of nowhere */
   uint32_t moves;
@@ -26,12 +53,18 @@ typedef struct {
   uint32_t root;  /* where the segment is in the userdata of a whole one */
   uint64_t nowhere[2];
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
-  const void *segment_tag;
+  const void *segment_tag, *array_tag;
   const front_objects *objects;
+  const front_views *views;
   const uint32_t *numbers; /* sizes and offsets of what layout.lua declares, in its order */
-} front;
+  int32_t reads;           /* how often the buffer was filled: is it still one's own? */
+  uint32_t length;         /* of the text that is in it */
+  char buffer[FRONT_BUFFER];
+};
 
 #if LUA_VERSION_NUM == 501
+extern const front_views front_view_calls;
+
 /* Tells the front that a mapping has been unmapped, moved or shrunk. Allocates nothing. */
 void front_moved(lua_State *L);
 #else

@@ -34,10 +34,27 @@ typedef struct shmseg_objects_VERSION {
   double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
 } shmseg_objects_VERSION;
 
+typedef struct shmseg_front_VERSION shmseg_front_VERSION;
+typedef struct shmseg_views_VERSION {
+  int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
+  bool (*write_bytes)(const void *, double, const char *, size_t);
+  int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
+  bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
+  double (*add)(const void *, double);
+  double (*sub)(const void *, double);
+  double (*band)(const void *, double);
+  double (*bor)(const void *, double);
+  double (*bxor)(const void *, double);
+  double (*swap)(const void *, double);
+  double (*load)(const void *);
+  bool (*store)(const void *, double);
+  double (*cas)(const void *, double, double);
+} shmseg_views_VERSION;
+
 typedef struct shmseg_front_VERSION {
   uint8_t *at;
   uint8_t *home;
-  uint32_t moves;
+  int32_t moves;
   uint32_t count;
   uint32_t root;
   uint64_t nowhere[2];
@@ -48,9 +65,13 @@ typedef struct shmseg_front_VERSION {
     float scratch_f32;
     double scratch_f64;
   };
-  const void *segment_tag;
+  const void *segment_tag, *array_tag;
   const shmseg_objects_VERSION *objects;
+  const shmseg_views_VERSION *views;
   const uint32_t *numbers;
+  int32_t reads;
+  uint32_t length;
+  char buffer[1024];
 } shmseg_front_VERSION;
 
 typedef struct shmseg_segment_VERSION {
@@ -83,6 +104,17 @@ typedef struct shmseg_slice_VERSION {
   bool has_parts;
 } shmseg_slice_VERSION;
 
+typedef struct shmseg_array_VERSION {
+  shmseg_view_VERSION view;
+  int64_t count;
+  int type;
+} shmseg_array_VERSION;
+
+typedef struct shmseg_record_VERSION {
+  shmseg_view_VERSION view;
+  const void *shape;
+} shmseg_record_VERSION;
+
 typedef struct shmseg_root_VERSION {
   const void *const tag;
   uint8_t gap[ROOT - sizeof(void *)];
@@ -99,7 +131,8 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "scratch" },
+  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "reads" },
+  { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view" }, { "view", "segment" }, { "view", "offset" }, { "view", "size" },
   { "view", "offset", "int64_t" },
   { "segment", "data" }, { "segment", "size" }, { "segment", "size", "intptr_t" },
@@ -116,6 +149,9 @@ local numbers = {
   { "objects", "subscription_advance" },
   { "objects", "dict_get" }, { "objects", "dict_set" }, { "objects", "dict_set_number" },
   { "objects", "dict_delete" }, { "objects", "dict_incr" },
+  { "array", "count" }, { "array", "count", "int64_t" },
+  { "array", "type" }, { "array", "type", "int" },
+  { "record", "shape" },
 }
 
 local function declare(ffi, text)

@@ -3,16 +3,16 @@
 -- An access is one instruction of the interpreter (access.value), so that no hook runs in its middle.
 -- @module shmseg.front.scalar
 
--- A NaN of a peer's making may be no number to LuaJIT, but a pointer. So bits are looked at first, and
--- get to the number through private memory. Every NaN is left to C.
+-- What makes value of the bits that were read, and tells whether it is the result (is_good).
+--
+-- A NaN of a peer's making may be no number to LuaJIT, but a pointer. So the bits are looked at first,
+-- and become a number in private memory. Every NaN is left to C.
 local load_f32 = [[
-      local bits = access.value
       local is_good = bits >= 0 and bits <= 0x7f800000 or bits < 0 and bits <= -0x800000
       if is_good then state.scratch_i32 = bits end
       local value = is_good and state.scratch_f32]]
 
 local load_f64 = [[
-      local bits = access.value
       local is_good = bits >= 0 and bits <= 0x7ff0000000000000LL
         or bits < 0 and bits <= -0x10000000000000LL
       if is_good then state.scratch_i64 = bits end
@@ -21,15 +21,15 @@ local load_f64 = [[
 -- What a number holds exactly; all else is cdata, and C's to make.
 local function load_wide(least)
   return ([[
-      local value = tonumber(access.value)
+      local value = tonumber(bits)
       local is_good = value > %s and value < 0x20000000000000]]):format(least)
 end
 
 local load_bool = [[
-      local value, is_good = access.value ~= 0, true]]
+      local value, is_good = bits ~= 0, true]]
 
 local load_plain = [[
-      local value, is_good = access.value, true]]
+      local value, is_good = bits, true]]
 
 -- Whether value is a number that the front may store; C takes more, and says what is wrong.
 local function range(least, most)

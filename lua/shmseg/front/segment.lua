@@ -8,34 +8,31 @@ local template = require "shmseg.front.template"
 
 local segment = {}
 
--- Sets at, the address of COUNT bytes at offset, if the handle is open and has them; and fault.
--- Offsets and sizes are compared as floating point numbers: neither NaN nor infinity passes.
+-- Sets at, the address of COUNT bytes at offset, if the handle has them. A closed segment has the size
+-- 0. The integer from is what the compiler makes of offset on any machine, also of infinity.
 local find = [[
-  local kind = getmetatable(self)
-  if type(self) == "userdata" and type(offset) == "number" and offset >= 0
-      and floor(offset) == offset then
-    BEGIN
+  if recording and type(self) == "userdata" and type(offset) == "number" and floor(offset) == offset then
+    local kind, moves = getmetatable(self), state.moves
     local at, segment
+    local from = cast(int64, offset)
     if kind == whole then
       local root = cast(root_pointer, self)
       segment = root.segment
-      if root.tag == tag and offset + COUNT <= tonumber(segment.size) and segment.fd > 0
-          and WRITABLE then
-        at = segment.data + offset
+      if root.tag == tag and from >= 0 and from <= segment.size - COUNT and WRITABLE then
+        at = segment.data + from
       end
     elseif kind == part then
       local slice = cast(slice_pointer, self)
       segment = slice.segment
-      local from = tonumber(slice.offset) + offset
-      if slice.tag == tag and segment ~= nil and offset + COUNT <= tonumber(slice.size)
-          and from + COUNT <= tonumber(segment.size) and segment.fd > 0 and WRITABLE then
-        at = segment.data + from
+      if slice.tag == tag and segment ~= nil and from >= 0 and from <= slice.size - COUNT
+          and from <= segment.size - COUNT - slice.offset and WRITABLE then
+        at = segment.data + (slice.offset + from)
       end
     end]]
 
 local locals = [[
-local whole, part, root_pointer, slice_pointer, tag, access =
-  env.whole, env.part, env.root_pointer, env.slice_pointer, env.tag, env.access
+local whole, part, root_pointer, slice_pointer, tag =
+  env.whole, env.part, env.root_pointer, env.slice_pointer, env.tag
 ]]
 
 local get = locals .. [[
@@ -44,14 +41,7 @@ return function(...)
 ]] .. find .. [[
 
     if at then
-      local fault = segment.fault
-      ARMED
-      LOAD
-        END
-        if was_there and is_good and fault.code == 0 then
-          return value
-        end
-      end
+LOAD
     end
   end
   return c(...)
@@ -60,20 +50,48 @@ end]]
 local set = locals .. [[
 return function(...)
   local self, offset, value = ...
-  if TAKES then
+  if recording and TAKES then
 ]] .. find .. [[
 
     if at then
-      local fault = segment.fault
-      ARMED
-        access.value = STORED
-        END
-        if was_there and fault.code == 0 then
-          return offset + COUNT
+STORE
+    end
+  end
+  end
+  return c(...)
+end]]
+
+-- A string is copied to the buffer of the state, and is made of it if nobody else has used the buffer.
+local read = locals .. [[
+local read, buffer, make_string, most = env.read, env.buffer, env.make_string, env.most
+return function(...)
+  local self, offset, count = ...
+  if recording and type(offset) == "number" and type(count) == "number" and count <= most
+      and type(self) == "userdata" then
+    local kind, moves = getmetatable(self), state.moves
+    if kind == whole or kind == part then
+      local reads = read(state, self, offset, count)
+      if reads ~= 0 then
+        local result = make_string(buffer, count)
+        if state.reads == reads and state.moves == moves then
+          return result
         end
       end
     end
   end
+  return c(...)
+end]]
+
+local write = locals .. [[
+local write = env.write
+return function(...)
+  local self, offset, bytes = ...
+  if recording and type(offset) == "number" and type(bytes) == "string"
+      and type(self) == "userdata" then
+    local kind = getmetatable(self)
+    if (kind == whole or kind == part) and write(self, offset, bytes, #bytes) then
+      return offset + #bytes
+    end
   end
   return c(...)
 end]]
@@ -84,17 +102,20 @@ function segment.install()
     whole = class "shmseg.segment", part = class "shmseg.slice",
     root_pointer = layout.type "root *", slice_pointer = layout.type "slice *",
     tag = layout.state.segment_tag,
+    read = layout.state.views.read_bytes, write = layout.state.views.write_bytes,
+    buffer = layout.state.buffer, most = layout.ffi.sizeof(layout.state.buffer),
   }
   local methods = env.whole.__index
+  local function replace(method, text, values)
+    methods[method] = template.make(template.fill(text, values), methods[method], env)
+  end
+  replace("read", read, {})
+  replace("write", write, {})
   for name, scalar in pairs(scalars) do
-    local function replace(method, text, access, writable)
-      local values = { COUNT = scalar.size, LOAD = scalar.load, TAKES = scalar.takes,
-        STORED = scalar.stored, WRITABLE = writable }
-      methods[method] = template.make(text, values, methods[method],
-        setmetatable({ access = layout.access[access] }, { __index = env }))
-    end
-    replace("get_" .. name, get, scalar.loads, "true")
-    replace("set_" .. name, set, scalar.stores, "segment.writable")
+    replace("get_" .. name, get, { LOAD = template.load(name), COUNT = scalar.size,
+      WRITABLE = "true" })
+    replace("set_" .. name, set, { STORE = template.store(name, "offset + " .. scalar.size),
+      COUNT = scalar.size, TAKES = scalar.takes, WRITABLE = "segment.writable" })
   end
 end
 
