@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Objects that a hook uses in the midst of another call. On LuaJIT calls are Lua functions of several steps,
--- with one piece of private memory for all objects.
+-- Objects that a hook uses in the midst of another call. On LuaJIT calls are Lua functions of several
+-- steps, with one piece of private memory for all objects.
 
 local shmseg = require "shmseg"
 local scratch = require "spec.support.scratch"
@@ -57,7 +57,7 @@ end
 
 -- Has the methods do in the interpreter what they do when they are compiled, where that differs.
 local function as_compiled(cell, is_so)
-  local get, i, name = getmetatable(cell).__index.get, 0, nil
+  local get, i, name = getmetatable(cell).__index.get, 0
   repeat
     i = i + 1
     name = debug.getupvalue(get, i)

@@ -14,5 +14,6 @@
 #include "shmseg/messages.h"
 #include "shmseg/object.h"
 #include "shmseg/segment.h"
+#include "shmseg/watch.h"
 
 #endif

@@ -30,12 +30,13 @@ check.add_module("shmseg", shmseg)
 local has_front = front.install()
 
 --- Tells what this platform can do.
--- @treturn table booleans by name; and platform, a string
+-- @treturn table booleans by name; platform, a string; and watch, a string or false
 function shmseg.features()
   local features = {}
   for name, value in pairs(core.features) do
     features[name] = value
   end
+  features.watch = core.watch_way() -- asked when it is wanted: it tries what the kernel lets it have
   features.ffi = has_front
   return features
 end

@@ -5,6 +5,7 @@
 #include "binding/scalar.h"
 #include "binding/segment.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 #include "core/wait.h"
 #include "core/word.h"
 
@@ -161,9 +162,15 @@ static void check_narrow(lua_State *L, const atomic *n) {
     luaL_error(L, "only an i32 or u32 can be waited for, not an %s", scalar_names[n->type]);
 }
 
-/* Waits once. SHMSEG_CLOSED: a hook has closed the segment, or made it shorter. */
+/* Is the word there? SHMSEG_CLOSED: Lua code has closed the segment, or made it shorter. */
+static int word_status(const atomic *n) {
+  bool gone = view_is_closed(&n->view) || view_limit(&n->view) < n->view.size;
+  return gone ? SHMSEG_CLOSED : 0;
+}
+
+/* Waits once. */
 static int wait_for_change(const atomic *n, uint32_t seen, uint32_t *now, int64_t deadline) {
-  if (view_is_closed(&n->view) || view_limit(&n->view) < n->view.size)
+  if (word_status(n) != 0)
     return SHMSEG_CLOSED;
   const uint32_t *word = (uint32_t *)(n->view.segment->data + n->view.offset);
   int err = shmseg_wait_word(n->view.segment, word, seen, deadline);
@@ -190,6 +197,34 @@ static int atomic_wait(lua_State *L) {
   if (err == SHMSEG_CLOSED)
     check_word(L, n); /* raises */
   return err ? push_view_failure(L, &n->view, err) : push_result(L, n, now);
+}
+
+static int arm_watch(watch *w, uint64_t seen) {
+  const atomic *n = w->what;
+  int err = word_status(n);
+  return err ? err
+             : shmseg_segment_watch(n->view.segment, n->view.offset, (uint32_t)seen, &w->core);
+}
+
+static int fail_watch(lua_State *L, const watch *w, int err) {
+  const atomic *n = w->what;
+  const char *hint = watch_hint(err);
+  if (err == SHMSEG_CLOSED)
+    check_word(L, n); /* raises */
+  if (!hint)
+    return push_view_failure(L, &n->view, err);
+  return push_failure(L, err, push_subject(L, "segment", n->view.segment->place.name), hint);
+}
+
+/* watch(seen) -> watch | nil, message, code */
+static int atomic_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch, .fail = fail_watch, .see = check_operand };
+  atomic *n = check_atomic(L);
+  uint64_t seen = check_operand(L, 2);
+  check_narrow(L, n);
+  check_word(L, n);
+  check_shared(L, &n->view);
+  return push_armed_watch(L, &source, seen);
 }
 
 /* notify([count]) -> how many were woken */
@@ -248,7 +283,8 @@ static const luaL_Reg methods[] = {
   { "add", atomic_add },   { "band", atomic_band },     { "bor", atomic_bor },
   { "bxor", atomic_bxor }, { "cas", atomic_cas },       { "load", atomic_load },
   { "sub", atomic_sub },   { "store", atomic_store },   { "swap", atomic_swap },
-  { "wait", atomic_wait }, { "notify", atomic_notify }, { NULL, NULL },
+  { "wait", atomic_wait }, { "notify", atomic_notify }, { "watch", atomic_watch },
+  { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = { { "__tostring", atomic_tostring }, { NULL, NULL } };

@@ -4,6 +4,7 @@
 #include "binding/object.h"
 #include "binding/value.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 
 /* Bytes of the first private buffer. */
 #define BUFFER_MIN 256
@@ -137,22 +138,43 @@ static int cell_get_into(lua_State *L) {
   return 2;
 }
 
+/* A version that was seen; none: 0. */
+static uint64_t opt_version(lua_State *L, int arg) {
+  int64_t version = lua_isnoneornil(L, arg) ? 0 : check_integer(L, arg);
+  luaL_argcheck(L, version >= 0, arg, "not a version");
+  return (uint64_t)version;
+}
+
 /* wait([version [, timeout]]) -> value, version | nil, "timeout" */
 static int cell_wait(lua_State *L) {
   cell *c = check_object(L, &cell_class);
-  int64_t version = lua_isnoneornil(L, 2) ? 0 : check_integer(L, 2);
+  uint64_t version = opt_version(L, 2);
   wait wait = wait_until(opt_deadline(L, 3));
   int err;
-  luaL_argcheck(L, version >= 0, 2, "not a version");
   do
-    err = shmseg_cell_wait(&c->cell, (uint64_t)version, wait.deadline);
+    err = shmseg_cell_wait(&c->cell, version, wait.deadline);
   while (wait_again(L, &wait, &err));
   return err ? push_object_failure(L, &c->object, err) : push_current(L, c);
 }
 
+static int arm_watch(watch *w, uint64_t seen) {
+  const cell *c = w->what;
+  return shmseg_cell_watch(&c->cell, seen, &w->core);
+}
+
+/* watch([version]) -> watch | nil, message, code */
+static int cell_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch,
+                                       .fail = fail_object_watch,
+                                       .see = opt_version };
+  check_object(L, &cell_class);
+  return push_armed_watch(L, &source, opt_version(L, 2));
+}
+
 static const luaL_Reg methods[] = {
   { "cas", cell_cas }, { "get", cell_get },   { "get_into", cell_get_into },
-  { "set", cell_set }, { "wait", cell_wait }, { NULL, NULL },
+  { "set", cell_set }, { "wait", cell_wait }, { "watch", cell_watch },
+  { NULL, NULL },
 };
 
 void binding_open_cell(lua_State *L) {

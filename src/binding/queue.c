@@ -8,6 +8,7 @@
 #include "binding/object.h"
 #include "binding/ring.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 #include "core/wait.h"
 
 typedef struct {
@@ -330,11 +331,32 @@ static int queue_stats(lua_State *L) {
   return 1;
 }
 
+/* --- watching ----------------------------------------------------------------------------- */
+
+static int arm_watch(watch *w, uint64_t direction) {
+  queue *q = w->what;
+  return shmseg_queue_watch(&q->queue, (shmseg_direction)direction, &w->core);
+}
+
+/* watch("pop" | "push") -> watch | nil, message, code */
+static int queue_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch, .fail = fail_object_watch };
+  static const char *const directions[] = { "pop", "push",
+                                            NULL }; /* as shmseg_direction has them */
+  check_object(L, &queue_class);
+  return push_armed_watch(L, &source, (uint64_t)check_option(L, 2, directions));
+}
+
 static const luaL_Reg methods[] = {
-  { "drain", queue_drain },         { "pop", queue_pop },
-  { "pop_into", queue_pop_into },   { "push", queue_push },
-  { "push_many", queue_push_many }, { "shutdown", queue_shutdown },
-  { "stats", queue_stats },         { NULL, NULL },
+  { "drain", queue_drain },
+  { "pop", queue_pop },
+  { "pop_into", queue_pop_into },
+  { "push", queue_push },
+  { "push_many", queue_push_many },
+  { "shutdown", queue_shutdown },
+  { "stats", queue_stats },
+  { "watch", queue_watch },
+  { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = { { "__len", queue_len }, { NULL, NULL } };

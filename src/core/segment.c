@@ -33,6 +33,7 @@
 
 #include "core/mapping.h"
 #include "core/owner.h"
+#include "core/watch.h"
 #include "os/backing.h"
 #include "os/map.h"
 #include "os/presence.h"
@@ -56,6 +57,7 @@ int shmseg_segment_valid_place(shmseg_place place) {
 /* --- closing ------------------------------------------------------------------------------ */
 
 int shmseg_segment_give_up(shmseg_segment *segment, int err) {
+  shmseg_watch_end(&segment->watches, NULL); /* first: what a watch maps keeps a description */
   if (segment->temporary)
     shmseg_temporary_remove(segment->temporary);
   shmseg_owner_forget_all(segment); /* init may have locked something */

@@ -27,6 +27,7 @@ const char *shmseg_strerror(int code) {
   case SHMSEG_HELD: return "this handle holds the lock already";
   case SHMSEG_NOT_HELD: return "this handle does not hold the lock";
   case SHMSEG_TOO_MANY: return "too many";
+  case SHMSEG_FORKED: return "the handle was made before a fork";
   case SHMSEG_WRONG_TYPE: return "the value is of another type";
   default: return code > 0 ? strerror(code) : "unknown error";
   }

@@ -267,6 +267,14 @@ int shmseg_cell_wait(const shmseg_cell *cell, uint64_t seen, int64_t deadline) {
   return cell_has_changed(cell, seen) ? segment_status(segment) : shmseg_wait_again(deadline);
 }
 
+int shmseg_cell_watch(const shmseg_cell *cell, uint64_t seen, shmseg_watch *watch) {
+  uint32_t key;
+  int err = shmseg_object_watch(&cell->object, EVENTCOUNT, watch, &key);
+  return err ? err
+             : shmseg_object_arm(&cell->object, EVENTCOUNT, watch, key,
+                                 cell_has_changed(cell, seen));
+}
+
 static const char *cell_check(const shmseg_object *object) {
   const shmseg_cell *cell = (const shmseg_cell *)object;
   uint64_t word = load_relaxed(cell_version_of(cell));

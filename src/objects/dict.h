@@ -317,7 +317,7 @@ void shmseg_dict_recount_claims(dict_op *op);
 /* Says that somebody is about to sleep until the key's line changes, or its claim. Gives the key for
  * shmseg_eventcount_wait(), 0 through a read-only handle. Loads behind it see each change whose writer has
  * not seen that. */
-uint32_t shmseg_dict_watch(const shmseg_dict *dict, const dict_key *key);
+uint32_t shmseg_dict_ask(const shmseg_dict *dict, const dict_key *key);
 
 /* Sleeps until such a change, as shmseg_eventcount_wait(). */
 int shmseg_dict_sleep(const shmseg_dict *dict, const dict_key *key, uint32_t watched,

@@ -182,7 +182,7 @@ static bool claim_has_ended(const shmseg_dict_claim *claim, uint64_t word,
 static int claim_wait(const shmseg_dict *dict, const dict_key *key, const shmseg_dict_claim *claim,
                       shmseg_dict_outcome *outcome, uint64_t *dead, int64_t deadline) {
   uint64_t *at = dict_word64(dict, claim->awaited);
-  uint32_t watched = shmseg_dict_watch(dict, key);
+  uint32_t watched = shmseg_dict_ask(dict, key);
   uint64_t word = load_ordered(at);
   int err = segment_status(dict->object.segment);
   if (err || claim_has_ended(claim, word, outcome))

@@ -21,6 +21,7 @@
 
 #include "core/segment.h"
 #include "core/wait.h"
+#include "core/watch.h"
 #include "core/word.h"
 #include "objects/kinds.h"
 #include "objects/object.h"
@@ -123,6 +124,21 @@ int shmseg_event_wait(const shmseg_event *event, uint32_t *began, int64_t deadli
     if (slept == 0)
       slept = shmseg_wait_again(deadline);
   }
+}
+
+/* The word is what is slept on, so nothing has to be asked for. */
+int shmseg_event_watch(const shmseg_event *event, shmseg_watch *watch) {
+  const shmseg_segment *segment = event->object.segment;
+  uint32_t word;
+  int err = event_look(event, &word);
+  if (err)
+    return shmseg_watch_refuse(watch, err);
+  err = shmseg_watch_begin(watch, segment, event, event_word_of(event), false);
+  if (err)
+    return err;
+  word = load_ordered(event_word_of(event));
+  return shmseg_watch_arm(watch, segment, event_word_of(event), word,
+                          word & SET ? 0 : SHMSEG_EMPTY);
 }
 
 static const char *event_check(const shmseg_object *object) {

@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "core/eventcount.h"
 #include "core/owner.h"
 #include "core/wait.h"
+#include "core/watch.h"
 #include "objects/header.h"
 
 /* Nanoseconds that another process may be building an object. */
@@ -74,6 +76,8 @@ int shmseg_object_open(shmseg_object *object, const shmseg_kind *kind, shmseg_sl
 void shmseg_object_close(shmseg_object *object) {
   if (object->kind && object->kind->close)
     object->kind->close(object);
+  if (object->segment)
+    shmseg_watch_end(&object->segment->watches, object);
   object->segment = NULL;
   object->guard = NULL;
 }
@@ -113,6 +117,28 @@ const char *shmseg_object_check(const shmseg_object *object) {
     return shmseg_strerror(err);
   const char *wrong = shmseg_header_check(object);
   return wrong ? wrong : object->kind->check(object);
+}
+
+/* --- watches ------------------------------------------------------------------------------ */
+
+int shmseg_object_watch(const shmseg_object *object, uint64_t offset, shmseg_watch *watch,
+                        uint32_t *key) {
+  int err = shmseg_object_ready(object);
+  if (err)
+    return shmseg_watch_refuse(watch, err);
+  uint32_t *word = shmseg_object_at(object, offset);
+  err = shmseg_watch_begin(watch, object->segment, object, word, !object->segment->writable);
+  if (!err)
+    *key = shmseg_eventcount_prepare(object->segment, word);
+  return err;
+}
+
+int shmseg_object_arm(const shmseg_object *object, uint64_t offset, shmseg_watch *watch,
+                      uint32_t key, bool found) {
+  bool unasked =
+      key == 0 && object->segment->writable; /* peers were faster at each try: look again */
+  return shmseg_watch_arm(watch, object->segment, shmseg_object_at(object, offset), key,
+                          found || unasked ? 0 : SHMSEG_EMPTY);
 }
 
 /* --- by name ------------------------------------------------------------------------------ */

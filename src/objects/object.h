@@ -66,6 +66,16 @@ static inline int shmseg_object_copied(const shmseg_object *object, const shmseg
   return err;
 }
 
+/* The two halves of a watch on the eventcount at that offset, around the look whether there is something:
+ *
+ *   uint32_t key;
+ *   int err = shmseg_object_watch(object, offset, watch, &key);
+ *   return err ? err : shmseg_object_arm(object, offset, watch, key, there is something); */
+int shmseg_object_watch(const shmseg_object *object, uint64_t offset, shmseg_watch *watch,
+                        uint32_t *key);
+int shmseg_object_arm(const shmseg_object *object, uint64_t offset, shmseg_watch *watch,
+                      uint32_t key, bool found);
+
 /* The address of the word at that offset of the object, which lies in it. */
 static inline void *shmseg_object_at(const shmseg_object *object, uint64_t offset) {
   return object->segment->data + object->offset + offset;

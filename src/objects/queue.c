@@ -224,6 +224,7 @@ int shmseg_queue_push_many(shmseg_queue *queue, const shmseg_source *messages, s
     if (appended > 0)
       shmseg_eventcount_notify(
           queue_word32(queue, QUEUE_MESSAGES)); /* the swap and its look are in one order */
+    queue->lacking = err == SHMSEG_CHANGED ? SHMSEG_RECORD((uint64_t)messages[*pushed].size) : 0;
     if (err == SHMSEG_CHANGED)
       err = queue_wait_for_room(queue, deadline);
   }
@@ -250,6 +251,28 @@ int shmseg_queue_shutdown(shmseg_queue *queue) {
   shmseg_eventcount_notify(queue_word32(queue, QUEUE_SPACE));
   err = segment_status(queue->object.segment);
   return err ? err : word & QUEUE_SHUT ? 0 : EAGAIN;
+}
+
+/* --- watches ------------------------------------------------------------------------------ */
+
+/* By ordered loads, as queue_has_changed(). Positions that cannot be are something: a try says what. */
+static bool queue_has_something(const shmseg_queue *queue, shmseg_direction direction) {
+  uint64_t head = load_ordered(queue_word64(queue, QUEUE_HEAD));
+  uint64_t word = load_ordered(queue_word64(queue, QUEUE_TAIL));
+  uint64_t tail = word >> 1, least = queue->lacking ? queue->lacking : SHMSEG_RECORD(0);
+  if (word & QUEUE_SHUT || !shmseg_ring_holds(queue->ring, head, tail))
+    return true;
+  return direction == SHMSEG_WATCH_POP ? head != tail : queue->ring - (tail - head) >= least;
+}
+
+int shmseg_queue_watch(shmseg_queue *queue, shmseg_direction direction, shmseg_watch *watch) {
+  uint32_t key;
+  uint64_t offset = direction == SHMSEG_WATCH_POP ? QUEUE_MESSAGES : QUEUE_SPACE;
+  int err = shmseg_object_watch(&queue->object, offset, watch, &key);
+  if (err)
+    return err;
+  return shmseg_object_arm(&queue->object, offset, watch, key,
+                           queue_has_something(queue, direction));
 }
 
 /* --- the kind ----------------------------------------------------------------------------- */

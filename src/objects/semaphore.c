@@ -23,6 +23,7 @@
 #include "core/segment.h"
 #include "core/slots.h"
 #include "core/wait.h"
+#include "core/watch.h"
 #include "core/word.h"
 #include "objects/kinds.h"
 #include "objects/object.h"
@@ -173,6 +174,13 @@ int shmseg_semaphore_value(shmseg_semaphore *semaphore, uint32_t *value) {
     shmseg_slots_clear(slots, 0);
   *value = slots.count - shmseg_slots_taken(slots);
   return segment_status(slots.segment);
+}
+
+int shmseg_semaphore_watch(const shmseg_semaphore *semaphore, shmseg_watch *watch) {
+  if (shmseg_semaphore_is_signal(semaphore))
+    return shmseg_signal_watch(&semaphore->object, watch);
+  int err = shmseg_object_ready(&semaphore->object);
+  return shmseg_watch_refuse(watch, err ? err : ENOTSUP);
 }
 
 static const char *semaphore_check(const shmseg_object *object) {

@@ -108,6 +108,15 @@ int shmseg_signal_value(const shmseg_object *object, uint32_t *value) {
   return err ? err : signal_valid(object, seen) ? 0 : SHMSEG_CORRUPT;
 }
 
+int shmseg_signal_watch(const shmseg_object *object, shmseg_watch *watch) {
+  uint32_t key;
+  int err = shmseg_object_watch(object, EVENTCOUNT, watch, &key);
+  if (err)
+    return err;
+  uint32_t seen = load_ordered((const uint32_t *)shmseg_object_at(object, COUNT));
+  return shmseg_object_arm(object, EVENTCOUNT, watch, key, seen != 1);
+}
+
 const char *shmseg_signal_check(const shmseg_object *object) {
   const uint32_t *eventcount = shmseg_object_at(object, EVENTCOUNT);
   const uint32_t *word = shmseg_object_at(object, COUNT);

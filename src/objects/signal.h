@@ -13,10 +13,11 @@
 /* Lists its words that are not zero. */
 int shmseg_signal_build(shmseg_words *words);
 
-/* What the functions of shmseg_semaphore_acquire, _post and _value do. */
+/* What the functions of shmseg_semaphore_acquire, _post, _value and _watch do. */
 int shmseg_signal_acquire(const shmseg_object *object, int64_t deadline);
 int shmseg_signal_post(const shmseg_object *object, uint32_t count);
 int shmseg_signal_value(const shmseg_object *object, uint32_t *value);
+int shmseg_signal_watch(const shmseg_object *object, shmseg_watch *watch);
 
 /* Names what is wrong, or NULL. */
 const char *shmseg_signal_check(const shmseg_object *object);

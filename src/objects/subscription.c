@@ -5,6 +5,7 @@
 
 #include "core/eventcount.h"
 #include "core/segment.h"
+#include "core/watch.h"
 
 /* Bytes that are copied between two looks whether they were overwritten meanwhile. */
 #define CHUNK ((size_t)65536)
@@ -247,6 +248,25 @@ int shmseg_subscription_confirm(shmseg_subscription *s, const shmseg_subscriptio
 
 void shmseg_subscription_advance(shmseg_subscription *s, const shmseg_subscription_batch *batch) {
   subscription_advance(s, batch);
+}
+
+/* By an ordered load. A word that cannot be is something: a try says what. */
+static bool subscription_has_something(const shmseg_subscription *s) {
+  uint64_t word = load_ordered(broadcast_word64(s->broadcast, BROADCAST_PUBLISHED));
+  return s->position == GONE || word & BROADCAST_SHUT || !broadcast_is_count(word) ||
+         s->sequence < broadcast_next_of(word);
+}
+
+int shmseg_subscription_watch(shmseg_subscription *s, shmseg_watch *watch) {
+  uint32_t key;
+  int err = subscription_ready(s);
+  if (err)
+    return shmseg_watch_refuse(watch, err);
+  const shmseg_object *object = &s->broadcast->object;
+  err = shmseg_object_watch(object, BROADCAST_EVENTCOUNT, watch, &key);
+  return err ? err
+             : shmseg_object_arm(object, BROADCAST_EVENTCOUNT, watch, key,
+                                 subscription_has_something(s));
 }
 
 int shmseg_subscription_next(shmseg_subscription *s, void *buffer, size_t available, size_t *size,

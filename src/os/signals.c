@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "os/futex.h"
+
 static const struct {
   const char *name;
   int number;
@@ -33,8 +35,12 @@ static size_t signals_index_of(int number) {
   return i;
 }
 
+/* An event loop may wait on the word. */
 static void signals_note(int number) {
-  __atomic_fetch_or(&shmseg_signals_word, 1u << signals_index_of(number), __ATOMIC_RELAXED);
+  int err = errno;
+  __atomic_fetch_or(&shmseg_signals_word, 1u << signals_index_of(number), __ATOMIC_SEQ_CST);
+  shmseg_futex_wake(&shmseg_signals_word, INT32_MAX);
+  errno = err;
 }
 
 /* Unblocks it in the calling thread: the program that started this one may have blocked it. */

@@ -3,6 +3,7 @@
 #ifndef SHMSEG_BASE_H
 #define SHMSEG_BASE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* What the shared library exports; its build hides the rest. The Lua module exports its open function
@@ -45,7 +46,8 @@ enum {
   SHMSEG_CHANGED = -15,     /* a peer was faster */
   SHMSEG_NO_PROC = -16,     /* there is no /proc, through which a nameless backing is opened anew */
   SHMSEG_WRONG_TYPE = -17,  /* the value is of another type than the call is for */
-  SHMSEG_TOO_MANY = -18     /* a signal has no room for so many posts */
+  SHMSEG_TOO_MANY = -18,    /* a signal has no room for so many posts */
+  SHMSEG_FORKED = -19       /* misuse: the handle was made before a fork, by another process */
 };
 
 /* What a code means. For SHMSEG_* and 0 an English string that stays; for errno values what
@@ -81,6 +83,27 @@ typedef struct shmseg_member {
   int slot;       /* index in this process's table */
   unsigned forks; /* the process that has it: a forked child has none of its parent's */
 } shmseg_member;
+
+/* A descriptor that becomes readable when a word changes; private. os/futexfd.h has its functions. */
+typedef struct shmseg_futexfd {
+  int fd;           /* what is polled; 0: closed */
+  short way;        /* how it is told of a change */
+  bool pending;     /* a wait is under way, as far as is known */
+  unsigned process; /* that has made it */
+
+  /* the word that is waited on */
+  const uint32_t *address;
+  uint64_t offset; /* in the backing */
+  int file;        /* of the backing; -1: private memory */
+
+  /* of an io_uring: its descriptor, or 0, its memory, and where what is in that */
+  int ring;
+  unsigned char *memory;
+  void *entry;
+  uint32_t size, sq_tail, cq_head, cq_tail, cq_flags, cq_entries;
+
+  int slot; /* of the table of the threads, plus 1; 0: none */
+} shmseg_futexfd;
 
 #ifdef __cplusplus
 }

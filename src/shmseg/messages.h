@@ -82,6 +82,7 @@ typedef struct shmseg_queue {
   uint64_t ring;                 /* bytes of the ring */
   uint64_t push_lap, pop_lap;    /* positions where the ring's first byte was passed last */
   uint64_t head_seen, tail_seen; /* how far the other side was when last looked at */
+  uint64_t lacking; /* bytes of the record that the last push found no room for; 0: it found room */
   shmseg_spin push_spin, pop_spin;
 } shmseg_queue;
 

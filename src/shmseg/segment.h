@@ -24,6 +24,7 @@ typedef enum {
 struct shmseg_fault;
 struct shmseg_hold;
 struct shmseg_temporary;
+struct shmseg_watch;
 typedef struct shmseg_segment shmseg_segment;
 
 /* What becomes of a name, which else stays until somebody removes it.
@@ -81,9 +82,10 @@ struct shmseg_segment {
   size_t max;                 /* least address space to reserve */
   struct shmseg_temporary *temporary; /* ticket of os/temporary.h, NULL for none */
   shmseg_member member;
-  struct shmseg_hold *holds; /* what this handle has locked */
-  unsigned generation;       /* another one after each hole: objects from before have ended */
-  unsigned opened;           /* what generation was when the backing was opened */
+  struct shmseg_hold *holds;    /* what this handle has locked */
+  struct shmseg_watch *watches; /* what event loops wait for in it */
+  unsigned generation;          /* another one after each hole: objects from before have ended */
+  unsigned opened;              /* what generation was when the backing was opened */
 };
 
 /* Makes a closed handle, which is all zeroes; needed when close may come before open. */
