@@ -31,7 +31,7 @@ typedef struct shmseg_objects_VERSION {
     double);
   int32_t (*dict_set_number)(void *, const void *, uint32_t, double, int32_t, double, double);
   int32_t (*dict_delete)(void *, const void *, uint32_t);
-  double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
+  double (*dict_incr)(void *, const void *, uint32_t, double);
 } shmseg_objects_VERSION;
 
 typedef struct shmseg_front_VERSION shmseg_front_VERSION;
@@ -214,7 +214,8 @@ function layout.check()
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
-  layout.scratch = ffi.new(layout.type "scratch") -- of what is read from objects (front_objects.h)
+  layout.memory = ffi.new(layout.type "scratch") -- for what is read from objects
+  layout.scratch = ffi.cast(layout.type "scratch *", layout.memory) -- a constant for the compiler
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout
