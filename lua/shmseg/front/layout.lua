@@ -141,8 +141,8 @@ function layout.sizeof(name)
 end
 
 --- Declares the structs and compares them with C's.
--- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar), at and
--- home (pointers to fields of state); or nil when they are others
+-- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar),
+-- at and home (pointers to fields of state); or nil when they are others
 function layout.check()
   local ffi = require "ffi"
   layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")
