@@ -47,7 +47,8 @@ STORE
   return c(...)
 end]]
 
--- A string is copied to the buffer of the state, and is made of it if nobody else has used the buffer.
+-- A string is copied to the buffer of the state, and is made of it if nobody else has used the
+-- buffer.
 local read = locals .. [[
 local read, buffer, make_string, most = env.read, env.buffer, env.make_string, env.most
 return function(...)
