@@ -47,7 +47,7 @@ describe("the module", function()
     assert.equal("string", type(features.platform))
     local count = 0
     for name, value in pairs(features) do
-      if name ~= "platform" then
+      if name ~= "platform" and name ~= "watch" then
         assert.equal("boolean", type(value), name)
         count = count + 1
       end
@@ -56,6 +56,8 @@ describe("the module", function()
     for _, name in ipairs { "futex", "memfd", "fault_guard" } do
       assert.equal("boolean", type(features[name]), name)
     end
+    local ways = { io_uring = true, thread = true, [false] = true }
+    assert.True(ways[features.watch], tostring(features.watch))
     features.platform = nil
     assert.equal("string", type(shmseg.features().platform))
   end)
@@ -201,7 +203,7 @@ describe("the module", function()
   it("knows its userdata by more than their metatables", function()
     local other = peer.start()
     local told = other:call [[
-      local seg = assert(shmseg.anonymous(2 ^ 16))
+      local seg = assert(shmseg.anonymous(2 ^ 17))
       local function object(noun, offset, options)
         return assert(shmseg[noun].open(seg:slice(offset, 4096), "c", options))
       end
@@ -214,7 +216,7 @@ describe("the module", function()
         object("cell", 24576, { capacity = 64 }), object("queue", 28672, { capacity = 64 }),
         object("broadcast", 32768, { capacity = 64 }),
         object("broadcast", 36864, { capacity = 64 }):subscribe(), shmseg.signals("USR1"),
-        dict, dict:claim("key"),
+        dict, dict:claim("key"), object("event", 65536):watch(),
         debug.getregistry()["shmseg.listing"],
       }
       local count = 0
@@ -294,6 +296,7 @@ describe("the module", function()
         look("subscription", getmetatable(object:subscribe()).__index, "subscription:")
       elseif kind == "dict" then
         look("claim", getmetatable(object:claim "key").__index, "claim:")
+        look("watch", getmetatable(object:watch "key").__index, "watch:")
       end
     end
     assert.same({}, absent)

@@ -78,6 +78,7 @@ local function handles(segment)
   all["shmseg.Guard"] = all["shmseg.Mutex"]:lock()
   all["shmseg.Subscription"] = all["shmseg.Broadcast"]:subscribe()
   all["shmseg.Claim"] = all["shmseg.Dict"]:claim "key"
+  all["shmseg.Watch"] = all["shmseg.Event"]:watch()
   return all
 end
 

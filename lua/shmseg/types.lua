@@ -212,6 +212,8 @@
 ---@field presence boolean who has an object open is known
 ---@field list boolean shmseg.list works
 ---@field proc boolean /proc is there
+---@field watch "io_uring"|"thread"|false how watches wait
+---@field ffi boolean on LuaJIT: hot methods are compiled, through its FFI
 
 ---@class shmseg.QueueStats
 ---@field messages integer how many there are
@@ -725,6 +727,13 @@ function Atomic:cas(expected, new) end
 ---@return shmseg.code? code
 function Atomic:wait(seen, timeout) end
 
+---A descriptor for an event loop: readable once the word is not `seen`. 32-bit types only.
+---@param seen integer
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Atomic:watch(seen) end
+
 ---@param count? integer all by default
 ---@return integer? woken
 ---@return string? message
@@ -838,6 +847,12 @@ function Semaphore:post(count) end
 ---@return shmseg.code? code
 function Semaphore:value() end
 
+---A descriptor for an event loop: readable when a counting signal can be acquired.
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Semaphore:watch() end
+
 ---Set or clear.
 ---@class shmseg.Event: shmseg.Object
 local Event = {}
@@ -862,6 +877,12 @@ function Event:is_set() end
 ---@return string? message
 ---@return shmseg.code? code
 function Event:wait(timeout) end
+
+---A descriptor for an event loop: readable when the event is set.
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Event:watch() end
 
 ---The latest value, never torn.
 ---@class shmseg.Cell: shmseg.SizedObject
@@ -900,6 +921,13 @@ function Cell:cas(version, value) end
 ---@return integer|string version
 ---@return shmseg.code? code
 function Cell:wait(version, timeout) end
+
+---A descriptor for an event loop: readable when the version is another one.
+---@param version? integer 0 by default: any value will do
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Cell:watch(version) end
 
 ---The value that is there, then each change that it sees.
 ---@return fun(): any, integer
@@ -959,6 +987,13 @@ function Queue:stats() end
 ---@return string? message
 ---@return shmseg.code? code
 function Queue:shutdown() end
+
+---A descriptor for an event loop: readable when a message can be popped, or one more be pushed.
+---@param direction "pop"|"push"
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Queue:watch(direction) end
 
 ---Each message to every subscriber.
 ---@class shmseg.Broadcast: shmseg.SizedObject
@@ -1026,6 +1061,12 @@ function Subscription:drain(max) end
 function Subscription:messages() end
 
 function Subscription:close() end
+
+---A descriptor for an event loop: readable when there is a message, or some were lost.
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Subscription:watch() end
 
 ---Keys and values with times to live. A failure is nil or false and a word, without a message.
 ---@class shmseg.Dict: shmseg.SizedObject
@@ -1188,6 +1229,13 @@ function Dict:llen(key) end
 ---@return shmseg.dict_word? word
 function Dict:wait(key, seen, timeout) end
 
+---A descriptor for an event loop: readable when the value is no longer `seen`.
+---@param key shmseg.key
+---@param seen any nil: until there is a value
+---@return shmseg.Watch? watch
+---@return shmseg.dict_word? word
+function Dict:watch(key, seen) end
+
 ---The value, computed once, however many ask for it.
 ---@param key shmseg.key
 ---@param fn fun(key: shmseg.key): any, number? the value, and its time to live
@@ -1255,6 +1303,37 @@ local Stop = {}
 function Stop:wait(timeout) end
 
 function Stop:close() end
+
+---A descriptor for an event loop: readable when a signal has come.
+---@return shmseg.Watch? watch
+---@return string? message
+---@return shmseg.code? code
+function Stop:watch() end
+
+---A descriptor for an event loop, which polls it for reading: then there may be something.
+---@class shmseg.Watch
+local Watch = {}
+
+---@return integer descriptor to be polled, and never to be read or closed
+function Watch:fd() end
+
+---Looks once, and is armed anew. Call it behind each try.
+---@param seen? any what was seen last, by the watch of a cell, an atomic or a dict's key
+---@return true? done
+---@return string? message
+---@return shmseg.code|shmseg.dict_word|nil code
+function Watch:rearm(seen) end
+
+---@return "r" events
+function Watch:events() end
+
+---@return number seconds after which to try although nothing woke
+function Watch:timeout() end
+
+---@return integer descriptor the same as fd
+function Watch:pollfd() end
+
+function Watch:close() end
 
 -- --- the modules -----------------------------------------------------------------------------
 

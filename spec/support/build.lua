@@ -104,4 +104,17 @@ function build.host(sources)
   return nil, output
 end
 
+--- Compiles a module for the Lua under test: its path, or nil and what the compiler said.
+function build.module(source)
+  local path, output
+  for _, flags in ipairs(lua_flags()) do
+    local headers = flags:gsub("%-[lL]%S+", "") -- the interpreter has Lua itself
+    path, output = build.program({ source }, headers .. " -shared -fPIC")
+    if path then
+      return path
+    end
+  end
+  return nil, output
+end
+
 return build

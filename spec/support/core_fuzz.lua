@@ -216,6 +216,7 @@ local function fill_pool()
     local object = assert(core[class].open(place, "c", { capacity = 512, permits = 3 }))
     pool[#pool + 1] = object
     pool[#pool + 1] = object.subscribe and object:subscribe() or nil
+    pool[#pool + 1] = class == "event" and object:watch() or nil
     local ended = assert(core[class].open(place, "c"))
     ended:close()
     pool[#pool + 1] = ended

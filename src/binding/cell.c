@@ -4,6 +4,7 @@
 #include "binding/object.h"
 #include "binding/value.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 
 /* Bytes of the first private buffer. */
 #define BUFFER_MIN 256
@@ -15,7 +16,7 @@ typedef struct {
   uint64_t copies; /* into the buffer, so far */
 } cell;
 
-static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell), NULL };
+const object_class cell_class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell), NULL };
 
 /* version, or the failure of the call that had the value at arg. */
 static int push_version(lua_State *L, cell *c, int err, int arg, uint64_t version) {
@@ -39,7 +40,7 @@ static int set(lua_State *L, cell *c, int arg, uint64_t expected, uint64_t *vers
 
 /* set(value) -> version */
 static int cell_set(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   uint64_t version;
   int err = set(L, c, 2, SHMSEG_ANY_VERSION, &version);
   return push_version(L, c, err, 2, version);
@@ -47,7 +48,7 @@ static int cell_set(lua_State *L) {
 
 /* cas(version, value) -> version | false, actual version */
 static int cell_cas(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   int64_t expected = check_integer(L, 2);
   luaL_argcheck(L, expected >= 0, 2, "not a version");
   uint64_t version;
@@ -116,12 +117,12 @@ static int push_current(lua_State *L, cell *c) {
 
 /* get() -> value, version | nil, "empty" */
 static int cell_get(lua_State *L) {
-  return push_current(L, check_object(L, &class));
+  return push_current(L, check_object(L, &cell_class));
 }
 
 /* get_into(segment [, offset]) -> count, version | nil, "empty" | "too small" */
 static int cell_get_into(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   target t = target_at(L, &c->object, 2);
   size_t size;
   uint64_t version;
@@ -137,24 +138,45 @@ static int cell_get_into(lua_State *L) {
   return 2;
 }
 
+/* A version that was seen; none: 0. */
+static uint64_t opt_version(lua_State *L, int arg) {
+  int64_t version = lua_isnoneornil(L, arg) ? 0 : check_integer(L, arg);
+  luaL_argcheck(L, version >= 0, arg, "not a version");
+  return (uint64_t)version;
+}
+
 /* wait([version [, timeout]]) -> value, version | nil, "timeout" */
 static int cell_wait(lua_State *L) {
-  cell *c = check_object(L, &class);
-  int64_t version = lua_isnoneornil(L, 2) ? 0 : check_integer(L, 2);
+  cell *c = check_object(L, &cell_class);
+  uint64_t version = opt_version(L, 2);
   wait wait = wait_until(opt_deadline(L, 3));
   int err;
-  luaL_argcheck(L, version >= 0, 2, "not a version");
   do
-    err = shmseg_cell_wait(&c->cell, (uint64_t)version, wait.deadline);
+    err = shmseg_cell_wait(&c->cell, version, wait.deadline);
   while (wait_again(L, &wait, &err));
   return err ? push_object_failure(L, &c->object, err) : push_current(L, c);
 }
 
+static int arm_watch(watch *w, uint64_t seen) {
+  const cell *c = w->what;
+  return shmseg_cell_watch(&c->cell, seen, &w->core);
+}
+
+/* watch([version]) -> watch | nil, message, code */
+static int cell_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch,
+                                       .fail = fail_object_watch,
+                                       .see = opt_version };
+  check_object(L, &cell_class);
+  return push_armed_watch(L, &source, opt_version(L, 2));
+}
+
 static const luaL_Reg methods[] = {
   { "cas", cell_cas }, { "get", cell_get },   { "get_into", cell_get_into },
-  { "set", cell_set }, { "wait", cell_wait }, { NULL, NULL },
+  { "set", cell_set }, { "wait", cell_wait }, { "watch", cell_watch },
+  { NULL, NULL },
 };
 
 void binding_open_cell(lua_State *L) {
-  binding_open_class(L, &class, methods);
+  binding_open_class(L, &cell_class, methods);
 }

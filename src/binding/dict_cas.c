@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* A dict's compare-and-set, its waits for a change, and what update is made of.
  *
+ * A watch of a key is armed for the state that a read has given, after its value was compared.
+ *
  * Values are compared in Lua's sense, as == does, after the codec has decoded them; a token of the core
  * then tells whether the key is still as it was. */
 #include "binding/dict.h"
+#include "binding/watch.h"
 #include "core/wait.h"
+#include "core/watch.h"
 
 #include <string.h>
 
@@ -120,9 +124,110 @@ static int dict_wait(lua_State *L) {
   return dict_push_failure(L, d, err, "value is a list");
 }
 
+/* --- watch -------------------------------------------------------------------------------- */
+
+enum { WATCH_KEY = 2, WATCH_SEEN, WATCH, WATCH_TABLE }; /* the stack; the dict is at 1 */
+
+/* Arms the watch for the key and the value seen, which are checked. is_new: it is not open yet. */
+static int arm_watch(lua_State *L, watch *w, const dict_key *key, const shmseg_dict_value *seen,
+                     bool is_new) {
+  dict *d = w->what;
+  shmseg_dict_value now;
+  wait wait = wait_for_work();
+  bool equal;
+  int64_t left = 0;
+  int err;
+  do {
+    lua_settop(L, WATCH_TABLE);
+    err = push_now(L, d, key, WATCH_SEEN, seen, &now, &equal);
+    if (!is_new)
+      check_watch_open(L, w); /* Lua code may have run */
+    if (err)
+      err = shmseg_watch_refuse(&w->core, err);
+    else
+      err = shmseg_dict_watch(&d->dict, key->bytes, key->size, equal ? &now.token : NULL, &left,
+                              &w->core);
+  } while (wait_again(L, &wait, &err));
+  if (!err)
+    w->expiry = left > 0 ? shmseg_wait_deadline(left) : 0;
+  return err;
+}
+
+/* nil, word for a watch that could not be armed. */
+static int push_watch_word(lua_State *L, const dict *d, int err) {
+  return err == SHMSEG_WRONG_TYPE ? dict_push_word(L, "value is a list")
+                                  : push_object_word(L, &d->object, err);
+}
+
+/* Makes nil, message, word of the nil, word at the top. */
+static int add_message(lua_State *L, const dict *d) {
+  const char *subject = push_object_subject(L, &d->object);
+  lua_pushfstring(L, "%s: %s", subject, lua_tostring(L, -2));
+  lua_replace(L, -2);
+  lua_insert(L, -2);
+  return 3;
+}
+
+static int rearm_watch(lua_State *L, watch *w) {
+  dict *d = w->what;
+  bool is_given = lua_gettop(L) > 1;
+  dict_key key;
+  shmseg_dict_value seen;
+  lua_settop(L, 2);
+  lua_getuservalue(L, 1);
+  lua_insert(L, 1); /* the table, the watch, the value */
+  for (int i = 1; i < WATCH; i++)
+    lua_rawgeti(L, 1, i);
+  if (is_given) {
+    lua_pushvalue(L, 3);
+    lua_replace(L, -2);
+  }
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, 1);
+  for (int i = 1; i <= 3; i++)
+    lua_remove(L, 1);
+  if (!dict_check_key(L, WATCH_KEY, &key) || !check_seen(L, WATCH_SEEN, &seen))
+    return add_message(L, d);
+  int err = arm_watch(L, w, &key, &seen, false);
+  if (watch_hint(err))
+    return fail_object_watch(L, w, err);
+  if (err) {
+    push_watch_word(L, d, err);
+    return add_message(L, d);
+  }
+  lua_pushvalue(L, WATCH_SEEN);
+  lua_rawseti(L, WATCH_TABLE, WATCH_SEEN);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+/* watch(key, seen) -> watch | nil, word */
+static int dict_watch(lua_State *L) {
+  static const watch_source source = { .rearm = rearm_watch };
+  dict *d = check_object(L, &dict_class);
+  dict_key key;
+  shmseg_dict_value seen;
+  lua_settop(L, 3);
+  if (!dict_check_key(L, WATCH_KEY, &key) || !check_seen(L, WATCH_SEEN, &seen))
+    return 2;
+  watch *w = push_watch(L, &source);
+  lua_getuservalue(L, WATCH);
+  for (int i = WATCH_KEY; i <= WATCH_SEEN; i++) {
+    lua_pushvalue(L, i);
+    lua_rawseti(L, WATCH_TABLE, i);
+  }
+  int err = arm_watch(L, w, &key, &seen, true);
+  if (err)
+    return push_watch_word(L, d, err);
+  open_watch(w);
+  lua_settop(L, WATCH);
+  return 1;
+}
+
 const luaL_Reg dict_cas_methods[] = {
   { "cas", dict_cas },
   { "wait", dict_wait },
+  { "watch", dict_watch },
   { NULL, NULL },
 };
 

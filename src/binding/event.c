@@ -3,6 +3,7 @@
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 
 typedef struct {
   object object;
@@ -46,10 +47,22 @@ static int event_wait(lua_State *L) {
   return push_object_done(L, &e->object, err);
 }
 
+static int arm_watch(watch *w, uint64_t seen) {
+  const event *e = w->what;
+  (void)seen;
+  return shmseg_event_watch(&e->event, &w->core);
+}
+
+/* watch() -> watch | nil, message, code */
+static int event_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch, .fail = fail_object_watch };
+  check_object(L, &class);
+  return push_armed_watch(L, &source, 0);
+}
+
 static const luaL_Reg methods[] = {
-  { "clear", event_clear }, { "is_set", event_is_set },
-  { "set", event_set },     { "wait", event_wait },
-  { NULL, NULL },
+  { "clear", event_clear }, { "is_set", event_is_set }, { "set", event_set },
+  { "wait", event_wait },   { "watch", event_watch },   { NULL, NULL },
 };
 
 void binding_open_event(lua_State *L) {

@@ -13,6 +13,7 @@
 void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
 void binding_open_cdata(lua_State *L);
+void binding_open_front(lua_State *L);
 void binding_open_guard(lua_State *L);
 void binding_open_listing(lua_State *L);
 void binding_open_look(lua_State *L);
@@ -26,6 +27,7 @@ void binding_open_terminal(lua_State *L);
 void binding_open_time(lua_State *L);
 void binding_open_users(lua_State *L);
 void binding_open_view(lua_State *L);
+void binding_open_watch(lua_State *L);
 
 /* binding_open_queue and so on */
 #define BINDING_OPEN(noun) void binding_open_##noun(lua_State *L);

@@ -4,6 +4,7 @@
 #include "binding/module.h"
 #include "binding/object.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 
 typedef struct {
   object object;
@@ -60,12 +61,26 @@ static int semaphore_value(lua_State *L) {
   return 1;
 }
 
+static int arm_watch(watch *w, uint64_t seen) {
+  const semaphore *s = w->what;
+  (void)seen;
+  return shmseg_semaphore_watch(&s->semaphore, &w->core);
+}
+
+/* watch() -> watch | nil, message, code */
+static int semaphore_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch, .fail = fail_object_watch };
+  semaphore *s = check_object(L, &class);
+  if (object_handle(&s->object)->segment && !shmseg_semaphore_is_signal(&s->semaphore))
+    return luaL_error(
+        L, "%s: only a counting signal can be watched: a dead owner's permits wake nobody",
+        push_object_subject(L, &s->object));
+  return push_armed_watch(L, &source, 0);
+}
+
 static const luaL_Reg methods[] = {
-  { "acquire", semaphore_acquire },
-  { "post", semaphore_post },
-  { "release", semaphore_release },
-  { "value", semaphore_value },
-  { NULL, NULL },
+  { "acquire", semaphore_acquire }, { "post", semaphore_post },   { "release", semaphore_release },
+  { "value", semaphore_value },     { "watch", semaphore_watch }, { NULL, NULL },
 };
 
 void binding_open_semaphore(lua_State *L) {

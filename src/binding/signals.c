@@ -3,11 +3,13 @@
 #include "binding/module.h"
 #include "binding/view.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 
 #include <errno.h>
 #include <string.h>
 
 #include "core/wait.h"
+#include "core/watch.h"
 #include "os/signals.h"
 
 #define CLASS "shmseg.signals"
@@ -18,11 +20,16 @@ static const char stop_tag;
 typedef struct {
   const void *tag;
   bool open;
+  shmseg_watch *watches; /* of it */
 } stop;
 
 static stop *check_stop(lua_State *L) {
   stop *s = test_tag(L, 1, &stop_tag);
   return s ? s : type_error(L, 1, CLASS);
+}
+
+static void check_stop_open(lua_State *L, const stop *s) {
+  luaL_argcheck(L, s->open, 1, "signals handle is closed");
 }
 
 /* signals(name...) -> stop; INT and TERM when nothing is named */
@@ -62,7 +69,7 @@ static int stop_wait(lua_State *L) {
   stop *s = check_stop(L);
   int64_t deadline = opt_deadline(L, 2);
   for (;;) {
-    luaL_argcheck(L, s->open, 1, "signals handle is closed");
+    check_stop_open(L, s);
     int number = shmseg_signals_take();
     if (number) {
       lua_pushstring(L, shmseg_signals_name(number));
@@ -74,11 +81,30 @@ static int stop_wait(lua_State *L) {
   }
 }
 
+static int arm_watch(watch *w, uint64_t seen) {
+  stop *s = w->what;
+  (void)seen;
+  return s->open ? shmseg_watch_signals(&s->watches, &w->core) : SHMSEG_CLOSED;
+}
+
+static int fail_watch(lua_State *L, const watch *w, int err) {
+  check_stop_open(L, w->what);
+  return push_failure(L, err, "signals", watch_hint(err));
+}
+
+/* watch() -> watch | nil, message, code */
+static int stop_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch, .fail = fail_watch };
+  check_stop_open(L, check_stop(L));
+  return push_armed_watch(L, &source, 0);
+}
+
 static int stop_close(lua_State *L) {
   stop *s = check_stop(L);
   if (s->open)
     shmseg_signals_release();
   s->open = false;
+  shmseg_watch_end(&s->watches, NULL);
   return 0;
 }
 
@@ -87,9 +113,12 @@ static int stop_tostring(lua_State *L) {
   return 1;
 }
 
-static const luaL_Reg methods[] = { { "wait", stop_wait },
-                                    { "close", stop_close },
-                                    { NULL, NULL } };
+static const luaL_Reg methods[] = {
+  { "close", stop_close },
+  { "wait", stop_wait },
+  { "watch", stop_watch },
+  { NULL, NULL },
+};
 
 static const luaL_Reg metamethods[] = {
   { "__gc", stop_close },

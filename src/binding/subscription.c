@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "binding/module.h"
-#include "binding/ring.h"
 #include "binding/waiting.h"
+#include "binding/watch.h"
 #include "core/segment.h"
 
 #define SUBSCRIPTION_CLASS "shmseg.subscription"
@@ -18,16 +18,9 @@
 /* subscribe(-n): more than there can be. */
 #define LAST_MAX ((int64_t)1 << 53)
 
-static const char subscription_tag;
+const char subscription_tag;
 
 #define BROADCAST 1 /* key of the user value, a table which also has the buffer */
-
-typedef struct {
-  const void *tag;
-  broadcast *broadcast; /* NULL: closed */
-  shmseg_subscription subscription;
-  ring_reader reader;
-} subscription;
 
 static uint64_t check_from(lua_State *L) {
   if (lua_isnoneornil(L, 2))
@@ -334,10 +327,38 @@ static int subscription_drain(lua_State *L) {
   return 3;
 }
 
+/* --- watching ----------------------------------------------------------------------------- */
+
+static int arm_watch(watch *w, uint64_t seen) {
+  subscription *s = w->what;
+  (void)seen;
+  return s->broadcast ? shmseg_subscription_watch(&s->subscription, &w->core) : SHMSEG_CLOSED;
+}
+
+static int fail_watch(lua_State *L, const watch *w, int err) {
+  const subscription *s = w->what;
+  const char *hint = watch_hint(err);
+  check_not_closed(L, s);
+  if (hint)
+    return push_failure(L, err, push_object_subject(L, &s->broadcast->object), hint);
+  return push_object_failure(L, &s->broadcast->object, err);
+}
+
+/* watch() -> watch | nil, message, code */
+static int subscription_watch(lua_State *L) {
+  static const watch_source source = { .arm = arm_watch, .fail = fail_watch };
+  check_not_closed(L, check_subscription(L));
+  return push_armed_watch(L, &source, 0);
+}
+
 /* --- the userdata ------------------------------------------------------------------------- */
 
 static int subscription_close(lua_State *L) {
-  check_subscription(L)->broadcast = NULL;
+  subscription *s = check_subscription(L);
+  shmseg_segment *segment = s->broadcast ? s->broadcast->broadcast.object.segment : NULL;
+  if (segment)
+    end_watches(&segment->watches, s);
+  s->broadcast = NULL;
   return 0;
 }
 
@@ -373,11 +394,9 @@ int push_subscription(lua_State *L, broadcast *b) {
 }
 
 static const luaL_Reg methods[] = {
-  { "close", subscription_close },
-  { "drain", subscription_drain },
-  { "next", subscription_next },
-  { "next_into", subscription_next_into },
-  { NULL, NULL },
+  { "close", subscription_close }, { "drain", subscription_drain },
+  { "next", subscription_next },   { "next_into", subscription_next_into },
+  { "watch", subscription_watch }, { NULL, NULL },
 };
 
 static const luaL_Reg metamethods[] = {

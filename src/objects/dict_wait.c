@@ -118,14 +118,15 @@ static int wait_watch_nothing(const shmseg_dict *dict, const shmseg_dict_token *
   const shmseg_segment *segment = dict->object.segment;
   uint32_t *word = dict_word32(dict, 0);
   int err = shmseg_watch_begin(watch, segment, dict, word, true);
-  return err ? err : shmseg_watch_arm(watch, segment, word, 0, seen->word == 0 ? SHMSEG_EMPTY : 0);
+  bool is_same = seen && seen->word == 0;
+  return err ? err : shmseg_watch_arm(watch, segment, word, 0, is_same ? SHMSEG_EMPTY : 0);
 }
 
 int shmseg_dict_watch(const shmseg_dict *dict, const void *key, size_t key_size,
                       const shmseg_dict_token *seen, int64_t *left, shmseg_watch *watch) {
   const shmseg_segment *segment = dict->object.segment;
   dict_key where;
-  uint64_t expiry;
+  uint64_t expiry = 0;
   *left = 0;
   int err = shmseg_dict_locate(dict, key, key_size, &where);
   if (err == SHMSEG_EMPTY)
@@ -137,7 +138,7 @@ int shmseg_dict_watch(const shmseg_dict *dict, const void *key, size_t key_size,
   if (err)
     return err;
   uint32_t asked = shmseg_dict_ask(dict, &where);
-  err = wait_look(dict, &where, seen, &expiry);
+  err = seen ? wait_look(dict, &where, seen, &expiry) : 0;
   if (err == SHMSEG_INTERRUPTED && (asked != 0 || !segment->writable))
     err = SHMSEG_EMPTY;
   if (err == SHMSEG_EMPTY && expiry != 0)
