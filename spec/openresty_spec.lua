@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- examples/openresty: nginx's workers and programs outside share a dict. It runs on LuaJIT, as
--- nginx does, where there is an nginx with its Lua module: examples/openresty/README.md says how.
+-- examples/openresty: nginx's workers and programs outside share a dict and a queue. It runs on
+-- LuaJIT, as nginx does, where there is an nginx with its Lua module: examples/openresty/README.md
+-- says how.
 
 local shmseg = require "shmseg"
 local process = require "spec.support.process"
@@ -47,113 +48,169 @@ local function needs_nginx()
   return find_nginx() or pending "there is no nginx with its Lua module here"
 end
 
--- A copy of the example in a folder of its own, which listens on a socket; its dict has this name.
-local function copy(name)
+-- Changes a file: each text, a plain one, by what stands beside it.
+local function change(path, changes)
+  local file = assert(io.open(path))
+  local text = file:read "*a"
+  file:close()
+  for from, to in pairs(changes) do
+    local first = assert(text:find(from, 1, true), path .. " has no " .. from)
+    repeat
+      text = text:sub(1, first - 1) .. to .. text:sub(first + #from)
+      first = text:find(from, first + #to, true)
+    until not first
+  end
+  file = assert(io.open(path, "w"))
+  file:write(text)
+  file:close()
+end
+
+local Site = {}
+Site.__index = Site
+
+-- A copy of the example in a folder of its own, which listens on a socket; its objects' names begin
+-- with this one. changes: of nginx.conf.
+local function copy(name, changes)
   local folder = scratch.path "nginx"
   assert(shell.succeeds(("cp -r examples/openresty %s && mkdir %s/temp"):format(
     shell.quote(folder), shell.quote(folder))))
-  for leaf, changes in pairs {
-    ["nginx.conf"] = {
-      ["127%.0%.0%.1:8088"] = "unix:" .. folder .. "/socket",
-      ["error_log stderr"] = "error_log " .. folder .. "/log",
-      ["daemon off;"] = shell.run("id -u") == "0\n" and "daemon off; user root root;" or nil,
-    },
-    ["site.lua"] = { ["shmseg%-site"] = name },
-    ["outside.lua"] = { ["shmseg%-site"] = name },
-  } do
-    local file = assert(io.open(folder .. "/" .. leaf))
-    local text = file:read "*a"
-    file:close()
-    for from, to in pairs(changes) do
-      local count
-      text, count = text:gsub(from, (to:gsub("%%", "%%%%")))
-      assert(count > 0, leaf .. " has no " .. from)
-    end
-    file = assert(io.open(folder .. "/" .. leaf, "w"))
-    file:write(text)
-    file:close()
+  if shell.run("id -u") == "0\n" then
+    change(folder .. "/nginx.conf", { ["daemon off;"] = "daemon off; user root root;" })
   end
+  change(folder .. "/nginx.conf", {
+    ["127.0.0.1:8088"] = "unix:" .. folder .. "/socket",
+    ["error_log stderr"] = "error_log " .. folder .. "/log",
+  })
+  change(folder .. "/nginx.conf", changes or {})
+  change(folder .. "/site.lua", { ["shmseg-site"] = name })
+  change(folder .. "/outside.lua", { ["shmseg-site"] = name })
   return folder
 end
 
-local function start(nginx, folder)
+-- nginx with the example; ends with the spec. environment: words, "NAME=value".
+local function serve(nginx, changes, environment)
+  local name = scratch.family()
+  local self = setmetatable({ name = name, folder = copy(name, changes) }, Site)
   local words = {
     "env", "LD_LIBRARY_PATH=" .. nginx.libraries,
     "LUA_PATH=" .. package.path .. nginx.path, "LUA_CPATH=" .. package.cpath,
   }
-  for _, word in ipairs(nginx.words) do
+  for _, list in ipairs { environment or {}, nginx.words } do
+    for _, word in ipairs(list) do
+      words[#words + 1] = word
+    end
+  end
+  for _, word in ipairs { "-p", self.folder .. "/", "-c", "nginx.conf", "-e", self:log() } do
     words[#words + 1] = word
   end
-  for _, word in ipairs { "-p", folder .. "/", "-c", "nginx.conf", "-e", folder .. "/log" } do
-    words[#words + 1] = word
-  end
-  local master = process.start(words)
+  self.master = process.start(words)
   scratch.defer(function() -- a master that is killed leaves its workers
-    if not master.status then
-      shell.run("kill -TERM " .. master.pid .. "; sleep 0.5")
+    if not self.master.status then
+      shell.run("kill -TERM " .. self.master.pid .. "; sleep 0.5")
     end
   end)
-  return master
+  self:await()
+  return self
+end
+
+function Site:log()
+  return self.folder .. "/log"
+end
+
+function Site:said()
+  return (shell.run("cat " .. shell.quote(self:log())))
+end
+
+-- The answer, a space, and its status.
+function Site:ask(path)
+  return (shell.run(("curl -s -o - -w ' %%{http_code}' --unix-socket %s http://here%s"):format(
+    shell.quote(self.folder .. "/socket"), path)))
+end
+
+-- The answer, which has to be a good one.
+function Site:told(path)
+  local answer, status = self:ask(path):match "^(.-)\n? (%d+)$"
+  assert.equal("200", status, self:said())
+  return answer
+end
+
+function Site:await()
+  local answer
+  for _ = 1, 200 do
+    answer = self:ask "/front"
+    if answer:find " 200$" then
+      return
+    end
+    assert.True(self.master:lives(), self:said())
+    shmseg.sleep(0.05)
+  end
+  error(answer .. self:said())
+end
+
+function Site:outside_words(...)
+  return {
+    shell.lua(), "-e", ("package.path=%q package.cpath=%q"):format(package.path, package.cpath),
+    self.folder .. "/outside.lua", ...,
+  }
+end
+
+function Site:outside(...)
+  local text, status = shell.run(shell.quote((table.unpack or unpack)(self:outside_words(...))))
+  assert.equal(0, status, text)
+  return text
+end
+
+-- nginx ends in order, and has complained of nothing.
+function Site:stop()
+  self.master:signal "QUIT"
+  assert.same({}, self.master:ends_well())
+  local said = self:said()
+  assert.falsy(said:find("[error]", 1, true) or said:find("[alert]", 1, true), said)
 end
 
 describe("the dict in nginx", function()
   after_each(scratch.clean)
 
   it("is the same for two workers and for a program outside", function()
-    local nginx = needs_nginx()
-    local name = scratch.name()
-    local folder = copy(name)
-    local master = start(nginx, folder)
-
-    local function ask(path)
-      return (shell.run(("curl -s -o - -w ' %%{http_code}' --unix-socket %s http://here%s"):format(
-        shell.quote(folder .. "/socket"), path)))
-    end
-    local function outside(...)
-      local text, status = shell.run(shell.quote(shell.lua(), "-e",
-        ("package.path=%q package.cpath=%q"):format(package.path, package.cpath),
-        folder .. "/outside.lua", ...))
-      assert.equal(0, status, text)
-      return text
-    end
-    local answer
-    for _ = 1, 200 do
-      answer = ask "/start"
-      if answer:find " 200$" then
-        break
-      end
-      assert.True(master:lives(), shell.run("cat " .. shell.quote(folder .. "/log")))
-      shmseg.sleep(0.05)
-    end
-    assert.equal(" 200", answer:match " %d+$", shell.run("cat " .. shell.quote(folder .. "/log")))
-
+    local site = serve(needs_nginx())
     local workers, asked = {}, 0
     repeat -- both workers answer, sooner or later
-      local text = ask "/cats"
+      local text = site:told "/cats"
       asked = asked + 1
       local worker, ours, theirs =
-        text:match "^worker (%d): /cats was seen (%d+) times; nginx alone counts (%d+)\n 200$"
+        text:match "^worker (%d): /cats was seen (%d+) times; nginx alone counts (%d+)$"
       assert.truthy(worker, text)
       assert.same({ asked, asked }, { tonumber(ours), tonumber(theirs) })
       workers[worker] = true
     until workers["0"] and workers["1"] or asked == 300
     assert.truthy(workers["0"] or workers["1"])
 
-    outside("visit", "/cats")
+    site:outside("visit", "/cats")
     asked = asked + 2
-    local text = ask "/cats"
-    local promise = ("seen %d times; nginx alone counts %d\n"):format(asked, asked - 1)
-    assert.truthy(text:find(promise, 1, true), text)
-    assert.truthy(outside():find(("/cats\t%d\n"):format(asked), 1, true))
+    local promise = ("seen %d times; nginx alone counts %d"):format(asked, asked - 1)
+    assert.truthy(site:told("/cats"):find(promise, 1, true))
+    assert.truthy(site:outside():find(("/cats\t%d\n"):format(asked), 1, true))
 
-    outside("block", "unix:")
-    assert.equal(" 403", ask("/cats"):match " %d+$")
-    outside("admit", "unix:")
-    assert.equal(" 200", ask("/cats"):match " %d+$")
+    site:outside("block", "unix:")
+    assert.equal(" 403", site:ask("/cats"):match " %d+$")
+    site:outside("admit", "unix:")
+    site:told "/cats"
 
-    master:signal "QUIT"
-    assert.same({}, master:ends_well())
-    assert.truthy(scratch.bytes(name)) -- it outlives nginx
-    assert(shmseg.unlink(name))
+    site:stop()
+    assert.truthy(scratch.bytes(site.name)) -- it outlives nginx
+  end)
+end)
+
+describe("the queue in nginx", function()
+  after_each(scratch.clean)
+
+  it("brings a question to a program outside, whose answer a request awaits", function()
+    local site = serve(needs_nginx())
+    local worker = process.start(site:outside_words("work", "2"))
+    assert.equal("168", site:told "/primes/1000")
+    assert.equal("168", site:told "/primes/1000") -- which the dict has kept
+    assert.equal("25", site:told "/primes/100")
+    assert.same({}, worker:ends_well())
+    site:stop()
   end)
 end)
