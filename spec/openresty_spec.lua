@@ -82,8 +82,8 @@ local function copy(name, changes)
     ["error_log stderr"] = "error_log " .. folder .. "/log",
   })
   change(folder .. "/nginx.conf", changes or {})
-  change(folder .. "/site.lua", { ["shmseg-site"] = name })
-  change(folder .. "/outside.lua", { ["shmseg-site"] = name })
+  local rename = "cd %s && sed -i s/shmseg-site/%s/ *.*"
+  assert(shell.succeeds(rename:format(shell.quote(folder), name)))
   return folder
 end
 
@@ -212,5 +212,74 @@ describe("the queue in nginx", function()
     assert.equal("25", site:told "/primes/100")
     assert.same({}, worker:ends_well())
     site:stop()
+  end)
+end)
+
+-- Light threads and a timer at work by turns, each with a key of its own; another light thread
+-- takes what all of them push.
+local LIGHT = [[
+  location = /light {
+    content_by_lua_block {
+      local shmseg = require "shmseg"
+      local dict = assert(shmseg.dict.open("shmseg-site", "rw"))
+      local queue = assert(shmseg.queue.open("shmseg-site-questions"))
+      local function work(_, me)
+        local wrong = 0
+        for i = 1, 200 do
+          assert(dict:set(me, me .. i))
+          if i % 20 == 0 then
+            ngx.sleep(0)
+          end
+          wrong = wrong + (dict:get(me) == me .. i and 0 or 1)
+          assert(queue:push(me, 0))
+        end
+        assert(queue:push("wrong " .. wrong, 0))
+      end
+      ngx.thread.spawn(work, false, "one")
+      ngx.thread.spawn(work, false, "two")
+      assert(ngx.timer.at(0, work, "three"))
+      local taken, ended = {}, 0
+      while ended < 3 do
+        local message = queue:pop(0)
+        if not message then
+          ngx.sleep(0.001)
+        else
+          taken[message] = (taken[message] or 0) + 1
+          ended = ended + (message:find "^wrong" and 1 or 0)
+        end
+      end
+      ngx.say(("%d %d %d %d"):format(taken.one, taken.two, taken.three, taken["wrong 0"]))
+    }
+  }
+  location / {]]
+
+describe("the library in nginx", function()
+  after_each(scratch.clean)
+
+  it("is at work in light threads and timers, without waiting", function()
+    local site = serve(needs_nginx(), { ["location / {"] = LIGHT })
+    assert.equal("200 200 200 3", site:told "/light")
+    site:stop()
+  end)
+
+  it("may be loaded, and its objects opened, before the workers are forked", function()
+    local site = serve(needs_nginx(), { ["init_worker_by_lua_block"] = "init_by_lua_block" })
+    for i = 1, 20 do
+      assert.truthy(site:told("/dogs"):find(("seen %d times"):format(i), 1, true))
+    end
+    site:stop()
+  end)
+
+  it("does without the cache of code: each request loads it anew", function()
+    local site = serve(needs_nginx(), {
+      ["lua_shared_dict"] = "lua_code_cache off; lua_shared_dict",
+    })
+    for i = 1, 20 do
+      assert.truthy(site:told("/mice"):find(("seen %d times"):format(i), 1, true))
+    end
+    local handles = shmseg.users(site.name) -- each worker has one, and the last request perhaps
+    assert.True(handles <= 3, handles)
+    site.master:signal "QUIT"
+    assert.equal(0, (site.master:finish()))
   end)
 end)

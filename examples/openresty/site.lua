@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- What the workers of nginx do with the dict and the queue that they share with the programs outside.
+-- What the workers of nginx do with the dict and the queue that they share with programs outside.
 
 local shmseg = require "shmseg"
 
