@@ -87,18 +87,16 @@ local function copy(name, changes)
   return folder
 end
 
--- nginx with the example; ends with the spec. environment: words, "NAME=value".
+-- nginx with the example; ends with the spec. changes: of nginx.conf; environment: "NAME=value".
 local function serve(nginx, changes, environment)
   local name = scratch.family()
   local self = setmetatable({ name = name, folder = copy(name, changes) }, Site)
   local words = {
-    "env", "LD_LIBRARY_PATH=" .. nginx.libraries,
-    "LUA_PATH=" .. package.path .. nginx.path, "LUA_CPATH=" .. package.cpath,
+    "env", "-u", "SHMSEG_FFI", "LD_LIBRARY_PATH=" .. nginx.libraries,
+    "LUA_PATH=" .. package.path .. nginx.path, "LUA_CPATH=" .. package.cpath, environment,
   }
-  for _, list in ipairs { environment or {}, nginx.words } do
-    for _, word in ipairs(list) do
-      words[#words + 1] = word
-    end
+  for _, word in ipairs(nginx.words) do
+    words[#words + 1] = word
   end
   for _, word in ipairs { "-p", self.folder .. "/", "-c", "nginx.conf", "-e", self:log() } do
     words[#words + 1] = word
@@ -262,8 +260,19 @@ describe("the library in nginx", function()
     site:stop()
   end)
 
+  it("has LuaJIT compile its calls, unless it is told not to", function()
+    local site = serve(needs_nginx())
+    assert.equal("compiled", site:told "/front")
+    site:stop()
+    site = serve(needs_nginx(), nil, "SHMSEG_FFI=0")
+    assert.equal("interpreted", site:told "/front")
+    assert.truthy(site:told("/cows"):find("seen 1 times", 1, true))
+    site:stop()
+  end)
+
   it("may be loaded, and its objects opened, before the workers are forked", function()
     local site = serve(needs_nginx(), { ["init_worker_by_lua_block"] = "init_by_lua_block" })
+    assert.equal("compiled", site:told "/front")
     for i = 1, 20 do
       assert.truthy(site:told("/dogs"):find(("seen %d times"):format(i), 1, true))
     end
@@ -274,6 +283,7 @@ describe("the library in nginx", function()
     local site = serve(needs_nginx(), {
       ["lua_shared_dict"] = "lua_code_cache off; lua_shared_dict",
     })
+    assert.equal("compiled", site:told "/front")
     for i = 1, 20 do
       assert.truthy(site:told("/mice"):find(("seen %d times"):format(i), 1, true))
     end
