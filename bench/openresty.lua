@@ -24,8 +24,8 @@ http {
   fastcgi_temp_path %s/fastcgi;
   uwsgi_temp_path %s/uwsgi;
   scgi_temp_path %s/scgi;
-  lua_package_path "%s/?.lua;%s/build/luajit/share/lua/5.1/?.lua;%s/build/luajit/share/lua/5.1/?/init.lua;;";
-  lua_package_cpath "%s/build/luajit/lib/lua/5.1/?.so;;";
+  lua_package_path "%s/?.lua;%s/share/lua/5.1/?.lua;%s/share/lua/5.1/?/init.lua;;";
+  lua_package_cpath "%s/lib/lua/5.1/?.so;;";
   lua_shared_dict bench 64m;
   lua_shared_dict written 64m;
   lua_shared_dict few 1m;
@@ -58,10 +58,11 @@ function openresty.command(root, script, workers, arguments)
     return nil
   end
   local folder = ("%s/build/bench/%s-%d"):format(root, script, workers)
+  local tree = root .. "/build/luajit"
   os.execute(("mkdir -p '%s'"):format(folder))
   write(folder .. "/conf", CONFIGURATION:format(
     kit, lua, context.output_of "id -un", workers, folder, folder, folder, folder, folder, folder,
-    core:match "^(.*)/resty/", root, root, root, root, script, arguments))
+    core:match "^(.*)/resty/", tree, tree, tree, root, script, arguments))
   return ("timeout 60 %s -p '%s' -c '%s/conf'"):format(table.concat(nginx, " "), folder, folder)
 end
 
