@@ -251,6 +251,23 @@ local LIGHT = [[
   }
   location / {]]
 
+-- How the traces end that LuaJIT makes of a loop: "loop", if it compiles all that is in it.
+local TRACE = [[
+  location = /trace {
+    content_by_lua_block {
+      local segment = assert(require("shmseg").anonymous(64))
+      local sum = 0
+      jit.flush()
+      for i = 1, 1000 do
+        segment:set_i32(0, i)
+        sum = sum + segment:get_i32(0)
+      end
+      local info = require("jit.util").traceinfo(1)
+      ngx.say(sum, " ", info and info.linktype)
+    }
+  }
+  location / {]]
+
 describe("the library in nginx", function()
   after_each(scratch.clean)
 
@@ -261,11 +278,13 @@ describe("the library in nginx", function()
   end)
 
   it("has LuaJIT compile its calls, unless it is told not to", function()
-    local site = serve(needs_nginx())
+    local site = serve(needs_nginx(), { ["location / {"] = TRACE })
     assert.equal("compiled", site:told "/front")
+    assert.equal("500500 loop", site:told "/trace")
     site:stop()
-    site = serve(needs_nginx(), nil, "SHMSEG_FFI=0")
+    site = serve(needs_nginx(), { ["location / {"] = TRACE }, "SHMSEG_FFI=0")
     assert.equal("interpreted", site:told "/front")
+    assert.equal("500500 stitch", site:told "/trace")
     assert.truthy(site:told("/cows"):find("seen 1 times", 1, true))
     site:stop()
   end)
@@ -275,6 +294,9 @@ describe("the library in nginx", function()
     assert.equal("compiled", site:told "/front")
     for i = 1, 20 do
       assert.truthy(site:told("/dogs"):find(("seen %d times"):format(i), 1, true))
+      if i == 10 then
+        site.master:signal "HUP" -- forks new workers
+      end
     end
     site:stop()
   end)
