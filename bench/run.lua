@@ -9,6 +9,7 @@ local dict = require "bench.dict"
 local lock = require "bench.lock"
 local markdown = require "bench.markdown"
 local messages = require "bench.message"
+local nginx = require "bench.nginx"
 local peer_versions = require "bench.peer_versions"
 local peers = require "bench.peers"
 local plot = require "bench.plot"
@@ -28,13 +29,15 @@ local SUITES = {
   { name = "frame", share = 1 / 3, laps = 5 },
   { name = "message", share = 1 / 3, laps = 3, elsewhere = messages },
   { name = "dict", share = 1 / 3, laps = 3, elsewhere = dict },
+  { name = "nginx", share = 1 / 3, laps = 3, elsewhere = nginx },
   { name = "dict_size", share = 1 / 5, laps = 3 },
   { name = "watch", share = 1 / 5, laps = 3, elsewhere = watch },
   { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
 }
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
-  suites       segment bulk array lock queue batch frame message dict dict_size watch peers
+  suites       segment bulk array lock queue batch frame message dict nginx dict_size
+               watch peers
                (default: all of them)
   --rounds N   processes for each suite (default 15; lock half, bulk and those behind lock a third)
   --laps N     laps in each of them (default 3 or 5)

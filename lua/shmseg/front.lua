@@ -9,7 +9,9 @@ local core = require "shmseg.core"
 
 local front = {}
 
-local parts = { "segment", "array", "record", "atomic" }
+local parts = {
+  "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
+}
 
 -- Is this a LuaJIT whose compiler is on and whose FFI is there, and does nobody want to do without?
 local function is_wanted()

@@ -38,6 +38,28 @@ static const uint32_t numbers[] = {
   offsetof(shmseg_segment, fault),
   offsetof(shmseg_fault, code),
   sizeof(((shmseg_fault *)0)->code),
+  offsetof(front, objects),
+  sizeof(front_scratch),
+  offsetof(front_scratch, number),
+  offsetof(front_scratch, lost),
+  offsetof(front_scratch, size),
+  offsetof(front_scratch, type),
+  offsetof(front_scratch, flags),
+  offsetof(front_scratch, bytes),
+  sizeof(front_objects),
+  offsetof(front_objects, cell_set),
+  offsetof(front_objects, cell_get),
+  offsetof(front_objects, queue_push),
+  offsetof(front_objects, queue_see),
+  offsetof(front_objects, queue_take),
+  offsetof(front_objects, broadcast_publish),
+  offsetof(front_objects, subscription_see),
+  offsetof(front_objects, subscription_advance),
+  offsetof(front_objects, dict_get),
+  offsetof(front_objects, dict_set),
+  offsetof(front_objects, dict_set_number),
+  offsetof(front_objects, dict_delete),
+  offsetof(front_objects, dict_incr),
   offsetof(array, count),
   sizeof(((array *)0)->count),
   offsetof(array, element.type),
@@ -94,6 +116,7 @@ static void push_state(lua_State *L) {
   f->views = &front_view_calls;
   f->numbers = numbers;
   f->segment_tag = &segment_tag;
+  f->objects = &front_objects_calls;
   f->array_tag = &array_tag;
   f->root = segment_root_offset;
   lua_pushlightuserdata(L, (void *)&key);

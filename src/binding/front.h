@@ -11,6 +11,7 @@
 #include <lua.h>
 
 #include "binding/atomic.h"
+#include "binding/front_objects.h"
 #include "binding/record.h"
 
 #pragma GCC visibility push(hidden)
@@ -53,6 +54,7 @@ struct front {
   uint64_t nowhere[2];
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
   const void *segment_tag, *array_tag;
+  const front_objects *objects;
   const front_views *views;
   const uint32_t *numbers; /* sizes and offsets of what layout.lua declares, in its order */
   int32_t reads;           /* how often the buffer was filled: is it still one's own? */

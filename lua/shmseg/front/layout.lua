@@ -10,6 +10,30 @@ local layout = {}
 local declarations = [[
 typedef struct shmseg_fault_VERSION { int code; } shmseg_fault_VERSION;
 
+typedef struct shmseg_scratch_VERSION {
+  double serial, number, lost;
+  int32_t size, type, flags, unused;
+  uint8_t bytes[16384];
+  uint64_t batch[8];
+} shmseg_scratch_VERSION;
+
+typedef struct shmseg_objects_VERSION {
+  double (*cell_set)(void *, const void *, uint32_t);
+  double (*cell_get)(void *, shmseg_scratch_VERSION *);
+  int32_t (*queue_push)(void *, const void *, uint32_t);
+  double (*queue_see)(void *, shmseg_scratch_VERSION *);
+  int32_t (*queue_take)(void *, shmseg_scratch_VERSION *, double);
+  double (*broadcast_publish)(void *, const void *, uint32_t);
+  double (*subscription_see)(void *, shmseg_scratch_VERSION *);
+  int32_t (*subscription_advance)(void *, shmseg_scratch_VERSION *, double);
+  double (*dict_get)(void *, const void *, uint32_t, shmseg_scratch_VERSION *);
+  int32_t (*dict_set)(void *, const void *, uint32_t, const void *, uint32_t, int32_t, double,
+    double);
+  int32_t (*dict_set_number)(void *, const void *, uint32_t, double, int32_t, double, double);
+  int32_t (*dict_delete)(void *, const void *, uint32_t);
+  double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
+} shmseg_objects_VERSION;
+
 typedef struct shmseg_front_VERSION shmseg_front_VERSION;
 typedef struct shmseg_views_VERSION {
   int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
@@ -42,6 +66,7 @@ typedef struct shmseg_front_VERSION {
     double scratch_f64;
   };
   const void *segment_tag, *array_tag;
+  const shmseg_objects_VERSION *objects;
   const shmseg_views_VERSION *views;
   const uint32_t *numbers;
   int32_t reads;
@@ -114,6 +139,16 @@ local numbers = {
   { "segment", "fd" }, { "segment", "fd", "int" },
   { "segment", "writable" }, { "segment", "writable", "bool" },
   { "segment", "fault" }, { "fault", "code" }, { "fault", "code", "int" },
+  { "front", "objects" },
+  { "scratch" }, { "scratch", "number" }, { "scratch", "lost" }, { "scratch", "size" },
+  { "scratch", "type" }, { "scratch", "flags" }, { "scratch", "bytes" },
+  { "objects" },
+  { "objects", "cell_set" }, { "objects", "cell_get" },
+  { "objects", "queue_push" }, { "objects", "queue_see" }, { "objects", "queue_take" },
+  { "objects", "broadcast_publish" }, { "objects", "subscription_see" },
+  { "objects", "subscription_advance" },
+  { "objects", "dict_get" }, { "objects", "dict_set" }, { "objects", "dict_set_number" },
+  { "objects", "dict_delete" }, { "objects", "dict_incr" },
   { "array", "count" }, { "array", "count", "int64_t" },
   { "array", "type" }, { "array", "type", "int" },
   { "record", "shape" },
@@ -178,6 +213,9 @@ function layout.check()
   end
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
+  layout.calls = layout.state.objects
+  layout.scratch = ffi.new(layout.type "scratch") -- of what is read from objects (front_objects.h)
+  layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout
 end
