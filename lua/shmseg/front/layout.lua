@@ -44,7 +44,7 @@ typedef struct shmseg_objects_VERSION {
     double);
   int32_t (*dict_set_number)(void *, const void *, uint32_t, double, int32_t, double, double);
   int32_t (*dict_delete)(void *, const void *, uint32_t);
-  double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
+  double (*dict_incr)(void *, const void *, uint32_t, double);
 } shmseg_objects_VERSION;
 
 typedef struct shmseg_front_VERSION {
@@ -141,8 +141,8 @@ function layout.sizeof(name)
 end
 
 --- Declares the structs and compares them with C's.
--- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar), at and
--- home (pointers to fields of state); or nil when they are others
+-- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar),
+-- at and home (pointers to fields of state); or nil when they are others
 function layout.check()
   local ffi = require "ffi"
   layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")
@@ -164,7 +164,8 @@ function layout.check()
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
-  layout.scratch = ffi.new(layout.type "scratch") -- of what is read from objects (front_objects.h)
+  core.front.scratch = ffi.new(layout.type "scratch") -- for what is read from objects; is kept there
+  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- small: a constant
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout

@@ -15,7 +15,7 @@ local find = [[
     local class = getmetatable(self)
     if class == whole or class == part then
       local view, now, from = cast(view_pointer, self), state.key, cast(int64, offset)
-      if view.key - now == 1 and from >= 0 and from <= view.LIMIT - COUNT then
+      if view.key == now and from >= 0 and from <= view.LIMIT - COUNT then
         local at = view.base + from
 ]]
 
@@ -47,7 +47,8 @@ STORE
   return c(...)
 end]]
 
--- A string is copied to the buffer of the state, and is made of it if nobody else has used the buffer.
+-- A string is copied to the buffer of the state, and is made of it if nobody else has used the
+-- buffer.
 local read = locals .. [[
 local read, buffer, make_string, most = env.read, env.buffer, env.make_string, env.most
 return function(...)
