@@ -8,3 +8,4 @@ files["lua/shmseg/types.lua"] = { unused = false }   -- declarations alone
 files["bench"] = { std = "max" }
 files["spec/support/peer_main.lua"] = { globals = { "shmseg", "report", "quit" } }   -- what its chunks see
 files["examples/openresty/site.lua"] = { read_globals = { "ngx" } }
+files["examples/neovim"] = { read_globals = { "vim" } }

@@ -9,6 +9,8 @@ local peer_versions = {}
 -- Not each Lua has it
 local LUAPOSIX = [[for v in 4 3 2 1; do lua5.$v -e 'print(require "posix".version)' && break; done]]
 
+local LUV = [[for v in 4 3 2 1; do lua5.$v -e 'print(require "luv".version_string())' && break; done]]
+
 -- The line with which a program tells its version; `with` is a file that it needs besides.
 local function program(root, name, argument, with)
   local words = installed.program(root, name)
@@ -36,6 +38,9 @@ local PEERS = {
   { "luaposix", function()
     local line = context.output_of(("{ %s; } 2>/dev/null"):format(LUAPOSIX))
     return line:gsub("^.*/", "")
+  end },
+  { "luv", function()
+    return context.output_of(("{ %s; } 2>/dev/null"):format(LUV))
   end },
   { "Node", function()
     return context.output_of "node --version 2>/dev/null"

@@ -14,6 +14,7 @@ local peers = require "bench.peers"
 local plot = require "bench.plot"
 local report = require "bench.report"
 local results = require "bench.results"
+local watch = require "bench.watch"
 
 -- In the order in which they run. `share` of the rounds: the slow ones get fewer.
 -- Short slices and many laps: what disturbs the machine then disturbs all contestants alike.
@@ -28,11 +29,12 @@ local SUITES = {
   { name = "message", share = 1 / 3, laps = 3, elsewhere = messages },
   { name = "dict", share = 1 / 3, laps = 3, elsewhere = dict },
   { name = "dict_size", share = 1 / 5, laps = 3 },
+  { name = "watch", share = 1 / 5, laps = 3, elsewhere = watch },
   { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
 }
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
-  suites       segment bulk array lock queue batch frame message dict dict_size peers
+  suites       segment bulk array lock queue batch frame message dict dict_size watch peers
                (default: all of them)
   --rounds N   processes for each suite (default 15; lock half, bulk and those behind lock a third)
   --laps N     laps in each of them (default 3 or 5)

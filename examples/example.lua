@@ -156,7 +156,19 @@ function example.needs(start, ...)
   return example.check(...)
 end
 
--- What was raised, by the two above or by the library: its line and its code.
+-- A library that this example needs, and not every machine has. `package` is what Debian calls it.
+function example.library(name, package)
+  local found, library = pcall(require, name)
+  if not found then
+    local missing = "module '" .. name .. "' not found"
+    local message = ("there is no module %q for %s here; Debian has it in %s"):format(
+      name, rawget(_G, "jit") and "LuaJIT" or _VERSION, package)
+    error({ message = library:find(missing, 1, true) and message or library }, 0)
+  end
+  return library
+end
+
+-- What was raised, by those above or by the library: its line and its code.
 local function read_error(problem)
   local message, code = problem, nil
   if type(problem) == "table" then

@@ -13,7 +13,11 @@ local shell = require "spec.support.shell"
 local PROGRAMS = {
   { "writer", named = true, untyped = true },
   { "reader", named = true, untyped = true, needs = "writer.lua" },
+  { "copas", "serve", named = true },
+  { "copas", "publish", named = true, needs = "copas.lua serve" },
   { "counter" },
+  { "cqueues", "serve", named = true },
+  { "cqueues", "send", named = true, needs = "cqueues.lua serve" },
   { "frames", "camera", named = true },
   { "frames", "view", named = true, needs = "frames.lua camera" },
   { "frames", "glance", named = true, suffix = "-latest", needs = "frames.lua camera" },
@@ -21,6 +25,8 @@ local PROGRAMS = {
   { "latest", "write", named = true },
   { "latest", "read", named = true, needs = "latest.lua write" },
   { "limiter" },
+  { "luv", "serve", named = true, suffix = "-orders" },
+  { "luv", "send", named = true, suffix = "-orders", needs = "luv.lua serve" },
   { "mutex", named = true },
   { "pages" },
   { "points" },
@@ -289,7 +295,7 @@ describe("each example", function()
       end
     end
     local commands = 0
-    for name, rest in text:gmatch "`lua5%.4 examples/(%l+)%.lua([^`]*)`" do
+    for name, rest in text:gmatch "`lua5%.%d examples/(%l+)%.lua([^`]*)`" do
       local words = { name }
       for word in rest:gmatch "%S+" do
         words[#words + 1] = word

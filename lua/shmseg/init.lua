@@ -3,6 +3,7 @@
 
 local check = require "shmseg.check"
 local core = require "shmseg.core"
+local front = require "shmseg.front"
 local segment = require "shmseg.segment"
 local struct = require "shmseg.struct"
 
@@ -26,6 +27,8 @@ end
 
 check.add_module("shmseg", shmseg)
 
+local has_front = front.install()
+
 --- Tells what this platform can do.
 -- @treturn table booleans by name; platform, a string; and watch, a string or false
 function shmseg.features()
@@ -34,6 +37,7 @@ function shmseg.features()
     features[name] = value
   end
   features.watch = core.watch_way() -- not before it is wanted: it asks the kernel
+  features.ffi = has_front
   return features
 end
 

@@ -213,6 +213,7 @@
 ---@field list boolean shmseg.list works
 ---@field proc boolean /proc is there
 ---@field watch "io_uring"|"thread"|false how watches wait
+---@field ffi boolean on LuaJIT: hot methods are compiled, through its FFI
 
 ---@class shmseg.QueueStats
 ---@field messages integer how many there are

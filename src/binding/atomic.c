@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The atomic userdata: one aligned integer, changed in one step and waited for. */
+#include "binding/atomic.h"
 #include "binding/module.h"
 #include "binding/scalar.h"
 #include "binding/segment.h"
@@ -10,18 +11,7 @@
 
 #define CLASS "shmseg.atomic"
 
-/* Tries of an operation on 64 bits where Lua's numbers are floats. A try fails only when another
- * process has changed the word meanwhile. */
-#define TRIES 1000000
-
-static const char atomic_tag;
-
-typedef struct {
-  view view;
-  scalar type;
-} atomic;
-
-typedef enum { OP_SWAP, OP_ADD, OP_AND, OP_OR, OP_XOR } operation;
+const char atomic_tag;
 
 static const char *const types[] = { "i32", "u32", "i64", "u64", NULL };
 static const scalar scalars[] = { SCALAR_i32, SCALAR_u32, SCALAR_i64, SCALAR_u64 };
@@ -29,10 +19,6 @@ static const scalar scalars[] = { SCALAR_i32, SCALAR_u32, SCALAR_i64, SCALAR_u64
 static inline atomic *check_atomic(lua_State *L) {
   atomic *n = test_tag(L, 1, &atomic_tag);
   return n ? n : type_error(L, 1, CLASS);
-}
-
-static inline bool is_wide(const atomic *n) {
-  return scalar_size(n->type) == sizeof(uint64_t);
 }
 
 /* An operand: any integer. Of one that is too large the low bits are taken. */
@@ -49,7 +35,7 @@ static inline void *check_word(lua_State *L, const atomic *n) {
 
 static inline void push_value(lua_State *L, const atomic *n, uint64_t bits) {
   scalar_value value;
-  if (is_wide(n))
+  if (atomic_is_wide(n))
     value.u64 = bits;
   else
     value.u32 = (uint32_t)bits;
@@ -64,106 +50,83 @@ static inline int push_result(lua_State *L, const atomic *n, uint64_t bits) {
   return 1;
 }
 
-static inline uint64_t load(const atomic *n, const void *word) {
-  return is_wide(n) ? load_ordered((const uint64_t *)word) : load_ordered((const uint32_t *)word);
-}
-
-static inline uint64_t apply32(uint32_t *word, operation op, uint32_t operand) {
-  switch (op) {
-  case OP_SWAP: return swap_ordered(word, operand);
-  case OP_ADD: return add_ordered(word, operand);
-  case OP_AND: return and_ordered(word, operand);
-  case OP_OR: return or_ordered(word, operand);
-  default: return xor_ordered(word, operand);
-  }
-}
-
 #if LUA_VERSION_NUM >= 503
-static inline int apply64(lua_State *L, const atomic *n, uint64_t *word, operation op,
+static inline int apply64(lua_State *L, const atomic *n, uint64_t *word, atomic_operation op,
                           uint64_t operand) {
   switch (op) {
-  case OP_SWAP: return push_result(L, n, swap_ordered(word, operand));
-  case OP_ADD: return push_result(L, n, add_ordered(word, operand));
-  case OP_AND: return push_result(L, n, and_ordered(word, operand));
-  case OP_OR: return push_result(L, n, or_ordered(word, operand));
+  case ATOMIC_SWAP: return push_result(L, n, swap_ordered(word, operand));
+  case ATOMIC_ADD: return push_result(L, n, add_ordered(word, operand));
+  case ATOMIC_AND: return push_result(L, n, and_ordered(word, operand));
+  case ATOMIC_OR: return push_result(L, n, or_ordered(word, operand));
   default: return push_result(L, n, xor_ordered(word, operand));
   }
 }
 #else
-static uint64_t result_of(operation op, uint64_t old, uint64_t operand) {
-  switch (op) {
-  case OP_SWAP: return operand;
-  case OP_ADD: return old + operand;
-  case OP_AND: return old & operand;
-  case OP_OR: return old | operand;
-  default: return old ^ operand;
-  }
-}
-
 static bool is_plain(const atomic *n, uint64_t bits) {
   return scalar_is_plain(n->type, (scalar_value){ .u64 = bits });
 }
 
 /* The result is the old value. If no number holds it, this raises or makes cdata for it before the
  * word changes. */
-static int apply64(lua_State *L, const atomic *n, uint64_t *word, operation op, uint64_t operand) {
+static int apply64(lua_State *L, const atomic *n, uint64_t *word, atomic_operation op,
+                   uint64_t operand) {
   void *memory = NULL;
   uint64_t old = load_ordered(word);
-  for (int i = 0; i < TRIES; i++) {
+  for (int i = 0; i < ATOMIC_TRIES; i++) {
     if (!memory && !is_plain(n, old)) {
       memory = push_inexact(L, n->type == SCALAR_i64, old);
       check_writable(L, &n->view); /* making cdata may have run Lua code */
       word = check_word(L, n);
     }
-    if (!cas_ordered(word, &old, result_of(op, old, operand)))
+    if (!cas_ordered(word, &old, atomic_result(op, old, operand)))
       continue;
     if (is_plain(n, old) || view_status(&n->view) != 0)
       return push_result(L, n, old);
     memcpy(memory, &old, sizeof old);
     return 1;
   }
-  return luaL_error(L, "the word changed at every one of %d tries", TRIES);
+  return luaL_error(L, "the word changed at every one of %d tries", ATOMIC_TRIES);
 }
 #endif
 
 /* Inline, so that the compiler makes of each method its one operation. */
-static inline int apply(lua_State *L, operation op, uint64_t sign) {
+static inline int apply(lua_State *L, atomic_operation op, uint64_t sign) {
   atomic *n = check_atomic(L);
   uint64_t operand = check_operand(L, 2) * sign;
   check_writable(L, &n->view);
   void *word = check_word(L, n);
-  return is_wide(n) ? apply64(L, n, word, op, operand)
-                    : push_result(L, n, apply32(word, op, (uint32_t)operand));
+  return atomic_is_wide(n) ? apply64(L, n, word, op, operand)
+                           : push_result(L, n, atomic_apply32(word, op, (uint32_t)operand));
 }
 
 static int atomic_add(lua_State *L) {
-  return apply(L, OP_ADD, 1);
+  return apply(L, ATOMIC_ADD, 1);
 }
 
 static int atomic_sub(lua_State *L) {
-  return apply(L, OP_ADD, (uint64_t)-1);
+  return apply(L, ATOMIC_ADD, (uint64_t)-1);
 }
 
 static int atomic_band(lua_State *L) {
-  return apply(L, OP_AND, 1);
+  return apply(L, ATOMIC_AND, 1);
 }
 
 static int atomic_bor(lua_State *L) {
-  return apply(L, OP_OR, 1);
+  return apply(L, ATOMIC_OR, 1);
 }
 
 static int atomic_bxor(lua_State *L) {
-  return apply(L, OP_XOR, 1);
+  return apply(L, ATOMIC_XOR, 1);
 }
 
 static int atomic_swap(lua_State *L) {
-  return apply(L, OP_SWAP, 1);
+  return apply(L, ATOMIC_SWAP, 1);
 }
 
 /* load() -> value */
 static int atomic_load(lua_State *L) {
   atomic *n = check_atomic(L);
-  return push_result(L, n, load(n, check_word(L, n)));
+  return push_result(L, n, atomic_load_word(n, check_word(L, n)));
 }
 
 /* store(value) -> true */
@@ -172,10 +135,7 @@ static int atomic_store(lua_State *L) {
   uint64_t bits = check_operand(L, 2);
   check_writable(L, &n->view);
   void *word = check_word(L, n);
-  if (is_wide(n))
-    store_ordered((uint64_t *)word, bits);
-  else
-    store_ordered((uint32_t *)word, (uint32_t)bits);
+  atomic_store_word(n, word, bits);
   return push_view_done(L, &n->view, view_status(&n->view));
 }
 
@@ -186,14 +146,7 @@ static int atomic_cas(lua_State *L) {
   uint64_t bits = check_operand(L, 3);
   check_writable(L, &n->view);
   void *word = check_word(L, n);
-  bool done;
-  if (is_wide(n)) {
-    done = cas_ordered((uint64_t *)word, &expected, bits);
-  } else {
-    uint32_t narrow = (uint32_t)expected;
-    done = cas_ordered((uint32_t *)word, &narrow, (uint32_t)bits);
-    expected = narrow;
-  }
+  bool done = atomic_exchange(n, word, &expected, bits);
   int err = view_status(&n->view);
   if (err)
     return push_view_failure(L, &n->view, err);
@@ -205,7 +158,7 @@ static int atomic_cas(lua_State *L) {
 }
 
 static void check_narrow(lua_State *L, const atomic *n) {
-  if (is_wide(n))
+  if (atomic_is_wide(n))
     luaL_error(L, "only an i32 or u32 can be waited for, not an %s", scalar_names[n->type]);
 }
 

@@ -4,14 +4,14 @@
 #include "binding/subscription.h"
 #include "binding/waiting.h"
 
-static const object_class class = { &shmseg_broadcast_kind, "shmseg.broadcast", sizeof(broadcast),
-                                    NULL };
+const object_class broadcast_class = { &shmseg_broadcast_kind, "shmseg.broadcast",
+                                       sizeof(broadcast), NULL };
 
 /* --- publishing --------------------------------------------------------------------------- */
 
 /* publish(value) -> sequence | nil, "shutdown" */
 static int broadcast_publish(lua_State *L) {
-  broadcast *b = check_object(L, &class);
+  broadcast *b = check_object(L, &broadcast_class);
   uint64_t sequence;
   check_value(L, &b->object, 2);
   wait wait = wait_patiently();
@@ -41,7 +41,7 @@ static int publish_rest(lua_State *L, broadcast *b, shmseg_source *values, size_
 
 /* publish_many(list) -> sequence of the last | nil, message, code [, last sequence published] */
 static int broadcast_publish_many(lua_State *L) {
-  broadcast *b = check_object(L, &class);
+  broadcast *b = check_object(L, &broadcast_class);
   shmseg_source *values;
   size_t count = check_list(L, &b->object, 2, &b->buffer, &values), done = 0;
   uint64_t sequence;
@@ -59,13 +59,13 @@ static int broadcast_publish_many(lua_State *L) {
 
 /* shutdown() -> true */
 static int broadcast_shutdown(lua_State *L) {
-  broadcast *b = check_object(L, &class);
+  broadcast *b = check_object(L, &broadcast_class);
   return push_object_done(L, &b->object, shmseg_broadcast_shutdown(&b->broadcast));
 }
 
 /* stats() -> { first, next, bytes, capacity, shutdown } */
 static int broadcast_stats(lua_State *L) {
-  broadcast *b = check_object(L, &class);
+  broadcast *b = check_object(L, &broadcast_class);
   shmseg_broadcast_stats stats;
   int err = shmseg_broadcast_count(&b->broadcast, &stats);
   if (err)
@@ -82,7 +82,7 @@ static int broadcast_stats(lua_State *L) {
 
 /* subscribe([from]) -> subscription; "new", "oldest", a sequence number, or -n: the last n */
 static int broadcast_subscribe(lua_State *L) {
-  return push_subscription(L, check_object(L, &class));
+  return push_subscription(L, check_object(L, &broadcast_class));
 }
 
 static const luaL_Reg methods[] = {
@@ -92,5 +92,5 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_broadcast(lua_State *L) {
-  binding_open_class(L, &class, methods);
+  binding_open_class(L, &broadcast_class, methods);
 }

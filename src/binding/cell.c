@@ -16,7 +16,7 @@ typedef struct {
   uint64_t copies; /* into the buffer, so far */
 } cell;
 
-static const object_class class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell), NULL };
+const object_class cell_class = { &shmseg_cell_kind, "shmseg.cell", sizeof(cell), NULL };
 
 /* version, or the failure of the call that had the value at arg. */
 static int push_version(lua_State *L, cell *c, int err, int arg, uint64_t version) {
@@ -40,7 +40,7 @@ static int set(lua_State *L, cell *c, int arg, uint64_t expected, uint64_t *vers
 
 /* set(value) -> version */
 static int cell_set(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   uint64_t version;
   int err = set(L, c, 2, SHMSEG_ANY_VERSION, &version);
   return push_version(L, c, err, 2, version);
@@ -48,7 +48,7 @@ static int cell_set(lua_State *L) {
 
 /* cas(version, value) -> version | false, actual version */
 static int cell_cas(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   int64_t expected = check_integer(L, 2);
   luaL_argcheck(L, expected >= 0, 2, "not a version");
   uint64_t version;
@@ -117,12 +117,12 @@ static int push_current(lua_State *L, cell *c) {
 
 /* get() -> value, version | nil, "empty" */
 static int cell_get(lua_State *L) {
-  return push_current(L, check_object(L, &class));
+  return push_current(L, check_object(L, &cell_class));
 }
 
 /* get_into(segment [, offset]) -> count, version | nil, "empty" | "too small" */
 static int cell_get_into(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   target t = target_at(L, &c->object, 2);
   size_t size;
   uint64_t version;
@@ -147,7 +147,7 @@ static uint64_t opt_version(lua_State *L, int arg) {
 
 /* wait([version [, timeout]]) -> value, version | nil, "timeout" */
 static int cell_wait(lua_State *L) {
-  cell *c = check_object(L, &class);
+  cell *c = check_object(L, &cell_class);
   uint64_t version = opt_version(L, 2);
   wait wait = wait_until(opt_deadline(L, 3));
   int err;
@@ -167,7 +167,7 @@ static int cell_watch(lua_State *L) {
   static const watch_source source = { .arm = arm_watch,
                                        .fail = fail_object_watch,
                                        .see = opt_version };
-  check_object(L, &class);
+  check_object(L, &cell_class);
   return push_armed_watch(L, &source, opt_version(L, 2));
 }
 
@@ -178,5 +178,5 @@ static const luaL_Reg methods[] = {
 };
 
 void binding_open_cell(lua_State *L) {
-  binding_open_class(L, &class, methods);
+  binding_open_class(L, &cell_class, methods);
 }

@@ -195,14 +195,6 @@ static int add_inexactly(lua_State *L, dict *d, const dict_key *key, shmseg_dict
 }
 #endif
 
-/* Adds to a number whose place was kept. Any failure: the whole call is to be made. */
-static inline int add_to_kept(dict *d, const dict_key *key, const shmseg_dict_step *step,
-                              shmseg_dict_value *result) {
-  const shmseg_dict_spot *spot = dict_kept_number(d, key);
-  int64_t deadline = 0;
-  return spot ? shmseg_dict_incr_at(&d->dict, spot, step, result, &deadline) : SHMSEG_CHANGED;
-}
-
 /* incr(key, value [, init [, init_ttl]]) -> new, with init: new, nil, forcible | nil, word */
 static int dict_incr(lua_State *L) {
   dict *d = check_object(L, &dict_class);
@@ -218,7 +210,7 @@ static int dict_incr(lua_State *L) {
     return luaL_error(L, "cannot convert 'nil' to 'double'");
   if (lua_gettop(L) > 3) {
     check_init(L, &step);
-  } else if (d->cache && add_to_kept(d, &key, &step, &result) == 0) {
+  } else if (d->cache && dict_add_to_kept(d, &key, &step, &result) == 0) {
     dict_push_number(L, &result);
     return 1;
   }

@@ -47,8 +47,6 @@ typedef int dict_read(const shmseg_dict *dict, const void *key, size_t key_size,
 
 #pragma GCC visibility push(hidden)
 
-extern const object_class dict_class;
-
 extern const luaL_Reg dict_list_methods[], dict_keys_methods[], dict_many_methods[],
     dict_cas_methods[], dict_claim_methods[];
 
@@ -93,6 +91,11 @@ void dict_check_writes(lua_State *L, const dict *d);
 /* The value at arg if it is a boolean, a number, a string or nil (type 0). False for others. */
 bool dict_to_plain(lua_State *L, int arg, shmseg_dict_value *value);
 
+#if LUA_VERSION_NUM < 503
+/* What is stored for a number of a Lua without integers: a whole one is an integer for others. */
+shmseg_dict_value dict_from_number(lua_Number number);
+#endif
+
 /* The value at arg, to be stored; nil is type 0. With a codec, what is at arg is replaced by what encode
  * makes of it, unless it is a boolean or number. The dict is at index owner. False, and nil and a word
  * are pushed, for a value that cannot be stored. */
@@ -130,6 +133,9 @@ int64_t dict_check_exptime(lua_State *L, int arg);
 
 /* Seconds as milliseconds. False for what is no time to live. */
 bool dict_to_ttl(lua_Number seconds, int64_t *ttl);
+
+/* A number as the user's flags. False when it is out of range. */
+bool dict_to_flags(lua_Number number, int32_t *flags);
 
 /* The user's flags at arg; raises when they are out of range. */
 int32_t dict_check_flags(lua_State *L, int arg);
@@ -176,6 +182,14 @@ const shmseg_dict_spot *dict_kept_number(const dict *d, const dict_key *key);
 
 /* Notes that the key at index 2 was added to. Where its number is may be kept. */
 void dict_keep_number(lua_State *L, dict *d, const dict_key *key);
+
+/* Adds to a number whose place was kept. Any failure: the whole call is to be made. */
+static inline int dict_add_to_kept(dict *d, const dict_key *key, const shmseg_dict_step *step,
+                                   shmseg_dict_value *result) {
+  const shmseg_dict_spot *spot = dict_kept_number(d, key);
+  int64_t deadline = 0;
+  return spot ? shmseg_dict_incr_at(&d->dict, spot, step, result, &deadline) : SHMSEG_CHANGED;
+}
 
 /* Ends the claims of a dict that is going to be closed. */
 void dict_end_claims(object *o);

@@ -64,20 +64,26 @@ bool dict_check_key_anew(lua_State *L, int arg, bool is_list, dict_key *key) {
 
 /* --- values ------------------------------------------------------------------------------- */
 
-/* A Lua without integers stores a whole number as one, so that others read it as such. */
-static void number_to_value(lua_State *L, int arg, shmseg_dict_value *value) {
 #if LUA_VERSION_NUM >= 503
+static void number_to_value(lua_State *L, int arg, shmseg_dict_value *value) {
   bool is_integer = lua_isinteger(L, arg);
-#else
-  lua_Number n = lua_tonumber(L, arg);
-  bool is_integer = is_whole(n);
-#endif
   value->type = is_integer ? SHMSEG_DICT_INTEGER : SHMSEG_DICT_FLOAT;
   if (is_integer)
     value->integer = (int64_t)lua_tointeger(L, arg);
   else
     value->number = lua_tonumber(L, arg);
 }
+#else
+shmseg_dict_value dict_from_number(lua_Number number) {
+  if (is_whole(number))
+    return (shmseg_dict_value){ .type = SHMSEG_DICT_INTEGER, .integer = (int64_t)number };
+  return (shmseg_dict_value){ .type = SHMSEG_DICT_FLOAT, .number = number };
+}
+
+static void number_to_value(lua_State *L, int arg, shmseg_dict_value *value) {
+  *value = dict_from_number(lua_tonumber(L, arg));
+}
+#endif
 
 /* A 64-bit integer of LuaJIT. */
 static bool cdata_to_value(lua_State *L, int arg, shmseg_dict_value *value) {
@@ -181,6 +187,14 @@ int64_t dict_check_exptime(lua_State *L, int arg) {
   return ttl;
 }
 
+bool dict_to_flags(lua_Number number, int32_t *flags) {
+  number = trunc(number);
+  if (!(number >= INT32_MIN && number <= UINT32_MAX))
+    return false;
+  *flags = (int32_t)(uint32_t)(int64_t)number;
+  return true;
+}
+
 int32_t dict_check_flags(lua_State *L, int arg) {
   int type = lua_type(L, arg);
   if (type == LUA_TNONE || type == LUA_TNIL)
@@ -191,11 +205,12 @@ int32_t dict_check_flags(lua_State *L, int arg) {
     type_error(L, arg, "number");
   check_is_number(L, arg);
   lua_Number n;
+  int32_t flags = 0;
   dict_is_numeric(L, arg, &n);
-  n = trunc(n);
-  if (!(n >= INT32_MIN && n <= UINT32_MAX))
-    luaL_argerror(L, arg, lua_pushfstring(L, "flags out of range: %f; they have 32 bits", n));
-  return (int32_t)(uint32_t)(int64_t)n;
+  if (!dict_to_flags(n, &flags))
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L, "flags out of range: %f; they have 32 bits", trunc(n)));
+  return flags;
 }
 
 uint64_t dict_opt_max(lua_State *L, int arg, uint64_t otherwise) {

@@ -75,6 +75,9 @@ void element_write(unsigned char *to, const unsigned char *image, const unsigned
 /* Pushes scratch memory for an image of size bytes and its mask, both zero. */
 unsigned char *push_image(lua_State *L, size_t size, unsigned char **mask);
 
+/* The shape at index, or NULL when something else is there. */
+const shape *test_shape(lua_State *L, int index);
+
 /* Is the value at index an array? */
 extern const char array_tag;
 static inline bool is_array(lua_State *L, int index) {

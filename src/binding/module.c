@@ -96,6 +96,7 @@ static void push_module(lua_State *L) {
   binding_open_terminal(L);
   binding_open_time(L);
   binding_open_watch(L);
+  binding_open_front(L);
   push_int64(L, (int64_t)shmseg_map_page());
   lua_setfield(L, -2, "pagesize");
   push_features(L);

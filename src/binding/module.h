@@ -13,6 +13,7 @@
 void binding_open_array(lua_State *L);
 void binding_open_atomic(lua_State *L);
 void binding_open_cdata(lua_State *L);
+void binding_open_front(lua_State *L);
 void binding_open_guard(lua_State *L);
 void binding_open_listing(lua_State *L);
 void binding_open_look(lua_State *L);

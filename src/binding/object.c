@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What the userdata of all kinds of objects have in common: opening, closing, failures. */
 #include "binding/object.h"
+#include "binding/front.h"
 #include "binding/inspect.h"
 #include "binding/place.h"
 #include "binding/segment.h"
@@ -302,8 +303,10 @@ static int object_close(lua_State *L) {
   lua_getuservalue(L, 1);
   lua_pushnil(L); /* so that the slice it was opened on can be collected */
   lua_rawseti(L, -2, OBJECT_WHERE);
-  if (o->owns_segment && segment)
+  if (o->owns_segment && segment) {
     shmseg_segment_close(segment);
+    front_moved(L);
+  }
   return 0;
 }
 

@@ -52,6 +52,8 @@ static inline shmseg_object *object_handle(object *o) {
 
 #pragma GCC visibility push(hidden)
 
+extern const object_class broadcast_class, cell_class, dict_class, queue_class;
+
 /* The object at index 1, which may be closed. Raises when it is not of the class. */
 static inline void *check_object(lua_State *L, const object_class *class) {
   void *o = test_tag(L, 1, class);

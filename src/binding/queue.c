@@ -17,13 +17,13 @@ typedef struct {
   ring_reader reader;
 } queue;
 
-static const object_class class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue), NULL };
+const object_class queue_class = { &shmseg_queue_kind, "shmseg.queue", sizeof(queue), NULL };
 
 /* --- producers ---------------------------------------------------------------------------- */
 
 /* push(value [, timeout]) -> true | nil, "timeout" | "shutdown" */
 static int queue_push(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   check_value(L, &q->object, 2);
   wait wait = wait_until(opt_deadline(L, 3));
   size_t pushed;
@@ -52,7 +52,7 @@ static int push_rest(lua_State *L, queue *q, shmseg_source *values, size_t count
 
 /* push_many(list [, timeout]) -> n | n, message, code: so many of the list are pushed */
 static int queue_push_many(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   wait wait = wait_until(opt_deadline(L, 3));
   shmseg_source *values;
   size_t count = check_list(L, &q->object, 2, &q->reader.buffer, &values), done = 0;
@@ -71,7 +71,7 @@ static int queue_push_many(lua_State *L) {
 
 /* shutdown() -> true */
 static int queue_shutdown(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   return push_object_done(L, &q->object, shmseg_queue_shutdown(&q->queue));
 }
 
@@ -118,7 +118,7 @@ static int pop_message(lua_State *L, queue *q, int64_t deadline) {
 
 /* pop([timeout]) -> value | nil, "timeout" | "shutdown" */
 static int queue_pop(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   wait wait = wait_until(opt_deadline(L, 2));
   int64_t patience = 0;
   int err = pop_message(L, q, wait.deadline);
@@ -153,7 +153,7 @@ static int take_into(queue *q, const target *t, size_t *size, int64_t deadline) 
 
 /* pop_into(segment [, offset [, timeout]]) -> count | nil, "timeout" | "shutdown" | "too small" */
 static int queue_pop_into(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   wait wait = wait_until(opt_deadline(L, 4));
   int64_t patience = 0;
   size_t size = 0;
@@ -270,7 +270,7 @@ static int drain_messages(lua_State *L, queue *q, uint64_t max, int64_t deadline
 /* drain([max]) -> list, perhaps empty [, "shutdown"]
  * drain(max, timeout) -> list, not empty | nil, "timeout" | "shutdown" */
 static int queue_drain(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   bool waits = !lua_isnone(L, 3);
   int64_t max = lua_isnoneornil(L, 2) ? INT32_MAX : check_integer(L, 2);
   luaL_argcheck(L, max >= 0, 2, "negative number of messages");
@@ -306,7 +306,7 @@ static int take_stock(lua_State *L, queue *q, shmseg_queue_stats *stats) {
 }
 
 static int queue_len(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   shmseg_queue_stats stats;
   int err = take_stock(L, q, &stats);
   if (err)
@@ -317,7 +317,7 @@ static int queue_len(lua_State *L) {
 
 /* stats() -> { messages, bytes, capacity, shutdown } */
 static int queue_stats(lua_State *L) {
-  queue *q = check_object(L, &class);
+  queue *q = check_object(L, &queue_class);
   shmseg_queue_stats stats;
   int err = take_stock(L, q, &stats);
   if (err)
@@ -343,7 +343,7 @@ static int queue_watch(lua_State *L) {
   static const watch_source source = { .arm = arm_watch, .fail = fail_object_watch };
   static const char *const directions[] = { "pop", "push",
                                             NULL }; /* as shmseg_direction has them */
-  check_object(L, &class);
+  check_object(L, &queue_class);
   return push_armed_watch(L, &source, (uint64_t)check_option(L, 2, directions));
 }
 
@@ -362,8 +362,8 @@ static const luaL_Reg methods[] = {
 static const luaL_Reg metamethods[] = { { "__len", queue_len }, { NULL, NULL } };
 
 void binding_open_queue(lua_State *L) {
-  binding_open_class(L, &class, methods);
-  luaL_getmetatable(L, class.name);
+  binding_open_class(L, &queue_class, methods);
+  luaL_getmetatable(L, queue_class.name);
   binding_register(L, metamethods);
   lua_pop(L, 1);
 }

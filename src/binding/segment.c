@@ -3,6 +3,7 @@
  * segment_scalar.c and segment_pack.c. */
 #define _GNU_SOURCE
 #include "binding/segment.h"
+#include "binding/front.h"
 #include "binding/module.h"
 #include "binding/place.h"
 #include "binding/waiting.h"
@@ -49,6 +50,7 @@ static root *new_root(lua_State *L, const char *name) {
   if (name)
     memcpy(r->name, name, length);
   shmseg_segment_init(&r->segment);
+  front_take(L, &r->view);
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
   return r;
@@ -216,10 +218,13 @@ static int segment_from_fd(lua_State *L) {
 /* Closes a slice alone; or a segment, with everything that is built on it. */
 static int segment_close(lua_State *L) {
   view *v = check_view(L, 1);
-  if (v->is_part)
+  if (v->is_part) {
     v->segment = NULL;
-  else
+    view_forget(v);
+  } else {
     shmseg_segment_close(v->segment);
+    front_moved(L);
+  }
   return 0;
 }
 
@@ -272,6 +277,7 @@ static int segment_resize(lua_State *L) {
   do
     err = shmseg_segment_resize_until(&r->segment, size, &wait.deadline);
   while (wait_again(L, &wait, &err));
+  front_moved(L);
   if (err)
     return push_view_failure(L, &r->view, err);
   push_uint64(L, r->segment.size);
@@ -288,6 +294,7 @@ static int segment_refresh(lua_State *L) {
   do
     err = v->segment ? shmseg_segment_refresh(v->segment) : SHMSEG_CLOSED;
   while (wait_again(L, &wait, &err));
+  front_moved(L);
   return err ? push_view_failure(L, v, err) : segment_size(L);
 }
 

@@ -153,7 +153,7 @@ static uint64_t check_count(lua_State *L, int number, const char *key, uint64_t 
   return (uint64_t)n;
 }
 
-static const shape *test_shape(lua_State *L, int index) {
+const shape *test_shape(lua_State *L, int index) {
   return test_tag(L, index, &shape_tag);
 }
 

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "binding/module.h"
-#include "binding/ring.h"
 #include "binding/waiting.h"
 #include "binding/watch.h"
 #include "core/segment.h"
@@ -19,16 +18,9 @@
 /* subscribe(-n): more than there can be. */
 #define LAST_MAX ((int64_t)1 << 53)
 
-static const char subscription_tag;
+const char subscription_tag;
 
 #define BROADCAST 1 /* key of the user value, a table which also has the buffer */
-
-typedef struct {
-  const void *tag;
-  broadcast *broadcast; /* NULL: closed */
-  shmseg_subscription subscription;
-  ring_reader reader;
-} subscription;
 
 static uint64_t check_from(lua_State *L) {
   if (lua_isnoneornil(L, 2))

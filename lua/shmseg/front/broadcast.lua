@@ -1,0 +1,53 @@
+--- The front of broadcasts: publish, and a subscription's next.
+-- @module shmseg.front.broadcast
+
+local core = require "shmseg.core"
+
+local broadcast = {}
+
+local function install_publish(layout)
+  local getmetatable, type = getmetatable, type
+  local class, publish = core.front.class "shmseg.broadcast", layout.calls.broadcast_publish
+  local c_publish = class.__index.publish
+
+  function class.__index.publish(...)
+    local self, value = ...
+    if type(self) == "userdata" and getmetatable(self) == class and type(value) == "string" then
+      local sequence = publish(self, value, #value)
+      if sequence > 0 then
+        return sequence
+      end
+    end
+    return c_publish(...)
+  end
+end
+
+local function install_next(layout)
+  local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
+  local class, scratch, bytes = core.front.class "shmseg.subscription", layout.scratch, layout.bytes
+  local see, advance = layout.calls.subscription_see, layout.calls.subscription_advance
+  local c_next = class.__index.next
+
+  -- The subscription moves on when the message is a string, as a queue's is taken.
+  function class.__index.next(...)
+    local self, timeout = ...
+    if type(self) == "userdata" and getmetatable(self) == class
+      and (timeout == nil or type(timeout) == "number" and timeout == timeout) then
+      local serial = see(self, scratch)
+      if serial > 0 then
+        local value, sequence, lost = string_of(bytes, scratch.size), scratch.number, scratch.lost
+        if advance(self, scratch, serial) > 0 then
+          return value, sequence, lost
+        end
+      end
+    end
+    return c_next(...)
+  end
+end
+
+function broadcast.install(layout)
+  install_publish(layout)
+  install_next(layout)
+end
+
+return broadcast

@@ -1,0 +1,89 @@
+--- Whether LuaJIT's compiler is recording a trace at this moment.
+--
+-- What the front does through the FFI is quick when it is compiled, and slow in the interpreter, 20
+-- times as slow as the C function. So a function of the front does it when it is being recorded, and else
+-- calls the C function. Its test costs nothing in compiled code: it looks at an upvalue that no code
+-- assigns, which the compiler takes for a constant. Here it is changed all the same, by the debug
+-- library, when the compiler tells that it begins and ends; an attempt shows whether that works.
+-- @module shmseg.front.recording
+
+local recording = {}
+
+local flag = false
+
+local function cell()
+  return flag
+end
+
+local function set(value)
+  debug.setupvalue(cell, 1, value)
+end
+
+-- Attaches the function to the compiler's events. There is one function for them: another one that was
+-- there, jit.v's for example, is called after it.
+local function attach(fn)
+  local previous
+  local function handle(what, ...)
+    fn(what)
+    if previous then
+      pcall(previous, what, ...)
+    end
+  end
+  jit.off(handle)
+  local events = debug.getregistry()._VMEVENTS
+  local before = {}
+  for key, value in pairs(type(events) == "table" and events or {}) do
+    before[key] = value
+  end
+  jit.attach(handle, "trace")
+  for key, value in pairs(debug.getregistry()._VMEVENTS) do
+    if value == handle then
+      previous = before[key]
+    end
+  end
+end
+
+-- How often, of so many times, the code is not one that was recorded.
+local function count_misses(times)
+  local misses = 0
+  for _ = 1, times do
+    if not flag then
+      misses = misses + 1
+    end
+  end
+  return misses
+end
+
+--- Begins to watch the compiler.
+-- @treturn boolean whether it can be known; else the front's functions never call C but for odd arguments
+function recording.start()
+  local has_debug = pcall(require, "debug") and debug.upvaluejoin and debug.getregistry
+  if not has_debug or not jit.attach then
+    set(true)
+    return false
+  end
+  attach(function(what)
+    set(what == "start")
+  end)
+  count_misses(1000) -- is compiled
+  if count_misses(1000) > 100 then
+    set = function() end
+    debug.setupvalue(cell, 1, true)
+    return false
+  end
+  return true
+end
+
+--- Has the function, which has an upvalue "recording", know it.
+function recording.join(fn)
+  local i = 1
+  repeat
+    local name = debug.getupvalue(fn, i)
+    if name == "recording" then
+      debug.upvaluejoin(fn, i, cell, 1)
+    end
+    i = i + 1
+  until not name
+end
+
+return recording

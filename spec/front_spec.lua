@@ -1,0 +1,154 @@
+-- SPDX-License-Identifier: MIT
+-- LuaJIT: the methods that its compiler sees through do what the C functions do.
+
+local shmseg = require "shmseg"
+local front = require "spec.support.front"
+local scratch = require "spec.support.scratch"
+
+-- Runs a script with the front and without it at the same time: the lines of each.
+local function both(script, ...)
+  local with = front.start("with", script, scratch.family(), ...)
+  local without = front.start("without", script, scratch.family(), ...)
+  return with:ends_well(), without:ends_well()
+end
+
+-- The first line that differs, if there is one.
+local function difference(a, b)
+  for i = 1, math.max(#a, #b) do
+    if a[i] ~= b[i] then
+      return ("line %d\nwith:    %s\nwithout: %s"):format(i, tostring(a[i]), tostring(b[i]))
+    end
+  end
+end
+
+describe("with its front on LuaJIT, every result and every error is the C function's:", function()
+  after_each(scratch.clean)
+
+  for _, group in ipairs {
+    "scalars", "bytes", "changes", "arrays", "records", "atomics", "cells", "queues", "broadcasts", "dicts", "receivers",
+  } do
+    it(group, function()
+      if front.missing() then
+        pending(front.missing())
+      end
+      local with, without = both("spec/support/front_cases.lua", group)
+      assert.is_true(#without > 50)
+      assert.is_nil(difference(with, without))
+    end)
+  end
+end)
+
+describe("the front on LuaJIT", function()
+  after_each(scratch.clean)
+
+  local function says(how, chunk)
+    if front.missing() then
+      pending(front.missing())
+    end
+    return table.concat(front.start(how, scratch.file(chunk)):ends_well(), "\n")
+  end
+
+  it("is told by features(), and can be switched off", function()
+    if front.missing() then
+      assert.is_false(shmseg.features().ffi)
+      return
+    end
+    local chunk = "print(require 'shmseg'.features().ffi)"
+    assert.equal("true", says("with", chunk))
+    assert.equal("false", says("without", chunk))
+    assert.equal("false", says("-joff", chunk))
+  end)
+
+  it("stays away where there is no FFI", function()
+    assert.equal("false 7", says("with", [[
+      package.preload.ffi, package.loaded.ffi = function() error "no ffi" end, nil
+      local shmseg = require "shmseg"
+      local seg = shmseg.anonymous(64)
+      seg:set_i32(8, 7)
+      print(tostring(shmseg.features().ffi) .. " " .. seg:get_i32(8))]]))
+  end)
+
+  it("may be loaded anew in one Lua", function()
+    assert.equal("true 100", says("with", [[
+      local shmseg, sum
+      for i = 1, 4 do
+        for name in pairs(package.loaded) do
+          if name:find "^shmseg" then
+            package.loaded[name] = nil
+          end
+        end
+        shmseg, sum = require "shmseg", 0
+        local seg = shmseg.anonymous(64)
+        for i = 1, 100 do
+          seg:set_i32(8, 1)
+          sum = sum + seg:get_i32(8)
+        end
+      end
+      print(tostring(shmseg.features().ffi) .. " " .. sum)]]))
+  end)
+
+  -- Bytes go in as one type and come out as another, through another view of them or another mapping.
+  it("sees what was written through another type, view, and mapping of the bytes", function()
+    assert.equal("0 wrong", says("with", [[
+      local shmseg = require "shmseg"
+      local file = os.tmpname()
+      local one = assert(shmseg.map(file, "c", 4096))
+      local two = assert(shmseg.map(file))
+      os.remove(file)
+      local Pair = shmseg.struct("FrontPair", { { "low", "u16" }, { "high", "u16" }, { "text", "char", 4 } })
+      local bytes, words, pair, n = two:array(64, "u8", 4), one:array(64, "i32", 1), Pair:at(two, 64), one:atomic(64, "u32")
+      local slice = two:slice(60)
+      local wrong = 0
+      local function expect(value, expected)
+        if value ~= expected then
+          wrong = wrong + 1
+        end
+      end
+      for i = 1, 400 do
+        one:set_i32(64, i)
+        expect(bytes[1] + 256 * bytes[2], i)
+        bytes[1] = 7
+        expect(one:get_u8(64), 7)
+        expect(words[1], i - i % 256 + 7)
+        words[1] = 2 * i
+        expect(pair.low, 2 * i)
+        pair.low = 3
+        expect(one:get_i32(64), 3)
+        expect(n:load(), 3)
+        n:store(i)
+        expect(slice:get_i32(4), i)
+        slice:set_u16(4, 5)
+        expect(n:load(), 5)
+        expect(n:add(1), 5)
+        expect(pair.low, 6)
+        one:write(64, "abcd")
+        expect(pair.low, 0x6261)
+        expect(two:read(64, 4), "abcd")
+        expect(bytes[4], 0x64)
+        bytes[4] = 0x65
+        expect(one:read(64, 4), "abce")
+        one:set_f64(64, i)
+        expect(two:get_f64(64), i)
+        expect(two:get_u64(64) == one:get_i64(64), true)
+        one:fill(64, 8, 0)
+        expect(words[1] + bytes[1] + pair.low + two:get_i64(64) + n:load(), 0)
+      end
+      print(wrong .. " wrong")]]))
+  end)
+
+  -- What a hook or a finalizer may do between any two steps of a method.
+  for _, case in ipairs {
+    { "a hook", "hook" }, { "a finalizer", "finalizer" },
+  } do
+    for _, change in ipairs { "close", "shrink", "move", "cut" } do
+      it(("survives %s that runs in the middle of a method (%s)"):format(case[1], change), function()
+        if front.missing() then
+          pending(front.missing())
+        end
+        local script = "spec/support/front_steps.lua"
+        local lines = front.start("with", script, scratch.family(), case[2], change):ends_well()
+        assert.equal("done", lines[#lines])
+      end)
+    end
+  end
+end)
