@@ -69,8 +69,9 @@ static const uint32_t numbers[] = {
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* Its address is the key of the state in the registry. */
-static const char key;
+/* Their addresses are keys in the registry: of the state; of a weak table with the own tables of objects, by the
+ * object. */
+static const char key, kept_key;
 
 void front_moved(lua_State *L) {
   lua_pushlightuserdata(L, (void *)&key);
@@ -79,6 +80,17 @@ void front_moved(lua_State *L) {
   if (f) {
     f->at = f->home;
     f->moves++;
+  }
+  lua_pop(L, 1);
+}
+
+void front_keep(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)&kept_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
   }
   lua_pop(L, 1);
 }
@@ -124,6 +136,17 @@ static void push_state(lua_State *L) {
   lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+static void push_kept(lua_State *L) {
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "kv");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushlightuserdata(L, (void *)&kept_key);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
 void binding_open_front(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "jit"); /* Lua 5.1 has no front */
@@ -134,6 +157,8 @@ void binding_open_front(lua_State *L) {
   lua_newtable(L);
   push_state(L);
   lua_setfield(L, -2, "state");
+  push_kept(L);
+  lua_setfield(L, -2, "kept");
   lua_pushcfunction(L, front_class);
   lua_setfield(L, -2, "class");
   push_scalars(L);

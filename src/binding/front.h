@@ -65,10 +65,19 @@ struct front {
 #if LUA_VERSION_NUM == 501
 extern const front_views front_view_calls;
 
-/* Tells the front that a mapping has been unmapped, moved or shrunk. Allocates nothing. */
+/* Tells the front that a mapping has been unmapped, moved or shrunk, or that what is kept is another value.
+ * Allocates nothing. */
 void front_moved(lua_State *L);
+
+/* Tells it that the table at the top is the own one of the userdata at index 1, and has what is kept of its
+ * values. No finalizer runs. */
+void front_keep(lua_State *L);
 #else
 static inline void front_moved(lua_State *L) {
+  (void)L;
+}
+
+static inline void front_keep(lua_State *L) {
   (void)L;
 }
 #endif
