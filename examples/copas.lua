@@ -18,12 +18,12 @@ local function source_of(watch, take)
     return shmseg.now() >= due
   end
   function source.receive()
-    local value, word = take()
+    local value, word, code = take()
     if word == "timeout" then
-      check(watch:rearm())                                  -- readable at once if there is something
+      check(watch:rearm())                                  -- readable at once if there is one
       due = shmseg.now() + watch:timeout()
     end
-    return value, word
+    return value, word, code
   end
   function source.close()
     watch:close()
@@ -33,11 +33,11 @@ end
 
 -- Newer versions of Copas give up after a while.
 local function receive(copas, source)
-  local value, word
+  local value, word, code
   repeat
-    value, word = copas.receive(source)
+    value, word, code = copas.receive(source)
   until value or word ~= "timeout"
-  return value
+  return check(value, word, code)
 end
 
 local function serve(options, stop)
@@ -45,9 +45,13 @@ local function serve(options, stop)
   local news = check(shmseg.broadcast.open(options.name, "c", settings))
   local copas = example.library("copas", "lua-copas")
   local socket = require "socket"
-  local ended = false
+  local ended, problem = false, nil
+  local function fail(what)                                 -- Copas would print it and go on
+    ended, problem = true, what
+  end
 
   copas.addserver(check(socket.bind(ADDRESS, options.port)), function(client)
+    copas.setErrorHandler(fail)
     local subscription = news:subscribe()
     local source = source_of(check(subscription:watch()), function()
       return subscription:next(0)
@@ -55,12 +59,13 @@ local function serve(options, stop)
     print "somebody has connected"
     repeat
       local line = receive(copas, source)
-    until not line or not copas.send(client, line .. "\n")  -- the client has gone
+    until not copas.send(client, line .. "\n")              -- the client has gone
     source.close()
     client:close()
   end)
 
   copas.addthread(function()
+    copas.setErrorHandler(fail)
     receive(copas, source_of(check(stop:watch()), function()
       return stop:wait(0)
     end))
@@ -73,6 +78,9 @@ local function serve(options, stop)
   until ended
   news:unlink()
   news:shutdown()                                           -- ends the publishers
+  if problem then
+    error(problem, 0)
+  end
 end
 
 local function publish(options)

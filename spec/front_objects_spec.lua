@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- Objects that a hook uses in the midst of another call. On LuaJIT calls are Lua functions of several
+-- Objects that a hook uses in the midst of another call. On LuaJIT a call is a Lua function of several
 -- steps, with one piece of private memory for all objects.
 
 local shmseg = require "shmseg"

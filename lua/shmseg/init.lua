@@ -36,7 +36,7 @@ function shmseg.features()
   for name, value in pairs(core.features) do
     features[name] = value
   end
-  features.watch = core.watch_way() -- asked when it is wanted: it tries what the kernel lets it have
+  features.watch = core.watch_way() -- not before it is wanted: it asks the kernel
   features.ffi = has_front
   return features
 end

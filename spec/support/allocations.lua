@@ -129,6 +129,22 @@ cases[#cases + 1] = { "unlink of a segment", function()
   return named()
 end, function(seg) return seg:unlink() end }
 
+local function of(noun, call)
+  return function()
+    local object = assert(shmseg[noun].open(named(), "c", nouns[noun]))
+    return call and assert(call(object)) or object
+  end
+end
+for _, each in ipairs {
+  { "watch of a queue", of "queue", function(q) return q:watch "pop" end, result },
+  { "watch of a key", of "dict", function(d) return d:watch("key", "x") end, result },
+  { "rearm", of("dict", function(d) return d:watch "key" end), function(watch)
+    return watch:rearm(("x"):rep(100))
+  end },
+} do
+  cases[#cases + 1] = each
+end
+
 for noun, sized in pairs(nouns) do
   cases[#cases + 1] = { "look at " .. noun, objects(noun), function() return core.look(base) end }
   cases[#cases + 1] = { "inspect " .. noun, function()

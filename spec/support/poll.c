@@ -12,7 +12,7 @@ enum { MOST = 2048 };
 
 /* poll(list of descriptors, seconds) -> list of those that are readable now, or false for a signal */
 static int poll_list(lua_State *L) {
-  static struct pollfd fds[MOST];
+  struct pollfd *fds = lua_newuserdata(L, MOST * sizeof *fds);
   int count = 0, found = 0;
   for (;; count++) {
     lua_rawgeti(L, 1, count + 1);

@@ -52,12 +52,18 @@ static int index_slowly(lua_State *L, const array *a) {
   return 1;
 }
 
+static inline void note(array *a) {
+  if (!view_is_noted(&a->view, ARRAY_IDENTITY(a->element.type)))
+    view_shorten(&a->view, ARRAY_IDENTITY(a->element.type), a->count, a->element.size);
+}
+
 /* a[i] -> value, or nil outside */
 static int array_index(lua_State *L) {
   array *a = check_array(L, 1);
   int exact;
   uint64_t i = (uint64_t)to_key(L, 2, &exact);
   const unsigned char *bytes = array_element_at(a, i);
+  note(a);
   if (exact && bytes && a->element.type < SCALARS)
     if (scalar_push_all(L, (scalar)a->element.type, bytes, 1) == 1 && view_status(&a->view) == 0)
       return 1;
@@ -107,6 +113,7 @@ static int array_newindex(lua_State *L) {
   } else {
     scalar_value value = scalar_check(L, 3, (scalar)a->element.type);
     check_writable(L, &a->view);
+    note(a);
     unsigned char *bytes = array_element_at(a, i);
     if (!bytes)
       return index_error(L, a, i);

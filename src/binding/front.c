@@ -17,27 +17,17 @@
 /* In the order of lua/shmseg/front/layout.lua. */
 static const uint32_t numbers[] = {
   sizeof(front),
-  offsetof(front, moves),
+  offsetof(front, key),
   offsetof(front, numbers),
   offsetof(front, reads),
   offsetof(front, buffer),
   sizeof(front_views),
   offsetof(front, scratch),
-  sizeof(view),
-  offsetof(view, segment),
-  offsetof(view, offset),
-  offsetof(view, size),
-  sizeof(((view *)0)->offset),
-  offsetof(shmseg_segment, data),
-  offsetof(shmseg_segment, size),
-  sizeof(((shmseg_segment *)0)->size),
-  offsetof(shmseg_segment, fd),
-  sizeof(((shmseg_segment *)0)->fd),
-  offsetof(shmseg_segment, writable),
-  sizeof(((shmseg_segment *)0)->writable),
-  offsetof(shmseg_segment, fault),
-  offsetof(shmseg_fault, code),
-  sizeof(((shmseg_fault *)0)->code),
+  offsetof(view, shortcut.key),
+  offsetof(view, shortcut.base),
+  offsetof(view, shortcut.code),
+  offsetof(view, shortcut.limit),
+  offsetof(view, shortcut.limit_to_change),
   offsetof(front, objects),
   sizeof(front_scratch),
   offsetof(front_scratch, number),
@@ -60,11 +50,6 @@ static const uint32_t numbers[] = {
   offsetof(front_objects, dict_set_number),
   offsetof(front_objects, dict_delete),
   offsetof(front_objects, dict_incr),
-  offsetof(array, count),
-  sizeof(((array *)0)->count),
-  offsetof(array, element.type),
-  sizeof(((array *)0)->element.type),
-  offsetof(record, shape),
 };
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
@@ -73,15 +58,30 @@ static const uint32_t numbers[] = {
  * object. */
 static const char key, kept_key;
 
-void front_moved(lua_State *L) {
+/* Steps of the key: after any number of them that can be made, two keys differ by more than identities
+ * of one class do. */
+#define STEP UINT64_C(0x9E3779B97F4A7C15)
+
+static front *find_front(lua_State *L) {
   lua_pushlightuserdata(L, (void *)&key);
   lua_rawget(L, LUA_REGISTRYINDEX);
   front *f = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return f;
+}
+
+void front_moved(lua_State *L) {
+  front *f = find_front(L);
   if (f) {
     f->at = f->home;
-    f->moves++;
+    f->key += STEP;
   }
-  lua_pop(L, 1);
+}
+
+void front_take(lua_State *L, view *v) {
+  front *f = find_front(L);
+  if (f)
+    v->shortcut.now = &f->key;
 }
 
 void front_keep(lua_State *L) {
@@ -124,13 +124,12 @@ static void push_state(lua_State *L) {
   front *f = lua_newuserdata(L, sizeof *f);
   memset(f, 0, sizeof *f);
   f->at = f->home = f->nowhere;
+  f->key = STEP;
   f->count = NUMBERS;
+  f->array_tag = &array_tag;
   f->views = &front_view_calls;
   f->numbers = numbers;
-  f->segment_tag = &segment_tag;
   f->objects = &front_objects_calls;
-  f->array_tag = &array_tag;
-  f->root = segment_root_offset;
   lua_pushlightuserdata(L, (void *)&key);
   lua_pushvalue(L, -2);
   lua_rawset(L, LUA_REGISTRYINDEX);

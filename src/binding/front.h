@@ -28,34 +28,33 @@ typedef struct {
   int32_t (*read_text)(front *f, const record *r, const shape *s, double offset, double size);
   bool (*write_text)(const record *r, const shape *s, double offset, double size, const char *text,
                      size_t length);
-  double (*add)(const atomic *n, double operand);
-  double (*sub)(const atomic *n, double operand);
-  double (*band)(const atomic *n, double operand);
-  double (*bor)(const atomic *n, double operand);
-  double (*bxor)(const atomic *n, double operand);
-  double (*swap)(const atomic *n, double operand);
+  double (*add)(const atomic *n, int64_t operand);
+  double (*sub)(const atomic *n, int64_t operand);
+  double (*band)(const atomic *n, int64_t operand);
+  double (*bor)(const atomic *n, int64_t operand);
+  double (*bxor)(const atomic *n, int64_t operand);
+  double (*swap)(const atomic *n, int64_t operand);
   double (*load)(const atomic *n);
-  bool (*store)(const atomic *n, double value);
-  double (*cas)(const atomic *n, double expected, double value);
+  bool (*store)(const atomic *n, int64_t value);
+  double (*cas)(const atomic *n, int64_t expected, int64_t value);
 } front_views;
 
 /* The state of the front of one Lua state; lua/shmseg/front/layout.lua declares it, too.
  *
  * The front loads and stores through at, in one instruction of the interpreter, and sets it to nowhere
  * afterwards. Between its checks and that instruction a hook may run, and a finalizer may run wherever
- * memory is allocated. They may close or move a mapping: that sets at to nowhere and counts in moves
+ * memory is allocated. They may close or move a mapping: that sets at to nowhere and changes key
  * (front_moved), so that the access is harmless, and is seen to have been in vain. */
 struct front {
   void *at;
-  void *home; /* the address of nowhere */
-  uint32_t moves;
+  void *home;     /* the address of nowhere */
+  uint64_t key;   /* another one after each change of a mapping */
   uint32_t count; /* of numbers */
-  uint32_t root;  /* where the segment is in the userdata of a whole one */
   uint64_t nowhere[2];
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
-  const void *segment_tag, *array_tag;
-  const front_objects *objects;
+  const void *array_tag;
   const front_views *views;
+  const front_objects *objects;
   const uint32_t *numbers; /* sizes and offsets of what layout.lua declares, in its order */
   int32_t reads;           /* how often the buffer was filled: is it still one's own? */
   uint32_t length;         /* of the text that is in it */
@@ -72,6 +71,9 @@ void front_moved(lua_State *L);
 /* Tells it that the table at the top is the own one of the userdata at index 1, and has what is kept of its
  * values. No finalizer runs. */
 void front_keep(lua_State *L);
+
+/* Lets a new view know the front's key. */
+void front_take(lua_State *L, view *v);
 #else
 static inline void front_moved(lua_State *L) {
   (void)L;
@@ -79,6 +81,10 @@ static inline void front_moved(lua_State *L) {
 
 static inline void front_keep(lua_State *L) {
   (void)L;
+}
+
+static inline void front_take(lua_State *L, view *v) {
+  (void)L, (void)v;
 }
 #endif
 

@@ -84,9 +84,9 @@ typedef struct front_objects {
                              int32_t how, double exptime, double flags);
   int32_t (*dict_delete)(void *dict, const void *key, uint32_t key_size);
 
-  /* Gives the sum, or NaN: nothing is done, or the sum is NaN, and so will be the next one. */
-  double (*dict_incr)(void *dict, const void *key, uint32_t key_size, double step,
-                      int32_t has_init);
+  /* Adds to a number that is there. Gives the sum, or NaN: nothing is done, or the sum is NaN, and so will
+   * be the next one. */
+  double (*dict_incr)(void *dict, const void *key, uint32_t key_size, double step);
 } front_objects;
 
 #pragma GCC visibility push(hidden)

@@ -82,81 +82,78 @@ static bool write_text(const record *r, const shape *s, double offset, double si
 
 /* --- atomics ------------------------------------------------------------------------------ */
 
-/* The bits of an integer, as to_uint64() takes it. */
-static bool take_bits(double n, uint64_t *bits) {
-  bool is_integer = n >= -TWO_63 && n < TWO_63 && (double)(int64_t)n == n;
-  if (is_integer)
-    *bits = (uint64_t)(int64_t)n;
-  else if (n >= TWO_63 && n < 2 * TWO_63) {
-    *bits = (uint64_t)n; /* from 2^53 on every number is an integer */
-    return true;
-  }
-  return is_integer;
-}
+/* A number holds at least the integers from -EXACT to EXACT. */
+#define EXACT (INT64_C(1) << 53)
 
 /* The number that the bits are, or NaN when none holds them exactly. */
-static double give_bits(const atomic *n, uint64_t bits) {
-  switch (n->type) {
-  case SCALAR_i32: return (int32_t)bits;
-  case SCALAR_u32: return (uint32_t)bits;
-  case SCALAR_i64: return holds_int64((int64_t)bits) ? (double)(int64_t)bits : (double)NAN;
-  default: return holds_uint64(bits) ? (double)bits : (double)NAN;
-  }
+static inline double give_wide(const atomic *n, uint64_t bits) {
+  if (n->type == SCALAR_i64)
+    return bits + EXACT <= 2 * EXACT || holds_int64((int64_t)bits) ? (double)(int64_t)bits : NAN;
+  return bits <= EXACT || holds_uint64(bits) ? (double)bits : (double)NAN;
 }
 
-/* The word, or NULL. */
-static void *find_word(const atomic *n, bool to_change) {
-  const view *v = &n->view;
-  if (v->tag != &atomic_tag || view_is_closed(v) || view_limit(v) < v->size)
+static inline double give_bits(const atomic *n, uint64_t bits) {
+  if (atomic_is_wide(n))
+    return give_wide(n, bits);
+  return n->type == SCALAR_i32 ? (double)(int32_t)bits : (double)(uint32_t)bits;
+}
+
+/* The word, or NULL. A closed segment has the size 0. */
+static inline void *find_word(const atomic *n, bool to_change) {
+  const shmseg_segment *segment = n->view.segment;
+  if (n->view.tag != &atomic_tag || !segment || n->view.offset + n->view.size > segment->size)
     return NULL;
-  return v->segment->writable || !to_change ? v->segment->data + v->offset : NULL;
+  return segment->writable || !to_change ? segment->data + n->view.offset : NULL;
 }
 
-static double give_result(const atomic *n, uint64_t bits) {
+static inline double give_result(const atomic *n, uint64_t bits) {
   return view_status(&n->view) == 0 ? give_bits(n, bits) : (double)NAN;
 }
 
 /* A result that no number holds is the method's business, so it is looked at before the change. */
-static double apply_wide(const atomic *n, uint64_t *word, atomic_operation op, uint64_t operand) {
+static inline double apply_wide(const atomic *n, uint64_t *word, atomic_operation op,
+                                uint64_t operand) {
   uint64_t old = load_ordered(word);
-  for (int i = 0; i < ATOMIC_TRIES && !isnan(give_bits(n, old)); i++)
+  for (int i = 0; i < ATOMIC_TRIES; i++) {
+    double result = give_wide(n, old);
+    if (isnan(result))
+      break;
     if (cas_ordered(word, &old, atomic_result(op, old, operand)))
-      return give_result(n, old);
+      return view_status(&n->view) == 0 ? result : (double)NAN;
+  }
   return (double)NAN;
 }
 
-static inline double apply(const atomic *n, atomic_operation op, double operand, uint64_t sign) {
-  uint64_t bits;
+static inline double apply(const atomic *n, atomic_operation op, uint64_t operand) {
   void *word = find_word(n, true);
-  if (!word || !take_bits(operand, &bits))
+  if (!word)
     return (double)NAN;
-  bits *= sign;
-  return atomic_is_wide(n) ? apply_wide(n, word, op, bits)
-                           : give_result(n, atomic_apply32(word, op, (uint32_t)bits));
+  return atomic_is_wide(n) ? apply_wide(n, word, op, operand)
+                           : give_result(n, atomic_apply32(word, op, (uint32_t)operand));
 }
 
-static double add(const atomic *n, double operand) {
-  return apply(n, ATOMIC_ADD, operand, 1);
+static double add(const atomic *n, int64_t operand) {
+  return apply(n, ATOMIC_ADD, (uint64_t)operand);
 }
 
-static double sub(const atomic *n, double operand) {
-  return apply(n, ATOMIC_ADD, operand, (uint64_t)-1);
+static double sub(const atomic *n, int64_t operand) {
+  return apply(n, ATOMIC_ADD, 0 - (uint64_t)operand);
 }
 
-static double band(const atomic *n, double operand) {
-  return apply(n, ATOMIC_AND, operand, 1);
+static double band(const atomic *n, int64_t operand) {
+  return apply(n, ATOMIC_AND, (uint64_t)operand);
 }
 
-static double bor(const atomic *n, double operand) {
-  return apply(n, ATOMIC_OR, operand, 1);
+static double bor(const atomic *n, int64_t operand) {
+  return apply(n, ATOMIC_OR, (uint64_t)operand);
 }
 
-static double bxor(const atomic *n, double operand) {
-  return apply(n, ATOMIC_XOR, operand, 1);
+static double bxor(const atomic *n, int64_t operand) {
+  return apply(n, ATOMIC_XOR, (uint64_t)operand);
 }
 
-static double swap(const atomic *n, double operand) {
-  return apply(n, ATOMIC_SWAP, operand, 1);
+static double swap(const atomic *n, int64_t operand) {
+  return apply(n, ATOMIC_SWAP, (uint64_t)operand);
 }
 
 static double load(const atomic *n) {
@@ -164,22 +161,21 @@ static double load(const atomic *n) {
   return word ? give_result(n, atomic_load_word(n, word)) : (double)NAN;
 }
 
-static bool store(const atomic *n, double value) {
-  uint64_t bits;
+static bool store(const atomic *n, int64_t value) {
   void *word = find_word(n, true);
-  if (!word || !take_bits(value, &bits))
+  if (!word)
     return false;
-  atomic_store_word(n, word, bits);
+  atomic_store_word(n, word, (uint64_t)value);
   return view_status(&n->view) == 0;
 }
 
 /* Infinity when it was done, else the value that is there. */
-static double cas(const atomic *n, double expected, double value) {
-  uint64_t bits, seen;
+static double cas(const atomic *n, int64_t expected, int64_t value) {
+  uint64_t seen = (uint64_t)expected;
   void *word = find_word(n, true);
-  if (!word || !take_bits(value, &bits) || !take_bits(expected, &seen))
+  if (!word)
     return (double)NAN;
-  if (!atomic_exchange(n, word, &seen, bits))
+  if (!atomic_exchange(n, word, &seen, (uint64_t)value))
     return give_result(n, seen);
   return view_status(&n->view) == 0 ? (double)INFINITY : (double)NAN;
 }

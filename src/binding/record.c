@@ -96,6 +96,11 @@ static int push_string_field(lua_State *L, const record *r, const field *f) {
   return 1;
 }
 
+static inline void note(record *r) {
+  if (!view_is_noted(&r->view, (uintptr_t)r->shape))
+    view_shorten(&r->view, (uintptr_t)r->shape, r->view.size, 0);
+}
+
 /* record.field */
 static int record_index(lua_State *L) {
   record *r = check_record(L, 1);
@@ -107,6 +112,7 @@ static int record_index(lua_State *L) {
   if (f->element.type == ELEMENT_CHAR)
     return push_string_field(L, r, f);
   scalar type = (scalar)f->element.type;
+  note(r);
   scalar_value value = scalar_load(check_field_bytes(L, r, f), type);
   check_status(L, &r->view);
   scalar_push(L, type, value);
@@ -133,6 +139,7 @@ static int record_newindex(lua_State *L) {
     if (!scalar_try(L, 3, (scalar)f->element.type, &value))
       element_error(L, 3, &(where){ NULL, f, 0 }, scalar_names[f->element.type]);
     check_writable(L, &r->view);
+    note(r);
     scalar_store(check_field_bytes(L, r, f), (scalar)f->element.type, value);
   }
   check_status(L, &r->view);

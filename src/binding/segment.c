@@ -24,8 +24,6 @@ typedef struct {
   char name[]; /* borrowed by segment.place */
 } root;
 
-const uint32_t segment_root_offset = offsetof(root, segment);
-
 /* --- checks ----------------------------------------------------------------------------------------- */
 
 /* The open segment at index 1; raises for a slice. */
@@ -52,6 +50,7 @@ static root *new_root(lua_State *L, const char *name) {
   if (name)
     memcpy(r->name, name, length);
   shmseg_segment_init(&r->segment);
+  front_take(L, &r->view);
   luaL_getmetatable(L, CLASS);
   lua_setmetatable(L, -2);
   return r;
@@ -221,6 +220,7 @@ static int segment_close(lua_State *L) {
   view *v = check_view(L, 1);
   if (v->is_part) {
     v->segment = NULL;
+    view_forget(v);
   } else {
     shmseg_segment_close(v->segment);
     front_moved(L);

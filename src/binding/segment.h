@@ -26,9 +26,6 @@ void push_bytes(lua_State *L, const view *v, int arg, uint64_t offset, size_t co
  * mappings of one backing. */
 void move_bytes(const view *to, uint64_t offset, const view *from, uint64_t source, size_t count);
 
-/* Where the segment is in the userdata of a whole segment. */
-extern const uint32_t segment_root_offset;
-
 /* Methods of segments, each list in a file of its own. */
 extern const luaL_Reg segment_access_methods[];
 extern const luaL_Reg segment_scalar_methods[];

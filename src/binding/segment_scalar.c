@@ -3,9 +3,15 @@
 #include "binding/scalar.h"
 #include "binding/segment.h"
 
+static inline void note(view *v) {
+  if (!view_is_noted(v, SEGMENT_IDENTITY) && !view_is_closed(v))
+    view_shorten(v, SEGMENT_IDENTITY, view_limit(v), 0);
+}
+
 ALWAYS_INLINE int get(lua_State *L, scalar type) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
+  note(v);
   scalar_value value = scalar_load(check_bytes(L, v, 2, offset, scalar_size(type)), type);
   int err = view_status(v);
   if (err)
@@ -17,6 +23,7 @@ ALWAYS_INLINE int get(lua_State *L, scalar type) {
 ALWAYS_INLINE int set(lua_State *L, scalar type) {
   view *v = check_view(L, 1);
   uint64_t offset = check_size(L, 2);
+  note(v);
   scalar_value value = scalar_check(L, 3, type);
   check_writable(L, v);
   memcpy(check_bytes(L, v, 2, offset, scalar_size(type)), &value, scalar_size(type));

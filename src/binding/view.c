@@ -5,6 +5,7 @@
  * views: [1] is the segment, which so lives as long as they do, and the keys are the views, weak,
  * so that the segment knows which of them are alive. */
 #include "binding/view.h"
+#include "binding/front.h"
 #include "binding/module.h"
 
 #include <stdio.h>
@@ -64,6 +65,20 @@ int view_raise(lua_State *L, const view *v, int err) {
   return luaL_error(L, "%s: %s", lua_tostring(L, -1), lua_tostring(L, -2));
 }
 
+#if LUA_VERSION_NUM == 501
+void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element) {
+  uint64_t bytes = element > 0 ? limit * element : limit; /* no more than the view has */
+  v->shortcut.key = 0;
+  if (view_is_closed(v) || !v->segment->fault || bytes > view_limit(v))
+    return;
+  v->shortcut.base = v->segment->data + v->offset - element;
+  v->shortcut.code = &v->segment->fault->code;
+  v->shortcut.limit = limit;
+  v->shortcut.limit_to_change = v->segment->writable ? limit : 0;
+  v->shortcut.key = *v->shortcut.now + identity;
+}
+#endif
+
 void push_views(lua_State *L, int arg) {
   view *v = check_view(L, arg);
   if (v->is_part || v->has_parts) {
@@ -85,6 +100,7 @@ void *push_part(lua_State *L, int views, size_t size, const void *tag) {
   memset(part, 0, size);
   part->tag = tag;
   part->is_part = true;
+  front_take(L, part);
   lua_pushvalue(L, views);
   lua_setuservalue(L, -2);
   lua_pushvalue(L, -1);
@@ -97,6 +113,7 @@ void view_aim(view *part, const view *base, uint64_t offset, uint64_t size) {
   part->offset = base->offset + offset;
   part->size = size;
   part->segment = base->segment;
+  view_forget(part);
 }
 
 void check_views(lua_State *L, int arg, uint64_t size) {

@@ -9,6 +9,23 @@
 
 #pragma GCC visibility push(hidden)
 
+#if LUA_VERSION_NUM == 501
+/* What the front of LuaJIT takes from here instead of looking at the segment. It is good while key - *now
+ * is the identity that the front's code expects: every change of a mapping changes *now. */
+typedef struct {
+  const uint64_t *now; /* the key of the front of this Lua state; NULL: there is none */
+  uint64_t key;
+  unsigned char *base;      /* the first byte; of an array that before its first element */
+  const volatile int *code; /* the guard's */
+  uint64_t limit;           /* bytes or elements that may be read; a record is there as a whole */
+  uint64_t limit_to_change; /* the same or 0 */
+} shortcut;
+#endif
+
+/* Identities. That of a record is the address of its shape. */
+#define SEGMENT_IDENTITY 0
+#define ARRAY_IDENTITY(type) (2 + 256 * (uint64_t)(type))
+
 /* The head of every userdata through which a segment's bytes are reached: the segment itself and
  * its parts (slices, arrays, records, atomics, objects). */
 typedef struct view {
@@ -17,6 +34,9 @@ typedef struct view {
   uint64_t offset, size;   /* of a part; the offset counts from the segment's first byte */
   bool is_part;
   bool has_parts; /* of a segment: its user value is the table of its views */
+#if LUA_VERSION_NUM == 501
+  shortcut shortcut;
+#endif
 } view;
 
 extern const char segment_tag; /* segments and slices, which have the same methods */
@@ -120,6 +140,34 @@ static inline void check_status(lua_State *L, const view *v) {
   if (err)
     view_raise(L, v, err);
 }
+
+#if LUA_VERSION_NUM == 501
+/* Makes the shortcut, if there is something to be reached: limit bytes, or so many elements when element
+ * is their size. */
+void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element);
+
+/* Is the shortcut the present one, or is there no front? */
+static inline bool view_is_noted(const view *v, uint64_t identity) {
+  return !v->shortcut.now || v->shortcut.key == *v->shortcut.now + identity;
+}
+
+static inline void view_forget(view *v) {
+  v->shortcut.key = 0;
+}
+#else
+static inline void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element) {
+  (void)v, (void)identity, (void)limit, (void)element;
+}
+
+static inline bool view_is_noted(const view *v, uint64_t identity) {
+  (void)v, (void)identity;
+  return true;
+}
+
+static inline void view_forget(view *v) {
+  (void)v;
+}
+#endif
 
 /* Pushes the table of views of the segment that the segment or slice at arg belongs to. */
 void push_views(lua_State *L, int arg);

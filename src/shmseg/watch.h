@@ -77,8 +77,8 @@ SHMSEG_API int shmseg_event_watch(const shmseg_event *event, shmseg_watch *watch
 /* A counting signal is above 0. ENOTSUP: it is a semaphore of permits. */
 SHMSEG_API int shmseg_semaphore_watch(const shmseg_semaphore *semaphore, shmseg_watch *watch);
 
-/* The key's state differs from the token's; at once for NULL: the caller has seen that. *left is how many nanoseconds the value has to live, 0: no
- * end: that end makes nothing readable. */
+/* The key's state differs from the token's; at once for NULL, when the caller has seen that. *left is how many
+ * nanoseconds the value has to live, 0: no end: that end makes nothing readable. */
 SHMSEG_API int shmseg_dict_watch(const shmseg_dict *dict, const void *key, size_t key_size,
                                  const shmseg_dict_token *seen, int64_t *left, shmseg_watch *watch);
 

@@ -20,9 +20,9 @@ local function take(text)
   end)
 end
 
--- Runs when the descriptor is readable, and after watch:timeout(), since a Neovim that dies between
--- a value and its wake does not tell.
-local function look()
+local look
+
+local function turn()
   local text, version = shared.cell:get()
   if text and version ~= shared.seen then
     shared.seen = version
@@ -30,6 +30,19 @@ local function look()
   end
   assert(shared.watch:rearm(shared.seen))   -- readable at once if there is a newer one
   shared.timer:start(math.ceil(1000 * shared.watch:timeout()), 0, look)
+end
+
+-- Runs when the descriptor is readable, and after watch:timeout(), since a Neovim that dies between
+-- a value and its wake does not tell. After a failure it stays readable, so that is the end.
+function look()
+  local good, problem = pcall(turn)
+  if not good then
+    shared.poll:stop()
+    vim.schedule(function()
+      yank.stop()
+      vim.notify("yanks are shared no longer: " .. problem, vim.log.levels.ERROR)
+    end)
+  end
 end
 
 -- Puts what was yanked just now into the cell. Deleted text stays here.

@@ -9,19 +9,20 @@ local template = require "shmseg.front.template"
 local array = {}
 
 local locals = [[
-local class, pointer, tag, methods = env.class, env.pointer, env.tag, env.methods
+local class, methods = env.class, env.methods
 ]]
 
--- The element's number is there if all of the array is. A closed segment has the size 0.
+-- The shortcut is that of an array which is there as a whole; its kind is 2 + 256 * the type.
 local find = [[
-    local array = cast(pointer, self)
-    local moves = state.moves
-    local segment, i = array.view.segment, cast(int64, key)
-    local kind = array.type
-    if array.view.tag == tag and segment ~= nil and i >= 1 and i <= array.count
-        and array.view.offset <= segment.size - array.view.size and WRITABLE then
-      local base, at = segment.data + array.view.offset
-]]
+    local view, now, i = cast(view_pointer, self), state.key, cast(int64, key)
+    local kind = view.key - now
+    if i >= 1 and i <= view.LIMIT then
+      local at
+BRANCHES
+    end
+  end
+  return c(...)
+end]]
 
 local get = locals .. [[
 return function(...)
@@ -29,63 +30,51 @@ return function(...)
   if recording and type(key) == "string" then
     local method = methods[key]
     if method and type(self) == "userdata" and getmetatable(self) == class
-        and cast(pointer, self).view.tag == tag then
+        and cast(view_pointer, self).tag == env.tag then
       return method
     end
-  elseif recording and type(key) == "number" and type(self) == "userdata" and getmetatable(self) == class
-      and floor(key) == key then
-]] .. find .. [[
-BRANCHES
-    end
-  end
-  return c(...)
-end]]
+  elseif recording and type(key) == "number" and type(self) == "userdata"
+      and getmetatable(self) == class and floor(key) == key then
+]] .. find
 
 local set = locals .. [[
 return function(...)
   local self, key, value = ...
-  if recording and type(key) == "number" and type(self) == "userdata" and getmetatable(self) == class
-      and floor(key) == key then
-]] .. find .. [[
-BRANCHES
-    end
-  end
-  return c(...)
-end]]
+  if recording and type(key) == "number" and type(self) == "userdata"
+      and getmetatable(self) == class and floor(key) == key then
+]] .. find
 
--- One branch for each of the types first to last, found in a few steps.
-local function branches(first, last, leaf)
-  if first == last then
-    return leaf(core.front.scalars[first])
-  end
-  local middle = math.floor((first + last) / 2)
-  return ("if kind <= %d then\n%s\nelse\n%s\nend"):format(middle - 1,
-    branches(first, middle, leaf), branches(middle + 1, last, leaf))
-end
+-- One branch for each type. What is usual comes first.
+local order = { "f64", "i32", "u8", "f32", "i64", "u32", "i16", "u16", "u64", "i8", "bool" }
 
 local function all_branches(leaf)
-  local count = #core.front.scalars
-  return ("if kind < %d then\n%s\nend"):format(count, branches(1, count, leaf))
+  local numbers, list = {}, {}
+  for number, name in ipairs(core.front.scalars) do
+    numbers[name] = number - 1
+  end
+  for i, name in ipairs(order) do
+    list[i] = ("if kind == %d then\n%s\n"):format(2 + 256 * numbers[name], leaf(name))
+  end
+  return table.concat(list, "else") .. "end"
 end
 
 local function at(name)
-  return ("at = base + (i - 1) * %d\n"):format(scalars[name].size)
+  return ("at = view.base + i * %d\n"):format(scalars[name].size)
 end
 
 function array.install()
   local class = core.front.class "shmseg.array"
-  local env = { class = class, pointer = layout.type "array *", tag = layout.state.array_tag,
-    methods = core.front.array_methods }
+  local env = { class = class, tag = layout.state.array_tag, methods = core.front.array_methods }
   local loads = all_branches(function(name)
     return at(name) .. template.load(name)
   end)
   local stores = all_branches(function(name)
     return ("if %s then\n%s%s\nend"):format(scalars[name].takes, at(name), template.store(name, ""))
   end)
-  class.__index = template.make(template.fill(get, { BRANCHES = loads, WRITABLE = "true" }),
+  class.__index = template.make(template.fill(get, { BRANCHES = loads, LIMIT = "limit" }),
     class.__index, env)
   class.__newindex = template.make(
-    template.fill(set, { BRANCHES = stores, WRITABLE = "segment.writable" }), class.__newindex, env)
+    template.fill(set, { BRANCHES = stores, LIMIT = "limit_to_change" }), class.__newindex, env)
 end
 
 return array

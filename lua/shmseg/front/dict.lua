@@ -72,8 +72,8 @@ local function install_get(layout, class)
   compiler.join(class.__index.get)
 end
 
--- One text for several functions: the compiler takes what a function has from outside for constant only if
--- there are no more than two of one make.
+-- One text for several functions: the compiler takes what a function has from outside for constant
+-- only if there are no more than two of one make.
 local store = [[
 local class, set, set_number, how, words, forcibly =
   env.class, env.set, env.set_number, env.how, env.words, env.forcibly
@@ -88,7 +88,8 @@ return function(...)
     elseif type(value) == "number" then
       outcome = set_number(self, key, #key, value, how, exptime or 0, flags or 0)
     elseif type(value) == "boolean" then
-      outcome = set_number(self, key, #key, value and 1 or 0, how + AS_BOOLEAN, exptime or 0, flags or 0)
+      outcome = set_number(self, key, #key, value and 1 or 0, how + AS_BOOLEAN, exptime or 0,
+        flags or 0)
     end
     if outcome == STORED or outcome == STORED_FORCIBLY then
       return true, nil, outcome == STORED_FORCIBLY
@@ -136,16 +137,16 @@ local function install_incr(layout, class)
     local self, key, step, init, ttl = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
       and type(key) == "string" and type(step) == "number" then
-      if not init and ttl == nil then
-        local sum = incr(self, key, #key, step, 0)
-        if sum == sum then
+      local is_plain = not init and ttl == nil
+      if is_plain
+        or type(init) == "number" and (ttl == nil or type(ttl) == "number" and ttl >= 0) then
+        local sum = incr(self, key, #key, step)
+        if sum ~= sum then
+          return c_incr(...)
+        elseif is_plain then
           return sum
         end
-      elseif type(init) == "number" and (ttl == nil or type(ttl) == "number" and ttl >= 0) then
-        local sum = incr(self, key, #key, step, 1)
-        if sum == sum then
-          return sum, nil, false
-        end
+        return sum, nil, false
       end
     end
     return c_incr(...)

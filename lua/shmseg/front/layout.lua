@@ -5,11 +5,24 @@ local core = require "shmseg.core"
 
 local layout = {}
 
--- VERSION is put into all names, since a process declares a name once. What is const never changes
--- while the userdata lives: the compiler may load it once, before a loop.
+-- VERSION is put into all names, since a process declares a name once.
 local declarations = [[
-typedef struct shmseg_fault_VERSION { int code; } shmseg_fault_VERSION;
-
+typedef struct shmseg_front_VERSION shmseg_front_VERSION;
+typedef struct shmseg_views_VERSION {
+  int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
+  bool (*write_bytes)(const void *, double, const char *, size_t);
+  int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
+  bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
+  double (*add)(const void *, int64_t);
+  double (*sub)(const void *, int64_t);
+  double (*band)(const void *, int64_t);
+  double (*bor)(const void *, int64_t);
+  double (*bxor)(const void *, int64_t);
+  double (*swap)(const void *, int64_t);
+  double (*load)(const void *);
+  bool (*store)(const void *, int64_t);
+  double (*cas)(const void *, int64_t, int64_t);
+} shmseg_views_VERSION;
 typedef struct shmseg_scratch_VERSION {
   double serial, number, lost;
   int32_t size, type, flags, unused;
@@ -31,32 +44,14 @@ typedef struct shmseg_objects_VERSION {
     double);
   int32_t (*dict_set_number)(void *, const void *, uint32_t, double, int32_t, double, double);
   int32_t (*dict_delete)(void *, const void *, uint32_t);
-  double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
+  double (*dict_incr)(void *, const void *, uint32_t, double);
 } shmseg_objects_VERSION;
-
-typedef struct shmseg_front_VERSION shmseg_front_VERSION;
-typedef struct shmseg_views_VERSION {
-  int32_t (*read_bytes)(shmseg_front_VERSION *, const void *, double, double);
-  bool (*write_bytes)(const void *, double, const char *, size_t);
-  int32_t (*read_text)(shmseg_front_VERSION *, const void *, const void *, double, double);
-  bool (*write_text)(const void *, const void *, double, double, const char *, size_t);
-  double (*add)(const void *, double);
-  double (*sub)(const void *, double);
-  double (*band)(const void *, double);
-  double (*bor)(const void *, double);
-  double (*bxor)(const void *, double);
-  double (*swap)(const void *, double);
-  double (*load)(const void *);
-  bool (*store)(const void *, double);
-  double (*cas)(const void *, double, double);
-} shmseg_views_VERSION;
 
 typedef struct shmseg_front_VERSION {
   uint8_t *at;
   uint8_t *home;
-  int32_t moves;
+  int64_t key;
   uint32_t count;
-  uint32_t root;
   uint64_t nowhere[2];
   union {
     uint64_t scratch[2];
@@ -65,61 +60,25 @@ typedef struct shmseg_front_VERSION {
     float scratch_f32;
     double scratch_f64;
   };
-  const void *segment_tag, *array_tag;
-  const shmseg_objects_VERSION *objects;
+  const void *array_tag;
   const shmseg_views_VERSION *views;
+  const shmseg_objects_VERSION *objects;
   const uint32_t *numbers;
   int32_t reads;
   uint32_t length;
   char buffer[1024];
 } shmseg_front_VERSION;
 
-typedef struct shmseg_segment_VERSION {
-  uint8_t *data;
-  intptr_t size;
-  struct { int type; const char *name; } place;
-  struct { uint64_t device, inode; } identity;
-  int fd;
-  bool writable;
-  bool sparse, populate, pin;
-  bool is_window, is_private;
-  uint64_t window;
-  bool apart;
-  unsigned pieces;
-  shmseg_fault_VERSION *fault;
-} shmseg_segment_VERSION;
-
 typedef struct shmseg_view_VERSION {
-  const void *const tag;
-  shmseg_segment_VERSION *segment;
-  int64_t offset, size;
+  const void *tag, *segment;
+  uint64_t offset, size;
   bool is_part, has_parts;
+  const void *now;
+  int64_t key;
+  uint8_t *base;
+  int *code;
+  int64_t limit, limit_to_change;
 } shmseg_view_VERSION;
-
-typedef struct shmseg_slice_VERSION {
-  const void *const tag;
-  shmseg_segment_VERSION *segment;
-  const int64_t offset, size;
-  const bool is_part;
-  bool has_parts;
-} shmseg_slice_VERSION;
-
-typedef struct shmseg_array_VERSION {
-  shmseg_view_VERSION view;
-  int64_t count;
-  int type;
-} shmseg_array_VERSION;
-
-typedef struct shmseg_record_VERSION {
-  shmseg_view_VERSION view;
-  const void *shape;
-} shmseg_record_VERSION;
-
-typedef struct shmseg_root_VERSION {
-  const void *const tag;
-  uint8_t gap[ROOT - sizeof(void *)];
-  shmseg_segment_VERSION segment;
-} shmseg_root_VERSION;
 ]]
 
 -- A pointer through which a value of each type is loaded or stored where front.at leads, in one
@@ -131,14 +90,10 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "moves" }, { "front", "numbers" }, { "front", "reads" },
+  { "front" }, { "front", "key" }, { "front", "numbers" }, { "front", "reads" },
   { "front", "buffer" }, { "views" }, { "front", "scratch" },
-  { "view" }, { "view", "segment" }, { "view", "offset" }, { "view", "size" },
-  { "view", "offset", "int64_t" },
-  { "segment", "data" }, { "segment", "size" }, { "segment", "size", "intptr_t" },
-  { "segment", "fd" }, { "segment", "fd", "int" },
-  { "segment", "writable" }, { "segment", "writable", "bool" },
-  { "segment", "fault" }, { "fault", "code" }, { "fault", "code", "int" },
+  { "view", "key" }, { "view", "base" }, { "view", "code" },
+  { "view", "limit" }, { "view", "limit_to_change" },
   { "front", "objects" },
   { "scratch" }, { "scratch", "number" }, { "scratch", "lost" }, { "scratch", "size" },
   { "scratch", "type" }, { "scratch", "flags" }, { "scratch", "bytes" },
@@ -149,17 +104,12 @@ local numbers = {
   { "objects", "subscription_advance" },
   { "objects", "dict_get" }, { "objects", "dict_set" }, { "objects", "dict_set_number" },
   { "objects", "dict_delete" }, { "objects", "dict_incr" },
-  { "array", "count" }, { "array", "count", "int64_t" },
-  { "array", "type" }, { "array", "type", "int" },
-  { "record", "shape" },
 }
 
 local function declare(ffi, text)
   for name, ctype in pairs(accesses) do
     text = text .. ("typedef struct { %s &value; } shmseg_access_%s_VERSION;\n"):format(ctype, name)
   end
-  local root = ffi.cast("uint32_t *", core.front.state)[2 * ffi.sizeof "void *" / 4 + 2]
-  text = text:gsub("ROOT", tostring(root))
   ffi.cdef((text:gsub("VERSION", layout.version)))
 end
 
@@ -176,7 +126,7 @@ local function is_right(state)
       return false
     end
   end
-  return layout.ffi.offsetof(layout.type "root", "segment") == state.root
+  return true
 end
 
 --- The type of a struct, or of a pointer to it.
@@ -191,8 +141,8 @@ function layout.sizeof(name)
 end
 
 --- Declares the structs and compares them with C's.
--- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar), at and
--- home (pointers to fields of state); or nil when they are others
+-- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar),
+-- at and home (pointers to fields of state); or nil when they are others
 function layout.check()
   local ffi = require "ffi"
   layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")
@@ -214,7 +164,8 @@ function layout.check()
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
-  layout.scratch = ffi.new(layout.type "scratch") -- of what is read from objects (front_objects.h)
+  core.front.scratch = ffi.new(layout.type "scratch") -- for what is read from objects; is kept there
+  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- small: a constant
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout

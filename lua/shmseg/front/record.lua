@@ -9,18 +9,15 @@ local template = require "shmseg.front.template"
 local record = {}
 
 local locals = [[
-local class, pointer, shape = env.class, env.pointer, env.shape
+local class, shape, identity = env.class, env.shape, env.identity
 ]]
 
--- A record of this shape has its address, and nothing else has it there.
+-- The shortcut is that of a record of this shape which is there as a whole.
 local find = [[
   if type(self) == "userdata" and getmetatable(self) == class then
-    local record = cast(pointer, self)
-    local moves = state.moves
-    local segment = record.view.segment
-    if record.shape == shape and segment ~= nil
-        and record.view.offset <= segment.size - BEHIND and WRITABLE then
-      local at = segment.data + (record.view.offset + OFFSET)
+    local view, now = cast(view_pointer, self), state.key
+    if view.key - now == identity and IS_GOOD then
+      local at = view.base + OFFSET
 ]]
 
 local get = locals .. [[
@@ -108,29 +105,32 @@ end
 local function install(shape, list)
   local class = core.front.record_class(shape)
   local ffi = layout.ffi
-  local env = { class = class, pointer = layout.type "record *",
-    shape = ffi.cast("const void *", shape), buffer = layout.state.buffer,
-    read = layout.state.views.read_text, write = layout.state.views.write_text }
+  local address, views = ffi.cast("const void *", shape), layout.state.views
+  local env = {
+    class = class, shape = address, identity = ffi.cast("int64_t", ffi.cast("intptr_t", address)),
+    buffer = layout.state.buffer, read = views.read_text, write = views.write_text,
+  }
   local fields = {}
   for _, field in ipairs(list) do
     if not field.is_array and not field.shape then
       fields[field.name] = { type = field.type, offset = field.offset, size = field.size }
     end
   end
-  local function make(text, of_text, c, writable)
+  local function make(text, of_text, c, is_good)
     return function(field)
       local scalar = scalars[field.type]
       local values = { OFFSET = field.offset, SIZE = field.size }
       if scalar then
-        values.BEHIND, values.TAKES = field.offset + scalar.size, scalar.takes
+        values.TAKES = scalar.takes
         values.LOAD, values.STORE = template.load(field.type), template.store(field.type, "")
-        values.WRITABLE = writable
+        values.IS_GOOD = is_good
       end
       return template.make(template.fill(scalar and text or of_text, values), c, env)
     end
   end
-  replace(class, "__index", fields, make(get, get_text, class.__index, "true"))
-  replace(class, "__newindex", fields, make(set, set_text, class.__newindex, "segment.writable"))
+  local get_c, set_c = class.__index, class.__newindex
+  replace(class, "__index", fields, make(get, get_text, get_c, "true"))
+  replace(class, "__newindex", fields, make(set, set_text, set_c, "view.limit_to_change > 0"))
 end
 
 function record.install()

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 
 #include "core/wait.h"
@@ -32,17 +33,30 @@ static void set_up(void) {
   threads = count_threads();
 }
 
-static void give_back(void) {
-  shmseg_watch_close(&watch);
-  check(count_descriptors() == descriptors && count_threads() == threads);
+static bool is_mapped(const char *name) {
+  char line[500];
+  bool found = false;
+  FILE *file = fopen("/proc/self/maps", "r");
+  must(file);
+  while (fgets(line, sizeof line, file))
+    found |= strstr(line, name) != NULL;
+  fclose(file);
+  return found;
 }
 
-static void tear_down(void) {
+static void close_all(void) {
   shmseg_queue_close(&queue);
   shmseg_segment_close(&ours);
 }
 
-static const test_fixture fresh = { set_up, tear_down };
+static void give_back(void) {
+  shmseg_watch_close(&watch);
+  check(count_descriptors() == descriptors && count_threads() == threads);
+  close_all();
+  check(!is_mapped("/dev/shm/"));
+}
+
+static const test_fixture fresh = { set_up, close_all };
 #define WATCH_FIXTURE fresh
 #define WATCH_AFTER give_back
 
@@ -96,6 +110,13 @@ WATCH(closed_while_armed, "a watch that is closed while it waits takes nobody's 
   check(is_quiet(&watch, arm));
   shmseg_watch_close(&watch);
   check(sleepers() == 0);
+  shmseg_watch other = { 0 }; /* has the thread stay */
+  check(shmseg_segment_watch(&ours, SIZE - 4, 0, &other) == 0 && is_quiet(&watch, arm));
+  shmseg_watch_close(&watch);
+  check(sleepers() == 0);
+  check(is_quiet(&watch, arm));
+  check(shmseg_queue_watch(&queue, SHMSEG_WATCH_PUSH, &watch) == 0 && sleepers() == 0);
+  shmseg_watch_close(&other);
 }
 
 WATCH(object_closed, "closing the object ends its watch, which is readable for good") {
@@ -331,6 +352,44 @@ WATCH(crowd, "threads that watch, close and make anew at once lose no message") 
   }
   child_tell(&peer);
   check(child_end(&peer) == 0);
+}
+
+/* --- races -------------------------------------------------------------------------------- */
+
+static void (*before_read)(void);
+
+/* In the place of the C library's: something happens just before the watch's readiness is taken away. */
+ssize_t read(int fd, void *buffer, size_t count) {
+  void (*happens)(void) = fd == watch.fd ? before_read : NULL;
+  if (happens) {
+    before_read = NULL;
+    happens();
+  }
+  return syscall(SYS_read, fd, buffer, count);
+}
+
+static const uint32_t *last_word(void) {
+  return (const uint32_t *)(ours.data + SIZE - 4);
+}
+
+static void wake_for_nothing(void) {
+  shmseg_wait_wake(last_word(), SHMSEG_WAKE_ALL);
+}
+
+static int arm_last(void) {
+  return shmseg_segment_watch(&ours, SIZE - 4, *last_word(), &watch);
+}
+
+WATCH(late_wake,
+      "a late wake, which comes while a watch is armed anew, does not cost it the next one") {
+  for (uint32_t i = 1; i <= 20; i++) {
+    check(is_quiet(&watch, arm_last));
+    before_read = wake_for_nothing;
+    check(arm_last() == 0 && before_read == NULL);
+    set_word(&ours, SIZE - 4, i);
+    wake_for_nothing();
+    check(is_readable(&watch, SOON));
+  }
 }
 
 /* --- idleness ----------------------------------------------------------------------------- */
