@@ -315,3 +315,47 @@ describe("the library in nginx", function()
     assert.equal(0, (site.master:finish()))
   end)
 end)
+
+-- A request that waits for a message in a thread of nginx's pool.
+local WAITING = [[
+  location = /waiting {
+    content_by_lua_block {
+      ngx.say(ngx.run_worker_thread("waiting", "wait", "pop", "shmseg-site-questions", 60))
+    }
+  }
+  location / {]]
+
+-- The module wait.lua, as the manual prints it.
+local function printed_module()
+  local file = assert(io.open "doc/event-loops.md")
+  local text = file:read("*a"):match "\n```text\n(%-%- wait%.lua.-)```\n"
+  file:close()
+  return text
+end
+
+describe("a call that waits in nginx", function()
+  after_each(scratch.clean)
+
+  it("holds up a thread of nginx's pool alone", function()
+    local site = serve(needs_nginx(), {
+      ["worker_processes 2;"] = "worker_processes 1; thread_pool waiting threads=1;",
+      ["location / {"] = WAITING,
+    })
+    local file = assert(io.open(site.folder .. "/wait.lua", "w"))
+    file:write((printed_module()))
+    file:close()
+    local waiting = process.start { "curl", "-s", "--unix-socket", site.folder .. "/socket",
+      "http://here/waiting" }
+    repeat -- the worker has one handle, the thread opens another one
+      assert.True(site.master:lives(), site:said())
+    until shmseg.users(site.name .. "-questions") == 2
+    for i = 1, 20 do
+      assert.truthy(site:told("/birds"):find(("seen %d times"):format(i), 1, true))
+    end
+    local questions = assert(shmseg.queue.open(site.name .. "-questions"))
+    assert(questions:push "who?")
+    assert.equal("truewho?", waiting:line())
+    waiting:ends_well()
+    site:stop()
+  end)
+end)

@@ -11,7 +11,8 @@ local front = {}
 
 -- The first two are for the others.
 local parts = {
-  "layout", "recording", "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
+  "layout", "recording",
+  "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
 }
 
 -- Is this a LuaJIT whose compiler is on and whose FFI is there, and does nobody refuse the front?

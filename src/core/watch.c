@@ -1,5 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits whose end an event loop is told. */
+/* Waits whose end an event loop is told.
+ *
+ * LAYOUT      none: a watch writes to shared memory what a sleeper writes, the flag of an eventcount. It is
+ *             a descriptor (os/futexfd.h), and a place in the list of its segment handle.
+ *
+ * INVARIANTS  W1  between two calls an open watch is readable, or a wait of its is under way, or both.
+ *             W2  who changes what is watched wakes the sleepers after the change, unless it sees that
+ *                 nobody has asked; a watch has asked before it looks. So the look sees the change, or the
+ *                 wake comes, and finds the wait, or the word is no longer what was seen when it begins.
+ *             W3  the descriptor is one and the same from the first call to the close.
+ *             W4  what is in the list is of a segment that is open, and of an object that is open. Closing
+ *                 either takes it out, and leaves it readable. So it does not matter which goes first, the
+ *                 handle's memory or the watch's, if each is closed before.
+ *             W5  in a child of the process that has made it a watch touches neither the descriptor, which
+ *                 is the parent's too, nor a ring's memory, which is not there.
+ *
+ * PROTOCOL    begin  the readiness of before is taken away. A wait that is under way on the same word goes
+ *                    on: it is queued in the kernel, or will be, and ends at any wake, so it serves the new
+ *                    look as well as a new one would. Another one ends.
+ *             ask    the caller sets the flag of the eventcount, which gives the key. An event, a word and
+ *                    the signals are slept on themselves: nothing is asked.
+ *             look   the caller looks, by ordered loads.
+ *             arm    found: readable at once. Not found: wait until the word is not the key.
+ *             A failure on the way makes it readable, so that a loop comes back, and learns why.
+ *             Through a read-only handle the flag cannot be set: a timer of 10 ms takes the place of the
+ *             wait.
+ *
+ * CRASHES     a peer that dies between its change and its wake, or cuts the segment, wakes nobody, as it
+ *             wakes no sleeper; and a loop has no interval at whose end it looks by itself. So it calls
+ *             once a second (shmseg/watch.h). A dead process's flag costs one wake. */
 #include "core/watch.h"
 
 #include <errno.h>

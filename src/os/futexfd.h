@@ -47,7 +47,7 @@ void shmseg_futexfd_close(shmseg_futexfd *f);
 /* Has this process made it? */
 bool shmseg_futexfd_is_ours(const shmseg_futexfd *f);
 
-/* "io_uring", "thread", or NULL: there is no way, or nobody can say now. */
+/* "io_uring", "thread", or NULL: there is no way. One that finds no ring free uses a thread all the same. */
 const char *shmseg_futexfd_way(void);
 
 #pragma GCC visibility pop

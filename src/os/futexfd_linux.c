@@ -22,46 +22,45 @@
 /* Milliseconds that a timer that is over may take to say so. */
 #define OVERDUE 1000
 
-enum { UNKNOWN, RING, THREAD, NONE, TIMER };
+/* Who has a ring and loses it, or finds none free, goes on with a thread; unless the ring is to be alone. */
+enum { UNKNOWN, RING, RING_ALONE, THREAD, NONE, TIMER };
 
 /* What this process uses, as soon as that is known. The environment chooses, for tests and in trouble. */
 static int way;
 
-bool shmseg_futexfd_is_refused(int err) {
+/* Does a kernel, or a sandbox, refuse this, and will it do so each time? */
+static bool futexfd_is_refused(int err) {
   return err == EPERM || err == ENOSYS || err == EACCES || err == EINVAL || err == EOPNOTSUPP;
 }
 
-static int futexfd_try_ring(void) {
+/* *stays: it will be so the next time, too. */
+static int futexfd_find(bool *stays) {
   const char *wanted = getenv("SHMSEG_WATCH");
+  *stays = true;
   if (wanted && strcmp(wanted, "thread") == 0)
     return THREAD;
   int err = shmseg_futexfd_ring_try();
-  if (!err)
-    return RING;
-  if (!shmseg_futexfd_is_refused(err))
-    return -err;
-  return wanted && strcmp(wanted, "io_uring") == 0 ? NONE : THREAD;
+  bool refused = futexfd_is_refused(err);
+  *stays = err == 0 || refused;
+  if (wanted && strcmp(wanted, "io_uring") == 0)
+    return refused ? NONE : RING_ALONE;
+  return err ? THREAD : RING;
 }
 
-/* Says which way it is: 0, or why that cannot be known now. */
-static int futexfd_choose(int *chosen) {
-  *chosen = __atomic_load_n(&way, __ATOMIC_RELAXED);
-  if (*chosen != UNKNOWN)
-    return 0;
-  int found = futexfd_try_ring();
-  if (found < 0)
-    return -found;
-  int none = UNKNOWN;
-  __atomic_compare_exchange_n(&way, &none, found, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-  *chosen = none == UNKNOWN ? found : none;
-  return 0;
+static int futexfd_choose(void) {
+  bool stays;
+  int chosen = __atomic_load_n(&way, __ATOMIC_RELAXED);
+  if (chosen != UNKNOWN)
+    return chosen;
+  chosen = futexfd_find(&stays); /* the same for each thread that is here at once */
+  if (stays)
+    __atomic_store_n(&way, chosen, __ATOMIC_RELAXED);
+  return chosen;
 }
 
 const char *shmseg_futexfd_way(void) {
-  int chosen;
-  if (futexfd_choose(&chosen) != 0 || chosen == NONE)
-    return NULL;
-  return chosen == RING ? "io_uring" : "thread";
+  int chosen = futexfd_choose();
+  return chosen == NONE ? NULL : chosen == THREAD ? "thread" : "io_uring";
 }
 
 /* --- what is polled ----------------------------------------------------------------------- */
@@ -102,31 +101,33 @@ void shmseg_futexfd_raise(shmseg_futexfd *f) {
 
 /* --- making and closing ------------------------------------------------------------------- */
 
-/* The ring, or the thread where there is none: also when a sandbox has come since the first one. */
-static int futexfd_open_way(shmseg_futexfd *f, int chosen) {
-  int err = EPERM;
-  f->way = (short)chosen;
-  if (chosen == RING)
-    err = shmseg_futexfd_ring_open(f);
-  if (chosen == THREAD || shmseg_futexfd_is_refused(err)) {
+/* The ring that was there, if any, does not go on, because of err: the thread does. */
+static int futexfd_leave_ring(shmseg_futexfd *f, int err) {
+  shmseg_futexfd_ring_close(f);
+  if (futexfd_choose() == RING_ALONE)
+    return err;
+  err = shmseg_futexfd_thread_open(f);
+  if (!err)
     f->way = THREAD;
-    err = shmseg_futexfd_thread_open(f);
-  }
   return err;
 }
 
+static int futexfd_open_way(shmseg_futexfd *f, int chosen) {
+  f->way = chosen == THREAD ? THREAD : RING;
+  if (f->way == THREAD)
+    return shmseg_futexfd_thread_open(f);
+  int err = shmseg_futexfd_ring_open(f);
+  return err ? futexfd_leave_ring(f, err) : 0;
+}
+
 int shmseg_futexfd_open(shmseg_futexfd *f) {
-  int chosen;
   int err = shmseg_fork_prepare();
   memset(f, 0, sizeof *f);
   f->file = -1;
   f->process = shmseg_fork_generation();
-  if (!err)
-    err = futexfd_choose(&chosen);
-  if (!err && chosen == NONE)
-    err = ENOTSUP;
-  if (err)
-    return err;
+  int chosen = err ? NONE : futexfd_choose();
+  if (chosen == NONE)
+    return err ? err : ENOTSUP;
   err = shmseg_futexfd_eventfd(&f->fd);
   if (!err)
     err = futexfd_open_way(f, chosen);
@@ -186,15 +187,6 @@ static bool futexfd_is_same(const shmseg_futexfd *f, const shmseg_futexfd_word *
          (word->file >= 0 ? word->offset == f->offset : word->address == f->address);
 }
 
-/* A ring that is refused by now: the thread goes on. */
-static int futexfd_leave_ring(shmseg_futexfd *f) {
-  shmseg_futexfd_ring_close(f);
-  int err = shmseg_futexfd_thread_open(f);
-  if (!err)
-    f->way = THREAD;
-  return err;
-}
-
 int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
   bool same = futexfd_is_same(f, word);
   if (f->way == TIMER)
@@ -204,8 +196,8 @@ int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
   f->address = word->address;
   if (f->way == RING) {
     int err = shmseg_futexfd_ring_begin(f, same);
-    if (shmseg_futexfd_is_refused(err))
-      err = futexfd_leave_ring(f);
+    if (err)
+      err = futexfd_leave_ring(f, err);
     if (err || f->way == RING)
       return err;
   }
@@ -215,8 +207,13 @@ int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
 int shmseg_futexfd_wait(shmseg_futexfd *f, const shmseg_futexfd_word *word, uint32_t seen) {
   if (f->way == TIMER)
     return futexfd_set_timer(f->fd, LATER);
-  if (f->way == RING)
-    return shmseg_futexfd_ring_wait(f, word->address, seen);
+  if (f->way == RING) {
+    int err = shmseg_futexfd_ring_wait(f, word->address, seen);
+    if (err)
+      err = futexfd_leave_ring(f, err);
+    if (err || f->way == RING)
+      return err;
+  }
   return shmseg_futexfd_thread_wait(f, word, seen);
 }
 

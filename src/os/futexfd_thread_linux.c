@@ -43,7 +43,6 @@
 #include "os/descriptor.h"
 #include "os/fork.h"
 #include "os/futexfd_ways.h"
-#include "os/library.h"
 #include "os/map.h"
 
 #define THREADS 64
@@ -398,7 +397,6 @@ static int thread_find(int *found) {
 
 int shmseg_futexfd_thread_open(shmseg_futexfd *f) {
   int found, i = 0;
-  shmseg_library_pin();
   pthread_mutex_lock(&mutex);
   int err = thread_prepare();
   if (!err)

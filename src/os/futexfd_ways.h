@@ -7,9 +7,6 @@
 
 #pragma GCC visibility push(hidden)
 
-/* Does a kernel, or a sandbox, refuse this, and will it do so each time? */
-bool shmseg_futexfd_is_refused(int err);
-
 /* Makes an eventfd; takes readiness away from it, and gives it. */
 int shmseg_futexfd_eventfd(int *fd);
 void shmseg_futexfd_drain(int fd);

@@ -6,7 +6,7 @@ unit_flags := $(WARN) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefine
               -fno-sanitize-recover=all
 unit_wrapped := open stat lstat fstat fchmod link linkat rename unlink fallocate posix_fallocate ftruncate \
                 fcntl flock mmap munmap madvise mlock2 fstatvfs sysinfo memfd_create mkostemp readlink getentropy \
-                sigaction atexit
+                sigaction atexit eventfd timerfd_create pthread_create
 # without sanitizers, for one forks often and they make nothing of mlock; with the plain names of the system
 # calls, not open64
 unit_plain := $(filter-out -fsanitize% -fno-sanitize% -D_FILE_OFFSET_BITS=64,$(unit_flags))

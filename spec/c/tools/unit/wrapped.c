@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +84,8 @@ WRAP(sysinfo, (struct sysinfo * info), (info))
 WRAP(memfd_create, (const char *name, unsigned flags), (name, flags))
 WRAP(mkostemp, (char *path, int flags), (path, flags))
 WRAP(getentropy, (void *bytes, size_t count), (bytes, count))
+WRAP(eventfd, (unsigned count, int flags), (count, flags))
+WRAP(timerfd_create, (int clock, int flags), (clock, flags))
 WRAP(sigaction, (int number, const struct sigaction *new, struct sigaction *old),
      (number, new, old))
 
@@ -90,6 +93,16 @@ int __real_atexit(void (*function)(void));
 int __wrap_atexit(void (*function)(void));
 int __wrap_atexit(void (*function)(void)) {
   return fails("atexit") ? 1 : __real_atexit(function);
+}
+
+int __real_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *),
+                          void *argument) {
+  return fails("pthread_create") ? script.err
+                                 : __real_pthread_create(thread, attributes, run, argument);
 }
 
 int __real_madvise(void *base, size_t length, int advice);
