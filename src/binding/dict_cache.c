@@ -130,7 +130,7 @@ bool dict_would_keep(dict *d, const dict_key *key, const shmseg_dict_value *valu
 /* The value is at the top. The front may be about to take another one from there. */
 static void put_kept(lua_State *L, cache_set *set, const dict_key *key, uint32_t place, int way) {
   set->kept[way] = NULL;
-  front_moved(L);
+  front_kept(L);
   lua_getuservalue(L, 1);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, cache_index(place, way));

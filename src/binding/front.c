@@ -18,6 +18,7 @@
 static const uint32_t numbers[] = {
   sizeof(front),
   offsetof(front, key),
+  offsetof(front, keeps),
   offsetof(front, numbers),
   offsetof(front, reads),
   offsetof(front, buffer),
@@ -93,6 +94,12 @@ void front_keep(lua_State *L) {
     lua_rawset(L, -3);
   }
   lua_pop(L, 1);
+}
+
+void front_kept(lua_State *L) {
+  front *f = find_front(L);
+  if (f)
+    f->keeps++;
 }
 
 /* class(name) -> the metatable of that name, or nil */

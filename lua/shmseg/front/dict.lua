@@ -39,12 +39,12 @@ local function install_get(layout, class)
     local self, key = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
       and type(key) == "string" then
-      local moves = state.moves
+      local keeps = state.keeps
       local serial = get(self, key, #key, scratch)
       if serial < KEPT then
         local own = kept[self]
         local value = own and own[KEPT - serial]
-        if value and state.moves == moves then -- else a hook may have had another one put there
+        if value and state.keeps == keeps then -- else a hook may have had another one put there
           return value
         end
       elseif serial == NOT_FOUND then
