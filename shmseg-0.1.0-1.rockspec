@@ -235,6 +235,7 @@ build = {
         "src/binding/value.c",
         "src/binding/view.c",
         "src/binding/waiting.c",
+        "src/binding/watch.c",
       },
       incdirs = { "src" },
       defines = {

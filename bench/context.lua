@@ -66,7 +66,8 @@ end
 -- The caller closes it in the end; if it cannot, the guard removes the objects.
 function context.open(root, slice, keys)
   local bench = { root = root, slice = slice, keys = keys, opened = {} }
-  bench.native = assert(package.loadlib(helper_path(root, "native"), "luaopen_native"))()
+  bench.native_path = helper_path(root, "native")
+  bench.native = assert(package.loadlib(bench.native_path, "luaopen_native"))()
   local channel = package.loadlib(helper_path(root, "channel"), "luaopen_channel")
   bench.channel = channel and channel() -- nil where it does not compile
   bench.shmseg = require "shmseg"

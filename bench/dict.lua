@@ -257,13 +257,17 @@ local function add_targets(suite)
   end
 end
 
---- The commands that measure OpenResty.
+--- The commands that measure OpenResty, for each number of workers.
 function dict.prepare(bench, found)
-  local commands = openresty.commands(bench.root, LAPS, KEYS)
-  if not commands then
+  local commands = {}
+  for workers = 1, 2 do
+    commands[workers] = openresty.command(bench.root, "dict_openresty.lua", workers,
+      ("%d, %d, %d"):format(workers, LAPS, KEYS))
+  end
+  if #commands == 0 then
     found:add("note\tOpenResty (nginx and its Lua module): not installed here, skipped")
   end
-  return commands or {}, bench.close
+  return commands, bench.close
 end
 
 local function run(_, suite, bench)

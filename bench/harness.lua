@@ -73,13 +73,14 @@ end
 
 --- A target: the time of `subject` over that of `reference` is at most bound.most; or `subject` is
 -- at least bound.least times as fast as `reference`. With neither it is only shown.
--- A list of references: the slowest of them.
+-- A list of references: the slowest of them. bound.gross: judged with the loop.
 function Suite:target(subject, reference, bound)
   if type(reference) == "table" then
     reference = table.concat(reference, "|")
   end
   local kind = bound.most and "most" or bound.least and "least" or "none"
-  table.insert(self.lines, { "target", subject, reference, kind, bound.most or bound.least or 0 })
+  local number, with = bound.most or bound.least or 0, bound.gross and "gross" or "net"
+  table.insert(self.lines, { "target", subject, reference, kind, number, with })
 end
 
 --- A line of text below the table.

@@ -180,6 +180,26 @@ static int native_guard(lua_State *L) {
   _exit(0);
 }
 
+/* --- what LuaJIT's FFI calls ---------------------------------------------------------------- */
+
+void native_nothing(void);
+uint32_t native_add32(uint32_t *word, uint32_t operand);
+double native_add64(int64_t *word, double operand);
+
+/* The least that any call costs. */
+void native_nothing(void) {
+}
+
+/* Such a call, and the atomic operation. */
+uint32_t native_add32(uint32_t *word, uint32_t operand) {
+  return __atomic_fetch_add(word, operand, __ATOMIC_SEQ_CST);
+}
+
+/* Numbers, since an integer of 64 bits is an object of LuaJIT's. */
+double native_add64(int64_t *word, double operand) {
+  return (double)__atomic_fetch_add(word, (int64_t)operand, __ATOMIC_SEQ_CST);
+}
+
 static const luaL_Reg functions[] = {
   { "now", native_now },       { "pid", native_pid },
   { "object", native_object }, { "push", native_push },

@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- The commands that measure OpenResty's shared dict, in an nginx of our own.
+-- The command that runs a script in an nginx of our own, where OpenResty's shared dict is.
 
 local context = require "bench.context"
 local installed = require "bench.installed"
@@ -13,6 +13,7 @@ daemon off;
 worker_processes %d;
 pid %s/pid;
 error_log stderr error;
+env SHMSEG_FFI;
 events {
   worker_connections 16;
 }
@@ -23,12 +24,15 @@ http {
   fastcgi_temp_path %s/fastcgi;
   uwsgi_temp_path %s/uwsgi;
   scgi_temp_path %s/scgi;
-  lua_package_path "%s/?.lua;;";
+  lua_package_path "%s/?.lua;%s/share/lua/5.1/?.lua;%s/share/lua/5.1/?/init.lua;;";
+  lua_package_cpath "%s/lib/lua/5.1/?.so;;";
   lua_shared_dict bench 64m;
   lua_shared_dict written 64m;
+  lua_shared_dict few 1m;
+  lua_shared_dict few_written 1m;
   lua_shared_dict sync 64k;
   init_worker_by_lua_block {
-    assert(loadfile("%s/bench/peers/dict_openresty.lua"))(%d, %d, %d)
+    assert(loadfile("%s/bench/peers/%s"))(%s)
   }
 }
 ]]
@@ -41,8 +45,10 @@ local function write(path, text)
   file:close()
 end
 
---- A command for each number of workers; nil where nginx or its Lua module is not there.
-function openresty.commands(root, laps, keys)
+--- The command; nil where nginx or its Lua module is not there.
+-- @tparam string script of bench/peers, which the workers run when they start
+-- @tparam string arguments for it, as they are written in Lua
+function openresty.command(root, script, workers, arguments)
   root = context.output_of(("cd '%s' && pwd"):format(root))
   local nginx = installed.program(root, "nginx")
   local kit = installed.file(root, MODULES .. "ndk_http_module.so")
@@ -51,17 +57,13 @@ function openresty.commands(root, laps, keys)
   if not (nginx and kit and lua and core) then
     return nil
   end
-  local user, commands = context.output_of("id -un"), {}
-  for workers = 1, 2 do
-    local folder = ("%s/build/bench/nginx-%d"):format(root, workers)
-    os.execute(("mkdir -p '%s'"):format(folder))
-    write(folder .. "/conf", CONFIGURATION:format(
-      kit, lua, user, workers, folder, folder, folder, folder, folder, folder,
-      core:match("^(.*)/resty/"), root, workers, laps, keys))
-    table.insert(commands, ("timeout 60 %s -p '%s' -c '%s/conf'"):format(
-      table.concat(nginx, " "), folder, folder))
-  end
-  return commands
+  local folder = ("%s/build/bench/%s-%d"):format(root, script, workers)
+  local tree = root .. "/build/luajit"
+  os.execute(("mkdir -p '%s'"):format(folder))
+  write(folder .. "/conf", CONFIGURATION:format(
+    kit, lua, context.output_of "id -un", workers, folder, folder, folder, folder, folder, folder,
+    core:match "^(.*)/resty/", tree, tree, tree, root, script, arguments))
+  return ("timeout 60 %s -p '%s' -c '%s/conf'"):format(table.concat(nginx, " "), folder, folder)
 end
 
 return openresty

@@ -70,7 +70,8 @@ function report.verdict(target, ratio)
     return "(for comparison)"
   end
   local sign = target.kind == "most" and "<=" or ">="
-  return string.format("%s %-5g %s", sign, target.bound, ratio.met and "met" or "NOT MET")
+  local with = target.gross and " (gross)" or ""
+  return string.format("%s %-5g%s %s", sign, target.bound, with, ratio.met and "met" or "NOT MET")
 end
 
 --- Prints each target; gives how many have a bound and how many of those were missed.

@@ -68,6 +68,7 @@ function Results:add(line)
       reference = words[3],
       kind = words[4],
       bound = tonumber(words[5]),
+      gross = words[6] == "gross",
     })
   elseif words[1] == "note" then
     add_once(self.notes, line, words[2])
@@ -133,10 +134,11 @@ function Results:ratio(target)
     low = quantile(laps, 0.25),
     high = quantile(laps, 0.75),
   }
+  local judged = target.gross and ratio.gross or ratio.net
   if target.kind == "most" then
-    ratio.met = ratio.net <= target.bound
+    ratio.met = judged <= target.bound
   elseif target.kind == "least" then
-    ratio.met = ratio.net >= target.bound
+    ratio.met = judged >= target.bound
   end
   return ratio
 end

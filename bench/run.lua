@@ -6,9 +6,11 @@ package.path = root .. "/?.lua;" .. package.path
 
 local context = require "bench.context"
 local dict = require "bench.dict"
+local jit_suite = require "bench.jit"
 local lock = require "bench.lock"
 local markdown = require "bench.markdown"
 local messages = require "bench.message"
+local nginx = require "bench.nginx"
 local peer_versions = require "bench.peer_versions"
 local peers = require "bench.peers"
 local plot = require "bench.plot"
@@ -28,13 +30,16 @@ local SUITES = {
   { name = "frame", share = 1 / 3, laps = 5 },
   { name = "message", share = 1 / 3, laps = 3, elsewhere = messages },
   { name = "dict", share = 1 / 3, laps = 3, elsewhere = dict },
+  { name = "nginx", share = 1 / 3, laps = 3, elsewhere = nginx },
   { name = "dict_size", share = 1 / 5, laps = 3 },
+  { name = "jit", share = 1 / 3, laps = 5, elsewhere = jit_suite },
   { name = "watch", share = 1 / 5, laps = 3, elsewhere = watch },
   { name = "peers", share = 1 / 3, laps = 3, ranked = true, elsewhere = peers },
 }
 local USAGE = [[
 usage: lua5.4 bench/run.lua [suite ...] [options]
-  suites       segment bulk array lock queue batch frame message dict dict_size watch peers
+  suites       segment bulk array lock queue batch frame message dict nginx dict_size
+                jit watch peers
                (default: all of them)
   --rounds N   processes for each suite (default 15; lock half, bulk and those behind lock a third)
   --laps N     laps in each of them (default 3 or 5)
@@ -126,7 +131,7 @@ local function run_suite(suite, options)
     interpreter(), root, root, suite.name, slice, laps, options.keys, options.only or "")
   local close, commands = function() end, {}
   if suite.elsewhere then
-    commands, close = suite.elsewhere.prepare(context.open(root, slice), found)
+    commands, close = suite.elsewhere.prepare(context.open(root, slice), found, own)
   end
   table.insert(commands, 1, own)
   local good, message = pcall(function()

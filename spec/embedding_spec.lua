@@ -52,7 +52,7 @@ describe("a host", function()
     local folder = scratch.path("host")
     assert(shell.succeeds("mkdir " .. shell.quote(folder)))
     local bundle = write(folder .. "/bundle.lua", printed "bundle.lua")
-    local output, status = shell.run(("%s %s lua/shmseg/*.lua >%s"):format(
+    local output, status = shell.run(("%s %s lua/shmseg/*.lua lua/shmseg/front/*.lua >%s"):format(
       shell.quote(shell.lua()), shell.quote(bundle), shell.quote(folder .. "/shmseg_lua.h")))
     assert.equal(0, status, output)
     local program = compile(

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- LuaJIT: loops that its compiler has compiled see what other processes, and finalizers, change meanwhile. Each
--- loop runs in a process of its own, which is killed after a while: a change that is not seen is a failure there.
+-- LuaJIT: loops that its compiler has compiled see what other processes, and finalizers, change
+-- meanwhile. Each loop runs in a process of its own, which is killed after a while: a change that
+-- is not seen is a failure there.
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
@@ -10,7 +11,8 @@ local scratch = require "spec.support.scratch"
 -- What the loops use.
 local PRELUDE = [[
 local name, kind = ...
-local Pair = shmseg.struct("FrontPoll", { { "x", "i32" }, { "wide", "u64" }, { "f", "f64" }, { "text", "char", 8 },
+local Pair = shmseg.struct("FrontPoll", { { "x", "i32" }, { "wide", "u64" }, { "f", "f64" },
+  { "text", "char", 8 },
   { "list", "i16", 2 }, { "inner", shmseg.struct("FrontPollInner", { { "y", "u8" } }) } })
 local seg, c, q, b, s, d
 if kind == "segment" then
@@ -89,7 +91,8 @@ local function create(kind)
   return name, expect.success(shmseg[kind].open(name, "x", { capacity = 32768 }))
 end
 
--- A function that sends a peer one of the programs, with the pieces that it has, and the name and the kind.
+-- A function that sends a peer one of the programs, with the pieces that it has, and the name and
+-- the kind.
 local function sender()
   if front.missing() then
     pending(front.missing())
@@ -111,7 +114,8 @@ local function time_of(process)
   return text and tonumber(text:match "^%d+")
 end
 
--- Returns once the peer is in its loop: it has said so, and has run for some milliseconds after that.
+-- Returns once the peer is in its loop: it has said so, and has run for some milliseconds after
+-- that.
 local function await_loop(peer)
   assert.equal("loops", peer:receive())
   local start = time_of(peer)
@@ -132,7 +136,7 @@ local function cut(name, size)
   seg:close()
 end
 
--- --- what is polled: kind, name, setup, condition, what the peer does --------------------------------------
+-- --- what is polled: kind, name, setup, condition, what the peer does ---------------------------
 
 local polls = { segment = {} }
 
@@ -142,16 +146,20 @@ local function poll(kind, title, setup, condition, change)
   table.insert(polls[group], { kind, title, setup, condition, change })
 end
 
-for _, type in ipairs { "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64", "bool" } do
+for _, type in ipairs {
+  "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64", "bool",
+} do
   local value = type == "bool" or 1
-  poll("segment", "get_" .. type, "", ("seg:get_%s(64) == %s"):format(type, tostring(value)), function(seg)
+  poll("segment", "get_" .. type, "", ("seg:get_%s(64) == %s"):format(type, tostring(value)),
+    function(seg)
     seg["set_" .. type](seg, 64, value)
   end)
 end
 local function one(seg)
   seg:set_u8(64, 1)
 end
-poll("segment", "an integer that no number holds", "local large = 2LL ^ 62 + 1", "seg:get_i64(64) == large", function(seg)
+poll("segment", "an integer that no number holds", "local large = 2LL ^ 62 + 1",
+  "seg:get_i64(64) == large", function(seg)
   seg:set_u8(71, 0x40)
   seg:set_u8(64, 1)
 end)
@@ -162,9 +170,12 @@ poll("segment", "a[i] of floats", "local a = seg:array(56, 'f64', 4)", "a[2] > 0
 poll("segment", "a field", "local p = Pair:at(seg, 64)", "p.x == 1", one)
 poll("segment", "a wide field", "local p = Pair:at(seg, 56)", "p.wide == 1", one)
 poll("segment", "a field of floats", "local p = Pair:at(seg, 48)", "p.f > 0", one)
-poll("segment", "a field of an inner record", "local p = Pair:at(seg, 64 - Pair:offset 'inner.y')", "p.inner.y == 1", one)
-poll("segment", "a field's array", "local p = Pair:at(seg, 64 - Pair:offset 'list')", "p.list[1] == 1", one)
-poll("segment", "a text field", "local p = Pair:at(seg, 64 - Pair:offset 'text')", "p.text == 'new'", function(seg)
+poll("segment", "a field of an inner record", "local p = Pair:at(seg, 64 - Pair:offset 'inner.y')",
+  "p.inner.y == 1", one)
+poll("segment", "a field's array", "local p = Pair:at(seg, 64 - Pair:offset 'list')",
+  "p.list[1] == 1", one)
+poll("segment", "a text field", "local p = Pair:at(seg, 64 - Pair:offset 'text')",
+  "p.text == 'new'", function(seg)
   seg:write(64, "new")
 end)
 poll("segment", "read", "", "seg:read(64, 3) == 'new'", function(seg)
@@ -178,9 +189,11 @@ for _, type in ipairs { "i32", "u32", "i64", "u64" } do
 end
 poll("cell", "get of a cell", "", "(c:get()) == 'new'", function(c) c:set "new" end)
 poll("queue", "pop", "", "q:pop(0) == 'new'", function(q) q:push "new" end)
-poll("queue", "push into a full queue", "while q:push('old', 0) do end", "q:push('new', 0)", function(q) q:drain(9) end)
+poll("queue", "push into a full queue", "while q:push('old', 0) do end", "q:push('new', 0)",
+  function(q) q:drain(9) end)
 poll("broadcast", "next", "", "s:next(0) == 'new'", function(b) b:publish "new" end)
-poll("dict", "get of a dict", "d:set('k', 'old')", "d:get('k') == 'new'", function(d) d:set("k", "new") end)
+poll("dict", "get of a dict", "d:set('k', 'old')", "d:get('k') == 'new'", function(d) d:set("k",
+  "new") end)
 poll("dict", "get of a new key", "", "d:get('k') == 7", function(d) d:set("k", 7) end)
 poll("dict", "incr", "d:set('k', 1)", "d:incr('k', 0) == 7", function(d) d:set("k", 7) end)
 
@@ -201,7 +214,7 @@ describe("a compiled loop", function()
   end
 end)
 
--- --- cuts ------------------------------------------------------------------------------------------------
+-- --- cuts ---------------------------------------------------------------------------------------
 
 describe("a compiled loop", function()
   after_each(scratch.clean)
@@ -215,11 +228,13 @@ describe("a compiled loop", function()
     { "segment", "", "seg:write(5000, 'text') == nil" },
     { "segment", "local part = seg:slice(4096)", "part:get_f64(800) == nil" },
     { "segment", "local a = seg:array(4096, 'i32', 1000)", "a[900] == 5", "truncated" },
-    { "segment", "local a = seg:array(4096, 'u8', 1000) local function set(i) a[900] = i end", "set(round % 100)",
+    { "segment", "local a = seg:array(4096, 'u8', 1000) local function set(i) a[900] = i end",
+      "set(round % 100)",
       "truncated" },
     { "segment", "local p = Pair:at(seg, 6000)", "p.x == 5", "truncated" },
     { "segment", "local p = Pair:at(seg, 6000)", "p.text == 'x'", "truncated" },
-    { "segment", "local p = Pair:at(seg, 6000) local function set(i) p.x = i end", "set(round % 100)", "truncated" },
+    { "segment", "local p = Pair:at(seg, 6000) local function set(i) p.x = i end",
+      "set(round % 100)", "truncated" },
     { "segment", "local n = seg:atomic(6000, 'u32')", "n:load() == nil" },
     { "segment", "local n = seg:atomic(6000, 'u64')", "n:add(1) == nil" },
     { "segment", "local n = seg:atomic(6000, 'i32')", "n:cas(1, 2) == nil" },
@@ -247,14 +262,14 @@ describe("a compiled loop", function()
   end)
 end)
 
--- --- stores ----------------------------------------------------------------------------------------------
+-- --- stores -------------------------------------------------------------------------------------
 
 describe("a peer sees each store that a compiled loop makes:", function()
   after_each(scratch.clean)
 
   local stores = {
-    { "", "seg:set_i32(64, round)" }, { "", "seg:set_u32(64, round)" }, { "", "seg:set_i64(64, round)" },
-    { "", "seg:set_u16(64, round % 65536)" },
+    { "", "seg:set_i32(64, round)" }, { "", "seg:set_u32(64, round)" },
+    { "", "seg:set_i64(64, round)" }, { "", "seg:set_u16(64, round % 65536)" },
     { "local part = seg:slice(32)", "part:set_i32(32, round)" },
     { "local a = seg:array(56, 'i32', 4)", "a[3] = round" },
     { "local p = Pair:at(seg, 64)", "p.x = round" },
@@ -299,7 +314,7 @@ describe("a peer sees each store that a compiled loop makes:", function()
   end)
 end)
 
--- --- closing ---------------------------------------------------------------------------------------------
+-- --- closing ------------------------------------------------------------------------------------
 
 describe("a compiled loop", function()
   after_each(scratch.clean)
@@ -307,8 +322,7 @@ describe("a compiled loop", function()
   local closes = {
     { "segment", "", "sum = sum + seg:get_i32(64)" },
     { "segment", "", "sum = sum + tonumber(seg:get_u64(64))" },
-    { "segment", "", "seg:set_i32(64, 7)" },
-    { "segment", "", "sum = sum + #seg:read(64, 7)" },
+    { "segment", "", "seg:set_i32(64, 7)" }, { "segment", "", "sum = sum + #seg:read(64, 7)" },
     { "segment", "", "seg:write(64, 'text')" },
     { "segment", "local part = seg:slice(64)", "sum = sum + part:get_f64(8)" },
     { "segment", "local a = seg:array(64, 'u16', 10)", "sum = sum + a[3]" },
@@ -334,9 +348,63 @@ describe("a compiled loop", function()
     local send = sender()
     for _, case in ipairs(closes) do
       local name, close = create(case[1]), case[4] or "seg:close()"
-      local peer = send(FINALIZER, { SETUP = case[2], ACTION = case[3], CLOSE = close }, name, case[1])
+      local peer = send(FINALIZER, { SETUP = case[2], ACTION = case[3], CLOSE = close }, name,
+        case[1])
       local said = result_of(peer, case[3] .. " " .. close)
       assert.truthy(said:find "closed", case[3] .. ": " .. said)
+    end
+  end)
+end)
+
+-- --- waiting -----------------------------------------------------------------------------------
+
+describe("a call that waits in a compiled loop", function()
+  after_each(scratch.clean)
+
+  local waits = {
+    { "queue", "q:pop()", "q:push('x')" }, { "broadcast", "s:next()", "b:publish('x')" },
+  }
+
+  it("is woken, and ended by Ctrl-C and by a signal that the program has asked for", function()
+    for _, case in ipairs(waits) do
+      for _, asks in ipairs { false, true } do
+        local name, object = create(case[1])
+        local peer = sender()(PRELUDE .. [[
+          local stop = SIGNALS
+          local function serve(most)
+            for round = 1, most do
+              FEED
+              local value, word = WAIT
+              if not value then
+                return word
+              end
+            end
+          end
+          serve(1000)
+          report "loops"
+          local ok, word = pcall(function()
+            while true do
+              local value, word = WAIT
+              if not value then
+                return word
+              end
+            end
+          end)
+          if stop then
+            stop:close()
+          end
+          return word]], {
+          SIGNALS = asks and "shmseg.signals 'INT'" or "nil", FEED = case[3], WAIT = case[2],
+        }, name, case[1])
+        assert.equal("loops", peer:receive())
+        for _ = 1, 300 do
+          expect.success((object.push or object.publish)(object, "more"))
+        end
+        peer:await_sleep()
+        peer:signal "INT"
+        local word = result_of(peer, case[2])
+        assert.truthy(word:find(asks and "^interrupted$" or "interrupted!$"), word)
+      end
     end
   end)
 end)

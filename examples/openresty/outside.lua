@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- A program outside of nginx that reads and writes the dict of its workers.
+-- A program outside of nginx that reads and writes the dict of its workers, and answers them.
 
 local shmseg = require "shmseg"
 
@@ -8,6 +8,7 @@ Usage: lua outside.lua                     prints which page was seen how often
        lua outside.lua block ADDRESS [S]   nginx refuses this address, for S seconds or for ever
        lua outside.lua admit ADDRESS       takes that back
        lua outside.lua visit PATH          counts as a visit
+       lua outside.lua work [N]            answers N questions of nginx, or all there will be
 ]]
 
 local commands = {}
@@ -30,8 +31,32 @@ function commands.visit(shared, path)
   return assert(shared:incr("visits " .. path, 1, 0))
 end
 
+local function primes(limit)
+  local composite, count = {}, 0
+  for number = 2, limit do
+    if not composite[number] then
+      count = count + 1
+      for multiple = number * number, limit, number do
+        composite[multiple] = true
+      end
+    end
+  end
+  return count
+end
+
+-- Sleeps until there is a question, since here nobody is held up.
+function commands.work(shared, count)
+  local questions = assert(shmseg.queue.open("shmseg-site-questions"))
+  local left = tonumber(count) or math.huge
+  while left > 0 do
+    local limit = assert(questions:pop())
+    assert(shared:set("primes " .. limit, primes(tonumber(limit)), 60))
+    left = left - 1
+  end
+end
+
 local command = commands[arg[1] or "show"]
-if not command or arg[1] and not arg[2] then
+if not command or arg[1] and arg[1] ~= "work" and not arg[2] then
   io.stderr:write(usage)
   os.exit(2)
 end

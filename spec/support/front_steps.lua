@@ -1,14 +1,25 @@
 -- SPDX-License-Identifier: MIT
--- Calls methods while a hook or a finalizer closes their segment, makes it shorter, moves it, or a peer's handle
--- cuts it: at each instruction of the method in turn.   front_steps.lua NAME hook|finalizer close|shrink|move|cut
--- A method gives what it gives without that, or fails as it fails after it; and the process lives.
+-- Calls methods while a hook or a finalizer closes their segment, makes it shorter, moves it, or a
+-- peer's handle cuts it: at each instruction of the method in turn.   front_steps.lua NAME
+-- hook|finalizer close|shrink|move|cut [leaves] A method gives what it gives without that, or fails
+-- as it fails after it; and the process lives.
 
 local shmseg = require "shmseg"
 
 local prefix, by, change = arg[1], arg[2], arg[3]
-jit.off() -- hooks and finalizers run between the instructions of the interpreter alone
 
-local Pair = shmseg.struct("FrontStep", { { "low", "u32" }, { "wide", "u64" }, { "text", "char", 8 } })
+-- Hooks and finalizers run between the instructions of the interpreter alone. Interpreted is what
+-- is not compiled; and what follows in a method when the compiled code of it leaves, at a receiver
+-- of another sort.
+local leaves = arg[4] == "leaves"
+if leaves then
+  require("jit.opt").start "hotexit=200" -- what follows is not compiled, too
+else
+  jit.off()
+end
+
+local Pair = shmseg.struct("FrontStep", { { "low", "u32" }, { "wide", "u64" }, { "text", "char",
+  8 } })
 local SIZE = 8 * 4096
 local AT = SIZE - 64 -- on the last page, which goes
 
@@ -19,6 +30,36 @@ local changes = {
   move = function(seg) seg:resize(64 * 4096) end,
   cut = function(_, peer) peer:resize(4096) end,
 }
+
+-- What compiled code has been made for, before it comes to leave it.
+local warm = assert(shmseg.anonymous(SIZE))
+local compiled_for = { slice = warm, segment = warm:slice(0), array = warm:array(0, "f32", 4) }
+
+local LOOP = [[
+local pcall = pcall
+return function(call, receivers)
+  local ok, value, message, code
+  for i = 1, #receivers do
+    ok, value, message, code = pcall(call, receivers[i])
+  end
+  return ok, value, message, code
+end]]
+
+-- A function that makes a call with each of a list of receivers: the results of the last one. Other
+-- receivers have their loop compiled, if it is to be left; and the list to call it with.
+local function loop(call, self)
+  local run = assert(loadstring(LOOP))()
+  if not leaves then
+    return run, {}
+  end
+  local other = compiled_for[tostring(self):match "^shmseg%.(%a+)"] or self
+  local receivers = {}
+  for i = 1, 200 do
+    receivers[i] = other
+  end
+  run(call, receivers)
+  return run, { other }
+end
 
 -- name, what it is called on, the call. Each gets a new segment.
 local function itself(seg) return seg end
@@ -56,7 +97,8 @@ for _, kind in ipairs { "cell", "queue", "broadcast", "dict" } do
     cell = { function(c) return c:set("abc") end, function(c) return c:get() end },
     queue = { function(q) return q:push("abc", 0) end, function(q) return q:pop(0) end },
     broadcast = { function(b) return b:publish("abc") end },
-    dict = { function(d) return d:set("k", "abc") end, function(d) return d:get("k") end, function(d) return d:incr("n", 1, 5) end },
+    dict = { function(d) return d:set("k", "abc") end, function(d) return d:get("k") end,
+      function(d) return d:incr("n", 1, 5) end },
   }
   for number, call in ipairs(calls[kind]) do
     table.insert(operations, { kind .. " " .. number, function(seg)
@@ -83,20 +125,21 @@ local function create()
 end
 
 -- Calls act at step number `left` of the call: its result.
-local function by_hook(left, act, call, self)
+local function by_hook(left, act, run, call, receivers)
   debug.sethook(function()
     left = left - 1
     if left == 0 then
       act()
     end
   end, "", 1)
-  local ok, value, message, code = pcall(call, self)
+  local ok, value, message, code = run(call, receivers)
   debug.sethook()
   return left <= 0, ok, value, message, code
 end
 
--- The same at each allocation of the call that may run finalizers: garbage is collected at every one of them.
-local function by_finalizer(left, act, call, self)
+-- The same at each allocation of the call that may run finalizers: garbage is collected at every
+-- one of them.
+local function by_finalizer(left, act, run, call, receivers)
   local counts, stopped = false, false
   local function arm()
     getmetatable(newproxy(true)).__gc = function() -- luacheck: ignore newproxy
@@ -114,7 +157,7 @@ local function by_finalizer(left, act, call, self)
   arm()
   collectgarbage()
   counts = true
-  local ok, value, message, code = pcall(call, self)
+  local ok, value, message, code = run(call, receivers)
   counts, stopped = false, true
   collectgarbage("setpause", pause)
   collectgarbage("setstepmul", speed)
@@ -124,7 +167,7 @@ end
 local step = by == "hook" and by_hook or by_finalizer
 local acted_in_all = 0
 for _, operation in ipairs(operations) do
-  local number, acted = 0, true
+  local number, acted, run, receivers = 0, true, nil, nil
   while acted and number < 400 do
     number = number + 1
     local seg, peer = create()
@@ -132,21 +175,31 @@ for _, operation in ipairs(operations) do
       seg:fill(AT, 64, 255)
     end
     local self = operation[2](seg)
+    if number == 1 then
+      run, receivers = loop(operation[3], self)
+    end
+    receivers[leaves and 2 or 1] = self
     local ok, value, message, code
-    acted, ok, value, message, code = step(number, function() changes[change](seg, peer) end, operation[3], self)
+    acted, ok, value, message, code = step(number, function()
+      changes[change](seg, peer)
+    end, run, operation[3], receivers)
     if acted then
       acted_in_all = acted_in_all + 1
     end
     local said = tostring(ok and (value == nil and message or "") or value)
-    if not ok and not said:find "closed" and not said:find "out of range" and not said:find "truncated" then
-      print(("%s, step %d: %s %s %s"):format(operation[1], number, said, tostring(message), tostring(code)))
+    if not ok and not said:find "closed" and not said:find "out of range"
+      and not said:find "truncated" then
+      print(("%s, step %d: %s %s %s"):format(operation[1], number, said, tostring(message),
+        tostring(code)))
       os.exit(1)
     end
     if change == "close" or change == "cut" then
       -- Afterwards it fails, whatever has come before.
       local later, result = pcall(operation[3], self)
-      if acted and later and result ~= nil and not (change == "cut" and operation[1]:find "^%l+ %d$") then
-        print(("%s, step %d: the next call gives %s"):format(operation[1], number, tostring(result)))
+      if acted and later and result ~= nil and not (change == "cut"
+        and operation[1]:find "^%l+ %d$") then
+        print(("%s, step %d: the next call gives %s"):format(operation[1], number,
+          tostring(result)))
         os.exit(1)
       end
     end

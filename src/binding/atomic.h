@@ -25,7 +25,7 @@ extern const char atomic_tag;
 #pragma GCC visibility pop
 
 static inline bool atomic_is_wide(const atomic *n) {
-  return scalar_size(n->type) == sizeof(uint64_t);
+  return n->type >= SCALAR_i64; /* of the four types that an atomic has */
 }
 
 static inline uint64_t atomic_load_word(const atomic *n, const void *word) {

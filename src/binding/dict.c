@@ -224,11 +224,10 @@ static int dict_incr(lua_State *L) {
 #endif
   if (err)
     return dict_push_failure(L, d, err, "not a number");
-  if (step.init.type == 0) {
-    if (++d->sums % 4 == 0)
-      dict_keep_number(L, d, &key);
+  if (++d->sums % 4 == 0)
+    dict_keep_number(L, d, &key);
+  if (step.init.type == 0)
     return 1;
-  }
   lua_pushnil(L);
   lua_pushboolean(L, forcible);
   return 3;

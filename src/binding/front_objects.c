@@ -193,16 +193,25 @@ static bool leave_value(const shmseg_dict_value *value, front_scratch *scratch) 
   }
 }
 
-static double front_dict_get(void *userdata, const void *key, uint32_t key_size,
+/* A value that the C binding would keep is left to it, and it is to note that this time. */
+static double front_dict_get(void *userdata, const void *bytes, uint32_t size,
                              front_scratch *scratch) {
-  const dict *d = dict_of(userdata, key_size);
+  dict *d = dict_of(userdata, size);
+  dict_key key = { .bytes = bytes, .size = size };
   shmseg_dict_value value;
+  int kept = d && d->cache ? dict_find_kept(d, &key) : 0;
+  if (kept != 0)
+    return FRONT_KEPT - kept;
   double serial = begin(scratch);
   if (!d)
     return FRONT_NOT;
-  int err = shmseg_dict_get(&d->dict, key, key_size, scratch->bytes, FRONT_BYTES, &value);
+  int err = shmseg_dict_get(&d->dict, bytes, size, scratch->bytes, FRONT_BYTES, &value);
   if (err)
     return err == SHMSEG_EMPTY ? FRONT_NOT_FOUND : FRONT_NOT;
+  if (value.flags == 0 && dict_would_keep(d, &key, &value)) {
+    d->reads--;
+    return FRONT_NOT;
+  }
   return leave_value(&value, scratch) ? serial : FRONT_NOT;
 }
 
@@ -243,19 +252,17 @@ static int32_t front_dict_delete(void *userdata, const void *key, uint32_t key_s
 
 /* Adds a whole number: to an integer, which stays one, or to a float. So no memory is needed, and nothing is
  * evicted. A key whose place was not kept is left to the C binding now and then, which may keep it. */
-static int add(dict *d, const dict_key *key, const shmseg_dict_step *step, bool has_init,
-               shmseg_dict_value *sum) {
+static int add(dict *d, const dict_key *key, const shmseg_dict_step *step, shmseg_dict_value *sum) {
   bool forcible;
   int64_t deadline = WAIT_PAST;
   if (d->cache && dict_add_to_kept(d, key, step, sum) == 0)
     return 0;
-  if (!has_init && ++d->sums % SUMS == SUMS - 1)
+  if (++d->sums % SUMS == SUMS - 1)
     return SHMSEG_CHANGED;
   return shmseg_dict_incr(&d->dict, key->bytes, key->size, step, sum, &forcible, &deadline);
 }
 
-static double front_dict_incr(void *userdata, const void *bytes, uint32_t size, double by,
-                              int32_t has_init) {
+static double front_dict_incr(void *userdata, const void *bytes, uint32_t size, double by) {
   dict *d = written_dict_of(userdata, size);
   dict_key key = { .bytes = bytes, .size = size };
   shmseg_dict_value sum;
@@ -265,7 +272,7 @@ static double front_dict_incr(void *userdata, const void *bytes, uint32_t size, 
   step.ttl = 0;
   step.exact = true;
   if (!d || size > d->dict.object.capacity / 4 || step.step.type != SHMSEG_DICT_INTEGER ||
-      add(d, &key, &step, has_init != 0, &sum) != 0)
+      add(d, &key, &step, &sum) != 0)
     return NAN;
   return sum.type == SHMSEG_DICT_INTEGER ? (double)sum.integer : lua_number(sum.number);
 }

@@ -23,7 +23,7 @@ typedef struct {
 #endif
 
 /* Identities. That of a record is the address of its shape. */
-#define SEGMENT_IDENTITY 1
+#define SEGMENT_IDENTITY 0
 #define ARRAY_IDENTITY(type) (2 + 256 * (uint64_t)(type))
 
 /* The head of every userdata through which a segment's bytes are reached: the segment itself and

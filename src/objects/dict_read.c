@@ -73,7 +73,7 @@ static inline int read_value(const shmseg_dict *dict, const void *key, size_t ke
                              shmseg_dict_value *value) {
   dict_key where;
   dict_retry retry = { 0 };
-  int err = shmseg_dict_locate(dict, key, key_size, &where);
+  int err = dict_locate(dict, key, key_size, &where);
   if (err) {
     *value = (shmseg_dict_value){ 0 };
     return err;

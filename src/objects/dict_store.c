@@ -52,12 +52,14 @@ store_publish(dict_op *op, const dict_key *key, dict_found *old, dict_block bloc
   return shmseg_dict_replace(op, key->line, old, block.cell, is_timed);
 }
 
-/* Counts the new item, and frees the old one, in one go: this is done for each value that is stored. */
-__attribute__((always_inline)) static inline void
-store_account(dict_op *op, const dict_found *old, const dict_head *head, uint64_t cells) {
+/* Counts the new item, and frees the old one, whose block is given, in one go: this is done for each value that
+ * is stored. */
+__attribute__((always_inline)) static inline void store_account(dict_op *op, const dict_found *old,
+                                                                dict_block block,
+                                                                const dict_head *head,
+                                                                uint64_t cells) {
   int64_t items = 1, bytes = (int64_t)dict_item_bytes(head), more = (int64_t)cells;
   if (old) {
-    dict_block block = dict_item_block(old);
     uint64_t less = dict_item_bytes(&old->head);
     if (old->head.type == SHMSEG_DICT_LIST)
       less += shmseg_dict_give_list(op, old->head.number, old->head.flags);
@@ -75,9 +77,11 @@ store_account(dict_op *op, const dict_found *old, const dict_head *head, uint64_
   dict_written(op, cells);
 }
 
-/* The cells that go with the old item: those of a list's elements, too, if they are needed. */
-static uint64_t store_allowance(const dict_op *op, const dict_found *old, uint64_t cells) {
-  uint64_t own = dict_item_block(old).count, elements = 0;
+/* The cells that go with the old item, which has so many of its own: those of a list's elements, too, if they
+ * are needed. */
+static inline uint64_t store_allowance(const dict_op *op, const dict_found *old, uint64_t own,
+                                       uint64_t cells) {
+  uint64_t elements = 0;
   if (old->head.type == SHMSEG_DICT_LIST && own < cells)
     shmseg_dict_list_bytes(op, old->head.number, old->head.flags, &elements);
   return own + elements;
@@ -90,16 +94,17 @@ static int store_room(dict_op *op, uint64_t cells, uint64_t allowance, const dic
       op, shmseg_dict_room(op, cells, allowance, old ? old->cell : 0, is_safe, forcible, block));
 }
 
+/* cells: of the new item, whose key_size is set. */
 __attribute__((always_inline)) static inline int store_put(dict_op *op, const dict_key *key,
                                                            dict_found *old, dict_head *head,
-                                                           const void *bytes, bool is_safe,
-                                                           bool *forcible) {
-  head->key_size = key->size;
+                                                           uint64_t cells, const void *bytes,
+                                                           bool is_safe, bool *forcible) {
   head->stamp = op->flush;
   head->next = 0;
-  uint64_t cells = dict_cells_for(dict_item_size(head));
-  uint64_t allowance = old ? store_allowance(op, old, cells) : 0;
-  dict_block block;
+  dict_block block, before = { 0, 0, 0 };
+  if (old)
+    before = dict_item_block(old);
+  uint64_t allowance = old ? store_allowance(op, old, before.count, cells) : 0;
   int err = dict_take_spare(op, cells, allowance, &block)
                 ? 0
                 : store_room(op, cells, allowance, old, is_safe, forcible, &block);
@@ -112,13 +117,15 @@ __attribute__((always_inline)) static inline int store_put(dict_op *op, const di
     shmseg_dict_give(op, block);
     return err;
   }
-  store_account(op, old, head, cells);
+  store_account(op, old, before, head, cells);
   return 0;
 }
 
 int shmseg_dict_put(dict_op *op, const dict_key *key, dict_found *old, dict_head *head,
                     const void *bytes, bool is_safe, bool *forcible) {
-  return store_put(op, key, old, head, bytes, is_safe, forcible);
+  head->key_size = key->size;
+  uint64_t cells = dict_cells_for(dict_item_size(head));
+  return store_put(op, key, old, head, cells, bytes, is_safe, forcible);
 }
 
 /* --- conditions --------------------------------------------------------------------------- */
@@ -230,17 +237,19 @@ static inline int store_describe(const shmseg_dict_value *value, dict_head *head
   }
 }
 
-/* Can there be such an item? */
-static inline int store_measure(const shmseg_dict *dict, const dict_head *head) {
+/* Can there be such an item, of so many cells? */
+static inline int store_measure(const shmseg_dict *dict, const dict_head *head, uint64_t cells) {
   bool is_large = dict_has_bytes(head->type) && head->number > dict->object.capacity / 2;
-  return is_large || dict_cells_for(dict_item_size(head)) > dict->quota ? EFBIG : 0;
+  return is_large || cells > dict->quota ? EFBIG : 0;
 }
 
 /* The spare run that was added last will most often be the new item's: it comes while the key is looked
  * for. */
 static inline void store_expect_block(const dict_op *op) {
   const uint32_t *spare = (const uint32_t *)dict_own(op, STRIPE_SPARE);
-  uint32_t last = (load_relaxed(spare) - 1) % SPARE_RUNS;
+  uint32_t last = load_relaxed(spare) - 1;
+  if (last >= SPARE_RUNS)
+    return;
   uint32_t cell = load_relaxed(spare + (STRIPE_RUNS - STRIPE_SPARE) / 4 + (size_t)2 * last);
   if (!dict_is_cell(op->dict, cell))
     return;
@@ -255,7 +264,8 @@ static inline int store_value(dict_op *op, const dict_key *key, dict_head *head,
   dict_found found;
   bool is_there, is_live;
   store_expect_block(op);
-  int err = dict_refused(op, store_measure(op->dict, head));
+  uint64_t cells = dict_cells_for(dict_item_size(head));
+  int err = dict_refused(op, store_measure(op->dict, head, cells));
   if (err)
     return err;
   err = store_state(op, &found, dict_find(op->dict, key, &found), &is_there, &is_live);
@@ -269,7 +279,7 @@ static inline int store_value(dict_op *op, const dict_key *key, dict_head *head,
   } else {
     head->expiry = how->ttl != 0 ? shmseg_dict_expiry(how->ttl, &op->now) : 0;
   }
-  return store_put(op, key, is_there ? &found : NULL, head, bytes, how->safe, forcible);
+  return store_put(op, key, is_there ? &found : NULL, head, cells, bytes, how->safe, forcible);
 }
 
 /* Another process may have written what a value is stored by: that comes all at once, while the lock is

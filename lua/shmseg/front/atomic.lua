@@ -1,5 +1,5 @@
---- The front of atomics, through functions of C that check everything, and return what is no number when
--- the method has to do it.
+--- The front of atomics, through functions of C that check everything, and return what is no number
+-- when the method has to do it.
 -- @module shmseg.front.atomic
 
 local core = require "shmseg.core"

@@ -2,17 +2,20 @@
 -- @module shmseg.front.broadcast
 
 local core = require "shmseg.core"
+local compiler = require "shmseg.front.recording"
 
 local broadcast = {}
 
 local function install_publish(layout)
+  local recording = false
   local getmetatable, type = getmetatable, type
   local class, publish = core.front.class "shmseg.broadcast", layout.calls.broadcast_publish
   local c_publish = class.__index.publish
 
   function class.__index.publish(...)
     local self, value = ...
-    if type(self) == "userdata" and getmetatable(self) == class and type(value) == "string" then
+    if recording and type(self) == "userdata" and getmetatable(self) == class
+      and type(value) == "string" then
       local sequence = publish(self, value, #value)
       if sequence > 0 then
         return sequence
@@ -20,9 +23,11 @@ local function install_publish(layout)
     end
     return c_publish(...)
   end
+  compiler.join(class.__index.publish)
 end
 
 local function install_next(layout)
+  local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.subscription", layout.scratch, layout.bytes
   local see, advance = layout.calls.subscription_see, layout.calls.subscription_advance
@@ -31,7 +36,7 @@ local function install_next(layout)
   -- The subscription moves on when the message is a string, as a queue's is taken.
   function class.__index.next(...)
     local self, timeout = ...
-    if type(self) == "userdata" and getmetatable(self) == class
+    if recording and type(self) == "userdata" and getmetatable(self) == class
       and (timeout == nil or type(timeout) == "number" and timeout == timeout) then
       local serial = see(self, scratch)
       if serial > 0 then
@@ -43,6 +48,7 @@ local function install_next(layout)
     end
     return c_next(...)
   end
+  compiler.join(class.__index.next)
 end
 
 function broadcast.install(layout)

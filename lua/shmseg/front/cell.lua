@@ -2,10 +2,12 @@
 -- @module shmseg.front.cell
 
 local core = require "shmseg.core"
+local compiler = require "shmseg.front.recording"
 
 local cell = {}
 
 function cell.install(layout)
+  local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.cell", layout.scratch, layout.bytes
   local get, set = layout.calls.cell_get, layout.calls.cell_set
@@ -13,7 +15,7 @@ function cell.install(layout)
 
   function class.__index.get(...)
     local self = ...
-    if type(self) == "userdata" and getmetatable(self) == class then
+    if recording and type(self) == "userdata" and getmetatable(self) == class then
       local serial = get(self, scratch)
       if serial > 0 then
         local value, version = string_of(bytes, scratch.size), scratch.number
@@ -24,10 +26,12 @@ function cell.install(layout)
     end
     return c_get(...)
   end
+  compiler.join(class.__index.get)
 
   function class.__index.set(...)
     local self, value = ...
-    if type(self) == "userdata" and getmetatable(self) == class and type(value) == "string" then
+    if recording and type(self) == "userdata" and getmetatable(self) == class
+      and type(value) == "string" then
       local version = set(self, value, #value)
       if version > 0 then
         return version
@@ -35,6 +39,7 @@ function cell.install(layout)
     end
     return c_set(...)
   end
+  compiler.join(class.__index.set)
 end
 
 return cell

@@ -2,12 +2,15 @@
 -- @module shmseg.front.dict
 
 local core = require "shmseg.core"
+local compiler = require "shmseg.front.recording"
+local template = require "shmseg.front.template"
 
 local dict = {}
 
 -- What the calls give, and are given (front_objects.h).
 local STORED, STORED_FORCIBLY = 1, 2
 local NO_MEMORY, NO_MEMORY_FORCIBLY, EXISTS, NOT_FOUND, NOT_FORCIBLY = -1, -2, -3, -4, -5
+local KEPT = -6
 local TYPE_BOOLEAN, TYPE_STRING = 1, 4
 local AS_BOOLEAN = 8
 
@@ -27,15 +30,24 @@ local function forcibly(result, word)
 end
 
 local function install_get(layout, class)
+  local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local scratch, bytes, get = layout.scratch, layout.bytes, layout.calls.dict_get
-  local c_get = class.__index.get
+  local c_get, kept, state = class.__index.get, core.front.kept, layout.state
 
   function class.__index.get(...)
     local self, key = ...
-    if type(self) == "userdata" and getmetatable(self) == class and type(key) == "string" then
+    if recording and type(self) == "userdata" and getmetatable(self) == class
+      and type(key) == "string" then
+      local keeps = state.keeps
       local serial = get(self, key, #key, scratch)
-      if serial == NOT_FOUND then
+      if serial < KEPT then
+        local own = kept[self]
+        local value = own and own[KEPT - serial]
+        if value and state.keeps == keeps then -- else a hook may have had another one put there
+          return value
+        end
+      elseif serial == NOT_FOUND then
         return nil
       elseif serial > 0 then
         local kind, flags = scratch.type, scratch.flags
@@ -57,77 +69,89 @@ local function install_get(layout, class)
     end
     return c_get(...)
   end
+  compiler.join(class.__index.get)
 end
 
-local function install_store(layout, class, name, how)
-  local getmetatable, type = getmetatable, type
-  local set, set_number = layout.calls.dict_set, layout.calls.dict_set_number
-  local c_store = class.__index[name]
-
-  class.__index[name] = function(...)
-    local self, key, value, exptime, flags = ...
-    exptime, flags = exptime or 0, flags or 0
-    if type(self) == "userdata" and getmetatable(self) == class and type(key) == "string"
-      and type(exptime) == "number" and type(flags) == "number" then
-      local kind, outcome = type(value), 0
-      if kind == "string" then
-        outcome = set(self, key, #key, value, #value, how, exptime, flags)
-      elseif kind == "number" then
-        outcome = set_number(self, key, #key, value, how, exptime, flags)
-      elseif kind == "boolean" then
-        outcome = set_number(self, key, #key, value and 1 or 0, how + AS_BOOLEAN, exptime, flags)
-      end
-      if outcome == STORED then
-        return true, nil, false
-      elseif outcome == STORED_FORCIBLY then
-        return true, nil, true
-      elseif words[outcome] then
-        return false, words[outcome], outcome == NO_MEMORY_FORCIBLY
-      elseif outcome == NOT_FORCIBLY then
-        return forcibly(c_store(...))
-      end
+-- One text for several functions: the compiler takes what a function has from outside for constant
+-- only if there are no more than two of one make.
+local store = [[
+local class, set, set_number, how, words, forcibly =
+  env.class, env.set, env.set_number, env.how, env.words, env.forcibly
+return function(...)
+  local self, key, value, exptime, flags = ...
+  if recording and type(self) == "userdata" and getmetatable(self) == class
+    and type(key) == "string" and type(exptime or 0) == "number"
+    and type(flags or 0) == "number" then
+    local outcome = 0
+    if type(value) == "string" then
+      outcome = set(self, key, #key, value, #value, how, exptime or 0, flags or 0)
+    elseif type(value) == "number" then
+      outcome = set_number(self, key, #key, value, how, exptime or 0, flags or 0)
+    elseif type(value) == "boolean" then
+      outcome = set_number(self, key, #key, value and 1 or 0, how + AS_BOOLEAN, exptime or 0,
+        flags or 0)
     end
-    return c_store(...)
+    if outcome == STORED or outcome == STORED_FORCIBLY then
+      return true, nil, outcome == STORED_FORCIBLY
+    elseif words[outcome] then
+      return false, words[outcome], outcome == NO_MEMORY_FORCIBLY
+    elseif outcome == NOT_FORCIBLY then
+      return forcibly(c(...))
+    end
   end
+  return c(...)
+end]]
+
+local function install_store(layout, class, name, how)
+  local text = template.fill(store, { AS_BOOLEAN = AS_BOOLEAN, STORED = STORED,
+    STORED_FORCIBLY = STORED_FORCIBLY, NO_MEMORY_FORCIBLY = NO_MEMORY_FORCIBLY,
+    NOT_FORCIBLY = NOT_FORCIBLY })
+  class.__index[name] = template.make(text, class.__index[name], { class = class, how = how,
+    set = layout.calls.dict_set, set_number = layout.calls.dict_set_number, words = words,
+    forcibly = forcibly })
 end
 
 local function install_delete(layout, class)
+  local recording = false
   local getmetatable, type = getmetatable, type
   local delete, c_delete = layout.calls.dict_delete, class.__index.delete
 
   function class.__index.delete(...)
     local self, key = ...
-    if type(self) == "userdata" and getmetatable(self) == class and type(key) == "string"
-      and delete(self, key, #key) == STORED then
+    if recording and type(self) == "userdata" and getmetatable(self) == class
+      and type(key) == "string" and delete(self, key, #key) == STORED then
       return true, nil, false
     end
     return c_delete(...)
   end
+  compiler.join(class.__index.delete)
 end
 
 local function install_incr(layout, class)
+  local recording = false
   local getmetatable, type = getmetatable, type
   local incr, c_incr = layout.calls.dict_incr, class.__index.incr
 
   -- A key that is not there is left to C, and what is NaN; adding to NaN once more changes nothing.
   function class.__index.incr(...)
     local self, key, step, init, ttl = ...
-    if type(self) == "userdata" and getmetatable(self) == class and type(key) == "string"
-      and type(step) == "number" then
-      if not init and ttl == nil then
-        local sum = incr(self, key, #key, step, 0)
-        if sum == sum then
+    if recording and type(self) == "userdata" and getmetatable(self) == class
+      and type(key) == "string" and type(step) == "number" then
+      local is_plain = not init and ttl == nil
+      if is_plain
+        or type(init) == "number" and (ttl == nil or type(ttl) == "number" and ttl >= 0) then
+        local sum = incr(self, key, #key, step)
+        if sum ~= sum then
+          return c_incr(...)
+        elseif is_plain then
           return sum
         end
-      elseif type(init) == "number" and (ttl == nil or type(ttl) == "number" and ttl >= 0) then
-        local sum = incr(self, key, #key, step, 1)
-        if sum == sum then
-          return sum, nil, false
-        end
+        return sum, nil, false
       end
     end
     return c_incr(...)
   end
+  compiler.join(class.__index.incr)
 end
 
 function dict.install(layout)

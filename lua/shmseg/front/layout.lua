@@ -44,7 +44,7 @@ typedef struct shmseg_objects_VERSION {
     double);
   int32_t (*dict_set_number)(void *, const void *, uint32_t, double, int32_t, double, double);
   int32_t (*dict_delete)(void *, const void *, uint32_t);
-  double (*dict_incr)(void *, const void *, uint32_t, double, int32_t);
+  double (*dict_incr)(void *, const void *, uint32_t, double);
 } shmseg_objects_VERSION;
 
 typedef struct shmseg_front_VERSION {
@@ -52,6 +52,7 @@ typedef struct shmseg_front_VERSION {
   uint8_t *home;
   int64_t key;
   uint32_t count;
+  uint32_t keeps;
   uint64_t nowhere[2];
   union {
     uint64_t scratch[2];
@@ -90,7 +91,7 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "key" }, { "front", "numbers" }, { "front", "reads" },
+  { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" }, { "front", "reads" },
   { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view", "key" }, { "view", "base" }, { "view", "code" },
   { "view", "limit" }, { "view", "limit_to_change" },
@@ -141,8 +142,8 @@ function layout.sizeof(name)
 end
 
 --- Declares the structs and compares them with C's.
--- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar), at and
--- home (pointers to fields of state); or nil when they are others
+-- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar),
+-- at and home (pointers to fields of state); or nil when they are others
 function layout.check()
   local ffi = require "ffi"
   layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")
@@ -164,7 +165,8 @@ function layout.check()
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
-  layout.scratch = ffi.new(layout.type "scratch") -- of what is read from objects (front_objects.h)
+  core.front.scratch = ffi.new(layout.type "scratch") -- for what is read from objects; is kept there
+  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- small: a constant
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout

@@ -2,10 +2,12 @@
 -- @module shmseg.front.queue
 
 local core = require "shmseg.core"
+local compiler = require "shmseg.front.recording"
 
 local queue = {}
 
 function queue.install(layout)
+  local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.queue", layout.scratch, layout.bytes
   local push, see, take = layout.calls.queue_push, layout.calls.queue_see, layout.calls.queue_take
@@ -14,7 +16,7 @@ function queue.install(layout)
   -- The message is taken when it is a string: so none is lost when there is no memory for one.
   function class.__index.pop(...)
     local self, timeout = ...
-    if type(self) == "userdata" and getmetatable(self) == class
+    if recording and type(self) == "userdata" and getmetatable(self) == class
       and (timeout == nil or type(timeout) == "number" and timeout == timeout) then
       local serial = see(self, scratch)
       if serial > 0 then
@@ -26,16 +28,19 @@ function queue.install(layout)
     end
     return c_pop(...)
   end
+  compiler.join(class.__index.pop)
 
   function class.__index.push(...)
     local self, value, timeout = ...
-    if type(self) == "userdata" and getmetatable(self) == class and type(value) == "string"
+    if recording and type(self) == "userdata" and getmetatable(self) == class
+      and type(value) == "string"
       and (timeout == nil or type(timeout) == "number" and timeout == timeout)
       and push(self, value, #value) > 0 then
       return true
     end
     return c_push(...)
   end
+  compiler.join(class.__index.push)
 end
 
 return queue

@@ -105,9 +105,11 @@ end
 local function install(shape, list)
   local class = core.front.record_class(shape)
   local ffi = layout.ffi
-  local env = { class = class, shape = ffi.cast("const void *", shape),
-    identity = ffi.cast("int64_t", ffi.cast("intptr_t", ffi.cast("const void *", shape))), buffer = layout.state.buffer,
-    read = layout.state.views.read_text, write = layout.state.views.write_text }
+  local address, views = ffi.cast("const void *", shape), layout.state.views
+  local env = {
+    class = class, shape = address, identity = ffi.cast("int64_t", ffi.cast("intptr_t", address)),
+    buffer = layout.state.buffer, read = views.read_text, write = views.write_text,
+  }
   local fields = {}
   for _, field in ipairs(list) do
     if not field.is_array and not field.shape then
@@ -126,8 +128,9 @@ local function install(shape, list)
       return template.make(template.fill(scalar and text or of_text, values), c, env)
     end
   end
-  replace(class, "__index", fields, make(get, get_text, class.__index, "true"))
-  replace(class, "__newindex", fields, make(set, set_text, class.__newindex, "view.limit_to_change > 0"))
+  local get_c, set_c = class.__index, class.__newindex
+  replace(class, "__index", fields, make(get, get_text, get_c, "true"))
+  replace(class, "__newindex", fields, make(set, set_text, set_c, "view.limit_to_change > 0"))
 end
 
 function record.install()

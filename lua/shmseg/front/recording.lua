@@ -1,10 +1,11 @@
 --- Whether LuaJIT's compiler is recording a trace at this moment.
 --
 -- What the front does through the FFI is quick when it is compiled, and slow in the interpreter, 20
--- times as slow as the C function. So a function of the front does it when it is being recorded, and else
--- calls the C function. Its test costs nothing in compiled code: it looks at an upvalue that no code
--- assigns, which the compiler takes for a constant. Here it is changed all the same, by the debug
--- library, when the compiler tells that it begins and ends; an attempt shows whether that works.
+-- times as slow as the C function. So a function of the front does it when it is being recorded,
+-- and else calls the C function. Its test costs nothing in compiled code: it looks at an upvalue
+-- that no code assigns, which the compiler takes for a constant. Here it is changed all the same,
+-- by the debug library, when the compiler tells that it begins and ends; an attempt shows whether
+-- that works.
 -- @module shmseg.front.recording
 
 local recording = {}
@@ -15,12 +16,8 @@ local function cell()
   return flag
 end
 
-local function set(value)
-  debug.setupvalue(cell, 1, value)
-end
-
--- Attaches the function to the compiler's events. There is one function for them: another one that was
--- there, jit.v's for example, is called after it.
+-- Attaches the function to the compiler's events. There is one function for them: another one that
+-- was there, jit.v's for example, is called after it.
 local function attach(fn)
   local previous
   local function handle(what, ...)
@@ -55,23 +52,17 @@ local function count_misses(times)
 end
 
 --- Begins to watch the compiler.
--- @treturn boolean whether it can be known; else the front's functions never call C but for odd arguments
+-- @treturn boolean whether it can be known when it is recording
 function recording.start()
-  local has_debug = pcall(require, "debug") and debug.upvaluejoin and debug.getregistry
-  if not has_debug or not jit.attach then
-    set(true)
+  local has_debug, debug = pcall(require, "debug")
+  if not has_debug or not debug.upvaluejoin or not jit.attach then
     return false
   end
   attach(function(what)
-    set(what == "start")
+    debug.setupvalue(cell, 1, what == "start")
   end)
   count_misses(1000) -- is compiled
-  if count_misses(1000) > 100 then
-    set = function() end
-    debug.setupvalue(cell, 1, true)
-    return false
-  end
-  return true
+  return count_misses(1000) < 100
 end
 
 --- Has the function, which has an upvalue "recording", know it.

@@ -1,13 +1,14 @@
 --- The scalar types in the front: text of Lua code that loads and stores them.
 --
--- An access is one instruction of the interpreter (access.value), so that no hook runs in its middle.
+-- An access is one instruction of the interpreter (access.value), so that no hook runs in its
+-- middle.
 -- @module shmseg.front.scalar
 
 -- What makes value of the bits that were read, and tells whether it is the result (is_good).
 --
--- A NaN of a peer's making may be no number to LuaJIT, but a pointer. So the bits are looked at first,
--- and become a number in private memory, if they are still there: a hook can use that memory, too. Every
--- NaN is left to C.
+-- A NaN of a peer's making may be no number to LuaJIT, but a pointer. So the bits are looked at
+-- first, and become a number in private memory, if they are still there: a hook can use that
+-- memory, too. Every NaN is left to C.
 local load_f32 = [[
       local is_good = bits >= 0 and bits <= 0x7f800000 or bits < 0 and bits <= -0x800000
       if is_good then state.scratch_i32 = bits end

@@ -1,5 +1,5 @@
---- Functions of the front that differ in little: made from one text, each with code of its own, since
--- the compiler specialises code.
+--- Functions of the front that differ in little: made from one text, each with code of its own,
+-- since the compiler specialises code.
 -- @module shmseg.front.template
 
 local layout = require "shmseg.front.layout"
@@ -9,11 +9,12 @@ local scalars = require "shmseg.front.scalar"
 local template = {}
 
 -- Around each access. The view has a shortcut, which is good while the difference of its key and
--- state.key is what the code expects. The address is computed and checked, then put into
--- state.at; if no mapping has changed since (state.key), it is used. If it is then still there, it was used,
--- else something came between: a hook or a finalizer that closed a handle, or that used the front. The
--- copy takes the address back and is a barrier: without one the compiler takes loads out of loops, and
--- neither a peer's store nor the guard's code would be seen. The code is loaded behind it.
+-- state.key is what the code expects. The address is computed and checked, then put into state.at;
+-- if no mapping has changed since (state.key), it is used. If it is then still there, it was used,
+-- else something came between: a hook or a finalizer that closed a handle, or that used the front.
+-- The copy takes the address back and is a barrier: without one the compiler takes loads out of
+-- loops, and neither a peer's store nor the guard's code would be seen. The code is loaded behind
+-- it.
 local load = [[
       local code = view.code
       state.at = at
@@ -77,11 +78,12 @@ end
 -- @tparam table own what the text takes from env
 function template.make(text, c, own)
   local ffi = layout.ffi
-  local env = setmetatable({ cast = ffi.cast, copy = ffi.copy, floor = math.floor,
-    getmetatable = getmetatable, tonumber = tonumber, make_string = ffi.string, type = type, state = layout.state,
+  local env = setmetatable({
+    cast = ffi.cast, copy = ffi.copy, floor = math.floor, getmetatable = getmetatable,
+    tonumber = tonumber, make_string = ffi.string, type = type, state = layout.state,
     at_pointer = layout.at, home_pointer = layout.home, int64 = ffi.typeof "int64_t",
-    view_pointer = layout.type "view *" },
-    { __index = own })
+    view_pointer = layout.type "view *",
+  }, { __index = own })
   local used, locals = {}, {}
   for name in text:gmatch "access%.([uif]%d+)%.value" do
     if not used[name] then
