@@ -52,6 +52,7 @@ typedef struct shmseg_front_VERSION {
   uint8_t *home;
   int64_t key;
   uint32_t count;
+  uint32_t keeps;
   uint64_t nowhere[2];
   union {
     uint64_t scratch[2];
@@ -90,7 +91,7 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "key" }, { "front", "numbers" }, { "front", "reads" },
+  { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" }, { "front", "reads" },
   { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view", "key" }, { "view", "base" }, { "view", "code" },
   { "view", "limit" }, { "view", "limit_to_change" },
@@ -165,7 +166,7 @@ function layout.check()
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
   core.front.scratch = ffi.new(layout.type "scratch") -- for what is read from objects; is kept there
-  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- small: a constant
+  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- a small constant
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout
