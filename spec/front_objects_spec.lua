@@ -89,6 +89,19 @@ local function gives(expected, ...)
   end
 end
 
+-- The table where a dict keeps values, and where in it that of a key is, which is read often here.
+local function kept_place(d, key)
+  for _ = 1, 2000 do
+    d:get(key)
+  end
+  local own = require("shmseg.core").front.kept[d]
+  for index = 10, 5000 do
+    if own[index + 1] == key then
+      return own, index
+    end
+  end
+end
+
 for _, compiled in ipairs(shmseg.features().ffi and { false, true } or { false }) do
   describe("a hook in the midst of a call" .. (compiled and " as it is compiled" or ""), function()
     after_each(scratch.clean)
@@ -210,6 +223,39 @@ describe("a dict's number", function()
         assert.equal("number", type(value))
         assert.is_true(value ~= value)
       end
+    end
+  end)
+end)
+
+describe("get of a value that is kept", function()
+  after_each(scratch.clean)
+
+  -- Another value is there for one instruction only, whichever that is, and the dict keeps one anew.
+  it("gives no other one that a hook has put in its place", function()
+    if not shmseg.features().ffi then
+      return -- the C function takes it in one step
+    end
+    local o = objects()
+    as_compiled(o.cell, true)
+    scratch.defer(function()
+      as_compiled(o.cell, false)
+    end)
+    o.dict:set("text", "a text")
+    local own, index = kept_place(o.dict, "text")
+    for i = 1, 60 do
+      o.count = 0
+      function o.use()
+        o.count = o.count + 1
+        own[index] = o.count == i and "another value" or "a text"
+        if o.count == i then
+          o.dict:set("other", i .. " times")
+          for _ = 1, 12 do
+            o.dict:get "other"
+          end
+        end
+      end
+      gives({ "a text" }, hooked(o, o.dict.get, o.dict, "text"))
+      own[index] = "a text"
     end
   end)
 end)

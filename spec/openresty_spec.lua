@@ -121,7 +121,7 @@ end
 
 -- The answer, a space, and its status.
 function Site:ask(path)
-  return (shell.run(("curl -s -o - -w ' %%{http_code}' --unix-socket %s http://here%s"):format(
+  return (shell.run(("curl -s -m 30 -o - -w ' %%{http_code}' --unix-socket %s http://here%s"):format(
     shell.quote(self.folder .. "/socket"), path)))
 end
 

@@ -166,7 +166,11 @@ int dict_push_current(lua_State *L, dict *d, const dict_key *key, dict_read *rea
 
 /* --- values that are kept (dict_cache.c) --------------------------------------------------- */
 
-/* Pushes the value of a key, if it was kept and is the key's still. */
+/* Where in the object's own table the value of a key is, if it was kept and is the key's still; else 0. There is a
+ * cache. */
+int dict_find_kept(const dict *d, const dict_key *key);
+
+/* Pushes such a value. */
 bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key);
 
 /* Notes that the key at index 2 was read, and that its value, a string, is at the top. It may be kept. */
@@ -176,6 +180,10 @@ void dict_keep(lua_State *L, dict *d, const dict_key *key, const shmseg_dict_val
 static inline bool dict_is_noted(dict *d, const shmseg_dict_value *value) {
   return value->type == SHMSEG_DICT_STRING && ++d->reads % 4 == 0;
 }
+
+/* Notes that a key was read, for who cannot keep anything itself. True: dict_keep() would keep the value, if it is
+ * told of the key. */
+bool dict_would_keep(dict *d, const dict_key *key, const shmseg_dict_value *value);
 
 /* Where the number of a key is, if that was kept; or NULL. */
 const shmseg_dict_spot *dict_kept_number(const dict *d, const dict_key *key);

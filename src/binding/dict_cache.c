@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include "binding/front.h"
+
 #define SETS 512
 #define WAYS 4
 
@@ -51,13 +53,20 @@ static inline int cache_way(const char *const *ways, const char *bytes) {
   return -1;
 }
 
-bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key) {
+int dict_find_kept(const dict *d, const dict_key *key) {
   uint32_t place = cache_place(key->bytes);
   int way = cache_way(d->cache->sets[place].kept, key->bytes);
   if (way < 0 || !shmseg_dict_is_current(&d->dict, &d->cache->spots[place * WAYS + (uint32_t)way]))
+    return 0;
+  return cache_index(place, way);
+}
+
+bool dict_push_kept(lua_State *L, const dict *d, const dict_key *key) {
+  int index = dict_find_kept(d, key);
+  if (index == 0)
     return false;
   lua_getuservalue(L, 1);
-  lua_rawgeti(L, -1, cache_index(place, way));
+  lua_rawgeti(L, -1, index);
   return true;
 }
 
@@ -76,6 +85,7 @@ static void make_cache(lua_State *L, dict *d) {
     lua_pushboolean(L, 0);
     lua_rawseti(L, -2, i);
   }
+  front_keep(L);
   lua_pop(L, 1);
   d->cache = cache;
 }
@@ -105,9 +115,22 @@ void dict_keep_number(lua_State *L, dict *d, const dict_key *key) {
 
 /* --- values ------------------------------------------------------------------------------- */
 
-/* The value is at the top. */
+bool dict_would_keep(dict *d, const dict_key *key, const shmseg_dict_value *value) {
+  if (!dict_is_noted(d, value) || value->size > KEPT_MAX || key->size > KEPT_MAX)
+    return false;
+  if (!d->cache)
+    return d->reads >= READS;
+  cache_set *set = &d->cache->sets[cache_place(key->bytes)];
+  if (cache_way(set->kept, key->bytes) >= 0 || cache_way(set->seen, key->bytes) >= 0)
+    return true;
+  set->seen[++d->cache->turn % WAYS] = key->bytes;
+  return false;
+}
+
+/* The value is at the top. The front may be about to take another one from there. */
 static void put_kept(lua_State *L, cache_set *set, const dict_key *key, uint32_t place, int way) {
   set->kept[way] = NULL;
+  front_kept(L);
   lua_getuservalue(L, 1);
   lua_pushvalue(L, -2);
   lua_rawseti(L, -2, cache_index(place, way));

@@ -18,6 +18,7 @@
 static const uint32_t numbers[] = {
   sizeof(front),
   offsetof(front, key),
+  offsetof(front, keeps),
   offsetof(front, numbers),
   offsetof(front, reads),
   offsetof(front, buffer),
@@ -54,8 +55,9 @@ static const uint32_t numbers[] = {
 
 #define NUMBERS (sizeof numbers / sizeof *numbers)
 
-/* Its address is the key of the state in the registry. */
-static const char key;
+/* Their addresses are keys in the registry: of the state; of a weak table with the own tables of objects, by the
+ * object. */
+static const char key, kept_key;
 
 /* Steps of the key: after any number of them that can be made, two keys differ by more than identities
  * of one class do. */
@@ -81,6 +83,23 @@ void front_take(lua_State *L, view *v) {
   front *f = find_front(L);
   if (f)
     v->shortcut.now = &f->key;
+}
+
+void front_keep(lua_State *L) {
+  lua_pushlightuserdata(L, (void *)&kept_key);
+  lua_rawget(L, LUA_REGISTRYINDEX);
+  if (lua_istable(L, -1)) {
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -3);
+    lua_rawset(L, -3);
+  }
+  lua_pop(L, 1);
+}
+
+void front_kept(lua_State *L) {
+  front *f = find_front(L);
+  if (f)
+    f->keeps++;
 }
 
 /* class(name) -> the metatable of that name, or nil */
@@ -123,6 +142,17 @@ static void push_state(lua_State *L) {
   lua_rawset(L, LUA_REGISTRYINDEX);
 }
 
+static void push_kept(lua_State *L) {
+  lua_newtable(L);
+  lua_newtable(L);
+  lua_pushliteral(L, "kv");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushlightuserdata(L, (void *)&kept_key);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, LUA_REGISTRYINDEX);
+}
+
 void binding_open_front(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_LOADED");
   lua_getfield(L, -1, "jit"); /* Lua 5.1 has no front */
@@ -133,6 +163,8 @@ void binding_open_front(lua_State *L) {
   lua_newtable(L);
   push_state(L);
   lua_setfield(L, -2, "state");
+  push_kept(L);
+  lua_setfield(L, -2, "kept");
   lua_pushcfunction(L, front_class);
   lua_setfield(L, -2, "class");
   push_scalars(L);

@@ -50,6 +50,7 @@ struct front {
   void *home;     /* the address of nowhere */
   uint64_t key;   /* another one after each change of a mapping */
   uint32_t count; /* of numbers */
+  uint32_t keeps; /* how often an object has begun to keep a value: is it still the one? */
   uint64_t nowhere[2];
   uint64_t scratch[2]; /* private bytes, to look at a value before it becomes a number */
   const void *array_tag;
@@ -67,10 +68,25 @@ extern const front_views front_view_calls;
 /* Tells the front that a mapping has been unmapped, moved or shrunk. Allocates nothing. */
 void front_moved(lua_State *L);
 
+/* Tells it that the table at the top is the own one of the userdata at index 1, and will have what is kept of its
+ * values. No finalizer runs. */
+void front_keep(lua_State *L);
+
+/* Tells it that such a table gets another value. Allocates nothing. */
+void front_kept(lua_State *L);
+
 /* Lets a new view know the front's key. */
 void front_take(lua_State *L, view *v);
 #else
 static inline void front_moved(lua_State *L) {
+  (void)L;
+}
+
+static inline void front_keep(lua_State *L) {
+  (void)L;
+}
+
+static inline void front_kept(lua_State *L) {
   (void)L;
 }
 

@@ -193,16 +193,25 @@ static bool leave_value(const shmseg_dict_value *value, front_scratch *scratch) 
   }
 }
 
-static double front_dict_get(void *userdata, const void *key, uint32_t key_size,
+/* A value that the C binding would keep is left to it, and it is to note that this time. */
+static double front_dict_get(void *userdata, const void *bytes, uint32_t size,
                              front_scratch *scratch) {
-  const dict *d = dict_of(userdata, key_size);
+  dict *d = dict_of(userdata, size);
+  dict_key key = { .bytes = bytes, .size = size };
   shmseg_dict_value value;
+  int kept = d && d->cache ? dict_find_kept(d, &key) : 0;
+  if (kept != 0)
+    return FRONT_KEPT - kept;
   double serial = begin(scratch);
   if (!d)
     return FRONT_NOT;
-  int err = shmseg_dict_get(&d->dict, key, key_size, scratch->bytes, FRONT_BYTES, &value);
+  int err = shmseg_dict_get(&d->dict, bytes, size, scratch->bytes, FRONT_BYTES, &value);
   if (err)
     return err == SHMSEG_EMPTY ? FRONT_NOT_FOUND : FRONT_NOT;
+  if (value.flags == 0 && dict_would_keep(d, &key, &value)) {
+    d->reads--;
+    return FRONT_NOT;
+  }
   return leave_value(&value, scratch) ? serial : FRONT_NOT;
 }
 

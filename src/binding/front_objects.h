@@ -40,7 +40,8 @@ enum {
   FRONT_NO_MEMORY_FORCIBLY = -2,
   FRONT_EXISTS = -3,
   FRONT_NOT_FOUND = -4,
-  FRONT_NOT_FORCIBLY = -5 /* as FRONT_NOT; but an item was evicted */
+  FRONT_NOT_FORCIBLY = -5, /* as FRONT_NOT; but an item was evicted */
+  FRONT_KEPT = -6          /* minus where the value is in the object's own table */
 };
 
 /* How a dict stores; 0: a set. */
@@ -72,7 +73,8 @@ typedef struct front_objects {
   /* Goes on behind the message that was seen with that serial. */
   int32_t (*subscription_advance)(void *subscription, front_scratch *scratch, double serial);
 
-  /* Leaves type, flags, and number, or size and bytes. Gives the serial, FRONT_NOT or FRONT_NOT_FOUND. */
+  /* Leaves type, flags, and number, or size and bytes. Gives the serial, FRONT_NOT or FRONT_NOT_FOUND; or
+   * FRONT_KEPT, and leaves nothing. */
   double (*dict_get)(void *dict, const void *key, uint32_t key_size, front_scratch *scratch);
 
   /* exptime in seconds, as the user gave it. */

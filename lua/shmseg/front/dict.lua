@@ -10,6 +10,7 @@ local dict = {}
 -- What the calls give, and are given (front_objects.h).
 local STORED, STORED_FORCIBLY = 1, 2
 local NO_MEMORY, NO_MEMORY_FORCIBLY, EXISTS, NOT_FOUND, NOT_FORCIBLY = -1, -2, -3, -4, -5
+local KEPT = -6
 local TYPE_BOOLEAN, TYPE_STRING = 1, 4
 local AS_BOOLEAN = 8
 
@@ -32,14 +33,21 @@ local function install_get(layout, class)
   local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local scratch, bytes, get = layout.scratch, layout.bytes, layout.calls.dict_get
-  local c_get = class.__index.get
+  local c_get, kept, state = class.__index.get, core.front.kept, layout.state
 
   function class.__index.get(...)
     local self, key = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
       and type(key) == "string" then
+      local keeps = state.keeps
       local serial = get(self, key, #key, scratch)
-      if serial == NOT_FOUND then
+      if serial < KEPT then
+        local own = kept[self]
+        local value = own and own[KEPT - serial]
+        if value and state.keeps == keeps then -- else a hook may have had another one put there
+          return value
+        end
+      elseif serial == NOT_FOUND then
         return nil
       elseif serial > 0 then
         local kind, flags = scratch.type, scratch.flags

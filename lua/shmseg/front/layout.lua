@@ -52,6 +52,7 @@ typedef struct shmseg_front_VERSION {
   uint8_t *home;
   int64_t key;
   uint32_t count;
+  uint32_t keeps;
   uint64_t nowhere[2];
   union {
     uint64_t scratch[2];
@@ -90,7 +91,7 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "key" }, { "front", "numbers" }, { "front", "reads" },
+  { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" }, { "front", "reads" },
   { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view", "key" }, { "view", "base" }, { "view", "code" },
   { "view", "limit" }, { "view", "limit_to_change" },
