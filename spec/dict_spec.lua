@@ -17,7 +17,7 @@ local calls = {
   lpush = { "list", 1 }, pairs = {}, replace = { "key", 1 }, rpop = { "list" },
   rpush = { "list", 1 }, safe_add = { "key", 1 }, safe_set = { "key", 1 }, set = { "key", 1 },
   set_many = { { key = 1 } }, stats = {}, ttl = { "key" }, update = { "key", tostring },
-  wait = { "key", nil, 0 },
+  wait = { "key", nil, 0 }, watch = { "key" },
 }
 
 local function call(d, method)

@@ -146,8 +146,9 @@ local function poll(kind, title, setup, condition, change)
   table.insert(polls[group], { kind, title, setup, condition, change })
 end
 
-for _, type in ipairs { "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64",
-  "bool" } do
+for _, type in ipairs {
+  "i8", "u8", "i16", "u16", "i32", "u32", "i64", "u64", "f32", "f64", "bool",
+} do
   local value = type == "bool" or 1
   poll("segment", "get_" .. type, "", ("seg:get_%s(64) == %s"):format(type, tostring(value)),
     function(seg)
@@ -267,9 +268,8 @@ describe("a peer sees each store that a compiled loop makes:", function()
   after_each(scratch.clean)
 
   local stores = {
-    { "", "seg:set_i32(64, round)" }, { "", "seg:set_u32(64, round)" }, { "",
-      "seg:set_i64(64, round)" },
-    { "", "seg:set_u16(64, round % 65536)" },
+    { "", "seg:set_i32(64, round)" }, { "", "seg:set_u32(64, round)" },
+    { "", "seg:set_i64(64, round)" }, { "", "seg:set_u16(64, round % 65536)" },
     { "local part = seg:slice(32)", "part:set_i32(32, round)" },
     { "local a = seg:array(56, 'i32', 4)", "a[3] = round" },
     { "local p = Pair:at(seg, 64)", "p.x = round" },
@@ -322,8 +322,7 @@ describe("a compiled loop", function()
   local closes = {
     { "segment", "", "sum = sum + seg:get_i32(64)" },
     { "segment", "", "sum = sum + tonumber(seg:get_u64(64))" },
-    { "segment", "", "seg:set_i32(64, 7)" },
-    { "segment", "", "sum = sum + #seg:read(64, 7)" },
+    { "segment", "", "seg:set_i32(64, 7)" }, { "segment", "", "sum = sum + #seg:read(64, 7)" },
     { "segment", "", "seg:write(64, 'text')" },
     { "segment", "local part = seg:slice(64)", "sum = sum + part:get_f64(8)" },
     { "segment", "local a = seg:array(64, 'u16', 10)", "sum = sum + a[3]" },

@@ -27,8 +27,7 @@ describe("with its front on LuaJIT, every result and every error is the C functi
 
   for _, group in ipairs {
     "scalars", "bytes", "nans", "changes", "arrays", "records", "atomics", "cells", "queues",
-      "broadcasts",
-      "dicts", "receivers",
+    "broadcasts", "dicts", "receivers",
   } do
     it(group, function()
       if front.missing() then

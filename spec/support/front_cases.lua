@@ -118,15 +118,12 @@ local one = scalars.int64(1)
 local function numbers(size)
   local list = {
     { 1 }, { 0 }, { size - 8 }, { size - 7 }, { size - 4 }, { size - 3 }, { size - 2 },
-      { size - 1 }, { size },
-    { size + 1 }, { -1 }, { -0.0 }, { 0.5 }, { nan }, { huge }, { -huge }, { 2 ^ 31 }, { 2 ^ 32 },
-      { 2 ^ 32 + 1 },
-    { 2 ^ 53 }, { 2 ^ 53 + 2 }, { 2 ^ 63 }, { 2 ^ 64 }, { -2 ^ 31 }, { -2 ^ 53 }, { -2 ^ 63 },
-      { 1e300 }, { "1" },
-    { "0x1" }, { " 1 " }, { "" }, { "x" }, { "1e0" }, { true }, { false }, { {} }, { print },
-      { io.stdout },
-    { nil, n = 0 }, { nil, n = 1 }, { one }, { scalars.uint64(1) },
-    { scalars.int64(0, 2 ^ 21) }, { scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1) },
+    { size - 1 }, { size }, { size + 1 }, { -1 }, { -0.0 }, { 0.5 }, { nan }, { huge }, { -huge },
+    { 2 ^ 31 }, { 2 ^ 32 }, { 2 ^ 32 + 1 }, { 2 ^ 53 }, { 2 ^ 53 + 2 }, { 2 ^ 63 }, { 2 ^ 64 },
+    { -2 ^ 31 }, { -2 ^ 53 }, { -2 ^ 63 }, { 1e300 }, { "1" }, { "0x1" }, { " 1 " }, { "" },
+    { "x" }, { "1e0" }, { true }, { false }, { {} }, { print }, { io.stdout }, { nil, n = 0 },
+    { nil, n = 1 }, { one }, { scalars.uint64(1) }, { scalars.int64(0, 2 ^ 21) },
+    { scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1) },
   }
   for _, value in ipairs(scalars.other_cdata) do
     list[#list + 1] = { value }
@@ -156,12 +153,14 @@ end
 -- Strings of all the lengths at which something changes, and what is no string.
 local function strings(most)
   local list = {}
-  for _, length in ipairs { 3, 0, 1, 39, 40, 41, 63, 64, 65, 255, 256, 257, 1000, most - 1, most,
-    most + 1 } do
+  for _, length in ipairs {
+    3, 0, 1, 39, 40, 41, 63, 64, 65, 255, 256, 257, 1000, most - 1, most, most + 1,
+  } do
     list[#list + 1] = { ("s"):rep(length) }
   end
-  for _, value in ipairs { "a\0b", 5, 0.1, nan, true, {}, print, io.stdout, one,
-    scalars.uint64(1) } do
+  for _, value in ipairs {
+    "a\0b", 5, 0.1, nan, true, {}, print, io.stdout, one, scalars.uint64(1),
+  } do
     list[#list + 1] = { value }
   end
   list[#list + 1] = { nil, n = 1 }
@@ -169,15 +168,15 @@ local function strings(most)
 end
 
 local timeouts = {
-  { "v", 0 }, { "v", nil, n = 2 }, { "v", -1 }, { "v", nan }, { "v", huge }, { "v", "0" }, { "v",
-    "x" }, { "v", true },
-  { "v", {} }, { "v", 1e300 }, { "v", 1e-9 }, { "v", one },
+  { "v", 0 }, { "v", nil, n = 2 }, { "v", -1 }, { "v", nan }, { "v", huge }, { "v", "0" },
+  { "v", "x" }, { "v", true }, { "v", {} }, { "v", 1e300 }, { "v", 1e-9 }, { "v", one },
 }
 
 local Inner = shmseg.struct("FrontInner", { { "x", "i16" }, { "y", "f64" } })
-local fields = { { "inner", Inner }, { "name", "char", 12 }, { "text", "char", 300 }, { "list",
-  "i32", 3 },
-  { "names", "char", 4 } }
+local fields = {
+  { "inner", Inner }, { "name", "char", 12 }, { "text", "char", 300 }, { "list", "i32", 3 },
+  { "names", "char", 4 },
+}
 for _, type in ipairs(scalars) do
   fields[#fields + 1] = { "f_" .. type.name, type.name }
 end
@@ -214,17 +213,20 @@ function groups.scalars()
     try("slice", seg:slice(8, 100), get, numbers(100))
     try("slice of a slice", seg:slice(8, 100):slice(3, 20), get, numbers(20))
     try("read-only", again(seg, "r"), get, { { 1 }, { SIZE } })
-    try("read-only", again(seg, "r"), set, { { 1, ordinary(type) }, { SIZE, ordinary(type) }, { 1,
-      {} } })
+    try("read-only", again(seg, "r"), set, {
+      { 1, ordinary(type) }, { SIZE, ordinary(type) }, { 1, {} },
+    })
     try("more arguments than needed", seg, "self:get_" .. type.name .. "(a, b, 1, 2)", { { 1, 2 } })
     try("fewer arguments", seg, "self:set_" .. type.name .. "(a)", { { 1 } })
     try("no arguments", seg, "self:get_" .. type.name .. "()", { {} })
     for offset = 0, 40 do -- of any alignment
-      show("segment " .. offset, pcall(function() return 1, seg["get_" .. type.name](seg,
-        offset) end))
+      show("segment " .. offset, pcall(function()
+        return 1, seg["get_" .. type.name](seg, offset)
+      end))
     end
-    print(shmseg.anonymous and seg:read(0, 64):gsub(".",
-      function(c) return ("%02x"):format(c:byte()) end))
+    print((seg:read(0, 64):gsub(".", function(byte)
+      return ("%02x"):format(byte:byte())
+    end)))
   end
 end
 
@@ -266,10 +268,13 @@ function groups.nans()
     { seg, "self:get_f64(0)" }, { a, "self[1]" }, { p, "self.wide" }, { seg, "self:get_f32(4)" },
     { f, "self[2]" }, { q, "self.narrow" }, { seg, "self:get_i64(0)" }, { seg, "self:get_bool(7)" },
   }
-  for _, top in ipairs { "7F F0", "7F F8", "7F EF", "FF F0", "FF F8", "FF F7", "FF FF", "FF FE",
-    "FF FD", "FF FC", "FF FA", "FF F9", "7F 80", "7F C0", "FF 80", "FF C0", "80 00", "00 00" } do
-    for _, low in ipairs { "\0\0\0\0\0\0", "\1\0\0\0\0\0", "\255\255\255\255\255\255",
-      "\0\0\0\0\0\8" } do
+  for _, top in ipairs {
+    "7F F0", "7F F8", "7F EF", "FF F0", "FF F8", "FF F7", "FF FF", "FF FE", "FF FD", "FF FC",
+    "FF FA", "FF F9", "7F 80", "7F C0", "FF 80", "FF C0", "80 00", "00 00",
+  } do
+    for _, low in ipairs {
+      "\0\0\0\0\0\0", "\1\0\0\0\0\0", "\255\255\255\255\255\255", "\0\0\0\0\0\8",
+    } do
       local high = top:gsub("(%x%x) ?", function(byte) return string.char(tonumber(byte, 16)) end)
       seg:write(0, low .. high:reverse())
       seg:write(16, high:reverse():rep(2))
@@ -284,25 +289,27 @@ end
 function groups.changes()
   local far = 8192
   local ways = {
-    { "segment", function(seg) return seg end, { "self:get_i32(a)", "self:set_i32(a, 7)",
-      "self:get_f64(a)",
-      "self:set_bool(a, true)", "self:get_u64(a)", "self:read(a, 4)", "self:write(a, 'abcd')" },
-        { { 16 }, { far } } },
-    { "slice", function(seg) return seg:slice(16) end, { "self:get_i32(a)", "self:set_i32(a, 7)",
-      "self:read(a, 4)",
-      "self:write(a, 'abcd')" }, { { 16 }, { far - 16 } } },
-    { "array", function(seg) return seg:array(16, "i32", 2044) end, { "self[a]", "do self[a] = 7",
-      "#self" },
-      { { 1 }, { 2044 } } },
-    { "record", function(seg) return Shape:at(seg, 8192 - Shape.size + 4) end, { "self.f_i32",
-      "do self.f_i32 = 7",
-      "self.name", "self.f_f64", "self.inner.x", "do self.name = 'abc'" }, { { 1 } } },
-    { "atomic", function(seg) return seg:atomic(far - 4, "u32") end, { "self:load()", "self:add(a)",
-      "self:store(a)",
-      "self:cas(a, 1)", "self:swap(a)", "self:band(a)" }, { { 1 } } },
-    { "atomic", function(seg) return seg:atomic(far - 8, "i64") end, { "self:load()", "self:add(a)",
-      "self:store(a)",
-      "self:cas(a, 1)" }, { { 1 } } },
+    { "segment", function(seg) return seg end, {
+      "self:get_i32(a)", "self:set_i32(a, 7)", "self:get_f64(a)", "self:set_bool(a, true)",
+      "self:get_u64(a)", "self:read(a, 4)", "self:write(a, 'abcd')",
+    }, { { 16 }, { far } } },
+    { "slice", function(seg) return seg:slice(16) end, {
+      "self:get_i32(a)", "self:set_i32(a, 7)", "self:read(a, 4)", "self:write(a, 'abcd')",
+    }, { { 16 }, { far - 16 } } },
+    { "array", function(seg) return seg:array(16, "i32", 2044) end, {
+      "self[a]", "do self[a] = 7", "#self",
+    }, { { 1 }, { 2044 } } },
+    { "record", function(seg) return Shape:at(seg, 8192 - Shape.size + 4) end, {
+      "self.f_i32", "do self.f_i32 = 7", "self.name", "self.f_f64", "self.inner.x",
+      "do self.name = 'abc'",
+    }, { { 1 } } },
+    { "atomic", function(seg) return seg:atomic(far - 4, "u32") end, {
+      "self:load()", "self:add(a)", "self:store(a)", "self:cas(a, 1)", "self:swap(a)",
+      "self:band(a)",
+    }, { { 1 } } },
+    { "atomic", function(seg) return seg:atomic(far - 8, "i64") end, {
+      "self:load()", "self:add(a)", "self:store(a)", "self:cas(a, 1)",
+    }, { { 1 } } },
   }
   local function run(way, call, what)
     local seg = create(8192 + 4)
@@ -362,8 +369,9 @@ function groups.arrays()
     end
     try("array of " .. type.name, a, "do self[a] = b", lists)
     try("array of " .. type.name, a, "#self", { {} })
-    try("read-only", again(seg, "r"):array(24, type.name, 10), "do self[a] = b", { { 1,
-      ordinary(type) }, { 99, {} } })
+    try("read-only", again(seg, "r"):array(24, type.name, 10), "do self[a] = b", {
+      { 1, ordinary(type) }, { 99, {} },
+    })
     try("of no elements", seg:array(24, type.name, 0), "self[a]", { { 1 }, { 0 } })
     local unaligned = seg:array(17, type.name, 10)
     try("unaligned", unaligned, "self[a]", { { 2 }, { 3 } })
@@ -388,8 +396,9 @@ function groups.records()
     end
     try("record", record, "do self." .. field .. " = a", lists)
     try("record", record, "self." .. field, { {} })
-    try("read-only", Shape:at(again(seg, "r"), 3), "do self." .. field .. " = a",
-      { { ordinary(type) }, { {} } })
+    try("read-only", Shape:at(again(seg, "r"), 3), "do self." .. field .. " = a", {
+      { ordinary(type) }, { {} },
+    })
   end
   local lists = strings(12)
   try("record", record, "do self.name = a", lists)
@@ -401,13 +410,15 @@ function groups.records()
   try("record", record, "do self.inner = { x = a }", { { 5 }, { "x" }, { nil, n = 1 } })
   try("record", record, "self.list[a]", { { 1 }, { 4 }, { "x" } })
   try("record", record, "do self.list[a] = 6", { { 1 }, { 4 }, { "x" } })
-  local names = { { "f_i32" }, { "nothing" }, { "" }, { 1 }, { nil, n = 1 }, { true }, { {} },
-    { nan }, { one } }
+  local names = {
+    { "f_i32" }, { "nothing" }, { "" }, { 1 }, { nil, n = 1 }, { true }, { {} }, { nan }, { one },
+  }
   try("record", record, "self[a]", names)
   try("record", record, "do self[a] = 7", names)
   local meta = debug.getmetatable(record)
-  for _, other in ipairs { Other:at(seg, 0), seg, seg:array(0, "i32", 2), io.stdout, {}, 5, "x",
-    one } do
+  for _, other in ipairs {
+    Other:at(seg, 0), seg, seg:array(0, "i32", 2), io.stdout, {}, 5, "x", one,
+  } do
     show("__index", pcall(meta.__index, other, "f_i32"))
     show("__newindex", pcall(meta.__newindex, other, "f_i32", 7))
   end
@@ -421,11 +432,11 @@ end
 
 function groups.atomics()
   local operands = numbers(1000)
-  for _, value in ipairs { 2, 5, -5, 2 ^ 31 - 1, 2 ^ 32 - 1, 2 ^ 32 + 5, 2 ^ 53 - 1, -2 ^ 32,
-    2 ^ 63 + 2 ^ 12,
-    -2 ^ 63 - 2 ^ 12, scalars.int64(5), scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1), scalars.int64(1,
-      2 ^ 31),
-    scalars.uint64(1, 2 ^ 21) } do
+  for _, value in ipairs {
+    2, 5, -5, 2 ^ 31 - 1, 2 ^ 32 - 1, 2 ^ 32 + 5, 2 ^ 53 - 1, -2 ^ 32, 2 ^ 63 + 2 ^ 12,
+    -2 ^ 63 - 2 ^ 12, scalars.int64(5), scalars.uint64(2 ^ 32 - 1, 2 ^ 32 - 1),
+    scalars.int64(1, 2 ^ 31), scalars.uint64(1, 2 ^ 21),
+  } do
     operands[#operands + 1] = { value }
   end
   for _, type in ipairs { "i32", "u32", "i64", "u64" } do
@@ -453,8 +464,9 @@ function groups.atomics()
     end
     try("read-only", again(seg, "r"):atomic(64, type), "self:load()", { {} })
     for _, method in ipairs { "store", "add", "swap" } do
-      try("read-only", again(seg, "r"):atomic(64, type), "self:" .. method .. "(a)", { { 1 },
-        { "x" } })
+      try("read-only", again(seg, "r"):atomic(64, type), "self:" .. method .. "(a)", {
+        { 1 }, { "x" },
+      })
     end
     try("read-only", again(seg, "r"):atomic(64, type), "self:cas(a, b)", { { 1, 2 } })
   end
@@ -517,8 +529,9 @@ function groups.cells()
   try("read-only", assert(shmseg.cell.open(cell_name, "r")), "self:get()", { {} })
   try("read-only", assert(shmseg.cell.open(cell_name, "r")), "self:set(a)", { { "x" }, { {} } })
   local coded = open("cell", { capacity = 100, codec = codec })
-  local coded_values = { { "x" }, { {} }, { "bad" }, { "none" }, { "undecodable" }, { "nothing" },
-    { nil, n = 1 } }
+  local coded_values = {
+    { "x" }, { {} }, { "bad" }, { "none" }, { "undecodable" }, { "nothing" }, { nil, n = 1 },
+  }
   try("with a codec", coded, "self:set(a)", coded_values)
   try("with a codec", coded, "self:get()", { {} }, "self:set('undecodable')")
   try("with a codec", coded, "self:get()", { {} }, "self:set('nothing')")
@@ -532,15 +545,17 @@ function groups.queues()
   try("queue", q, "self:push(a, b)", timeouts, "self:drain()")
   try("full queue", q, "self:push(a, 0)", { { ("x"):rep(100) } })
   q:drain()
-  try("empty queue", q, "self:pop(a)", { { 0 }, { -1 }, { "0" }, { "x" }, { nan }, { {} },
-    { 1e-9 } })
+  try("empty queue", q, "self:pop(a)", {
+    { 0 }, { -1 }, { "0" }, { "x" }, { nan }, { {} }, { 1e-9 },
+  })
   for _, list in ipairs(strings(4000)) do
     local value = type(list[1]) == "string" and list[1] or "x"
     _G.message = value
     try("queue", q, "self:pop(a)", { { 0 }, { nil, n = 0 }, { 5 } }, "self:push(message)")
   end
-  try("queue", q, "self:pop(a)", { { 0 }, { "x" }, { nan }, { {} }, { true }, { one } },
-    "self:push('a') self:drain() self:push('b')")
+  try("queue", q, "self:pop(a)", {
+    { 0 }, { "x" }, { nan }, { {} }, { true }, { one },
+  }, "self:push('a') self:drain() self:push('b')")
   local seg = create(100)
   try("queue", q, "self:push(a)", { { seg }, { seg:slice(3, 9) }, { q:segment() } }, "self:drain()")
   try("read-only", assert(shmseg.queue.open(queue_name, "r")), "self:push(a)", { { "x" }, { {} } })
@@ -603,10 +618,9 @@ function groups.dicts()
   local d, dict_name = open("dict", { capacity = 2 ^ 20 })
   local keys = {
     { "key" }, { "k" }, { ("k"):rep(40) }, { ("k"):rep(300) }, { ("k"):rep(65535) },
-      { ("k"):rep(65536) }, { "" },
-    { "a\0b" }, { 5 }, { 0.5 }, { -0.0 }, { nan }, { huge }, { 2 ^ 53 }, { 1e15 }, { 2 ^ 63 },
-      { true }, { false },
-    { nil, n = 1 }, { {} }, { print }, { io.stdout }, { one }, { scalars.uint64(1, 2 ^ 21) },
+    { ("k"):rep(65536) }, { "" }, { "a\0b" }, { 5 }, { 0.5 }, { -0.0 }, { nan }, { huge },
+    { 2 ^ 53 }, { 1e15 }, { 2 ^ 63 }, { true }, { false }, { nil, n = 1 }, { {} }, { print },
+    { io.stdout }, { one }, { scalars.uint64(1, 2 ^ 21) },
   }
   try("no such key", d, "self:get(a)", keys)
   try("dict", d, "self:set(a, 'value')", keys)
@@ -615,11 +629,11 @@ function groups.dicts()
   try("dict", d, "self:incr(a, 1)", keys)
   try("dict", d, "self:incr(a, 1, 5)", keys)
   local lists = strings(2 ^ 20)
-  for _, value in ipairs { 0, 1, -1, 0.5, -0.0, 2 ^ 53, 2 ^ 53 - 1, 2 ^ 63, -2 ^ 63, huge, -huge,
-    false, "5", " 5 ", "0x5",
+  for _, value in ipairs {
+    0, 1, -1, 0.5, -0.0, 2 ^ 53, 2 ^ 53 - 1, 2 ^ 63, -2 ^ 63, huge, -huge, false, "5", " 5 ", "0x5",
     scalars.int64(1, 2 ^ 21), -scalars.int64(5), scalars.uint64(2 ^ 32 - 1, 2 ^ 31),
-      scalars.uint64(2 ^ 32 - 1, 2 ^ 31 - 1),
-    scalars.other_cdata[1], scalars.other_cdata[3] } do
+    scalars.uint64(2 ^ 32 - 1, 2 ^ 31 - 1), scalars.other_cdata[1], scalars.other_cdata[3],
+  } do
     lists[#lists + 1] = { value }
   end
   for _, list in ipairs(lists) do
@@ -638,17 +652,19 @@ function groups.dicts()
     d:delete("sum")
     try("dict", d, "self:incr('sum', 1, b)", { list }, "self:delete('sum')")
   end
-  local times = { { "t", 0 }, { "t", nil, n = 2 }, { "t", 1000 }, { "t", 0.5e-6 }, { "t", -1 },
-    { "t", nan }, { "t", huge },
-    { "t", "5" }, { "t", "x" }, { "t", false }, { "t", true }, { "t", {} }, { "t", 1e300 }, { "t",
-      one } }
+  local times = {
+    { "t", 0 }, { "t", nil, n = 2 }, { "t", 1000 }, { "t", 0.5e-6 }, { "t", -1 }, { "t", nan },
+    { "t", huge }, { "t", "5" }, { "t", "x" }, { "t", false }, { "t", true }, { "t", {} },
+    { "t", 1e300 }, { "t", one },
+  }
   try("dict", d, "self:set(a, 'v', b)", times)
   try("dict", d, "self:incr('new', 1, 0, b)", times, "self:delete('new')")
-  local flags = { { "f", 0 }, { "f", nil, n = 2 }, { "f", 1 }, { "f", 2 ^ 31 - 1 }, { "f", 2 ^ 31 },
-    { "f", 2 ^ 32 - 1 },
-    { "f", 2 ^ 32 }, { "f", -1 }, { "f", -2 ^ 31 }, { "f", -2 ^ 31 - 1 }, { "f", 0.5 }, { "f",
-      -0.5 }, { "f", nan },
-    { "f", "1" }, { "f", true }, { "f", false }, { "f", {} }, { "f", one } }
+  local flags = {
+    { "f", 0 }, { "f", nil, n = 2 }, { "f", 1 }, { "f", 2 ^ 31 - 1 }, { "f", 2 ^ 31 },
+    { "f", 2 ^ 32 - 1 }, { "f", 2 ^ 32 }, { "f", -1 }, { "f", -2 ^ 31 }, { "f", -2 ^ 31 - 1 },
+    { "f", 0.5 }, { "f", -0.5 }, { "f", nan }, { "f", "1" }, { "f", true }, { "f", false },
+    { "f", {} }, { "f", one },
+  }
   for _, list in ipairs(flags) do
     try("dict", d, "self:set(a, 'v', 0, b)", { list })
     try("dict", d, "self:get(a)", { list })
@@ -702,8 +718,9 @@ function groups.receivers()
     slice = { seg:slice(3, 9) },
     array = { seg:array(0, "i32", 4) },
     record = { Shape:at(seg, 0) },
-    atomic = { seg:atomic(0, "u32"), "load", "store", "add", "sub", "band", "bor", "bxor", "swap",
-      "cas" },
+    atomic = {
+      seg:atomic(0, "u32"), "load", "store", "add", "sub", "band", "bor", "bxor", "swap", "cas",
+    },
     cell = { open("cell", { capacity = 100 }), "get", "set" },
     queue = { open("queue", { capacity = 100 }), "push", "pop" },
     broadcast = { b, "publish" },

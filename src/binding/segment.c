@@ -112,6 +112,7 @@ static int call_init(shmseg_segment *segment, void *context) {
   init_call *call = context;
   (void)segment;
   call->called = true;
+  front_moved(call->L); /* what an earlier call was given is closed */
   lua_pushvalue(call->L, call->function);
   lua_pushvalue(call->L, call->segment);
   call->failed = lua_pcall(call->L, 1, 0, 0) != 0;
@@ -171,6 +172,8 @@ static int segment_open(lua_State *L) {
     err = shmseg_segment_open_marked(&r->segment, place, mode, &options, shmseg_header_mark_of,
                                      &wait.deadline, &created);
   while ((!call.called || err == SHMSEG_INTERRUPTED) && wait_again(L, &wait, &err));
+  if (call.called)
+    front_moved(L);
   if (call.failed)
     return lua_error(L);
   if (err)

@@ -172,8 +172,10 @@ static int queue_append(shmseg_queue *queue, const shmseg_source *messages, size
     if (!shmseg_ring_holds(queue->ring, queue->head_seen, tail))
       return SHMSEG_CORRUPT;
     n = queue_fitting(messages, count, queue_room(queue, tail), &need);
-    if (n == 0)
+    if (n == 0) {
+      queue->lacking = SHMSEG_RECORD((uint64_t)messages[0].size);
       return SHMSEG_CHANGED;
+    }
   }
   fence_release(); /* head is seen before any byte below: pairs with queue_has_passed()'s fence */
   for (size_t i = 0; i < n; i++) {
@@ -188,6 +190,7 @@ static int queue_append(shmseg_queue *queue, const shmseg_source *messages, size
   if (!cas_ordered(queue_word64(queue, QUEUE_TAIL), &seen, tail << 1))
     return seen == (word | QUEUE_SHUT) ? SHMSEG_SHUTDOWN : SHMSEG_CORRUPT;
   *appended = n;
+  queue->lacking = 0;
   return 0;
 }
 
@@ -224,7 +227,6 @@ int shmseg_queue_push_many(shmseg_queue *queue, const shmseg_source *messages, s
     if (appended > 0)
       shmseg_eventcount_notify(
           queue_word32(queue, QUEUE_MESSAGES)); /* the swap and its look are in one order */
-    queue->lacking = err == SHMSEG_CHANGED ? SHMSEG_RECORD((uint64_t)messages[*pushed].size) : 0;
     if (err == SHMSEG_CHANGED)
       err = queue_wait_for_room(queue, deadline);
   }

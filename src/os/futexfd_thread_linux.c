@@ -51,9 +51,10 @@
 /* Bytes of a thread's stack; a C library that needs more says so. */
 #define STACK ((size_t)128 << 10)
 
-/* Nanoseconds: how long who has only FUTEX_WAIT sleeps at most; between two wakes of such a one; and
- * between two looks of one whose calls the system refuses. */
-#define INTERVAL 1000000000
+/* Seconds that who has only FUTEX_WAIT sleeps at most. */
+#define INTERVAL 1
+
+/* Nanoseconds between two wakes of such a one, and between two looks of one whose calls are refused. */
 #define AGAIN 1000000
 #define POLL 10000000
 
@@ -65,6 +66,7 @@ enum {
   FUTEX_WAKE = 1,
   FUTEX_CMP_REQUEUE = 4,
   FUTEX_PRIVATE = 128,
+  FUTEX_WAIT_PRIVATE = FUTEX_WAIT + FUTEX_PRIVATE,
   FUTEX_SIZE_U32 = 2,
 };
 
@@ -138,11 +140,9 @@ static int thread_compare(const uint32_t *word, uint32_t seen) {
   return moved < 0 ? errno : 0;
 }
 
-static int thread_wait_one(const uint32_t *word, uint32_t seen, int flags) {
-  struct {
-    kernel_time seconds, nanoseconds;
-  } interval = { INTERVAL / 1000000000, INTERVAL % 1000000000 };
-  return syscall(FUTEX_CALL, word, FUTEX_WAIT | flags, seen, &interval, NULL, 0) == 0 ? 0 : errno;
+static int thread_wait_one(const uint32_t *word, uint32_t seen, int operation) {
+  const kernel_time interval[2] = { INTERVAL, 0 };
+  return syscall(FUTEX_CALL, word, operation, seen, interval, NULL, 0) == 0 ? 0 : errno;
 }
 
 /* Does the system have futex_waitv? It says then that none is too few. */
@@ -214,9 +214,8 @@ static int thread_sleep(const thread_plan *plan) {
     return woken < 0 ? -errno : (int)woken;
   }
   const thread_word *word = &plan->words[plan->count];
-  int flags = plan->count == 0 ? FUTEX_PRIVATE : 0;
-  int err =
-      thread_wait_one((const uint32_t *)(uintptr_t)word->address, (uint32_t)word->value, flags);
+  int err = thread_wait_one((const uint32_t *)(uintptr_t)word->address, (uint32_t)word->value,
+                            plan->count == 0 ? FUTEX_WAIT_PRIVATE : FUTEX_WAIT);
   return err ? -err : (int)plan->count;
 }
 
@@ -396,13 +395,14 @@ static int thread_find(int *found) {
 }
 
 int shmseg_futexfd_thread_open(shmseg_futexfd *f) {
-  int found, i = 0;
+  int found;
   pthread_mutex_lock(&mutex);
   int err = thread_prepare();
   if (!err)
     err = thread_find(&found);
   if (!err) {
     thread *t = &threads[found];
+    int i = 0;
     while (t->entries[i].fd != 0)
       i++;
     t->entries[i].fd = f->fd;

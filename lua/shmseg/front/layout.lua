@@ -166,7 +166,7 @@ function layout.check()
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
   core.front.scratch = ffi.new(layout.type "scratch") -- for what is read from objects; is kept there
-  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- small: a constant
+  layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- a small constant
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it
   return layout

@@ -8,14 +8,17 @@ local template = require "shmseg.front.template"
 
 local segment = {}
 
--- The integer from is what the compiler makes of offset, also of infinity, on any machine.
+-- The integer from is what the processor makes of offset: of infinity a negative one on x64, and on
+-- others the largest, to which nothing may be added.
+local bound = jit.arch == "x64" and "from + COUNT <= view.LIMIT" or "from <= view.LIMIT - COUNT"
+
 local find = [[
   if recording and type(self) == "userdata" and type(offset) == "number"
       and floor(offset) == offset then
     local class = getmetatable(self)
     if class == whole or class == part then
       local view, now, from = cast(view_pointer, self), state.key, cast(int64, offset)
-      if view.key == now and from >= 0 and from <= view.LIMIT - COUNT then
+      if view.key == now and from >= 0 and BOUND then
         local at = view.base + from
 ]]
 
@@ -92,6 +95,7 @@ function segment.install()
   }
   local methods = env.whole.__index
   local function replace(method, text, values)
+    text = template.fill(text, { BOUND = bound })
     methods[method] = template.make(template.fill(text, values), methods[method], env)
   end
   replace("read", read, {})
