@@ -91,7 +91,7 @@ for _, way in ipairs { "io_uring", "thread" } do
 
     for _, what in ipairs(ping.nouns) do
       test(("misses nothing of a second process that answers by %s"):format(what), function()
-        local count = math.ceil(400 * scale)
+        local count = math.ceil(250 * scale)
         local one, two, there, back = start(way), start(way), scratch.name(), scratch.name()
         local chunk = [[ping = require "spec.support.ping"
           state = ping.prepare(...)]]
@@ -105,7 +105,7 @@ for _, way in ipairs { "io_uring", "thread" } do
     end
 
     test("misses nothing of a storm of messages, one taken at each time", function()
-      local count = math.ceil(10000 * scale)
+      local count = math.ceil(5000 * scale)
       local one, two, name = start(way), start(way), scratch.name()
       for _, other in ipairs { one, two } do
         other:call("queue = assert(shmseg.queue.open(..., 'c', { capacity = 128 }))", name)
