@@ -230,7 +230,7 @@ end)
 describe("get of a value that is kept", function()
   after_each(scratch.clean)
 
-  -- Another value is there for one instruction, whichever that is, and the dict keeps one anew.
+  -- Another value is there for one instruction only, whichever that is; the dict keeps one anew.
   it("gives no other one that a hook has put in its place", function()
     if not shmseg.features().ffi then
       return -- the C function takes it in one step
