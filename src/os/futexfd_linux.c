@@ -180,10 +180,12 @@ void shmseg_futexfd_end(shmseg_futexfd *f) {
 void shmseg_futexfd_close(shmseg_futexfd *f) {
   if (f->fd == 0)
     return;
-  if (shmseg_futexfd_is_ours(f))
+  if (shmseg_futexfd_is_ours(f)) {
     futexfd_close_way(f);
-  else if (f->ring > 0)
+    shmseg_futexfd_drain(f->fd); /* a child's copy keeps it in the sets of epoll */
+  } else if (f->ring > 0) {
     close(f->ring);
+  }
   close(f->fd);
   memset(f, 0, sizeof *f);
 }
