@@ -70,6 +70,35 @@ describe("the front on LuaJIT", function()
       print(tostring(shmseg.features().ffi) .. " " .. seg:get_i32(8))]]))
   end)
 
+  it("stays away from a compiler that makes slow code of it", function()
+    for _, option in ipairs { "-O1", "-O-fold", "-O-cse", "-O-dce", "-O-fwd", "-O-sink" } do
+      local said = says(option, "print(require 'shmseg'.features().ffi)")
+      assert.equal(option .. " false", option .. " " .. said)
+    end
+  end)
+
+  it("is there where a program has removed the names of LuaJIT's libraries", function()
+    assert.equal("true 4950", says("with", [[
+      local print, tostring = print, tostring
+      debug, jit, bit, ffi = nil, nil, nil, nil
+      local shmseg = require "shmseg"
+      local seg, sum = shmseg.anonymous(64), 0
+      for i = 0, 99 do
+        seg:set_i32(8, i)
+        sum = sum + seg:get_i32(8)
+      end
+      print(tostring(shmseg.features().ffi) .. " " .. sum)]]))
+  end)
+
+  it("stays away where there is no debug library", function()
+    assert.equal("false 7", says("with", [[
+      debug, package.loaded.debug = nil, nil
+      local shmseg = require "shmseg"
+      local seg = shmseg.anonymous(64)
+      seg:set_i32(8, 7)
+      print(tostring(shmseg.features().ffi) .. " " .. seg:get_i32(8))]]))
+  end)
+
   it("stays away where the C structs are not as it knows them", function()
     assert.equal("true 0 false 7 7", (says("with", [[
       local core = require "shmseg.core"

@@ -15,13 +15,28 @@ local parts = {
   "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
 }
 
--- Is this a LuaJIT whose compiler is on and whose FFI is there, and does nobody refuse the front?
+-- Without any of these the compiler makes an object of each pointer: slower than the C functions.
+local optimizations = { "fold", "cse", "dce", "fwd", "sink" }
+
+local function has_optimizations(is_on, ...)
+  local on = {}
+  for i = 1, select("#", ...) do
+    on[(select(i, ...))] = true
+  end
+  for _, name in ipairs(optimizations) do
+    is_on = is_on and on[name]
+  end
+  return is_on
+end
+
+-- Is this a LuaJIT whose compiler is on, as it is by itself, and whose FFI is there, and does nobody
+-- refuse the front?
 local function is_wanted()
   if not core.front or os.getenv "SHMSEG_FFI" == "0" then
     return false
   end
   local has_jit, jit = pcall(require, "jit")
-  return has_jit and jit.status() and pcall(require, "ffi")
+  return has_jit and has_optimizations(jit.status()) and pcall(require, "ffi")
 end
 
 -- The modules; or nil where a program carries the library without them.
