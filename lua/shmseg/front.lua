@@ -29,7 +29,7 @@ local function has_optimizations(is_on, ...)
   return is_on
 end
 
--- Is this a LuaJIT whose compiler is on, as it is by itself, and whose FFI is there, and does nobody
+-- Is this a LuaJIT whose compiler is on, and optimizes, and whose FFI is there, and does nobody
 -- refuse the front?
 local function is_wanted()
   if not core.front or os.getenv "SHMSEG_FFI" == "0" then

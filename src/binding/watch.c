@@ -171,8 +171,14 @@ static int watch_close(lua_State *L) {
 
 static int watch_tostring(lua_State *L) {
   const watch *w = check_any(L);
-  bool usable = w->open && !is_inherited(w);
-  lua_pushstring(L, usable ? CLASS " (open)" : CLASS " (closed)");
+  if (!w->open || is_inherited(w)) {
+    lua_pushliteral(L, CLASS " (closed)");
+    return 1;
+  }
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, WHAT);
+  luaL_callmeta(L, -1, "__tostring");
+  lua_pushfstring(L, CLASS " (of %s)", lua_tostring(L, -1));
   return 1;
 }
 
