@@ -37,7 +37,7 @@ local function install_next(layout)
   function class.__index.next(...)
     local self, timeout = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
-      and (timeout == nil or type(timeout) == "number" and timeout == timeout) then
+      and (type(timeout) == "nil" or type(timeout) == "number" and timeout == timeout) then
       local serial = see(self, scratch)
       if serial > 0 then
         local value, sequence, lost = string_of(bytes, scratch.size), scratch.number, scratch.lost

@@ -137,9 +137,10 @@ local function install_incr(layout, class)
     local self, key, step, init, ttl = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
       and type(key) == "string" and type(step) == "number" then
-      local is_plain = not init and ttl == nil
+      local has_ttl = type(ttl) ~= "nil"
+      local is_plain = not init and not has_ttl
       if is_plain
-        or type(init) == "number" and (ttl == nil or type(ttl) == "number" and ttl >= 0) then
+        or type(init) == "number" and (not has_ttl or type(ttl) == "number" and ttl >= 0) then
         local sum = incr(self, key, #key, step)
         if sum ~= sum then
           return c_incr(...)
