@@ -3,6 +3,8 @@
 -- Each checks its arguments and the handle, and reaches the bytes by the FFI. Whatever is not as it
 -- should be is left to the C function that it replaces: that is called with the same arguments, by
 -- a tail call, so that the results and the errors are that function's, and blame the same caller.
+-- All are functions of (...): so C gets as many arguments as the caller gave, and complains of the
+-- one that is missing.
 -- @module shmseg.front
 
 local core = require "shmseg.core"
@@ -15,13 +17,13 @@ local parts = {
   "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
 }
 
--- Is this a LuaJIT whose compiler is on and whose FFI is there, and does nobody refuse the front?
+-- Is this a LuaJIT whose compiler is on, and does nobody refuse the front? A sandbox may have taken
+-- away what it is made with.
 local function is_wanted()
-  if not core.front or os.getenv "SHMSEG_FFI" == "0" then
+  if not core.front or not (jit and debug and os and loadstring) then
     return false
   end
-  local has_jit, jit = pcall(require, "jit")
-  return has_jit and jit.status() and pcall(require, "ffi")
+  return os.getenv "SHMSEG_FFI" ~= "0" and jit.status() and pcall(require, "ffi")
 end
 
 -- The modules; or nil where a program carries the library without them.

@@ -54,8 +54,7 @@ end
 --- Begins to watch the compiler.
 -- @treturn boolean whether it can be known when it is recording
 function recording.start()
-  local has_debug, debug = pcall(require, "debug")
-  if not has_debug or not debug.upvaluejoin or not jit.attach then
+  if not debug.upvaluejoin or not jit.attach then
     return false
   end
   attach(function(what)
