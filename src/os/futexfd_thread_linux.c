@@ -421,7 +421,6 @@ int shmseg_futexfd_thread_begin(shmseg_futexfd *f, bool same) {
   if (!same)
     thread_unmap(e);
   shmseg_futexfd_drain(f->fd);
-  f->pending = e->is_armed;
   pthread_mutex_unlock(&mutex);
   return 0;
 }

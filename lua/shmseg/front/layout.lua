@@ -89,7 +89,7 @@ local accesses = {
   u32 = "uint32_t", i64 = "int64_t", f32 = "float", f64 = "double",
 }
 
--- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
+-- The sizes and offsets of front.c, in its order: { struct } or { struct, field }.
 local numbers = {
   { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" },
   { "front", "reads" }, { "front", "buffer" }, { "views" }, { "front", "scratch" },
@@ -120,9 +120,9 @@ local function is_right(state)
     return false
   end
   for i, number in ipairs(numbers) do
-    local struct, field, ctype = number[1], number[2], number[3]
-    local value = ctype and layout.ffi.sizeof(ctype)
-      or field and layout.ffi.offsetof(layout.type(struct), field) or layout.sizeof(struct)
+    local struct, field = number[1], number[2]
+    local value = field and layout.ffi.offsetof(layout.type(struct), field)
+      or layout.sizeof(struct)
     if value ~= state.numbers[i - 1] then
       return false
     end
