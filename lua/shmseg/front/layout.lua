@@ -83,7 +83,9 @@ typedef struct shmseg_view_VERSION {
 ]]
 
 -- A pointer through which a value of each type is loaded or stored where front.at leads, in one
--- instruction of the interpreter: no hook can run in the middle of it.
+-- instruction of the interpreter: no hook can run in the middle of it. It points to front, as if
+-- that were a struct with a reference as in C++, { type &value }: a pointer that the FFI follows by
+-- itself. Here that is the first field of front, at.
 local accesses = {
   u8 = "uint8_t", i8 = "int8_t", i16 = "int16_t", u16 = "uint16_t", i32 = "int32_t",
   u32 = "uint32_t", i64 = "int64_t", f32 = "float", f64 = "double",
