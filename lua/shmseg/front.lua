@@ -43,12 +43,11 @@ end
 
 local function install()
   local modules = load_parts()
-  local layout = modules and modules[1].check()
-  if not layout or not modules[2].start() then
+  if not modules or not modules[1].check() or not modules[2].start() then
     return false
   end
   for i = 3, #modules do
-    modules[i].install(layout)
+    modules[i].install()
   end
   return true
 end

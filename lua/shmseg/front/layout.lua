@@ -143,9 +143,11 @@ function layout.sizeof(name)
   return layout.ffi.sizeof(layout.type(name))
 end
 
---- Declares the structs and compares them with C's.
--- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar),
--- at and home (pointers to fields of state); or nil when they are others
+--- Declares the structs and compares them with C's. Then layout has what the others take from it:
+-- ffi; state, a pointer, with at and home, pointers to its fields, and access, pointers by the name
+-- of a scalar; calls, the functions for objects, with scratch, a pointer to what they leave, and
+-- bytes, the string in that.
+-- @treturn table layout itself, or nil when C's structs are others
 function layout.check()
   local ffi = require "ffi"
   layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")
