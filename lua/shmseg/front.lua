@@ -5,6 +5,8 @@
 -- a tail call, so that the results and the errors are that function's, and blame the same caller.
 -- An argument that was left out is one whose type is "nil": a pointer of the FFI that is NULL is no
 -- such one, and yet == nil.
+-- All are functions of (...): so C gets as many arguments as the caller gave, and complains of the
+-- one that is missing.
 -- @module shmseg.front
 
 local core = require "shmseg.core"
@@ -31,14 +33,14 @@ local function has_optimizations(is_on, ...)
   return is_on
 end
 
--- Is this a LuaJIT whose compiler is on, and optimizes, and whose FFI is there, and does nobody
--- refuse the front?
+-- Is this a LuaJIT whose compiler is on, and optimizes, and does nobody refuse the front? A sandbox
+-- may have taken away what it is made with.
 local function is_wanted()
-  if not core.front or os.getenv "SHMSEG_FFI" == "0" then
+  if not core.front or not (jit and debug and os and loadstring) then
     return false
   end
-  local has_jit, jit = pcall(require, "jit")
-  return has_jit and has_optimizations(jit.status()) and pcall(require, "ffi")
+  return os.getenv "SHMSEG_FFI" ~= "0" and has_optimizations(jit.status())
+    and pcall(require, "ffi")
 end
 
 -- The modules; or nil where a program carries the library without them.
@@ -58,12 +60,11 @@ end
 
 local function install()
   local modules = load_parts()
-  local layout = modules and modules[1].check()
-  if not layout or not modules[2].start() then
+  if not modules or not modules[1].check() or not modules[2].start() then
     return false
   end
   for i = 3, #modules do
-    modules[i].install(layout)
+    modules[i].install()
   end
   return true
 end

@@ -102,6 +102,8 @@ int push_armed_watch(lua_State *L, const watch_source *source, uint64_t seen) {
   return 1;
 }
 
+/* All watches in a list of the Lua module lie in a userdata. The core knows them by the object; what ends here
+ * is less, a subscription, so they are first made known by that. */
 void end_watches(shmseg_watch **list, const void *what) {
   for (shmseg_watch *core = *list; core; core = core->next) {
     const watch *w = (const watch *)((const char *)core - offsetof(watch, core));

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "os/descriptor.h"
+#include "os/futex_call.h"
 #include "os/futexfd_ways.h"
 
 /* As linux/io_uring.h has them; older systems' has not all, and musl-gcc has none. The numbers of the system
@@ -52,7 +53,6 @@ enum {
   REGISTER_SYNC_CANCEL = 24,
   CQ_EVENTFD_DISABLED = 1,
   OP_FUTEX_WAIT = 51,
-  FUTEX_SIZE_U32 = 2,
 };
 
 #define OFFSET_RINGS 0

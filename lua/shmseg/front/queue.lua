@@ -2,11 +2,12 @@
 -- @module shmseg.front.queue
 
 local core = require "shmseg.core"
+local layout = require "shmseg.front.layout"
 local compiler = require "shmseg.front.recording"
 
 local queue = {}
 
-function queue.install(layout)
+function queue.install()
   local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.queue", layout.scratch, layout.bytes

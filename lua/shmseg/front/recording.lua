@@ -8,10 +8,6 @@
 -- that works.
 -- @module shmseg.front.recording
 
--- Programs that run the code of others may have removed these names.
-local has_debug, debug = pcall(require, "debug")
-local jit = require "jit"
-
 local recording = {}
 
 local flag = false
@@ -58,7 +54,7 @@ end
 --- Begins to watch the compiler.
 -- @treturn boolean whether it can be known when it is recording
 function recording.start()
-  if not has_debug or not debug.upvaluejoin or not jit.attach then
+  if not debug.upvaluejoin or not jit.attach then
     return false
   end
   attach(function(what)

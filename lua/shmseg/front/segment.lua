@@ -1,8 +1,6 @@
 --- The front of segments and slices: get_ and set_ of all scalars.
 -- @module shmseg.front.segment
 
-local jit = require "jit" -- the name may be gone
-
 local core = require "shmseg.core"
 local layout = require "shmseg.front.layout"
 local scalars = require "shmseg.front.scalar"
