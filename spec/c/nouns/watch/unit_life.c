@@ -292,6 +292,37 @@ WATCH(moved, "a watch can go from thread to thread, and survives the end of one"
   }
 }
 
+/* Arms it in a thread that lives on until the end of the test. */
+static void *arm_and_stay(void *barrier) {
+  must(arm() == 0);
+  pthread_barrier_wait(barrier);
+  pthread_barrier_wait(barrier);
+  return NULL;
+}
+
+WATCH(one_sleeper, "a watch that another thread arms anew, or closes, is one sleeper, or none") {
+  for (int i = 0; i < 20; i++) {
+    pthread_t thread;
+    pthread_barrier_t barrier;
+    must(pthread_barrier_init(&barrier, NULL, 2) == 0);
+    must(pthread_create(&thread, NULL, arm_and_stay, &barrier) == 0);
+    pthread_barrier_wait(&barrier);
+    child c = child_start(stay, NULL); /* it has the ring, too */
+    check(child_hear(&c) == 'y');
+    if (i % 2)
+      shmseg_watch_close(&watch);
+    else
+      check(is_quiet(&watch, arm));
+    check(sleepers() == (i % 2 ? 0 : 1));
+    child_tell(&c);
+    check(child_end(&c) == 0);
+    pthread_barrier_wait(&barrier);
+    must(pthread_join(thread, NULL) == 0);
+    pthread_barrier_destroy(&barrier);
+    shmseg_watch_close(&watch);
+  }
+}
+
 WATCH(ended_elsewhere, "a segment that is closed in another thread ends the watch, too") {
   check(arm_elsewhere() == 0 && is_quiet(&watch, arm) && arm_elsewhere() == 0);
   shmseg_queue_close(&queue);
