@@ -252,7 +252,7 @@ void shmseg_futexfd_ring_close(shmseg_futexfd *f) {
     return;
   __atomic_fetch_or(ring_word(f, f->cq_flags), CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
   ring_cancel cancel = { .number = NUMBER, .fd = -1, .seconds = -1, .nanoseconds = -1 };
-  if (f->pending && syscall(REGISTER_CALL, f->ring, REGISTER_SYNC_CANCEL, &cancel, 1) != 0 &&
+  if (f->pending && syscall(REGISTER_CALL, f->ring, REGISTER_SYNC_CANCEL, &cancel, 1) < 0 &&
       errno != ENOENT)
     shmseg_futex_wake(f->address, INT32_MAX);
   ring_drop(f);

@@ -217,6 +217,18 @@ WATCH(one_wake, "a wake of one sleeper may be the watch's, which is one of them"
   check(woken && is_readable(&watch, SOON) && shmseg_wait_wake(word, 1) == 0);
 }
 
+WATCH(closed_alone, "a watch that is closed, or rearmed for another word, wakes no other sleeper") {
+  shmseg_watch other = { 0 };
+  if (ways_are("waits")) /* whose thread is told by such wakes */
+    return;
+  check(shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &other) == 0);
+  check(is_quiet(&watch, arm));
+  check(shmseg_queue_watch(&queue, SHMSEG_WATCH_PUSH, &other) == 0);
+  check(shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &other) == 0);
+  shmseg_watch_close(&other);
+  check(!is_readable(&watch, WHILE));
+}
+
 /* --- forks -------------------------------------------------------------------------------- */
 
 static void use_inherited(void *argument) {
