@@ -187,8 +187,7 @@ uint32_t native_add32(uint32_t *word, uint32_t operand);
 double native_add64(int64_t *word, double operand);
 
 /* The least that any call costs. */
-void native_nothing(void) {
-}
+void native_nothing(void) {}
 
 /* Such a call, and the atomic operation. */
 uint32_t native_add32(uint32_t *word, uint32_t operand) {

@@ -10,7 +10,8 @@ local peer_versions = {}
 local LUAPOSIX = [[for v in 4 3 2 1; do lua5.$v -e 'print(require "posix".version)' && break; done]]
 
 local LUV = [[for v in 4 3 2 1; do
-  lua5.$v -e 'print(require "luv".version_string())' && break; done]]
+  lua5.$v -e 'print(require "luv".version_string())' && break
+done]]
 
 -- The line with which a program tells its version; `with` is a file that it needs besides.
 local function program(root, name, argument, with)

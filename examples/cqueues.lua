@@ -20,7 +20,7 @@ local function serve(options, stop)
     print(("%s: %s"):format(from, job))
   end
 
-  -- cqueues takes a watch as it is: it asks for the descriptor, and wakes after watch:timeout().
+  -- cqueues takes a watch as it is: it asks for the descriptor, and for the timeout, too.
   loop:wrap(function()
     local watch = check(jobs:watch "pop")
     while true do

@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local garbage = require "spec.support.garbage"
+local interpret = require "spec.support.interpret"
 local machine = require "spec.support.machine"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
@@ -784,9 +785,8 @@ describe("an array's life:", function()
 
   it("reading and writing elements makes no garbage", function()
     if jit then
-      jit.off() -- compiled code takes memory of its own
+      interpret() -- compiled code takes memory of its own
       jit.flush()
-      scratch.defer(jit.on)
     end
     local seg = segment()
     for _, type in ipairs(scalars) do

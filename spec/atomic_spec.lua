@@ -6,6 +6,7 @@ local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local garbage = require "spec.support.garbage"
 local host = require "spec.support.host"
+local interpret = require "spec.support.interpret"
 local peer = require "spec.support.peer"
 local scalars = require "spec.support.scalars"
 local scratch = require "spec.support.scratch"
@@ -315,9 +316,8 @@ describe("an atomic", function()
 
   it("makes no garbage", function()
     if jit then
-      jit.off() -- compiled code takes memory of its own
+      interpret() -- compiled code takes memory of its own
       jit.flush()
-      scratch.defer(jit.on)
     end
     each_type(function(name)
       local n = atomic(name)

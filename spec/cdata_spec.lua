@@ -4,6 +4,7 @@
 
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
+local interpret = require "spec.support.interpret"
 local peer = require "spec.support.peer"
 local process = require "spec.support.process"
 local scalars = require "spec.support.scalars"
@@ -54,8 +55,7 @@ describe("64-bit cdata", function()
     if not jit then
       pending("this is no LuaJIT")
     end
-    jit.off()
-    scratch.defer(jit.on)
+    interpret()
     scratch.defer(debug.sethook)
     local one, closed, ended = scalars.int64(1), 0, 0
     for index = 1, 22 do
@@ -86,8 +86,7 @@ describe("64-bit cdata", function()
     local seg = expect.success(shmseg.anonymous(64))
     local n = seg:atomic(0, "u64")
     n:store(scalars.uint64(1, 2 ^ 21))
-    jit.off()
-    scratch.defer(jit.on)
+    interpret()
     scratch.defer(debug.sethook)
     local raised = 0
     for calls = 2, 12 do -- the first one is that of pcall

@@ -6,6 +6,7 @@ local collector = require "spec.support.collector"
 local expect = require "spec.support.expect"
 local finalizer = require "spec.support.finalizer"
 local host = require "spec.support.host"
+local interpret = require "spec.support.interpret"
 local message_peer = require "spec.support.message_peer"
 local peer = require "spec.support.peer"
 local scalars = require "spec.support.scalars"
@@ -547,8 +548,7 @@ describe("get_into()", function()
     if not jit then
       pending("this is no LuaJIT")
     end
-    jit.off()
-    scratch.defer(jit.on)
+    interpret()
     scratch.defer(debug.sethook)
     local raised = 0
     for calls = 1, 40 do

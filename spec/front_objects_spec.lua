@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Objects that a hook uses in the midst of another call. On LuaJIT a call is a Lua function of several
--- steps, with one piece of private memory for all objects.
+-- Objects that a hook uses in the midst of another call. On LuaJIT a call is a Lua function of
+-- several steps, with one piece of private memory for all objects.
 
 local shmseg = require "shmseg"
 local scratch = require "spec.support.scratch"
@@ -230,7 +230,7 @@ end)
 describe("get of a value that is kept", function()
   after_each(scratch.clean)
 
-  -- Another value is there for one instruction only, whichever that is, and the dict keeps one anew.
+  -- Another value is there for one instruction only, whichever that is; the dict keeps one anew.
   it("gives no other one that a hook has put in its place", function()
     if not shmseg.features().ffi then
       return -- the C function takes it in one step

@@ -121,8 +121,8 @@ end
 
 -- The answer, a space, and its status.
 function Site:ask(path)
-  return (shell.run(("curl -s -m 30 -o - -w ' %%{http_code}' --unix-socket %s http://here%s"):format(
-    shell.quote(self.folder .. "/socket"), path)))
+  local ask = "curl -s -m 30 -o - -w ' %%{http_code}' --unix-socket %s http://here%s"
+  return (shell.run(ask:format(shell.quote(self.folder .. "/socket"), path)))
 end
 
 -- The answer, which has to be a good one.

@@ -1,13 +1,12 @@
 -- SPDX-License-Identifier: MIT
 -- What a function leaves behind in the collector's count when it is called once more, in KiB.
 
-local scratch = require "spec.support.scratch"
+local interpret = require "spec.support.interpret"
 
 return function(f)
   if jit then
-    jit.off() -- compiled code takes memory of its own
+    interpret() -- compiled code takes memory of its own
     jit.flush()
-    scratch.defer(jit.on)
   end
   f()
   collectgarbage()

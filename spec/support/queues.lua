@@ -5,6 +5,7 @@
 local shmseg = require "shmseg"
 local expect = require "spec.support.expect"
 local host = require "spec.support.host"
+local interpret = require "spec.support.interpret"
 local peer = require "spec.support.peer"
 local scratch = require "spec.support.scratch"
 
@@ -35,10 +36,7 @@ end
 --- pcall(method, ...), with `action` run by a debug hook while the method waits.
 function queues.while_waiting(action, method, ...)
   local inside, done = false, false
-  if jit then
-    jit.off()
-    scratch.defer(jit.on)
-  end
+  interpret()
   scratch.defer(debug.sethook)
   debug.sethook(function()
     local f = debug.getinfo(2, "f").func

@@ -111,8 +111,8 @@ static inline double give_result(const atomic *n, uint64_t bits) {
 }
 
 /* A result that no number holds is the method's business, so it is looked at before the change. */
-static inline double apply_wide(const atomic *n, uint64_t *word, atomic_operation op,
-                                uint64_t operand) {
+static __attribute__((noinline)) double apply_again(const atomic *n, uint64_t *word,
+                                                    atomic_operation op, uint64_t operand) {
   uint64_t old = load_ordered(word);
   for (int i = 0; i < ATOMIC_TRIES; i++) {
     double result = give_wide(n, old);
@@ -124,12 +124,29 @@ static inline double apply_wide(const atomic *n, uint64_t *word, atomic_operatio
   return (double)NAN;
 }
 
+/* The usual case calls nothing: what a number holds, at the first try. */
+static inline double apply_wide(const atomic *n, uint64_t *word, atomic_operation op,
+                                uint64_t operand) {
+  uint64_t old = load_ordered(word);
+  bool is_usual = n->type == SCALAR_i64 ? old + EXACT <= 2 * EXACT : old <= EXACT;
+  if (!is_usual || !cas_ordered(word, &old, atomic_result(op, old, operand)))
+    return apply_again(n, word, op, operand);
+  return view_status(&n->view) == 0 ? (double)(int64_t)old : (double)NAN;
+}
+
+static inline double apply_narrow(const atomic *n, uint32_t *word, atomic_operation op,
+                                  uint64_t operand) {
+  uint64_t old = atomic_apply32(word, op, (uint32_t)operand);
+  if (view_status(&n->view) != 0)
+    return (double)NAN;
+  return n->type == SCALAR_i32 ? (double)(int32_t)old : (double)old;
+}
+
 static inline double apply(const atomic *n, atomic_operation op, uint64_t operand) {
   void *word = find_word(n, true);
   if (!word)
     return (double)NAN;
-  return atomic_is_wide(n) ? apply_wide(n, word, op, operand)
-                           : give_result(n, atomic_apply32(word, op, (uint32_t)operand));
+  return atomic_is_wide(n) ? apply_wide(n, word, op, operand) : apply_narrow(n, word, op, operand);
 }
 
 static double add(const atomic *n, int64_t operand) {

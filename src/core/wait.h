@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Waiting for peers: the only place that sleeps on a word, or wakes a sleeper.
+/* Waiting for peers: the only place that sleeps on a word, or wakes a sleeper; what event loops wait for is
+ * in core/watch.h.
  *
  * No sleep is longer than an interval. A wait that is not over when its interval is returns
  * SHMSEG_INTERRUPTED, as it does after a signal: the caller looks around (a handle may have been

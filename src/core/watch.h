@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Waits whose end an event loop is told: with core/wait.h, the only place that asks to be woken.
+/* Waits whose end an event loop is told: beside core/wait.h the only place that asks the kernel for a wake.
  *
  *   int err = shmseg_watch_begin(watch, segment, of, word, is_polled);
  *   if (err)

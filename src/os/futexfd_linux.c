@@ -22,8 +22,8 @@
 /* Milliseconds that a timer that is over may take to say so. */
 #define OVERDUE 1000
 
-/* Who has a ring and loses it, or finds none free, goes on with a thread; unless the ring is to be alone. */
-enum { UNKNOWN, RING, RING_ALONE, THREAD, NONE, TIMER };
+/* Who has a ring and loses it, or finds none free, goes on with a thread, unless a ring is wanted. */
+enum { UNKNOWN, RING, THREAD, NONE, TIMER };
 
 /* What this process uses, as soon as that is known. The environment chooses, for tests and in trouble. */
 static int way;
@@ -33,34 +33,44 @@ static bool futexfd_is_refused(int err) {
   return err == EPERM || err == ENOSYS || err == EACCES || err == EINVAL || err == EOPNOTSUPP;
 }
 
-/* *stays: it will be so the next time, too. */
-static int futexfd_find(bool *stays) {
+static bool futexfd_wants(const char *name) {
   const char *wanted = getenv("SHMSEG_WATCH");
+  return wanted && strcmp(wanted, name) == 0;
+}
+
+/* *stays: it will be so the next time, too. f has its eventfd, and has the ring if one is found. */
+static int futexfd_find(shmseg_futexfd *f, bool *stays) {
   *stays = true;
-  if (wanted && strcmp(wanted, "thread") == 0)
+  if (futexfd_wants("thread"))
     return THREAD;
-  int err = shmseg_futexfd_ring_try();
+  int err = shmseg_futexfd_ring_try(f);
   bool refused = futexfd_is_refused(err);
   *stays = err == 0 || refused;
-  if (wanted && strcmp(wanted, "io_uring") == 0)
-    return refused ? NONE : RING_ALONE;
+  if (futexfd_wants("io_uring"))
+    return refused ? NONE : RING;
   return err ? THREAD : RING;
 }
 
-static int futexfd_choose(void) {
+static int futexfd_choose(shmseg_futexfd *f) {
   bool stays;
   int chosen = __atomic_load_n(&way, __ATOMIC_RELAXED);
   if (chosen != UNKNOWN)
     return chosen;
-  chosen = futexfd_find(&stays); /* the same for each thread that is here at once */
+  chosen = futexfd_find(f, &stays); /* the same for each thread that is here at once */
   if (stays)
     __atomic_store_n(&way, chosen, __ATOMIC_RELAXED);
   return chosen;
 }
 
 const char *shmseg_futexfd_way(void) {
-  int chosen = futexfd_choose();
-  return chosen == NONE ? NULL : chosen == THREAD ? "thread" : "io_uring";
+  shmseg_futexfd f = { 0 };
+  int chosen = __atomic_load_n(&way, __ATOMIC_RELAXED);
+  if (chosen == UNKNOWN && shmseg_futexfd_eventfd(&f.fd) == 0) {
+    chosen = futexfd_choose(&f);
+    shmseg_futexfd_ring_close(&f);
+    close(f.fd);
+  }
+  return chosen == NONE ? NULL : chosen == RING ? "io_uring" : "thread";
 }
 
 /* --- what is polled ----------------------------------------------------------------------- */
@@ -104,7 +114,7 @@ void shmseg_futexfd_raise(shmseg_futexfd *f) {
 /* The ring that was there, if any, does not go on, because of err: the thread does. */
 static int futexfd_leave_ring(shmseg_futexfd *f, int err) {
   shmseg_futexfd_ring_close(f);
-  if (futexfd_choose() == RING_ALONE)
+  if (futexfd_wants("io_uring"))
     return err;
   err = shmseg_futexfd_thread_open(f);
   if (!err)
@@ -116,7 +126,7 @@ static int futexfd_open_way(shmseg_futexfd *f, int chosen) {
   f->way = chosen == THREAD ? THREAD : RING;
   if (f->way == THREAD)
     return shmseg_futexfd_thread_open(f);
-  int err = shmseg_futexfd_ring_open(f);
+  int err = f->ring > 0 ? 0 : shmseg_futexfd_ring_open(f);
   return err ? futexfd_leave_ring(f, err) : 0;
 }
 
@@ -125,12 +135,11 @@ int shmseg_futexfd_open(shmseg_futexfd *f) {
   memset(f, 0, sizeof *f);
   f->file = -1;
   f->process = shmseg_fork_generation();
-  int chosen = err ? NONE : futexfd_choose();
-  if (chosen == NONE)
-    return err ? err : ENOTSUP;
-  err = shmseg_futexfd_eventfd(&f->fd);
   if (!err)
-    err = futexfd_open_way(f, chosen);
+    err = shmseg_futexfd_eventfd(&f->fd);
+  int chosen = err ? NONE : futexfd_choose(f);
+  if (!err)
+    err = chosen == NONE ? ENOTSUP : futexfd_open_way(f, chosen);
   if (err && f->fd > 0)
     close(f->fd);
   if (err)
@@ -171,10 +180,12 @@ void shmseg_futexfd_end(shmseg_futexfd *f) {
 void shmseg_futexfd_close(shmseg_futexfd *f) {
   if (f->fd == 0)
     return;
-  if (shmseg_futexfd_is_ours(f))
+  if (shmseg_futexfd_is_ours(f)) {
     futexfd_close_way(f);
-  else if (f->ring > 0)
+    shmseg_futexfd_drain(f->fd); /* a child's copy keeps it in the sets of epoll */
+  } else if (f->ring > 0) {
     close(f->ring);
+  }
   close(f->fd);
   memset(f, 0, sizeof *f);
 }

@@ -258,20 +258,19 @@ void shmseg_futexfd_ring_close(shmseg_futexfd *f) {
   ring_drop(f);
 }
 
-int shmseg_futexfd_ring_try(void) {
-  shmseg_futexfd f = { 0 };
+int shmseg_futexfd_ring_try(shmseg_futexfd *f) {
   uint32_t word = 1;
   int result = 0;
-  f.fd = -1;
-  int err = shmseg_futexfd_eventfd(&f.fd);
-  if (err)
-    return err;
-  err = shmseg_futexfd_ring_open(&f);
+  int err = shmseg_futexfd_ring_open(f);
   if (!err)
-    err = ring_submit(&f, &word, 0, &result);
-  ring_drop(&f);
-  close(f.fd);
-  return err ? err : result == -EAGAIN ? 0 : EINVAL;
+    err = ring_submit(f, &word, 0, &result);
+  if (!err && result != -EAGAIN)
+    err = EINVAL;
+  if (err)
+    ring_drop(f);
+  else
+    shmseg_futexfd_drain(f->fd);
+  return err;
 }
 
 #else

@@ -16,8 +16,9 @@ void shmseg_futexfd_write(int fd);
 
 int shmseg_futexfd_ring_open(shmseg_futexfd *f);
 
-/* Asks the kernel whether it knows such waits: 0, or why not. */
-int shmseg_futexfd_ring_try(void);
+/* Opens it, if the kernel knows such waits: 0, or why not. It is not tried with a ring of its own: some
+ * time after a ring was closed the kernel interrupts a system call of the thread that made it. */
+int shmseg_futexfd_ring_try(shmseg_futexfd *f);
 
 /* As shmseg_futexfd_begin() and _wait(); same: the word is that of the wait that may be under way. */
 int shmseg_futexfd_ring_begin(shmseg_futexfd *f, bool same);

@@ -91,8 +91,8 @@ local accesses = {
 
 -- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
 local numbers = {
-  { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" }, { "front", "reads" },
-  { "front", "buffer" }, { "views" }, { "front", "scratch" },
+  { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" },
+  { "front", "reads" }, { "front", "buffer" }, { "views" }, { "front", "scratch" },
   { "view", "key" }, { "view", "base" }, { "view", "code" },
   { "view", "limit" }, { "view", "limit_to_change" },
   { "front", "objects" },
@@ -165,7 +165,7 @@ function layout.check()
   layout.at = ffi.cast("uint8_t **", state)
   layout.home = layout.at + 1
   layout.calls = layout.state.objects
-  core.front.scratch = ffi.new(layout.type "scratch") -- for what is read from objects; is kept there
+  core.front.scratch = ffi.new(layout.type "scratch") -- what is read from objects; kept there
   layout.scratch = ffi.cast(layout.type "scratch *", core.front.scratch) -- a small constant
   layout.bytes = ffi.cast("const char *", layout.scratch.bytes)
   layout.anchor = state -- the pointers do not keep it

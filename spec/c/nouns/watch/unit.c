@@ -91,7 +91,7 @@ static void shut(void) {
 
 WATCH(pops, "a queue's watch is readable when there is a message, until it is called again") {
   new_queue(100);
-  for (int i = 0; i < 30; i++) {
+  for (int i = 0; i < 10; i++) {
     check(hears(arm_pop, push_x));
     check(is_readable(&watch, 0) && finds(arm_pop) && finds(arm_pop));
     take_one();

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -280,6 +281,21 @@ WATCH(forked_and_closed, "a watch whose descriptors a child has, too, ends with 
   check(child_end(&c) == 0);
 }
 
+WATCH(forked_in_epoll,
+      "nor does it stay readable in a set of epoll, where the child's copy keeps it") {
+  struct epoll_event event = { .events = EPOLLIN };
+  int set = epoll_create1(EPOLL_CLOEXEC);
+  push(NULL);
+  check(arm() == 0 && epoll_ctl(set, EPOLL_CTL_ADD, watch.fd, &event) == 0);
+  child c = child_start(stay, NULL);
+  check(child_hear(&c) == 'y' && epoll_wait(set, &event, 1, 0) == 1);
+  shmseg_watch_close(&watch);
+  check(epoll_wait(set, &event, 1, 0) == 0);
+  child_tell(&c);
+  check(child_end(&c) == 0);
+  close(set);
+}
+
 /* --- threads ------------------------------------------------------------------------------ */
 
 static void *arm_here(void *result) {
@@ -448,9 +464,9 @@ WATCH(idle, "watches that wait do nothing") {
   shmseg_watch many[20] = { { 0 } };
   for (int i = 0; i < 20; i++)
     check(shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &many[i]) == 0);
-  check(!is_readable(&many[0], 5 * WHILE)); /* all threads sleep by now */
+  check(!is_readable(&many[0], 20 * WHILE)); /* all threads sleep by now */
   long before = count_sleeps();
-  check(!is_readable(&many[0], 10 * WHILE));
+  check(!is_readable(&many[0], 20 * WHILE));
   check(count_sleeps() - before <= 1); /* that poll's */
   for (int i = 0; i < 20; i++)
     shmseg_watch_close(&many[i]);

@@ -101,7 +101,7 @@ static inline bool is_readable(const shmseg_watch *watch, int milliseconds) {
 }
 
 #define SOON 10000 /* milliseconds that a wake may take on a busy machine */
-#define WHILE 20   /* that nothing comes in */
+#define WHILE 5    /* that nothing comes in */
 
 /* Calls arm, which looks, and finds nothing: then nothing is readable, but for a signal that was still on its
  * way from before. */
