@@ -52,7 +52,8 @@ const char *watch_hint(int err) {
   switch (err) {
   case EMFILE:
   case ENFILE: return "a watch takes one or two descriptors: ulimit -n tells the limit";
-  case EAGAIN: return "there can be no more threads that wait for watches";
+  case EAGAIN:
+    return "no further thread can wait: 64 at most, each for 127 watches, or for one before Linux 5.16";
   case ENOTSUP: return "neither io_uring nor a thread can wait here: shmseg.features().watch";
   default: return NULL;
   }

@@ -373,7 +373,7 @@ static int thread_find(int *found) {
     if (t->state == ABSENT)
       return thread_start(t);
   }
-  return ENFILE;
+  return EAGAIN; /* as the system says that it has no thread left */
 }
 
 int shmseg_futexfd_thread_open(shmseg_futexfd *f) {
