@@ -103,6 +103,26 @@ describe("the front on LuaJIT", function()
       print(right, taken, shmseg.features().ffi, seg:get_i32(8), sum)]]):gsub("\t", " ")))
   end)
 
+  it("does not need what a program has taken from its globals", function()
+    local taken = "debug, jit, loadstring, load = nil, nil, "
+    for before, expected in pairs {
+      [taken .. "loadstring, load"] = "true 100", [taken .. "nil, nil"] = "false 100",
+      ["require('debug').getregistry = nil"] = "false 100",
+    } do
+      assert.equal(expected, says("with", before .. [[
+
+        local shmseg = require "shmseg"
+        debug, jit, loadstring, load = nil, nil, nil, nil
+        local Point = shmseg.struct("Point", { { "x", "i32" } })
+        local point, sum = Point:at(assert(shmseg.anonymous(64)), 0), 0
+        for i = 1, 100 do
+          point.x = 1
+          sum = sum + point.x
+        end
+        print(tostring(shmseg.features().ffi) .. " " .. sum)]]))
+    end
+  end)
+
   it("may be loaded anew in one Lua", function()
     assert.equal("true 100", says("with", [[
       local shmseg, sum

@@ -9,9 +9,9 @@ local core = require "shmseg.core"
 
 local front = {}
 
--- The first two are for the others.
+-- The first three are for the others.
 local parts = {
-  "layout", "recording",
+  "layout", "recording", "template",
   "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
 }
 
@@ -42,10 +42,10 @@ end
 local function install()
   local modules = load_parts()
   local layout = modules and modules[1].check()
-  if not layout or not modules[2].start() then
+  if not layout or not modules[3].is_possible() or not modules[2].start() then
     return false
   end
-  for i = 3, #modules do
+  for i = 4, #modules do
     modules[i].install(layout)
   end
   return true

@@ -8,6 +8,13 @@ local scalars = require "shmseg.front.scalar"
 
 local template = {}
 
+local loadstring = loadstring or load -- kept: a program may take them from its own code later
+
+--- Can functions be made in this state?
+function template.is_possible()
+  return loadstring ~= nil
+end
+
 -- Around each access. The view has a shortcut, which is good while the difference of its key and
 -- state.key is what the code expects. The address is computed and checked, then put into state.at;
 -- if no mapping has changed since (state.key), it is used. If it is then still there, it was used,
