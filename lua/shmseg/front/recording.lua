@@ -15,8 +15,8 @@ local recording = {}
 -- Kept, since a program may take debug from its own code after it has loaded the module.
 local has_debug, debug = pcall(require, "debug")
 debug = has_debug and debug or {}
-local getregistry, getupvalue, setupvalue, upvaluejoin =
-  debug.getregistry, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
+local gethook, getregistry, getupvalue, setupvalue, upvaluejoin =
+  debug.gethook, debug.getregistry, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
 
 local flag = false
 
@@ -62,11 +62,13 @@ end
 --- Begins to watch the compiler.
 -- @treturn boolean whether it can be known when it is recording
 function recording.start()
-  if not (getregistry and getupvalue and setupvalue and upvaluejoin and jit.attach) then
+  if not (gethook and getregistry and getupvalue and setupvalue and upvaluejoin and jit.attach) then
     return false
   end
+  -- A hook of C can suspend a coroutine in the middle of a method, and then another one. They would
+  -- use the one place where an address is kept at once.
   attach(function(what)
-    setupvalue(cell, 1, what == "start")
+    setupvalue(cell, 1, what == "start" and not gethook())
   end)
   count_misses(1000) -- is compiled
   return count_misses(1000) < 100
