@@ -35,8 +35,8 @@
 #include <unistd.h>
 
 #include "os/descriptor.h"
-#include "os/futex_call.h"
 #include "os/futex.h"
+#include "os/futex_call.h"
 #include "os/futexfd_ways.h"
 
 /* As linux/io_uring.h has them; older systems' has not all, and musl-gcc has none. The numbers of the system
