@@ -41,6 +41,8 @@ local scalars = require "shmseg.front.scalar"
 
 local template = {}
 
+local loadstring = loadstring -- kept: a program may take it from its own code later
+
 -- Around each access; the checks that the shortcut is good, and that the access is inside, come
 -- before it. The address is put into state.at; if no mapping has changed since (state.key), it is
 -- used. If it is then still there, it was used, else something came between: a hook or a finalizer
