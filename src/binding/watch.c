@@ -52,7 +52,8 @@ const char *watch_hint(int err) {
   switch (err) {
   case EMFILE:
   case ENFILE: return "a watch takes one or two descriptors: ulimit -n tells the limit";
-  case EAGAIN: return "there can be no more threads that wait for watches";
+  case EAGAIN:
+    return "no further thread can wait: 64 at most, each for 127 watches, or for one before Linux 5.16";
   case ENOTSUP: return "neither io_uring nor a thread can wait here: shmseg.features().watch";
   default: return NULL;
   }
@@ -102,6 +103,8 @@ int push_armed_watch(lua_State *L, const watch_source *source, uint64_t seen) {
   return 1;
 }
 
+/* All watches in a list of the Lua module lie in a userdata. The core knows them by the object; what ends here
+ * is less, a subscription, so they are first made known by that. */
 void end_watches(shmseg_watch **list, const void *what) {
   for (shmseg_watch *core = *list; core; core = core->next) {
     const watch *w = (const watch *)((const char *)core - offsetof(watch, core));
@@ -171,8 +174,14 @@ static int watch_close(lua_State *L) {
 
 static int watch_tostring(lua_State *L) {
   const watch *w = check_any(L);
-  bool usable = w->open && !is_inherited(w);
-  lua_pushstring(L, usable ? CLASS " (open)" : CLASS " (closed)");
+  if (!w->open || is_inherited(w)) {
+    lua_pushliteral(L, CLASS " (closed)");
+    return 1;
+  }
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, WHAT);
+  luaL_callmeta(L, -1, "__tostring");
+  lua_pushfstring(L, CLASS " (of %s)", lua_tostring(L, -1));
   return 1;
 }
 

@@ -198,13 +198,7 @@ static bool futexfd_is_same(const shmseg_futexfd *f, const shmseg_futexfd_word *
          (word->file >= 0 ? word->offset == f->offset : word->address == f->address);
 }
 
-int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
-  bool same = futexfd_is_same(f, word);
-  if (f->way == TIMER)
-    return futexfd_set_timer(f->fd, 0);
-  f->file = word->file;
-  f->offset = word->offset;
-  f->address = word->address;
+static int futexfd_begin_way(shmseg_futexfd *f, bool same) {
   if (f->way == RING) {
     int err = shmseg_futexfd_ring_begin(f, same);
     if (err)
@@ -213,6 +207,19 @@ int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
       return err;
   }
   return shmseg_futexfd_thread_begin(f, same);
+}
+
+int shmseg_futexfd_begin(shmseg_futexfd *f, const shmseg_futexfd_word *word) {
+  bool same = futexfd_is_same(f, word);
+  if (f->way == TIMER)
+    return futexfd_set_timer(f->fd, 0);
+  if (same)
+    f->address = word->address; /* else the old wait, if it is to end, is one on the old word */
+  int err = futexfd_begin_way(f, same);
+  f->file = word->file;
+  f->offset = word->offset;
+  f->address = word->address;
+  return err;
 }
 
 int shmseg_futexfd_wait(shmseg_futexfd *f, const shmseg_futexfd_word *word, uint32_t seen) {

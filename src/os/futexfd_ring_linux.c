@@ -20,8 +20,8 @@
  *             wait   a request that is still under way does (R3). Else submit; an answer that is there
  *                    at once, for the word is another one or its page is gone, makes it readable.
  *             Another thread than the one that made the ring is refused (EEXIST): it makes a new one. The
- *             old one's request is ended, and its signals are off; one that was on its way makes the
- *             descriptor readable for nothing. The kernel ends the requests of a thread that ends, which
+ *             old one's request is ended by a wake of the word, and its signals are off; one that was on
+ *             its way makes the descriptor readable for nothing. The kernel ends the requests of a thread that ends, which
  *             signals: so the loop, in whatever thread, calls, and gets a new ring.
  *
  * CRASHES     all of it is private to the process, and goes with it. */
@@ -35,6 +35,8 @@
 #include <unistd.h>
 
 #include "os/descriptor.h"
+#include "os/futex.h"
+#include "os/futex_call.h"
 #include "os/futexfd_ways.h"
 
 /* As linux/io_uring.h has them; older systems' has not all, and musl-gcc has none. The numbers of the system
@@ -52,7 +54,6 @@ enum {
   REGISTER_SYNC_CANCEL = 24,
   CQ_EVENTFD_DISABLED = 1,
   OP_FUTEX_WAIT = 51,
-  FUTEX_SIZE_U32 = 2,
 };
 
 #define OFFSET_RINGS 0
@@ -243,15 +244,17 @@ int shmseg_futexfd_ring_wait(shmseg_futexfd *f, const uint32_t *word, uint32_t s
   return err;
 }
 
-/* Ends the wait at once, so that it takes nobody's wake; another thread than the ring's leaves that to the
- * kernel, which does it soon. */
+/* Ends the wait at once, so that it takes nobody's wake. Another thread than the ring's is refused: it wakes
+ * the word's sleepers, this one among them; for the kernel would end it later, and a child that has the
+ * ring's descriptor, too, keeps it. */
 void shmseg_futexfd_ring_close(shmseg_futexfd *f) {
   if (f->ring <= 0)
     return;
   __atomic_fetch_or(ring_word(f, f->cq_flags), CQ_EVENTFD_DISABLED, __ATOMIC_SEQ_CST);
   ring_cancel cancel = { .number = NUMBER, .fd = -1, .seconds = -1, .nanoseconds = -1 };
-  if (f->pending)
-    syscall(REGISTER_CALL, f->ring, REGISTER_SYNC_CANCEL, &cancel, 1);
+  if (f->pending && syscall(REGISTER_CALL, f->ring, REGISTER_SYNC_CANCEL, &cancel, 1) < 0 &&
+      errno != ENOENT)
+    shmseg_futex_wake(f->address, INT32_MAX);
   ring_drop(f);
 }
 

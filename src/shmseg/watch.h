@@ -25,9 +25,10 @@ extern "C" {
  *   err = shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &watch);
  *   while (!err) {
  *     poll watch.fd for reading, at most a second;
- *     while (shmseg_queue_take(&queue, …, 0) == 0)
+ *     while ((err = shmseg_queue_take(&queue, …, 0)) == 0)
  *       use what was taken;
- *     err = shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &watch);
+ *     if (err == SHMSEG_TIMEOUT)
+ *       err = shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &watch);
  *   }
  *   shmseg_watch_close(&watch);
  *
@@ -42,8 +43,9 @@ extern "C" {
  * watch that goes from a read-only handle to another one.
  *
  * Closing the object, or its segment, ends the watch: it is readable for good, and is closed like any other.
- * Resizing does not. It belongs to its segment's handle: both are for one thread at a time. Mutexes,
- * rwlocks and semaphores of permits have none: their wake is for one sleeper, who then takes it. */
+ * Resizing does not. It belongs to its segment's handle, which knows where it is: do not move or copy an open
+ * one. Both are for one thread at a time. Mutexes, rwlocks and semaphores of permits have none: their wake is
+ * for one sleeper, who then takes it. */
 typedef struct shmseg_watch {
   int fd; /* poll it for reading; 0: closed. Never read it, write it or close it. It stays the same */
 

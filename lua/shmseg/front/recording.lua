@@ -8,13 +8,9 @@
 -- that works.
 -- @module shmseg.front.recording
 
-local jit = require "jit"
-
 local recording = {}
 
 -- Kept, since a program may take debug from its own code after it has loaded the module.
-local has_debug, debug = pcall(require, "debug")
-debug = has_debug and debug or {}
 local gethook, getregistry, getupvalue, setupvalue, upvaluejoin =
   debug.gethook, debug.getregistry, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
 

@@ -10,8 +10,7 @@ local segment = {}
 
 -- The integer from is what the processor makes of offset: of infinity a negative one on x64, and on
 -- others the largest, to which nothing may be added.
-local arch = require("jit").arch
-local bound = arch == "x64" and "from + COUNT <= view.LIMIT" or "from <= view.LIMIT - COUNT"
+local bound = jit.arch == "x64" and "from + COUNT <= view.LIMIT" or "from <= view.LIMIT - COUNT"
 
 local find = [[
   if recording and type(self) == "userdata" and type(offset) == "number"
