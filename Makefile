@@ -22,7 +22,7 @@ all: $(built)                ## build the module for one Lua, into build/<LUA>
 
 help:                        ## this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' Makefile | expand -t 18
-	@echo "  LUA=5.1 to 5.5 or luajit chooses the Lua, ARGS=... what the specs' runner is told"
+	@echo "  LUA=5.1 to 5.5 or luajit chooses the Lua, ARGS=... what the specs' runner is told, JIT=-joff an option of LuaJIT"
 
 setup:
 	@.ci/setup $(version)

@@ -14,6 +14,15 @@ function context.output_of(command)
   return line or ""
 end
 
+--- The command that this interpreter was started with.
+function context.interpreter()
+  local first = 0
+  while arg[first - 1] do
+    first = first - 1
+  end
+  return arg[first]
+end
+
 local function helper_path(root, name)
   return ("%s/build/bench/%s-%s.so"):format(root, name, version)
 end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
 -- Cell, queue and broadcast: one process here, two in peers/message_pair.lua; what others offer.
 
+local context = require "bench.context"
 local installed = require "bench.installed"
 
 local message = {}
@@ -27,12 +28,8 @@ end
 function message.prepare(bench, found)
   local commands = {}
   if bench.channel then
-    local first = 0
-    while arg[first - 1] do
-      first = first - 1
-    end
     table.insert(commands, ("%s '%s/bench/peers/message_pair.lua' '%s' %d %d"):format(
-      arg[first], bench.root, bench.root, bench.slice, LAPS))
+      context.interpreter(), bench.root, bench.root, bench.slice, LAPS))
   else
     found:add("note\tchannel.c: does not compile here, skipped")
   end

@@ -99,15 +99,6 @@ local function parse(words)
   return options
 end
 
---- The command that this interpreter was started with.
-local function interpreter()
-  local lowest = 0
-  while arg[lowest - 1] do
-    lowest = lowest - 1
-  end
-  return arg[lowest]
-end
-
 --- Runs a command that prints the lines of a round.
 local function collect(found, command)
   local lines = io.popen(command)
@@ -128,7 +119,7 @@ local function run_suite(suite, options)
   local found = results.new()
   local laps = options.laps or suite.laps
   local own = ("%s '%s/bench/round.lua' '%s' %s %d %d %d '%s'"):format(
-    interpreter(), root, root, suite.name, slice, laps, options.keys, options.only or "")
+    context.interpreter(), root, root, suite.name, slice, laps, options.keys, options.only or "")
   local close, commands = function() end, {}
   if suite.elsewhere then
     commands, close = suite.elsewhere.prepare(context.open(root, slice), found, own)

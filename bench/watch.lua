@@ -2,6 +2,8 @@
 -- Watches in luv: from push to the callback, beside a pipe that luv reads; and what idle ones cost.
 -- Both in processes of their own (peers/watch_luv.lua), since each uses one way to wait.
 
+local context = require "bench.context"
+
 local watch = {}
 
 local WAYS = { "io_uring", "thread" }
@@ -9,18 +11,10 @@ local MOST = { io_uring = 1.5, thread = 4 }
 local LAPS = 5
 local IDLE = 10 -- seconds
 
-local function interpreter()
-  local first = 0
-  while arg[first - 1] do
-    first = first - 1
-  end
-  return arg[first]
-end
-
 -- Words that measure one thing with one way to wait.
 local function command(bench, way, what, number)
   return ("SHMSEG_WATCH=%s %s '%s/bench/peers/watch_luv.lua' '%s' %s %d"):format(
-    way, interpreter(), bench.root, bench.root, what, number)
+    way, context.interpreter(), bench.root, bench.root, what, number)
 end
 
 --- The commands that measure, and a function that removes what they work on.

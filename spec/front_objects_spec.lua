@@ -56,14 +56,19 @@ local function objects()
 end
 
 -- Has the methods do in the interpreter what they do when they are compiled, where that differs.
+-- The compiler is at rest meanwhile: the end of a recording would change that again.
 local function as_compiled(cell, is_so)
+  jit.off(true)
+  jit.off()
   local get, i, name = getmetatable(cell).__index.get, 0
   repeat
     i = i + 1
     name = debug.getupvalue(get, i)
   until name == "recording"
   debug.setupvalue(get, i, is_so) -- all methods have it
-  jit[is_so and "off" or "on"]()
+  if not is_so then
+    jit.on()
+  end
 end
 
 -- Calls fn while the hook uses the objects between any two instructions.

@@ -70,6 +70,23 @@ describe("the front on LuaJIT", function()
       print(tostring(shmseg.features().ffi) .. " " .. seg:get_i32(8))]]))
   end)
 
+  it("stays away from a compiler that makes slow code of it", function()
+    for _, option in ipairs { "-O1", "-O-fold", "-O-cse", "-O-dce", "-O-fwd", "-O-sink" } do
+      local said = says(option, "print(require 'shmseg'.features().ffi)")
+      assert.equal(option .. " false", option .. " " .. said)
+    end
+  end)
+
+  it("stays away where a sandbox has taken what it needs", function()
+    for _, name in ipairs { "jit", "debug", "os", "loadstring" } do
+      assert.equal("false 7", says("with", name .. [[ = nil
+        local shmseg = require "shmseg"
+        local seg = shmseg.anonymous(64)
+        seg:set_i32(8, 7)
+        print(tostring(shmseg.features().ffi) .. " " .. seg:get_i32(8))]]), name)
+    end
+  end)
+
   it("stays away where the C structs are not as it knows them", function()
     assert.equal("true 0 false 7 7", (says("with", [[
       local core = require "shmseg.core"
@@ -101,6 +118,54 @@ describe("the front on LuaJIT", function()
         sum = seg:get_i32(8) + #q:pop(0) - 5
       end
       print(right, taken, shmseg.features().ffi, seg:get_i32(8), sum)]]):gsub("\t", " ")))
+  end)
+
+  it("does not need what a program takes from its globals later", function()
+    for before, expected in pairs {
+      [""] = "true 100", ["debug.getregistry = nil"] = "false 100",
+    } do
+      assert.equal(expected, says("with", before .. [[
+
+        local shmseg = require "shmseg"
+        debug, jit, loadstring, load = nil, nil, nil, nil
+        local Point = shmseg.struct("Point", { { "x", "i32" } })
+        local point, sum = Point:at(assert(shmseg.anonymous(64)), 0), 0
+        for i = 1, 100 do
+          point.x = 1
+          sum = sum + point.x
+        end
+        print(tostring(shmseg.features().ffi) .. " " .. sum)]]))
+    end
+  end)
+
+  it("is not compiled while there is a hook, which could suspend several calls", function()
+    assert.equal("recorded: 0 with a hook, 1 without", says("with", [[
+      local get, count, place
+      local function see(what) -- the module calls it behind its own
+        if what == "start" and get and select(2, debug.getupvalue(get, place)) then
+          count = count + 1
+        end
+      end
+      jit.off(see)
+      jit.attach(see, "trace")
+      local shmseg = require "shmseg"
+      local seg = assert(shmseg.anonymous(64))
+      get, place = seg.get_i32, 0
+      repeat
+        place = place + 1
+      until debug.getupvalue(get, place) == "recording"
+      local function recorded()
+        count = 0
+        for _ = 1, 100 do
+          seg:get_i32(0)
+        end
+        return math.min(count, 1)
+      end
+      debug.sethook(function() end, "", 1000000)
+      local with = recorded()
+      debug.sethook()
+      jit.flush()
+      print(("recorded: %d with a hook, %d without"):format(with, recorded()))]]))
   end)
 
   it("may be loaded anew in one Lua", function()

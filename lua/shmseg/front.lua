@@ -3,6 +3,10 @@
 -- Each checks its arguments and the handle, and reaches the bytes by the FFI. Whatever is not as it
 -- should be is left to the C function that it replaces: that is called with the same arguments, by
 -- a tail call, so that the results and the errors are that function's, and blame the same caller.
+-- An argument that was left out is one whose type is "nil": a pointer of the FFI that is NULL is no
+-- such one, and yet == nil.
+-- All are functions of (...): so C gets as many arguments as the caller gave, and complains of the
+-- one that is missing.
 -- @module shmseg.front
 
 local core = require "shmseg.core"
@@ -15,13 +19,28 @@ local parts = {
   "segment", "array", "record", "atomic", "cell", "queue", "broadcast", "dict",
 }
 
--- Is this a LuaJIT whose compiler is on and whose FFI is there, and does nobody refuse the front?
+-- Without any of these the compiler makes an object of each pointer: slower than the C functions.
+local optimizations = { "fold", "cse", "dce", "fwd", "sink" }
+
+local function has_optimizations(is_on, ...)
+  local on = {}
+  for i = 1, select("#", ...) do
+    on[(select(i, ...))] = true
+  end
+  for _, name in ipairs(optimizations) do
+    is_on = is_on and on[name]
+  end
+  return is_on
+end
+
+-- Is this a LuaJIT whose compiler is on, and optimizes, and does nobody refuse the front? A sandbox
+-- may have taken away what it is made with.
 local function is_wanted()
-  if not core.front or os.getenv "SHMSEG_FFI" == "0" then
+  if not core.front or not (jit and debug and os and loadstring) then
     return false
   end
-  local has_jit, jit = pcall(require, "jit")
-  return has_jit and jit.status() and pcall(require, "ffi")
+  return os.getenv "SHMSEG_FFI" ~= "0" and has_optimizations(jit.status())
+    and pcall(require, "ffi")
 end
 
 -- The modules; or nil where a program carries the library without them.
@@ -41,12 +60,11 @@ end
 
 local function install()
   local modules = load_parts()
-  local layout = modules and modules[1].check()
-  if not layout or not modules[2].start() then
+  if not modules or not modules[1].check() or not modules[2].start() then
     return false
   end
   for i = 3, #modules do
-    modules[i].install(layout)
+    modules[i].install()
   end
   return true
 end

@@ -113,6 +113,7 @@ end
 
 local nan, huge = 0 / 0, math.huge
 local one = scalars.int64(1)
+local zero, null = scalars.other_cdata[1], scalars.other_cdata[6] -- equal to 0 and to nil
 
 -- What an offset or an index may be taken for. size: one that is just outside.
 local function numbers(size)
@@ -170,6 +171,7 @@ end
 local timeouts = {
   { "v", 0 }, { "v", nil, n = 2 }, { "v", -1 }, { "v", nan }, { "v", huge }, { "v", "0" },
   { "v", "x" }, { "v", true }, { "v", {} }, { "v", 1e300 }, { "v", 1e-9 }, { "v", one },
+  { "v", zero }, { "v", null },
 }
 
 local Inner = shmseg.struct("FrontInner", { { "x", "i16" }, { "y", "f64" } })
@@ -554,7 +556,7 @@ function groups.queues()
     try("queue", q, "self:pop(a)", { { 0 }, { nil, n = 0 }, { 5 } }, "self:push(message)")
   end
   try("queue", q, "self:pop(a)", {
-    { 0 }, { "x" }, { nan }, { {} }, { true }, { one },
+    { 0 }, { null }, { zero }, { "x" }, { nan }, { {} }, { true }, { one },
   }, "self:push('a') self:drain() self:push('b')")
   local seg = create(100)
   try("queue", q, "self:push(a)", { { seg }, { seg:slice(3, 9) }, { q:segment() } }, "self:drain()")
@@ -587,6 +589,7 @@ function groups.broadcasts()
     _G.message = type(list[1]) == "string" and #list[1] <= 1000 and list[1] or "x"
     try("subscription", s, "self:next(a)", { { 0 }, { nil, n = 0 }, { 5 } }, "publish()")
   end
+  try("subscription", s, "self:next(a)", { { 0 }, { null }, { zero }, { "x" } }, "publish()")
   local seg = create(100)
   try("broadcast", b, "self:publish(a)", { { seg }, { seg:slice(3, 9) }, { b:segment() } })
   local reader = assert(shmseg.broadcast.open(broadcast_name, "r"))
@@ -655,8 +658,11 @@ function groups.dicts()
   local times = {
     { "t", 0 }, { "t", nil, n = 2 }, { "t", 1000 }, { "t", 0.5e-6 }, { "t", -1 }, { "t", nan },
     { "t", huge }, { "t", "5" }, { "t", "x" }, { "t", false }, { "t", true }, { "t", {} },
-    { "t", 1e300 }, { "t", one },
+    { "t", 1e300 }, { "t", one }, { "t", zero }, { "t", null },
   }
+  try("dict", d, "self:incr('sum', 1, nil, b)", {
+    { "t", nil, n = 2 }, { "t", null }, { "t", zero }, { "t", 1 },
+  }, "self:set('sum', 1)")
   try("dict", d, "self:set(a, 'v', b)", times)
   try("dict", d, "self:incr('new', 1, 0, b)", times, "self:delete('new')")
   local flags = {

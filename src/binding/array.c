@@ -53,8 +53,8 @@ static int index_slowly(lua_State *L, const array *a) {
 }
 
 static inline void note(array *a) {
-  if (!view_is_noted(&a->view, ARRAY_IDENTITY(a->element.type)))
-    view_shorten(&a->view, ARRAY_IDENTITY(a->element.type), a->count, a->element.size);
+  if (!view_is_noted(&a->view, ARRAY_SORT(a->element.type)))
+    view_shorten(&a->view, ARRAY_SORT(a->element.type), a->count, a->element.size);
 }
 
 /* a[i] -> value, or nil outside */

@@ -174,16 +174,15 @@ static int rearm_watch(lua_State *L, watch *w) {
   dict_key key;
   shmseg_dict_value seen;
   lua_settop(L, 2);
-  lua_getuservalue(L, 1);
-  lua_insert(L, 1); /* the table, the watch, the value */
-  for (int i = 1; i < WATCH; i++)
-    lua_rawgeti(L, 1, i);
-  if (is_given) {
-    lua_pushvalue(L, 3);
-    lua_replace(L, -2);
-  }
-  lua_pushvalue(L, 2);
+  lua_getuservalue(L, 1); /* the watch, the value, the table: below what arm_watch() takes */
+  lua_rawgeti(L, 3, 1);
+  lua_rawgeti(L, 3, WATCH_KEY);
+  if (is_given)
+    lua_pushvalue(L, 2);
+  else
+    lua_rawgeti(L, 3, WATCH_SEEN);
   lua_pushvalue(L, 1);
+  lua_pushvalue(L, 3);
   for (int i = 1; i <= 3; i++)
     lua_remove(L, 1);
   if (!dict_check_key(L, WATCH_KEY, &key) || !check_seen(L, WATCH_SEEN, &seen))

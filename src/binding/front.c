@@ -59,8 +59,8 @@ static const uint32_t numbers[] = {
  * object. */
 static const char key, kept_key;
 
-/* Steps of the key: after any number of them that can be made, two keys differ by more than identities
- * of one class do. */
+/* Steps of the key, which has no way back to an earlier one: after any number of them that can be made, two
+ * keys differ by more than the sorts of one class do. */
 #define STEP UINT64_C(0x9E3779B97F4A7C15)
 
 static front *find_front(lua_State *L) {

@@ -69,13 +69,13 @@ extern const front_views front_view_calls;
 void front_moved(lua_State *L);
 
 /* Tells it that the table at the top is the own one of the userdata at index 1, and will have what is kept of its
- * values. No finalizer runs. */
+ * values. Runs no finalizer, though it may allocate. */
 void front_keep(lua_State *L);
 
 /* Tells it that such a table gets another value. Allocates nothing. */
 void front_kept(lua_State *L);
 
-/* Lets a new view know the front's key. */
+/* Lets a new view know where the front's key is: without that it gets no shortcut. */
 void front_take(lua_State *L, view *v);
 #else
 static inline void front_moved(lua_State *L) {

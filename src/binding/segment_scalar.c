@@ -4,8 +4,8 @@
 #include "binding/segment.h"
 
 static inline void note(view *v) {
-  if (!view_is_noted(v, SEGMENT_IDENTITY) && !view_is_closed(v))
-    view_shorten(v, SEGMENT_IDENTITY, view_limit(v), 0);
+  if (!view_is_noted(v, SEGMENT_SORT) && !view_is_closed(v))
+    view_shorten(v, SEGMENT_SORT, view_limit(v), 0);
 }
 
 ALWAYS_INLINE int get(lua_State *L, scalar type) {

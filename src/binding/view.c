@@ -66,7 +66,7 @@ int view_raise(lua_State *L, const view *v, int err) {
 }
 
 #if LUA_VERSION_NUM == 501
-void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element) {
+void view_shorten(view *v, uint64_t sort, uint64_t limit, size_t element) {
   uint64_t bytes = element > 0 ? limit * element : limit; /* no more than the view has */
   v->shortcut.key = 0;
   if (view_is_closed(v) || !v->segment->fault || bytes > view_limit(v))
@@ -75,7 +75,7 @@ void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element) {
   v->shortcut.code = &v->segment->fault->code;
   v->shortcut.limit = limit;
   v->shortcut.limit_to_change = v->segment->writable ? limit : 0;
-  v->shortcut.key = *v->shortcut.now + identity;
+  v->shortcut.key = *v->shortcut.now + sort;
 }
 #endif
 

@@ -10,8 +10,12 @@
 #pragma GCC visibility push(hidden)
 
 #if LUA_VERSION_NUM == 501
-/* What the front of LuaJIT takes from here instead of looking at the segment. It is good while key - *now
- * is the identity that the front's code expects: every change of a mapping changes *now. */
+/* What the front of LuaJIT takes from here instead of looking at the segment. A C method makes it in passing
+ * (view_shorten) from what it has looked at.
+ *
+ * key is *now, at that time, plus the sort of the view: one subtraction tells the front's code whether
+ * the view is of the sort that the code is for, and whether nothing has been closed, moved or cut since,
+ * for that changes *now. No *now is so near to 0 that a key of 0, no shortcut, is good. */
 typedef struct {
   const uint64_t *now; /* the key of the front of this Lua state; NULL: there is none */
   uint64_t key;
@@ -22,9 +26,9 @@ typedef struct {
 } shortcut;
 #endif
 
-/* Identities. That of a record is the address of its shape. */
-#define SEGMENT_IDENTITY 0
-#define ARRAY_IDENTITY(type) (2 + 256 * (uint64_t)(type))
+/* Sorts. That of a record is the address of its shape. */
+#define SEGMENT_SORT 0
+#define ARRAY_SORT(type) (2 + 256 * (uint64_t)(type))
 
 /* The head of every userdata through which a segment's bytes are reached: the segment itself and
  * its parts (slices, arrays, records, atomics, objects). */
@@ -142,25 +146,26 @@ static inline void check_status(lua_State *L, const view *v) {
 }
 
 #if LUA_VERSION_NUM == 501
-/* Makes the shortcut, if there is something to be reached: limit bytes, or so many elements when element
- * is their size. */
-void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element);
+/* Makes the shortcut of a view of that sort, if there is something to be reached: limit bytes, or so many
+ * elements when element is their size. */
+void view_shorten(view *v, uint64_t sort, uint64_t limit, size_t element);
 
 /* Is the shortcut the present one, or is there no front? */
-static inline bool view_is_noted(const view *v, uint64_t identity) {
-  return !v->shortcut.now || v->shortcut.key == *v->shortcut.now + identity;
+static inline bool view_is_noted(const view *v, uint64_t sort) {
+  return !v->shortcut.now || v->shortcut.key == *v->shortcut.now + sort;
 }
 
+/* Takes the shortcut away: the view itself is closed, or aimed elsewhere. */
 static inline void view_forget(view *v) {
   v->shortcut.key = 0;
 }
 #else
-static inline void view_shorten(view *v, uint64_t identity, uint64_t limit, size_t element) {
-  (void)v, (void)identity, (void)limit, (void)element;
+static inline void view_shorten(view *v, uint64_t sort, uint64_t limit, size_t element) {
+  (void)v, (void)sort, (void)limit, (void)element;
 }
 
-static inline bool view_is_noted(const view *v, uint64_t identity) {
-  (void)v, (void)identity;
+static inline bool view_is_noted(const view *v, uint64_t sort) {
+  (void)v, (void)sort;
   return true;
 }
 

@@ -103,6 +103,8 @@ int push_armed_watch(lua_State *L, const watch_source *source, uint64_t seen) {
   return 1;
 }
 
+/* All watches in a list of the Lua module lie in a userdata. The core knows them by the object; what ends here
+ * is less, a subscription, so they are first made known by that. */
 void end_watches(shmseg_watch **list, const void *what) {
   for (shmseg_watch *core = *list; core; core = core->next) {
     const watch *w = (const watch *)((const char *)core - offsetof(watch, core));
@@ -172,8 +174,14 @@ static int watch_close(lua_State *L) {
 
 static int watch_tostring(lua_State *L) {
   const watch *w = check_any(L);
-  bool usable = w->open && !is_inherited(w);
-  lua_pushstring(L, usable ? CLASS " (open)" : CLASS " (closed)");
+  if (!w->open || is_inherited(w)) {
+    lua_pushliteral(L, CLASS " (closed)");
+    return 1;
+  }
+  lua_getuservalue(L, 1);
+  lua_rawgeti(L, -1, WHAT);
+  luaL_callmeta(L, -1, "__tostring");
+  lua_pushfstring(L, CLASS " (of %s)", lua_tostring(L, -1));
   return 1;
 }
 

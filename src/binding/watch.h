@@ -53,7 +53,7 @@ void check_watch_open(lua_State *L, const watch *w);
 /* Why a watch cannot be had, for err; or NULL when the error's own words say it. */
 const char *watch_hint(int err);
 
-/* Ends the watches of that userdata, which are in the list with those of others. */
+/* Ends the watches of that userdata alone. The list is its segment's. */
 void end_watches(shmseg_watch **list, const void *what);
 
 /* fail of a source whose userdata is an object. */

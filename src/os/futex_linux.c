@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-/* Its operations, as linux/futex.h names them; musl-gcc has no such header. */
-enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
+#include "os/futex_call.h"
 
 #define SECOND ((int64_t)1000000000)
 
@@ -19,15 +17,6 @@ enum { FUTEX_WAIT = 0, FUTEX_WAKE = 1 };
 #define LONGEST ((int64_t)(SHMSEG_INTERVAL))
 #else
 #define LONGEST SECOND
-#endif
-
-/* What the system call takes, whatever the C library's time_t is. */
-#if defined(SYS_futex)
-typedef long kernel_time;
-#define FUTEX_CALL SYS_futex
-#else
-typedef int64_t kernel_time;
-#define FUTEX_CALL SYS_futex_time64
 #endif
 
 int shmseg_futex_wait(const uint32_t *word, uint32_t seen, int64_t nanoseconds) {

@@ -36,6 +36,7 @@
 
 #include "os/descriptor.h"
 #include "os/futex.h"
+#include "os/futex_call.h"
 #include "os/futexfd_ways.h"
 
 /* As linux/io_uring.h has them; older systems' has not all, and musl-gcc has none. The numbers of the system
@@ -53,7 +54,6 @@ enum {
   REGISTER_SYNC_CANCEL = 24,
   CQ_EVENTFD_DISABLED = 1,
   OP_FUTEX_WAIT = 51,
-  FUTEX_SIZE_U32 = 2,
 };
 
 #define OFFSET_RINGS 0

@@ -35,13 +35,13 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "os/clock.h"
 #include "os/descriptor.h"
 #include "os/fork.h"
+#include "os/futex_call.h"
 #include "os/futexfd_ways.h"
 #include "os/map.h"
 
@@ -58,26 +58,8 @@
 #define AGAIN 1000000
 #define POLL 10000000
 
-/* As linux/futex.h has them. The number of the system call is the same on all machines of this library. */
+/* futex_waitv, whose number is the same on all machines of this library. */
 #define WAITV_CALL 449
-
-enum {
-  FUTEX_WAIT = 0,
-  FUTEX_WAKE = 1,
-  FUTEX_CMP_REQUEUE = 4,
-  FUTEX_PRIVATE = 128,
-  FUTEX_WAIT_PRIVATE = FUTEX_WAIT + FUTEX_PRIVATE,
-  FUTEX_SIZE_U32 = 2,
-};
-
-/* What the system call takes, whatever the C library's time_t is. */
-#if defined(SYS_futex)
-typedef long kernel_time;
-#define FUTEX_CALL SYS_futex
-#else
-typedef int64_t kernel_time;
-#define FUTEX_CALL SYS_futex_time64
-#endif
 
 /* struct futex_waitv */
 typedef struct {
@@ -421,7 +403,6 @@ int shmseg_futexfd_thread_begin(shmseg_futexfd *f, bool same) {
   if (!same)
     thread_unmap(e);
   shmseg_futexfd_drain(f->fd);
-  f->pending = e->is_armed;
   pthread_mutex_unlock(&mutex);
   return 0;
 }

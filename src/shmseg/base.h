@@ -88,7 +88,7 @@ typedef struct shmseg_member {
 typedef struct shmseg_futexfd {
   int fd;           /* what is polled; 0: closed */
   short way;        /* how it is told of a change */
-  bool pending;     /* a wait is under way, as far as is known */
+  bool pending;     /* of an io_uring: a wait is under way, as far as is known */
   unsigned process; /* that has made it */
 
   /* the word that is waited on */

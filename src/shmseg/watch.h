@@ -25,9 +25,10 @@ extern "C" {
  *   err = shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &watch);
  *   while (!err) {
  *     poll watch.fd for reading, at most a second;
- *     while (shmseg_queue_take(&queue, …, 0) == 0)
+ *     while ((err = shmseg_queue_take(&queue, …, 0)) == 0)
  *       use what was taken;
- *     err = shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &watch);
+ *     if (err == SHMSEG_TIMEOUT)
+ *       err = shmseg_queue_watch(&queue, SHMSEG_WATCH_POP, &watch);
  *   }
  *   shmseg_watch_close(&watch);
  *

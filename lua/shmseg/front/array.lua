@@ -12,10 +12,10 @@ local locals = [[
 local class, methods = env.class, env.methods
 ]]
 
--- The shortcut is that of an array which is there as a whole; its kind is 2 + 256 * the type.
+-- The shortcut is that of an array which is there as a whole; its sort is 2 + 256 * the type.
 local find = [[
     local view, now, i = cast(view_pointer, self), state.key, cast(int64, key)
-    local kind = view.key - now
+    local sort = view.key - now
     if i >= 1 and i <= view.LIMIT then
       local at
 BRANCHES
@@ -53,7 +53,7 @@ local function all_branches(leaf)
     numbers[name] = number - 1
   end
   for i, name in ipairs(order) do
-    list[i] = ("if kind == %d then\n%s\n"):format(2 + 256 * numbers[name], leaf(name))
+    list[i] = ("if sort == %d then\n%s\n"):format(2 + 256 * numbers[name], leaf(name))
   end
   return table.concat(list, "else") .. "end"
 end

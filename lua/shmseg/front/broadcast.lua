@@ -2,11 +2,12 @@
 -- @module shmseg.front.broadcast
 
 local core = require "shmseg.core"
+local layout = require "shmseg.front.layout"
 local compiler = require "shmseg.front.recording"
 
 local broadcast = {}
 
-local function install_publish(layout)
+local function install_publish()
   local recording = false
   local getmetatable, type = getmetatable, type
   local class, publish = core.front.class "shmseg.broadcast", layout.calls.broadcast_publish
@@ -26,7 +27,7 @@ local function install_publish(layout)
   compiler.join(class.__index.publish)
 end
 
-local function install_next(layout)
+local function install_next()
   local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.subscription", layout.scratch, layout.bytes
@@ -37,7 +38,7 @@ local function install_next(layout)
   function class.__index.next(...)
     local self, timeout = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
-      and (timeout == nil or type(timeout) == "number" and timeout == timeout) then
+      and (type(timeout) == "nil" or type(timeout) == "number" and timeout == timeout) then
       local serial = see(self, scratch)
       if serial > 0 then
         local value, sequence, lost = string_of(bytes, scratch.size), scratch.number, scratch.lost
@@ -51,9 +52,9 @@ local function install_next(layout)
   compiler.join(class.__index.next)
 end
 
-function broadcast.install(layout)
-  install_publish(layout)
-  install_next(layout)
+function broadcast.install()
+  install_publish()
+  install_next()
 end
 
 return broadcast

@@ -2,11 +2,12 @@
 -- @module shmseg.front.cell
 
 local core = require "shmseg.core"
+local layout = require "shmseg.front.layout"
 local compiler = require "shmseg.front.recording"
 
 local cell = {}
 
-function cell.install(layout)
+function cell.install()
   local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.cell", layout.scratch, layout.bytes

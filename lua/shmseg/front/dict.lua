@@ -2,6 +2,7 @@
 -- @module shmseg.front.dict
 
 local core = require "shmseg.core"
+local layout = require "shmseg.front.layout"
 local compiler = require "shmseg.front.recording"
 local template = require "shmseg.front.template"
 
@@ -29,7 +30,7 @@ local function forcibly(result, word)
   return result, word, true
 end
 
-local function install_get(layout, class)
+local function install_get(class)
   local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local scratch, bytes, get = layout.scratch, layout.bytes, layout.calls.dict_get
@@ -102,7 +103,7 @@ return function(...)
   return c(...)
 end]]
 
-local function install_store(layout, class, name, how)
+local function install_store(class, name, how)
   local text = template.fill(store, { AS_BOOLEAN = AS_BOOLEAN, STORED = STORED,
     STORED_FORCIBLY = STORED_FORCIBLY, NO_MEMORY_FORCIBLY = NO_MEMORY_FORCIBLY,
     NOT_FORCIBLY = NOT_FORCIBLY })
@@ -111,7 +112,7 @@ local function install_store(layout, class, name, how)
     forcibly = forcibly })
 end
 
-local function install_delete(layout, class)
+local function install_delete(class)
   local recording = false
   local getmetatable, type = getmetatable, type
   local delete, c_delete = layout.calls.dict_delete, class.__index.delete
@@ -127,7 +128,7 @@ local function install_delete(layout, class)
   compiler.join(class.__index.delete)
 end
 
-local function install_incr(layout, class)
+local function install_incr(class)
   local recording = false
   local getmetatable, type = getmetatable, type
   local incr, c_incr = layout.calls.dict_incr, class.__index.incr
@@ -137,9 +138,10 @@ local function install_incr(layout, class)
     local self, key, step, init, ttl = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
       and type(key) == "string" and type(step) == "number" then
-      local is_plain = not init and ttl == nil
+      local has_ttl = type(ttl) ~= "nil"
+      local is_plain = not init and not has_ttl
       if is_plain
-        or type(init) == "number" and (ttl == nil or type(ttl) == "number" and ttl >= 0) then
+        or type(init) == "number" and (not has_ttl or type(ttl) == "number" and ttl >= 0) then
         local sum = incr(self, key, #key, step)
         if sum ~= sum then
           return c_incr(...)
@@ -154,14 +156,14 @@ local function install_incr(layout, class)
   compiler.join(class.__index.incr)
 end
 
-function dict.install(layout)
+function dict.install()
   local class = core.front.class "shmseg.dict"
-  install_get(layout, class)
+  install_get(class)
   for name, how in pairs(hows) do
-    install_store(layout, class, name, how)
+    install_store(class, name, how)
   end
-  install_delete(layout, class)
-  install_incr(layout, class)
+  install_delete(class)
+  install_incr(class)
 end
 
 return dict

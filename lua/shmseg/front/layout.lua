@@ -83,13 +83,15 @@ typedef struct shmseg_view_VERSION {
 ]]
 
 -- A pointer through which a value of each type is loaded or stored where front.at leads, in one
--- instruction of the interpreter: no hook can run in the middle of it.
+-- instruction of the interpreter: no hook can run in the middle of it. It points to front, as if
+-- that were a struct with a reference as in C++, { type &value }: a pointer that the FFI follows by
+-- itself. Here that is the first field of front, at.
 local accesses = {
   u8 = "uint8_t", i8 = "int8_t", i16 = "int16_t", u16 = "uint16_t", i32 = "int32_t",
   u32 = "uint32_t", i64 = "int64_t", f32 = "float", f64 = "double",
 }
 
--- The sizes and offsets of front.c, in its order: { struct } or { struct, field [, size of it] }.
+-- The sizes and offsets of front.c, in its order: { struct } or { struct, field }.
 local numbers = {
   { "front" }, { "front", "key" }, { "front", "keeps" }, { "front", "numbers" },
   { "front", "reads" }, { "front", "buffer" }, { "views" }, { "front", "scratch" },
@@ -120,9 +122,9 @@ local function is_right(state)
     return false
   end
   for i, number in ipairs(numbers) do
-    local struct, field, ctype = number[1], number[2], number[3]
-    local value = ctype and layout.ffi.sizeof(ctype)
-      or field and layout.ffi.offsetof(layout.type(struct), field) or layout.sizeof(struct)
+    local struct, field = number[1], number[2]
+    local value = field and layout.ffi.offsetof(layout.type(struct), field)
+      or layout.sizeof(struct)
     if value ~= state.numbers[i - 1] then
       return false
     end
@@ -141,9 +143,11 @@ function layout.sizeof(name)
   return layout.ffi.sizeof(layout.type(name))
 end
 
---- Declares the structs and compares them with C's.
--- @treturn table layout itself: ffi, state (a pointer), access (pointers by the name of a scalar),
--- at and home (pointers to fields of state); or nil when they are others
+--- Declares the structs and compares them with C's. Then layout has what the others take from it:
+-- ffi; state, a pointer, with at and home, pointers to its fields, and access, pointers by the name
+-- of a scalar; calls, the functions for objects, with scratch, a pointer to what they leave, and
+-- bytes, the string in that.
+-- @treturn table layout itself, or nil when C's structs are others
 function layout.check()
   local ffi = require "ffi"
   layout.ffi, layout.version = ffi, core.version:gsub("%W", "_")

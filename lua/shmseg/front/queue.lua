@@ -2,11 +2,12 @@
 -- @module shmseg.front.queue
 
 local core = require "shmseg.core"
+local layout = require "shmseg.front.layout"
 local compiler = require "shmseg.front.recording"
 
 local queue = {}
 
-function queue.install(layout)
+function queue.install()
   local recording = false
   local getmetatable, string_of, type = getmetatable, layout.ffi.string, type
   local class, scratch, bytes = core.front.class "shmseg.queue", layout.scratch, layout.bytes
@@ -17,7 +18,7 @@ function queue.install(layout)
   function class.__index.pop(...)
     local self, timeout = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
-      and (timeout == nil or type(timeout) == "number" and timeout == timeout) then
+      and (type(timeout) == "nil" or type(timeout) == "number" and timeout == timeout) then
       local serial = see(self, scratch)
       if serial > 0 then
         local value = string_of(bytes, scratch.size)
@@ -34,7 +35,7 @@ function queue.install(layout)
     local self, value, timeout = ...
     if recording and type(self) == "userdata" and getmetatable(self) == class
       and type(value) == "string"
-      and (timeout == nil or type(timeout) == "number" and timeout == timeout)
+      and (type(timeout) == "nil" or type(timeout) == "number" and timeout == timeout)
       and push(self, value, #value) > 0 then
       return true
     end

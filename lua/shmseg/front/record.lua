@@ -9,14 +9,14 @@ local template = require "shmseg.front.template"
 local record = {}
 
 local locals = [[
-local class, shape, identity = env.class, env.shape, env.identity
+local class, shape, sort = env.class, env.shape, env.sort
 ]]
 
 -- The shortcut is that of a record of this shape which is there as a whole.
 local find = [[
   if type(self) == "userdata" and getmetatable(self) == class then
     local view, now = cast(view_pointer, self), state.key
-    if view.key - now == identity and IS_GOOD then
+    if view.key - now == sort and IS_GOOD then
       local at = view.base + OFFSET
 ]]
 
@@ -107,7 +107,7 @@ local function install(shape, list)
   local ffi = layout.ffi
   local address, views = ffi.cast("const void *", shape), layout.state.views
   local env = {
-    class = class, shape = address, identity = ffi.cast("int64_t", ffi.cast("intptr_t", address)),
+    class = class, shape = address, sort = ffi.cast("int64_t", ffi.cast("intptr_t", address)),
     buffer = layout.state.buffer, read = views.read_text, write = views.write_text,
   }
   local fields = {}

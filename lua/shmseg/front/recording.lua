@@ -10,6 +10,10 @@
 
 local recording = {}
 
+-- Kept, since a program may take debug from its own code after it has loaded the module.
+local gethook, getregistry, getupvalue, setupvalue, upvaluejoin =
+  debug.gethook, debug.getregistry, debug.getupvalue, debug.setupvalue, debug.upvaluejoin
+
 local flag = false
 
 local function cell()
@@ -27,13 +31,13 @@ local function attach(fn)
     end
   end
   jit.off(handle)
-  local events = debug.getregistry()._VMEVENTS
+  local events = getregistry()._VMEVENTS
   local before = {}
   for key, value in pairs(type(events) == "table" and events or {}) do
     before[key] = value
   end
   jit.attach(handle, "trace")
-  for key, value in pairs(debug.getregistry()._VMEVENTS) do
+  for key, value in pairs(getregistry()._VMEVENTS) do
     if value == handle then
       previous = before[key]
     end
@@ -54,12 +58,13 @@ end
 --- Begins to watch the compiler.
 -- @treturn boolean whether it can be known when it is recording
 function recording.start()
-  local has_debug, debug = pcall(require, "debug")
-  if not has_debug or not debug.upvaluejoin or not jit.attach then
+  if not (gethook and getregistry and getupvalue and setupvalue and upvaluejoin and jit.attach) then
     return false
   end
+  -- A hook of C can suspend a coroutine in the middle of a method, and then another one. They would
+  -- use the one place where an address is kept at once.
   attach(function(what)
-    debug.setupvalue(cell, 1, what == "start")
+    setupvalue(cell, 1, what == "start" and not gethook())
   end)
   count_misses(1000) -- is compiled
   return count_misses(1000) < 100
@@ -69,9 +74,9 @@ end
 function recording.join(fn)
   local i = 1
   repeat
-    local name = debug.getupvalue(fn, i)
+    local name = getupvalue(fn, i)
     if name == "recording" then
-      debug.upvaluejoin(fn, i, cell, 1)
+      upvaluejoin(fn, i, cell, 1)
     end
     i = i + 1
   until not name

@@ -1,5 +1,38 @@
 --- Functions of the front that differ in little: made from one text, each with code of its own,
--- since the compiler specialises code.
+-- since the compiler specialises code. Functions that share code would share its traces, too, and
+-- what each has from outside would be no constant any more.
+--
+-- Words in capitals stand for other text. This is what becomes of segment.lua's for get_i32:
+--
+--   return function(...)
+--     local self, offset = ...
+--     if recording and type(self) == "userdata" and type(offset) == "number"
+--         and floor(offset) == offset then
+--       local class = getmetatable(self)
+--       if class == whole or class == part then
+--         local view, now, from = cast(view_pointer, self), state.key, cast(int64, offset)
+--         if view.key == now and from >= 0 and from + 4 <= view.limit then
+--           local at = view.base + from
+--           local code = view.code
+--           state.at = at
+--           if state.key == now then
+--             local bits = access_i32.value
+--             local was_there = state.at == at
+--             copy(at_pointer, home_pointer, 8)
+--             local value, is_good = bits, true
+--             if was_there and is_good and code[0] == 0 then
+--               return value
+--             end
+--           end
+--         end
+--       end
+--     end
+--     return c(...)
+--   end
+--
+-- recording is true only while the compiler records (recording.lua), c is the C function. view is
+-- the userdata, whose tag need not be looked at: only a view of ours has such a key. The shortcut
+-- (base, limit, code) is explained at view.h, state at front.h, access at layout.lua.
 -- @module shmseg.front.template
 
 local layout = require "shmseg.front.layout"
@@ -8,13 +41,14 @@ local scalars = require "shmseg.front.scalar"
 
 local template = {}
 
--- Around each access. The view has a shortcut, which is good while the difference of its key and
--- state.key is what the code expects. The address is computed and checked, then put into state.at;
--- if no mapping has changed since (state.key), it is used. If it is then still there, it was used,
--- else something came between: a hook or a finalizer that closed a handle, or that used the front.
--- The copy takes the address back and is a barrier: without one the compiler takes loads out of
--- loops, and neither a peer's store nor the guard's code would be seen. The code is loaded behind
--- it.
+local loadstring = loadstring -- kept: a program may take it from its own code later
+
+-- Around each access; the checks that the shortcut is good, and that the access is inside, come
+-- before it. The address is put into state.at; if no mapping has changed since (state.key), it is
+-- used. If it is then still there, it was used, else something came between: a hook or a finalizer
+-- that closed a handle, or that used the front. The copy takes the address back and is a barrier:
+-- without one the compiler takes loads out of loops, and neither a peer's store nor the guard's
+-- code would be seen. The code is loaded behind it.
 local load = [[
       local code = view.code
       state.at = at
@@ -49,7 +83,8 @@ local cast, copy, floor, getmetatable, tonumber, type, state, at_pointer, home_p
 local recording = false
 ]]
 
---- Puts other text in the place of words in capitals.
+--- Puts other text in the place of words in capitals, of two letters at least. Words that have none
+-- stay: they may get it from a later call.
 -- @tparam string text
 -- @tparam table values by word
 function template.fill(text, values)
@@ -73,9 +108,9 @@ function template.store(name, returned)
 end
 
 --- Makes a function.
--- @tparam string text of Lua code that returns the function
+-- @tparam string text of Lua code that returns the function; it sees what head declares
 -- @tparam function c the function that is replaced
--- @tparam table own what the text takes from env
+-- @tparam table own what the text takes from env, beside what head takes
 function template.make(text, c, own)
   local ffi = layout.ffi
   local env = setmetatable({
@@ -84,7 +119,7 @@ function template.make(text, c, own)
     at_pointer = layout.at, home_pointer = layout.home, int64 = ffi.typeof "int64_t",
     view_pointer = layout.type "view *",
   }, { __index = own })
-  local used, locals = {}, {}
+  local used, locals = {}, {} -- each access that the text has, as an upvalue of its own
   for name in text:gmatch "access%.([uif]%d+)%.value" do
     if not used[name] then
       used[name] = true
