@@ -3,8 +3,8 @@
 -- Each checks its arguments and the handle, and reaches the bytes by the FFI. Whatever is not as it
 -- should be is left to the C function that it replaces: that is called with the same arguments, by
 -- a tail call, so that the results and the errors are that function's, and blame the same caller.
--- An argument that was left out is one whose type is "nil": a pointer of the FFI that is NULL is no
--- such one, and yet == nil.
+-- Whether an argument was left out is asked of its type: a pointer of the FFI that is NULL is an
+-- argument, and yet it == nil.
 -- All are functions of (...): so C gets as many arguments as the caller gave, and complains of the
 -- one that is missing.
 -- @module shmseg.front

@@ -21,8 +21,9 @@
  *                    at once, for the word is another one or its page is gone, makes it readable.
  *             Another thread than the one that made the ring is refused (EEXIST): it makes a new one. The
  *             old one's request is ended by a wake of the word, and its signals are off; one that was on
- *             its way makes the descriptor readable for nothing. The kernel ends the requests of a thread that ends, which
- *             signals: so the loop, in whatever thread, calls, and gets a new ring.
+ *             its way makes the descriptor readable for nothing. The kernel ends the requests of a
+ *             thread that ends, which signals: so the loop, in whatever thread, calls, and gets a new
+ *             ring.
  *
  * CRASHES     all of it is private to the process, and goes with it. */
 #if defined(__linux__)
