@@ -148,6 +148,7 @@ describe("the front on LuaJIT", function()
       end
       jit.off(see)
       jit.attach(see, "trace")
+      debug.sethook(function() end, "", 1000000)
       local shmseg = require "shmseg"
       local seg = assert(shmseg.anonymous(64))
       get, place = seg.get_i32, 0
@@ -161,7 +162,6 @@ describe("the front on LuaJIT", function()
         end
         return math.min(count, 1)
       end
-      debug.sethook(function() end, "", 1000000)
       local with = recorded()
       debug.sethook()
       jit.flush()

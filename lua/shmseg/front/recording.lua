@@ -55,18 +55,25 @@ local function count_misses(times)
   return misses
 end
 
+-- A hook of C can suspend a coroutine in the middle of a method, and then another one. They would
+-- use the one place where an address is kept at once.
+local function is_hooked()
+  local _, mask, count = gethook() -- the first may be one that C has taken away
+  return mask ~= "" or count ~= 0
+end
+
 --- Begins to watch the compiler.
 -- @treturn boolean whether it can be known when it is recording
 function recording.start()
   if not (gethook and getregistry and getupvalue and setupvalue and upvaluejoin and jit.attach) then
     return false
   end
-  -- A hook of C can suspend a coroutine in the middle of a method, and then another one. They would
-  -- use the one place where an address is kept at once.
+  local is_tried = false -- until then a hook that may soon be gone does no harm
   attach(function(what)
-    setupvalue(cell, 1, what == "start" and not gethook())
+    setupvalue(cell, 1, what == "start" and not (is_tried and is_hooked()))
   end)
   count_misses(1000) -- is compiled
+  is_tried = true
   return count_misses(1000) < 100
 end
 
