@@ -54,36 +54,43 @@ describe("a finalizer in the midst of another call", function()
 
   local ways = { "pop", "drain", "drain(max, timeout)", "pop_into" }
 
+  -- Takes messages, while a finalizer takes or pushes some in the midst of a call.
+  local chunk = [[
+    local q = assert(shmseg.queue.open(seg, "c"))
+    local armed, inside, wrong, springs = false, false, nil, 0
+    local function spring()
+      armed = false
+      springs = springs + (inside and 1 or 0)
+      local ok, message = pcall(function() got(ways[action](q, scraps[2])) end)
+      wrong = wrong or not ok and message
+    end
+    for round = 1, 200 do
+      if not armed then
+        armed = true
+        finalizer(spring)
+      end
+      for _ = 1, 20 do push(q, round % 2 == 0 and 300) end
+      while #q > 0 do
+        inside = true
+        local list = take(q, scraps[1])
+        inside = false
+        got(list)
+      end
+    end
+    return springs, wrong, pushed, count]]
+
   for _, how in ipairs(ways) do
     it("that takes or pushes messages gets none that " .. how .. " gives", function()
-      local other, sum = peer.start(), 0
-      for _, action in ipairs { "push_many", (table.unpack or unpack)(ways) } do
-        local springs, wrong, pushed, count = other:call(prelude .. [[
-          local q = assert(shmseg.queue.open(seg, "c"))
-          local armed, inside, wrong, springs = false, false, nil, 0
-          local function spring()
-            armed = false
-            springs = springs + (inside and 1 or 0)
-            local ok, message = pcall(function() got(ways[action](q, scraps[2])) end)
-            wrong = wrong or not ok and message
-          end
-          for round = 1, 200 do
-            if not armed then
-              armed = true
-              finalizer(spring)
-            end
-            for _ = 1, 20 do push(q, round % 2 == 0 and 300) end
-            while #q > 0 do
-              inside = true
-              local list = take(q, scraps[1])
-              inside = false
-              got(list)
-            end
-          end
-          return springs, wrong, pushed, count]], how, action)
-        assert.falsy(wrong)
-        assert.equal(pushed, count)
-        sum = sum + springs
+      local other, sum, tries = peer.start(), 0, 0
+      -- Where the collector works is chance: a try may have no finalizer in the midst of a call.
+      while sum == 0 and tries < (how == "pop_into" and 1 or 50) do
+        tries = tries + 1
+        for _, action in ipairs { "push_many", (table.unpack or unpack)(ways) } do
+          local springs, wrong, pushed, count = other:call(prelude .. chunk, how, action)
+          assert.falsy(wrong)
+          assert.equal(pushed, count)
+          sum = sum + springs
+        end
       end
       assert.True(sum > 0 or how == "pop_into")
     end)
