@@ -343,5 +343,5 @@ for i = 1, calls do
   end
 end
 fill_pool()
-print(#targets .. " functions")
+print("\n" .. #targets .. " functions") -- behind what a call may have written
 print "alive"
