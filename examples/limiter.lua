@@ -33,7 +33,7 @@ end
 local function lead(options)
   local here = check(shmseg.open(nil, "x", 1, { temporary = true }))   -- for a name nobody else has
   local name = here:name() .. "-limits"
-  check(shmseg.dict.open(name, "x", { capacity = 16384, temporary = true }))
+  local dict = check(shmseg.dict.open(name, "x", { capacity = 16384, temporary = true }))
   local clients = {}
   for i = 1, options.clients do
     clients[i] = example.start("client", "--name", name, "--requests", options.requests,
@@ -47,6 +47,7 @@ local function lead(options)
   for _, client in ipairs(clients) do
     client:close()
   end
+  dict:close()                                         -- kept until here: its name goes with it
 end
 
 example.run([[
