@@ -43,7 +43,7 @@ end
 local function serve(options, stop)
   local settings = { capacity = 4096, temporary = true }
   local news = check(shmseg.broadcast.open(options.name, "c", settings))
-  local copas = example.library("copas", "lua-copas")
+  local copas = example.requires("copas", "lua-copas")
   local socket = require "socket"
   local ended, problem = false, nil
   local function fail(what)                                 -- Copas would print it and go on

@@ -11,7 +11,7 @@ local BATCH = 64   -- jobs at a time: then it is the others' turn
 local function serve(options, stop)
   local settings = { capacity = 4096, temporary = true }
   local jobs = check(shmseg.queue.open(options.name, "c", settings))
-  local cqueues = example.library("cqueues", "lua-cqueues")
+  local cqueues = example.requires("cqueues", "lua-cqueues")
   local sockets = require "cqueues.socket"
   local loop, done = cqueues.new(), 0
 

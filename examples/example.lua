@@ -157,15 +157,15 @@ function example.needs(start, ...)
 end
 
 -- A library that this example needs, and not every machine has. `package` is what Debian calls it.
-function example.library(name, package)
-  local found, library = pcall(require, name)
+function example.requires(name, package)
+  local found, module = pcall(require, name)
   if not found then
     local missing = "module '" .. name .. "' not found"
     local message = ("there is no module %q for %s here; Debian has it in %s"):format(
       name, rawget(_G, "jit") and "LuaJIT" or _VERSION, package)
-    error({ message = library:find(missing, 1, true) and message or library }, 0)
+    error({ message = module:find(missing, 1, true) and message or module }, 0)
   end
-  return library
+  return module
 end
 
 -- What was raised, by those above or by the library: its line and its code.

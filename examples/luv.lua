@@ -39,7 +39,7 @@ local function serve(options, stop)
     counts[i] = 0
   end
 
-  local uv = example.library("luv", "lua-luv")
+  local uv = example.requires("luv", "lua-luv")
   local ends, problem = {}, nil
   local function fail(what)
     problem = problem or what
